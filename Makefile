@@ -1,0 +1,56 @@
+# Two commands do everything on a fresh Debian-like machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help bench demo test soak check compile format tools clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "carferry needs Python 3.11+: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev,embedded]' --constraint constraints.txt
+	@touch $@
+
+demo: $(STAMP) ## package a real model through the pipeline run locally: no cluster, no token, no registry
+	$(BIN)/python demo/run.py
+
+test: $(STAMP) tools ## run the tests against real parts
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## lint, types, import contracts, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/types && mkdir -p build/types/carferry
+	cp -r src/carferry/. components pipelines build/types/carferry
+	MYPYPATH=build/types $(BIN)/mypy -p carferry
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python pipelines/modelcar.py --compile --output build/compiled
+	diff -r compiled build/compiled
+	$(BIN)/python -m carferry.pipelines.reference --check
+
+compile: $(STAMP) ## write compiled/*.yaml and the generated reference anew
+	$(BIN)/python pipelines/modelcar.py --compile
+	$(BIN)/python -m carferry.pipelines.reference
+
+ROUNDS ?= 3
+SCALE ?= 1
+bench: $(STAMP) ## measure against every other way: make bench DATA=folder [ONLY=shards,plan]
+	@test -n "$(DATA)" || { echo "name a folder with 40 GiB free: make bench DATA=folder" >&2; exit 2; }
+	PYTHONPATH=.:tests $(BIN)/python -m benchmarks --data "$(DATA)" --only "$(ONLY)" --rounds $(ROUNDS) --scale $(SCALE)
+
+soak: $(STAMP) ## thousands of runs through broken networks: make soak SEEDS=5000; one again: SEED=123
+	PYTHONPATH=tests $(BIN)/python -m faults.soak $(or $(SEEDS),2000) $(if $(SEED),--seed $(SEED))
+
+tools: ## say which real parts the tests want and this machine lacks
+	@sh .ci/tools --missing
+
+format: $(STAMP) ## rewrite the sources as the linter wants them
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

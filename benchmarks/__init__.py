@@ -1,0 +1,1 @@
+"""How long carferry takes, beside everything else that makes an image of a model."""

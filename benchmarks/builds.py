@@ -1,0 +1,79 @@
+"""Whole builds: contenders interleaved, each into a registry emptied just before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from benchmarks import contenders as ways
+from benchmarks.contenders import Contender
+from benchmarks.data import Model
+from benchmarks.lab import Lab
+from benchmarks.measure import Failed
+
+
+def measure(lab: Lab, group: str, model: Model, field: Sequence[Contender]) -> None:
+    """Run every contender once a round; one that fails is left out from then on."""
+    out: set[str] = set()
+    for number in range(lab.rounds):
+        for contender in field:
+            if contender.name in out or (contender.once and number):
+                continue
+            try:
+                _once(lab, group, model, contender)
+            except Failed as error:
+                print(f"{contender.name} cannot run here: {error}")
+                out.add(contender.name)
+
+
+def _once(lab: Lab, group: str, model: Model, contender: Contender) -> None:
+    lab.clear()
+    with lab.registry() as registry:
+        usage = lab.run(contender.commands(lab, model, registry), registry)
+    lab.note(group, contender.name, usage)
+    lab.clear()
+
+
+def shards(lab: Lab, model: Model) -> None:
+    """Everybody, on four large shards."""
+    field = [
+        ways.one_core(),
+        ways.bare_copy(),
+        *(ways.stream(n) for n in (1, 2, 4)),
+        *(ways.oci_modelcar(n) for n in (1, 2, 4)),
+        ways.olot_skopeo(),
+        ways.modelcar_maker(),
+        ways.packed(),
+        ways.usual(),
+    ]
+    measure(lab, "shards", model, field)
+
+
+def files(lab: Lab, model: Model) -> None:
+    """Many small files."""
+    field = [ways.one_core(), ways.bare_copy(), ways.stream(2), ways.oci_modelcar(2),
+             ways.olot_skopeo(), ways.usual()]  # fmt: skip
+    measure(lab, "files", model, field)
+
+
+def single(lab: Lab, model: Model) -> None:
+    """One file that no number of streams divides."""
+    field = [ways.bare_copy(), ways.stream(4), replace(ways.oci_modelcar(2), once=True)]
+    measure(lab, "single", model, field)
+
+
+def rebuild(lab: Lab, model: Model) -> None:
+    """Build again: nothing changed, then only ``config.json``."""
+    lab.clear()
+    with lab.registry() as registry:
+        lab.run([ways.carferry_build(model, registry)], registry)
+        for number in range(lab.rounds):
+            for row in ("unchanged", "only config.json changed"):
+                if row != "unchanged":
+                    lab.hub.tell(change=model.repo, number=number)
+                stored = sum(path.stat().st_size for path in registry.blobs().values())
+                usage = lab.run([ways.carferry_build(model, registry)], registry)
+                now = sum(path.stat().st_size for path in registry.blobs().values())
+                usage.notes["stored_bytes"] = now - stored
+                lab.note("rebuild", row, usage)
+    lab.clear()

@@ -1,0 +1,40 @@
+"""Component: model to a folder on a shared volume."""
+
+from typing import NamedTuple
+
+from carferry.components.runtime import component
+from kfp.dsl import Model, Output
+
+
+@component
+def download_model(
+    model: str,
+    folder: str,
+    snapshot: Output[Model],
+    revision: str = "main",
+    include: str = "",
+    exclude: str = "",
+) -> NamedTuple("Downloaded", [("path", str), ("commit", str), ("size_bytes", int)]):  # type: ignore[valid-type]
+    """Download one commit of a model into a folder that later steps can see.
+
+    Args:
+        model: Model on the hub (org/name) or a folder.
+        folder: Where the files go: a path on a volume that the next step mounts too.
+        snapshot: Lineage: the model at the commit that was read. Carries no bytes.
+        revision: Branch, tag or commit; resolved to one commit before anything is read.
+        include: File patterns by comma or line. Empty: safetensors, tokenizer, texts, licence.
+        exclude: File patterns left out, by comma or line.
+
+    Returns:
+        path: The folder.
+        commit: The 40-hex commit that was read.
+        size_bytes: Bytes in the folder.
+    """
+    from dataclasses import asdict
+
+    from carferry.steps.download import download
+
+    got = download(model, folder, revision=revision, include=include, exclude=exclude)
+    snapshot.uri = f"hf://{got.repo}@{got.commit}"
+    snapshot.metadata.update(asdict(got))
+    return got.path, got.commit, got.size_bytes

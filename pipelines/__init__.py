@@ -1,0 +1,1 @@
+"""Kubeflow Pipelines pipelines composed of carferry's components."""

@@ -1,0 +1,143 @@
+"""The command line of the pipelines: compile, run here, run on a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from carferry.components.runtime import IMAGE_VARIABLE, Runtime
+from carferry.pipelines import compiling, form, local, submit
+from carferry.pipelines.modelcar import buildah, stream
+from carferry.pipelines.pods import HERE, Site
+from kfp.dsl.graph_component import GraphComponent
+
+from carferry.errors import CarferryError, InputError
+
+ENGINES: Mapping[str, Callable[[Site], GraphComponent]] = {"stream": stream, "buildah": buildah}
+LOCAL_DEFAULTS: Mapping[str, form.Value] = {
+    "apply": False,
+    "gpu": "none",
+    "storage_class": "none",
+}
+"""What differs in a local run: objects are written, no cluster is asked, a folder is the volume."""
+
+USE = """\
+compile and import the YAML in the dashboard:
+  python pipelines/modelcar.py --compile
+run the same pipeline here, without a cluster:
+  python pipelines/modelcar.py --local model=org/name image=oci:out/modelcar:1 base=embedded
+run it on a pipeline server, and follow it:
+  python pipelines/modelcar.py --submit --host https://ds-pipeline-dspa-... --namespace models \\
+      --token-file token --wait model=org/name image=docker://quay.io/team/model:1
+every night at two, under the name it has on the hub:
+  ... --submit ... --recurring '0 0 2 * * *' model=org/name image=docker://quay.io/team/model:1
+
+parameters, as NAME=VALUE; secrets are named, never passed:
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 failed, 2 wrong input."""
+    options = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        return _ACTIONS[options.action](options)
+    except CarferryError as error:
+        for note in getattr(error, "__notes__", ()):
+            _say(note)
+        _say(f"error: {error}")
+        return error.exit_code
+
+
+def compile_all(options: argparse.Namespace) -> int:
+    """Write every engine's YAML and print the paths."""
+    for build in ENGINES.values():
+        pipeline = build(Site(Runtime.choose(options.image)))
+        print(compiling.write(pipeline, options.output))
+    return 0
+
+
+def run_local(options: argparse.Namespace) -> int:
+    """Run one pipeline on this machine and print what its steps returned as JSON."""
+    root = options.root.absolute()
+    pipeline = ENGINES[options.engine](Site(HERE, folder=str(root / "shared")))
+    values = form.arguments(form.fields(pipeline), options.parameters, LOCAL_DEFAULTS)
+    done = local.run(pipeline, values, root=root / "runs", say=_say)
+    print(json.dumps({"folder": str(done.folder), "steps": done.outputs}, indent=2))
+    return 0
+
+
+def run_remote(options: argparse.Namespace) -> int:
+    """Run or schedule one pipeline on a cluster and print its page."""
+    if not options.host:
+        raise InputError("submit", "--host", "missing", "see: oc get route -n PROJECT")
+    if options.recurring and options.wait:
+        raise InputError("submit", "--wait", "a recurring run does not end")
+    pipeline = ENGINES[options.engine](Site(Runtime.choose(options.image)))
+    values = form.arguments(form.fields(pipeline), options.parameters, {})
+    package = compiling.write(pipeline, options.output)
+    endpoint = _endpoint(options)
+    client = submit.connect(endpoint)
+    made = submit.start(endpoint, package, values, cron=options.recurring, client=client)
+    print(made.url, flush=True)
+    if options.wait:
+        submit.wait(endpoint, made.id, say=_say, timeout_s=options.timeout, client=client)
+    return 0
+
+
+def _endpoint(options: argparse.Namespace) -> submit.Endpoint:
+    token = submit.token_of(options.kubeconfig) if options.kubeconfig else ""
+    return submit.Endpoint(
+        options.host, options.namespace, options.token_file, token=token, ca=options.ca
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parameters = form.described(form.fields(buildah(Site(HERE, folder="."))))
+    parser = argparse.ArgumentParser(
+        prog="python pipelines/modelcar.py",
+        description="From a model to a served ModelCar, as a Kubeflow pipeline.",
+        epilog=USE + parameters,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    action = parser.add_mutually_exclusive_group(required=True)
+    for name, text in (
+        ("compile", "write the YAML of both engines"),
+        ("local", "run here, each step a process"),
+        ("submit", "run on a Data Science Pipelines server"),
+    ):
+        action.add_argument(f"--{name}", dest="action", action="store_const", const=name, help=text)
+    parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE", help="pipeline parameters")
+    _add_options(parser)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--engine", choices=sorted(ENGINES), default="stream", help="pipeline to run [stream]")
+    add("--output", type=Path, default=Path("compiled"), help="folder for the YAML [compiled]")
+    add("--image", default="", help=f"image with carferry in it, by digest [${IMAGE_VARIABLE}]")
+    add("--root", type=Path, default=Path("local_outputs"), help="folder of local runs")
+    add("--host", default="", help="URL of the pipeline server (route ds-pipeline-<dspa>)")
+    add("--namespace", default="", help="project of the pipeline server")
+    add("--token-file", type=Path, help="file with a bearer token")
+    add("--kubeconfig", type=Path, help="take the token from this file's current context")
+    add("--ca", type=Path, help="certificates to trust, PEM")
+    add("--wait", action="store_true", help="follow the run; exit 1 when it fails")
+    add("--timeout", type=float, default=7200, metavar="S", help="seconds to wait [7200]")
+    add("--recurring", default="", metavar="CRON", help="six fields, seconds first")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+_ACTIONS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "compile": compile_all,
+    "local": run_local,
+    "submit": run_remote,
+}

@@ -1,0 +1,149 @@
+"""What a step's pod gets: CPU and memory, secrets as files, a shared volume; nothing of it locally.
+
+Sources: kfp-kubernetes 2.17; the driver's k8s.go for what each field does. A Secret's name as a
+parameter and the run's own name in a constant need KFP 2.5 (OpenShift AI 2.22) or newer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from carferry.components.runtime import CARRIED, Runtime
+from kfp import dsl, kubernetes
+from kfp.dsl import PipelineTask
+
+HF_FILES = "/etc/carferry/hf"
+REGISTRY_FILES = "/etc/carferry/registry"
+VOLUME = "/data"
+
+Text = Any
+"""A string or a channel that carries one at run time; kfp has no type for both."""
+
+
+HERE = Runtime("python on this machine", installed=True)
+"""What a local run's steps run on: this Python, with carferry in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a pipeline will run.
+
+    Attributes:
+        runtime: What its steps run on.
+        folder: Folder that steps of a local run share; empty: on a cluster, in pods.
+    """
+
+    runtime: Runtime = CARRIED
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """Kubernetes quantities of one step: what it is promised and where it is stopped."""
+
+    cpu: str
+    cpu_limit: str
+    memory: str
+    memory_limit: str
+
+
+MOVER = Pod(cpu="1", cpu_limit="4", memory="1Gi", memory_limit="4Gi")
+"""Reads, hashes and sends files in constant memory."""
+PLANNER = Pod(cpu="250m", cpu_limit="2", memory="256Mi", memory_limit="1Gi")
+"""Asks the hub and the registry; moves at most a base image's layers."""
+BUILDER = Pod(cpu="2", cpu_limit="4", memory="2Gi", memory_limit="8Gi")
+"""Waits for Buildah, then reads and copies layers; page cache counts against the limit."""
+CALLER = Pod(cpu="250m", cpu_limit="1", memory="256Mi", memory_limit="1Gi")
+"""Talks to the Kubernetes API."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A folder that several steps see: a mounted claim, or a local one.
+
+    Attributes:
+        path: The folder, as the steps see it.
+        claim: Name of the PersistentVolumeClaim; None in a local run.
+    """
+
+    path: str
+    claim: Text
+
+
+def settle(
+    task: PipelineTask,
+    pod: Pod,
+    site: Site,
+    *,
+    retries: int = 0,
+    hub: Text = None,
+    registry: Text = None,
+    volume: Volume | None = None,
+) -> None:
+    """Give a task its pod; never a cached result, since it changes the world.
+
+    Args:
+        task: The task.
+        pod: Its resources.
+        site: Locally nothing but the caching applies.
+        retries: Times it may be started again.
+        hub: Secret whose key ``HF_TOKEN`` opens gated models, mounted as files if it exists.
+        registry: Secret of type ``kubernetes.io/dockerconfigjson``, likewise.
+        volume: Mounted where it says.
+    """
+    task.set_caching_options(False)
+    if site.folder:
+        return
+    task.set_cpu_request(pod.cpu).set_cpu_limit(pod.cpu_limit)
+    task.set_memory_request(pod.memory).set_memory_limit(pod.memory_limit)
+    if retries:
+        task.set_retry(retries, backoff_duration="30s", backoff_factor=2)
+    if hub is not None:
+        kubernetes.use_secret_as_volume(task, hub, HF_FILES, optional=True)
+        task.set_env_variable("HF_TOKEN_PATH", f"{HF_FILES}/HF_TOKEN")
+    if registry is not None:
+        kubernetes.use_secret_as_volume(task, registry, REGISTRY_FILES, optional=True)
+        task.set_env_variable("REGISTRY_AUTH_FILE", f"{REGISTRY_FILES}/.dockerconfigjson")
+    if volume is not None:
+        kubernetes.mount_pvc(task, pvc_name=volume.claim, mount_path=volume.path)
+
+
+def delegated(volume: Volume, account: Text, security: Text, image: Text) -> dict[str, Text]:
+    """Return what tells a build to run Buildah in a Job of its own; locally nothing.
+
+    A step's container has every capability dropped since KFP 2.16, so Buildah cannot run in it.
+    """
+    if volume.claim is None:
+        return {}
+    return {
+        "builder": "job",
+        "builder_claim": volume.claim,
+        "builder_folder": volume.path,
+        "builder_account": account,
+        "builder_security": security,
+        "builder_image": image,
+    }
+
+
+@contextmanager
+def shared_volume(site: Site, size: Text, storage_class: Text) -> Iterator[Volume]:
+    """Wire tasks between the creation of a claim and its removal, which also follows a failure.
+
+    The claim carries the run's name, because an exit task may not use another task's outputs.
+    """
+    if site.folder:
+        yield Volume(site.folder, None)
+        return
+    name = dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER
+    remove = kubernetes.DeletePVC(pvc_name=name).set_caching_options(False)
+    with dsl.ExitHandler(remove, name="volume"):
+        create = kubernetes.CreatePVC(
+            pvc_name=name,
+            access_modes=["ReadWriteOnce"],
+            size=size,
+            storage_class_name=storage_class,
+        ).set_caching_options(False)
+        yield Volume(VOLUME, create.outputs["name"])

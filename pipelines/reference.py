@@ -1,0 +1,139 @@
+"""Tables of components and pipelines, made from what kfp reads, and checked against the docs.
+
+python -m carferry.pipelines.reference          write README.md and docs/reference/components.md
+python -m carferry.pipelines.reference --check  exit 1 where they differ
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from carferry.components import (
+    build_image,
+    deploy_model,
+    download_model,
+    fit_model,
+    plan_model,
+    push_image,
+    seal_image,
+    stream_layers,
+)
+from carferry.pipelines.modelcar import buildah, stream
+from carferry.pipelines.pods import HERE, Site
+from kfp.dsl.graph_component import GraphComponent
+from kfp.dsl.python_component import PythonComponent
+
+COMPONENTS: Sequence[PythonComponent] = (
+    fit_model,
+    plan_model,
+    stream_layers,
+    seal_image,
+    deploy_model,
+    download_model,
+    build_image,
+    push_image,
+)
+BEGIN, END = "<!-- components -->", "<!-- /components -->"
+PAGE = Path("docs/reference/components.md")
+HEAD = """\
+# Components and pipelines
+
+Generated from the signatures and docstrings by `python -m carferry.pipelines.reference`.
+Import a component into a pipeline of your own with `from carferry.components import build_image`.
+
+"""
+
+
+def overview() -> str:
+    """Return the README's table: one line per component."""
+    rows = []
+    for made in COMPONENTS:
+        spec = made.component_spec
+        purpose = (spec.description or "").partition("\n")[0]
+        outputs = ", ".join(f"`{name}`" for name in spec.outputs or {})
+        rows.append((f"`{made.python_func.__name__}`", purpose, outputs))
+    return _table(("component", "what it does", "gives"), rows)
+
+
+def page() -> str:
+    """Return the reference page: every input and output of components and pipelines."""
+    here = Site(HERE, folder=".")
+    made = [*COMPONENTS, stream(here), buildah(here)]
+    return HEAD + "\n".join(_section(each) for each in made)
+
+
+def with_block(text: str, block: str) -> str:
+    """Return a text whose part between the markers is the block; without markers, unchanged."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{block}{END}{after}" if begin and end else text
+
+
+def wanted(root: Path) -> dict[Path, str]:
+    """Return each generated file and what it should hold."""
+    readme = root / "README.md"
+    files = {root / PAGE: page()}
+    if readme.is_file():
+        files[readme] = with_block(readme.read_text(encoding="utf-8"), overview())
+    return files
+
+
+def main(argv: Sequence[str] | None = None, *, root: Path = Path()) -> int:
+    """Write the generated files, or with --check compare them; return the exit code."""
+    parser = argparse.ArgumentParser(description="Generate the components' reference.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if stale")
+    check = parser.parse_args(argv).check
+    stale = {path: text for path, text in wanted(root).items() if not _holds(path, text)}
+    for path, text in stale.items():
+        if check:
+            print(f"{path} is stale: run python -m carferry.pipelines.reference", file=sys.stderr)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    return 1 if check and stale else 0
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+def _section(made: PythonComponent | GraphComponent) -> str:
+    spec = made.component_spec
+    shared = isinstance(made, PythonComponent)
+    title = f"`{made.python_func.__name__}`" if shared else f"Pipeline `{made.name}`"
+    inputs = [
+        (f"`{name}`", _kind(about.type), _default(about), about.description or "")
+        for name, about in (spec.inputs or {}).items()
+    ]
+    outputs = [
+        (f"`{name}`", _kind(about.type), about.description or "")
+        for name, about in (spec.outputs or {}).items()
+    ]
+    parts = [f"## {title}\n\n{spec.description}\n"]
+    parts.append(_table(("input", "type", "default", "meaning"), inputs))
+    if outputs:
+        parts.append(_table(("output", "type", "meaning"), outputs))
+    return "\n".join(parts)
+
+
+def _default(about: object) -> str:
+    if not getattr(about, "optional", False):
+        return "required"
+    default = getattr(about, "default", None)
+    return f"`{default}`" if default not in ("", None) else ""
+
+
+def _kind(name: str) -> str:
+    return name.removeprefix("system.").partition("@")[0]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(' '.join(c.split()) for c in line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,7 @@
+"""``python -m carferry``."""
+
+import sys
+
+from carferry.cli import main
+
+sys.exit(main())

@@ -1,0 +1,133 @@
+"""The image under the model: resolved to a digest, its layers copied or mounted, never re-packed.
+
+KServe's modelcar mode runs ``sh``, ``ls``, ``ln`` and ``sleep`` from it as arguments, so an
+ordinary base must have them and no ENTRYPOINT. The embedded base is the exception: one static
+program as entrypoint that does the same work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from carferry.errors import InputError, ManifestMissing, TargetError
+from carferry.oci import CONFIG, Descriptor, Document, Platform
+from carferry.refs import Digest, ImageRef, LayoutRef, parse_target
+from carferry.target import Target
+
+DEFAULT = "registry.access.redhat.com/ubi9/ubi-micro"
+EMBEDDED = "embedded"
+SCRATCH = "scratch"
+MODELCAR_ENTRYPOINT = ["/bin/link-model-and-wait"]
+_PACKAGE = "modelcar_base_image"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """One platform of a base image.
+
+    Attributes:
+        name: Reference as asked for; empty for scratch.
+        digest: Of the manifest or index that was resolved; None for scratch.
+        platform: What the image runs on.
+        layers: Its layers, bottom first, as stored.
+        config: Its image config.
+        home: Where its blobs are read; None for scratch.
+    """
+
+    name: str
+    digest: Digest | None
+    platform: Platform
+    layers: tuple[Descriptor, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    home: Target | None = None
+
+    @property
+    def diff_ids(self) -> list[str]:
+        """Digests of the uncompressed layers."""
+        return list(self.config.get("rootfs", {}).get("diff_ids", []))
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The ``config`` object inside the image config: Env, Entrypoint, Cmd, User."""
+        return self.config.get("config") or {}
+
+
+def open_bases(
+    text: str,
+    platforms: tuple[Platform, ...],
+    open_target: Callable[[ImageRef | LayoutRef], Target],
+) -> tuple[Base, ...]:
+    """Resolve a base once for each platform.
+
+    Args:
+        text: A reference, ``oci:path:tag``, ``embedded`` or ``scratch``.
+        platforms: What to resolve an index to.
+        open_target: Gives read access to where the base lives.
+
+    Raises:
+        InputError: The embedded base is not installed, or a platform is missing.
+        ManifestMissing: No such image.
+    """
+    if text == SCRATCH:
+        return tuple(Base("", None, platform) for platform in platforms)
+    home = open_target(_locate(text))
+    document = home.get_manifest(
+        home.ref.tag or "latest" if isinstance(home.ref, LayoutRef) else home.ref.reference
+    )
+    if document is None:
+        raise ManifestMissing("pull base", text, "no such image or tag", "check --base")
+    name = EMBEDDED if text == EMBEDDED else text.removeprefix("docker://")
+    return tuple(_resolve(name, document, platform, home) for platform in platforms)
+
+
+def embedded_layout() -> LayoutRef:
+    """Return the OCI layout that PyPI's modelcar-base-image carries.
+
+    Raises:
+        InputError: The package is not installed.
+    """
+    spec = find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            "use base",
+            EMBEDDED,
+            "the package modelcar-base-image is not installed",
+            "pip install 'carferry[embedded]', or name another --base",
+        )
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    return LayoutRef(folder / "embedded_oci_layout", "latest")
+
+
+def _locate(text: str) -> ImageRef | LayoutRef:
+    if text == EMBEDDED:
+        return embedded_layout()
+    if text.startswith(("oci:", "docker://")):
+        return parse_target(text)
+    return ImageRef.parse(text)
+
+
+def _resolve(name: str, document: Document, platform: Platform, home: Target) -> Base:
+    manifest = _pick(name, document, platform, home) if document.is_index else document
+    stored = Document(CONFIG, b"".join(home.open_blob(manifest.config.digest)))
+    if stored.digest != manifest.config.digest:
+        raise TargetError("pull base", name, "its config does not match its digest")
+    config = stored.json
+    found = Platform(str(config.get("architecture", "")), str(config.get("os", "")))
+    if found != platform:
+        raise InputError("use base", name, f"it is for {found}, not {platform}", "see --platform")
+    return Base(name, document.digest, platform, manifest.layers, config, home)
+
+
+def _pick(name: str, index: Document, platform: Platform, home: Target) -> Document:
+    for descriptor in index.manifests:
+        if descriptor.platform == platform:
+            manifest = home.get_manifest(str(descriptor.digest))
+            if manifest is None:
+                raise ManifestMissing("pull base", name, f"its index lists a missing {platform}")
+            return manifest
+    offered = ", ".join(str(d.platform) for d in index.manifests if d.platform)
+    raise InputError("use base", name, f"no {platform}; it has {offered}", "see --platform")

@@ -1,0 +1,189 @@
+"""Commands that make and move images: build, stream, seal, download, push, inspect."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from carferry.cli import options
+from carferry.results import Built
+from carferry.show import human_bytes, open_progress
+from carferry.steps.build import build
+from carferry.steps.download import download
+from carferry.steps.inspect import inspect
+from carferry.steps.push import push
+from carferry.steps.stream import seal, stream
+
+
+def add_image_commands(commands: Any) -> None:
+    """Add them in the order in which a person meets them."""
+    _add_build(commands)
+    _add_stream(commands)
+    _add_seal(commands)
+    _add_download(commands)
+    _add_push(commands)
+    _add_inspect(commands)
+
+
+def _add_build(commands: Any) -> None:
+    parser = commands.add_parser(
+        "build",
+        help="package a model as an image",
+        description="Resolve the model, plan the layers, move what is not there yet, tag.",
+    )
+    options.add_settings(parser)
+    parser.add_argument(
+        "--engine",
+        default="stream",
+        choices=("stream", "buildah"),
+        help="stream needs no container engine, no privilege and no disk (default)",
+    )
+    parser.add_argument("--workdir", default="", help="scratch folder of the buildah engine")
+    options.add_moving(parser, parallel=2, unit="layers")
+    options.finish(parser, _build)
+
+
+def _add_stream(commands: Any) -> None:
+    parser = commands.add_parser(
+        "stream",
+        help="move one worker's share of a build",
+        description="Move the layers of worker I of N and pin them with a shard manifest; "
+        "carferry seal completes the image. Safe to kill and to run again.",
+    )
+    options.add_settings(parser)
+    parser.add_argument("--worker", required=True, metavar="I/N", help="which share, as in 1/4")
+    options.add_moving(parser, parallel=2, unit="layers")
+    options.finish(parser, _stream)
+
+
+def _add_seal(commands: Any) -> None:
+    parser = commands.add_parser(
+        "seal",
+        help="complete and tag what the workers moved",
+        description="Check every layer, write the manifest by digest, tag, remove shard tags.",
+    )
+    options.add_settings(parser)
+    options.finish(parser, _seal)
+
+
+def _add_download(commands: Any) -> None:
+    parser = commands.add_parser(
+        "download",
+        help="fetch a model's files into a folder, verified",
+        description="First step of the staged path; build reads the folder afterwards.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="org/name[@revision]")
+    parser.add_argument("dest", metavar="FOLDER")
+    parser.add_argument("--revision", default="", help="branch, tag or commit (default: main)")
+    options.add_patterns(parser)
+    options.add_moving(parser, parallel=4, unit="files")
+    options.finish(parser, _download)
+
+
+def _add_push(commands: Any) -> None:
+    parser = commands.add_parser(
+        "push",
+        help="copy a finished image, digest unchanged",
+        description="Copy an image between an OCI layout and a registry, byte for byte.",
+    )
+    parser.add_argument("source", metavar="SRC", help="oci:path[:tag] or docker://...")
+    parser.add_argument("dest", metavar="DEST", help="docker://... or oci:path[:tag]")
+    options.add_access(parser)
+    options.add_moving(parser, parallel=4, unit="blobs")
+    options.finish(parser, _push)
+
+
+def _add_inspect(commands: Any) -> None:
+    parser = commands.add_parser(
+        "inspect",
+        help="hold an image against what KServe needs",
+        description="Read manifest, config and tar headers (not the weights) and judge them; "
+        "exit 2 where a clause is broken.",
+    )
+    parser.add_argument("image", metavar="IMAGE", help="docker://... or oci:path[:tag]")
+    options.add_access(parser)
+    options.finish(parser, _inspect)
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    built = build(
+        arguments.source,
+        arguments.dest,
+        options.settings(arguments),
+        progress=open_progress(arguments.progress),
+    )
+    options.show(built, arguments, _summary(built))
+    return 0
+
+
+def _stream(arguments: argparse.Namespace) -> int:
+    done = stream(
+        arguments.source,
+        arguments.dest,
+        options.settings(arguments),
+        arguments.worker,
+        progress=open_progress(arguments.progress),
+    )
+    text = f"{done.layers} layers, {human_bytes(done.moved_bytes)} moved, "
+    text += f"{human_bytes(done.reused_bytes)} reused"
+    options.show(done, arguments, f"worker {arguments.worker}: {text}\ncommit {done.commit}")
+    return 0
+
+
+def _seal(arguments: argparse.Namespace) -> int:
+    built = seal(arguments.source, arguments.dest, options.settings(arguments))
+    options.show(built, arguments, _summary(built))
+    return 0
+
+
+def _download(arguments: argparse.Namespace) -> int:
+    done = download(
+        arguments.model,
+        arguments.dest,
+        revision=arguments.revision,
+        include="\n".join(arguments.include),
+        exclude="\n".join(arguments.exclude),
+        parallel=arguments.parallel,
+        progress=open_progress(arguments.progress),
+    )
+    text = f"{done.files} files, {human_bytes(done.size_bytes)}, in {done.path}"
+    options.show(done, arguments, f"{text}\ncommit {done.commit or 'unknown'}")
+    return 0
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    pushed = push(
+        arguments.source,
+        arguments.dest,
+        plain_http="\n".join(arguments.plain_http),
+        ca_file=arguments.ca,
+        parallel=arguments.parallel,
+        progress=open_progress(arguments.progress),
+    )
+    options.show(pushed, arguments, _summary(pushed))
+    return 0
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    found = inspect(
+        arguments.image, plain_http="\n".join(arguments.plain_http), ca_file=arguments.ca
+    )
+    marks = [f"{'ok' if ok else 'BROKEN':>6}  {name:<10}  {text}" for name, ok, text in found.rules]
+    size = f"{human_bytes(found.size_bytes)} in {found.layers} layers, {len(found.files)} files"
+    origin = f"{found.source or 'unknown source'} {found.commit}".rstrip()
+    options.show(found, arguments, "\n".join([found.reference, origin, size, *marks]))
+    return 0 if found.ok else 2
+
+
+def _summary(built: Built) -> str:
+    moved = f"{human_bytes(built.moved_bytes)} moved, {human_bytes(built.reused_bytes)} reused"
+    rate = built.moved_bytes / built.seconds if built.seconds else 0
+    return "\n".join(
+        [
+            built.uri,
+            f"digest  {built.digest}",
+            f"size    {human_bytes(built.size_bytes)} in {built.layers} layers",
+            f"moved   {moved}, {built.retries} retried, {built.seconds:.1f} s, "
+            f"{human_bytes(rate)}/s",
+        ]
+    )

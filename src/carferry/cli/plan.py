@@ -1,0 +1,119 @@
+"""The plan command: what will move, and whether it will fit, before a byte does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from carferry.cli import options
+from carferry.errors import InputError
+from carferry.gpu import GpuPlan
+from carferry.gpu.page import html
+from carferry.gpu.report import summary, text
+from carferry.results import Planned
+from carferry.show import human_bytes
+from carferry.steps.fit import SERVED, FitSettings, fit
+from carferry.steps.plan import DEFAULT_RATE, plan
+
+
+def add_plan_command(commands: Any) -> None:
+    """Add plan."""
+    parser = commands.add_parser(
+        "plan",
+        help="show what would move and whether it fits, before a byte does",
+        description="With DEST: which layers would move, be reused or mounted. With --gpu or "
+        "--cluster: whether and how the model fits the GPUs, with the arithmetic and, where it "
+        "does not, the smallest change; exit 2 where nothing fits. Nothing is written.",
+    )
+    options.add_source(parser)
+    parser.add_argument(
+        "dest", metavar="DEST", nargs="?", default="",
+        help="docker://host/repository:tag or oci:path[:tag]",
+    )  # fmt: skip
+    options.add_image(parser)
+    parser.add_argument("--workers", type=int, default=1, help="pods that would share the move")
+    parser.add_argument("--parallel", type=int, default=2, help="layers at once in each")
+    parser.add_argument(
+        "--rate", type=float, default=DEFAULT_RATE / 1e6, metavar="MB/S",
+        help="one stream's rate, for the predicted time (default %(default)s)",
+    )  # fmt: skip
+    _add_fit(parser)
+    options.finish(parser, _plan)
+
+
+def _add_fit(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("will it fit")
+    group.add_argument("--gpu", default="", metavar="TEXT", help="GPUs to plan for: 'L40S x2'")
+    group.add_argument("--cluster", action="store_true", help="plan for the cluster's free GPUs")
+    group.add_argument("--namespace", default="", help="project to serve in; its quotas count")
+    group.add_argument("--vllm", default=SERVED, help="version that will serve (%(default)s)")
+    group.add_argument("--max-model-len", default="", help="context that must fit, tokens")
+    group.add_argument("--max-num-seqs", default="", help="sequences at once")
+    group.add_argument("--gpu-count", default="", help="GPUs in one pod")
+    group.add_argument("--quantization", default="", help="fp8: quantize while loading")
+    group.add_argument("--family", default="", help="gqa: plan an unknown architecture as such")
+    group.add_argument("--html", default="", metavar="FILE", help="write the report as a page")
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    if not (arguments.dest or arguments.gpu or arguments.cluster):
+        raise InputError(
+            "plan", arguments.source, "for what?", "name DEST, --gpu 'L40S x2' or --cluster"
+        )
+    fitted = _fit(arguments) if arguments.gpu or arguments.cluster else None
+    moves = _moves(arguments) if arguments.dest else None
+    if arguments.json:
+        document = {
+            "fit": summary(fitted) if fitted else None,
+            "move": options.as_json(moves) if moves else None,
+        }
+        print(json.dumps(document, indent=2))
+    else:
+        parts = [text(fitted) if fitted else "", _table(moves) if moves else ""]
+        print("\n\n".join(part.rstrip() for part in parts if part))
+    return 2 if fitted and fitted.chosen is None else 0
+
+
+def _fit(arguments: argparse.Namespace) -> GpuPlan:
+    settings = FitSettings(
+        gpu=arguments.gpu,
+        namespace=arguments.namespace,
+        vllm=arguments.vllm,
+        max_model_len=arguments.max_model_len,
+        max_num_seqs=arguments.max_num_seqs,
+        gpu_count=arguments.gpu_count,
+        quantization=arguments.quantization,
+        family=arguments.family,
+    )
+    found = fit(arguments.source, settings, revision=arguments.revision)
+    if arguments.html:
+        Path(arguments.html).write_text(html(found))
+    return found
+
+
+def _moves(arguments: argparse.Namespace) -> Planned:
+    return plan(
+        arguments.source,
+        arguments.dest,
+        options.settings(arguments),
+        workers=arguments.workers,
+        rate=arguments.rate * 1e6,
+    )
+
+
+def _table(planned: Planned) -> str:
+    rows = [
+        f"{layer.how:<6}  {human_bytes(layer.size_bytes):>10}  {layer.worker:>6}  {layer.name}"
+        for layer in planned.layers
+    ]
+    return "\n".join(
+        [
+            f"{planned.repo or 'folder'} {planned.commit}".rstrip(),
+            f"{'how':<6}  {'size':>10}  {'worker':>6}  layer",
+            *rows,
+            f"{human_bytes(planned.bytes_to_move)} of {human_bytes(planned.size_bytes)} to move, "
+            f"about {planned.seconds:.0f} s with {planned.workers} workers",
+        ]
+    )

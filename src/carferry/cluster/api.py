@@ -1,0 +1,240 @@
+"""Talk to a Kubernetes API server: connect, read, and say plainly what went wrong.
+
+The official client does authentication, TLS and transport; paths are made here from a small
+table, since the objects are plain dicts and discovery would cost a request per API group.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlencode
+
+import urllib3
+import yaml
+from kubernetes import client, config
+from kubernetes.config.config_exception import ConfigException
+from kubernetes.config.incluster_config import InClusterConfigLoader
+
+from carferry.cluster.kinds import REVIEWS, Kind, Object, Rule
+from carferry.cluster.refusals import names_object, parsed, refused, unreachable
+from carferry.errors import ClusterError, InputError
+
+_TIMEOUT = urllib3.Timeout(connect=10, read=60)  # seconds
+# What the official client raises on a broken kubeconfig: it indexes what it parsed unchecked.
+_UNUSABLE = (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, LookupError)
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+class Api:
+    """A connection to one API server, as one user, with a namespace to default to."""
+
+    def __init__(self, settings: client.Configuration, *, namespace: str = "default") -> None:
+        """Keep the connection; nothing is sent yet.
+
+        Args:
+            settings: Host, credentials and trust, as the official client wants them.
+            namespace: Of the context, used where the caller names none.
+        """
+        settings.retries = False  # whoever waits decides what is tried again
+        self.host: str = settings.host.rstrip("/")
+        self.namespace = namespace
+        self._client = client.ApiClient(settings)
+
+    def call(
+        self,
+        rule: Rule,
+        name: str = "",
+        *,
+        method: str = "GET",
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """Send one request and return the object the server answers with.
+
+        Raises:
+            ClusterError: The server refused; ``status`` holds the code.
+            Unreachable: Nothing answered, or with a certificate that is not trusted.
+        """
+        response = self._send(method, _path(rule, name), query or {}, body, content_type)
+        if response.status >= 300:
+            raise refused(response.status, response.data, rule, name)
+        return parsed(response.data, rule, name)
+
+    def text(self, rule: Rule, name: str, query: Mapping[str, str]) -> str:
+        """Read what is no object: a log.
+
+        Raises:
+            ClusterError: The server refused.
+            Unreachable: Nothing answered.
+        """
+        response = self._send("GET", _path(rule, name), query, None, "application/json")
+        if response.status >= 300:
+            raise refused(response.status, response.data, rule, name)
+        return response.data.decode("utf-8", "replace")
+
+    def may(self, rule: Rule) -> bool:
+        """Ask the server whether this user holds a permission (SelfSubjectAccessReview).
+
+        Raises:
+            ClusterError: The server does not answer the question.
+        """
+        attributes = {
+            "namespace": rule.namespace,
+            "verb": rule.verb,
+            "group": rule.kind.group,
+            "resource": rule.kind.plural,
+            "subresource": rule.subresource,
+        }
+        review = {
+            "apiVersion": f"{REVIEWS.group}/{REVIEWS.version}",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        asked = Rule("create", REVIEWS, rule.namespace)
+        path = f"/apis/{REVIEWS.api_version}/{REVIEWS.plural}"
+        response = self._send("POST", path, {}, review, "application/json")
+        if response.status >= 300:
+            raise refused(response.status, response.data, asked, "")
+        answer = parsed(response.data, asked, "").get("status") or {}
+        return bool(answer.get("allowed"))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Object | None,
+        content_type: str,
+    ) -> urllib3.BaseHTTPResponse:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        self._client.update_params_for_auth(headers, [], ["BearerToken"])
+        url = f"{self.host}{path}?{urlencode(sorted(query.items()))}".rstrip("?")
+        try:
+            # The client's pool has its TLS and proxies; the layer above it would write whole
+            # bodies, Secrets included, to the debug log.
+            response: urllib3.BaseHTTPResponse = self._client.rest_client.pool_manager.request(
+                method,
+                url,
+                body=None if body is None else json.dumps(body, sort_keys=True),
+                headers=headers,
+                timeout=_TIMEOUT,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise unreachable(self.host, str(error)) from error
+        return response
+
+    def read(self, path: str) -> Object:
+        """Read a path as it is, query included: lists that are paged through.
+
+        Raises:
+            ClusterError: The server refused; ``status`` holds the code.
+            Unreachable: Nothing answered.
+        """
+        response = self._send("GET", path, {}, None, "application/json")
+        where = path.partition("?")[0]
+        if response.status >= 300:
+            raise ClusterError(
+                "read", where, f"the API answered {response.status}", status=response.status
+            )
+        try:
+            found = json.loads(response.data)
+        except ValueError as error:
+            raise ClusterError(
+                "read", where, "the answer is not JSON", "is this an API?"
+            ) from error
+        return dict(found)
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """Return one object, or None if there is none of that name."""
+        rule = Rule("get", kind, namespace)
+        response = self._send("GET", _path(rule, name), {}, None, "application/json")
+        if response.status == 404 and names_object(response.data):
+            return None
+        if response.status >= 300:
+            raise refused(response.status, response.data, rule, name)
+        return parsed(response.data, rule, name)
+
+    def list(self, kind: Kind, namespace: str, **selectors: str) -> list[Object]:
+        """Return every object of a kind that matches the label or field selectors."""
+        items: list[Object] = []
+        query = dict(selectors, limit="250")
+        while True:
+            page = self.call(Rule("list", kind, namespace), query=query)
+            items += page["items"]
+            query["continue"] = page.get("metadata", {}).get("continue", "")
+            if not query["continue"]:
+                return items
+
+
+def _path(rule: Rule, name: str) -> str:
+    path = rule.kind.path(rule.namespace, name)
+    return f"{path}/{rule.subresource}" if rule.subresource else path
+
+
+def connect(
+    *,
+    kubeconfig: Path | None = None,
+    context: str = "",
+    host: str = "",
+    token: str = "",
+    ca_file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    service_account: Path = _SERVICE_ACCOUNT,
+) -> Api:
+    """Connect as told, else as the pod's ServiceAccount, else by the usual kubeconfig.
+
+    Args:
+        kubeconfig: File to read; by default $KUBECONFIG or ~/.kube/config.
+        context: Of the kubeconfig; by default its current one.
+        host: ``https://...``, with ``token`` and ``ca_file``: no kubeconfig is read.
+        token: Bearer token for ``host``.
+        ca_file: CA bundle for ``host``.
+        environ: Where KUBERNETES_SERVICE_HOST and KUBECONFIG are looked up.
+        service_account: Folder with a pod's token, ca.crt and namespace.
+
+    Raises:
+        InputError: No way in was given or found, or the kubeconfig is unusable.
+    """
+    settings = client.Configuration()
+    if host:
+        if not host.startswith(("https://", "http://")):
+            raise InputError("connect", repr(host), "no scheme", "write https://host:port")
+        settings.host = host
+        settings.ssl_ca_cert = str(ca_file) if ca_file else None
+        if token:
+            settings.api_key = {"authorization": f"Bearer {token}"}
+        return Api(settings)
+    if kubeconfig is None and not context and "KUBERNETES_SERVICE_HOST" in environ:
+        return _from_pod(settings, environ, service_account)
+    where = str(kubeconfig or environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+    return _from_kubeconfig(settings, where, context)
+
+
+def _from_pod(settings: client.Configuration, environ: Mapping[str, str], folder: Path) -> Api:
+    loader = InClusterConfigLoader(folder / "token", folder / "ca.crt", environ=environ)
+    try:
+        loader.load_and_set(settings)
+        namespace = (folder / "namespace").read_text(encoding="utf-8").strip()
+    except (ConfigException, OSError) as error:
+        remedy = "mount the ServiceAccount token, or pass a kubeconfig"
+        raise InputError("connect", "this pod's cluster", str(error), remedy) from error
+    return Api(settings, namespace=namespace)
+
+
+def _from_kubeconfig(settings: client.Configuration, where: str, context: str) -> Api:
+    remedy = "log in (oc login), set KUBECONFIG, or render the objects instead"
+    if not any(Path(part).is_file() for part in where.split(os.pathsep) if part):
+        raise InputError("connect", where, "no kubeconfig there", remedy)
+    try:
+        contexts, active = config.list_kube_config_contexts(config_file=where)
+        config.load_kube_config(
+            config_file=where, context=context or None, client_configuration=settings
+        )
+    except _UNUSABLE as error:
+        raise InputError("connect", where, f"unusable kubeconfig: {error}", remedy) from error
+    chosen = next((each for each in contexts if each["name"] == context), active)
+    return Api(settings, namespace=chosen["context"].get("namespace", "default"))

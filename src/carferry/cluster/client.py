@@ -1,0 +1,70 @@
+"""A Kubernetes cluster with KServe: apply objects, wait for them, ask what would stop them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from carferry.cluster.api import Api, connect
+from carferry.cluster.apply import FIELD_MANAGER, apply, preflight
+from carferry.cluster.kinds import Object
+from carferry.cluster.wait import Clock, SystemClock, wait
+
+__all__ = ["FIELD_MANAGER", "Clock", "Cluster", "SystemClock"]
+
+logger = logging.getLogger("carferry")
+
+
+class Cluster:
+    """One cluster, as one user."""
+
+    def __init__(self, api: Api) -> None:
+        """Keep the connection; nothing is sent yet."""
+        self.api = api
+
+    @classmethod
+    def connect(
+        cls,
+        *,
+        kubeconfig: Path | None = None,
+        context: str = "",
+        host: str = "",
+        token: str = "",
+        ca_file: Path | None = None,
+    ) -> Cluster:
+        """Connect as told, else as the pod's ServiceAccount, else by the usual kubeconfig.
+
+        Raises:
+            InputError: No way in was given or found; says what to do.
+        """
+        return cls(
+            connect(kubeconfig=kubeconfig, context=context, host=host, token=token, ca_file=ca_file)
+        )
+
+    @property
+    def namespace(self) -> str:
+        """The pod's or the kubeconfig context's namespace: a default for the caller."""
+        return self.api.namespace
+
+    def apply(
+        self, objects: Iterable[Object], *, dry_run: bool = False, force: bool = False
+    ) -> list[Object]:
+        """Server-side apply objects in order; see ``carferry.cluster.apply.apply``."""
+        return apply(self.api, objects, dry_run=dry_run, force=force)
+
+    def preflight(self, objects: Iterable[Object]) -> list[str]:
+        """Return what would stop these objects, one line each, missing rules as YAML."""
+        return preflight(self.api, objects)
+
+    def wait(
+        self,
+        name: str,
+        namespace: str,
+        *,
+        deadline_s: float,
+        clock: Clock | None = None,
+        report: Callable[[str], None] = logger.info,
+    ) -> Object:
+        """Wait until an InferenceService serves; see ``carferry.cluster.wait.wait``."""
+        return wait(self.api, name, namespace, deadline_s=deadline_s, clock=clock, report=report)

@@ -1,0 +1,183 @@
+"""Run a Job to its end: done, a reason why it never will be, or the deadline; then remove it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from carferry.cluster.api import Api
+from carferry.cluster.kinds import JOBS, KINDS, Object, Rule
+from carferry.cluster.signals import AUTOSCALER_S, State, Verdict, condition
+from carferry.cluster.wait import (
+    POLL_S,
+    Clock,
+    Patience,
+    SystemClock,
+    events_about,
+    log_tail,
+    telling,
+)
+from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, ToolFailed
+
+logger = logging.getLogger("carferry")
+
+# A pull or a missing account may still come right; a minute of it is believed.
+_STUCK_S = 60.0
+_STUCK = {
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+}
+
+
+def run_job(
+    api: Api,
+    job: Object,
+    *,
+    deadline_s: float,
+    clock: Clock | None = None,
+    report: Callable[[str], None] = logger.info,
+) -> None:
+    """Create a Job, wait until it is complete and delete it, whatever its end.
+
+    A Job of the same name that still runs is an earlier try's, and is waited for; one that is
+    over is replaced. Polls, since a pipeline's ServiceAccount may not watch everything.
+
+    Args:
+        api: The connection.
+        job: With a name made from its content, so that the same name means the same work.
+        deadline_s: Seconds from now.
+        clock: Time; the machine's by default.
+        report: Called with each new status line.
+
+    Raises:
+        ToolFailed: It failed or cannot start; the reason holds its last words.
+        DeadlineExceeded: Not done in time; the reason holds the last status.
+        ClusterError: The API refused; a missing permission is named as a Role would hold it.
+    """
+    clock = clock or SystemClock()
+    patience = Patience(clock, deadline_s, report)
+    name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
+    try:
+        _start(api, job, patience, clock)
+        _follow(api, name, namespace, deadline_s, patience, clock)
+    finally:
+        _remove(api, name, namespace)
+
+
+def _start(api: Api, job: Object, patience: Patience, clock: Clock) -> None:
+    name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
+    while (old := api.get(JOBS, namespace, name)) is not None:
+        if not _is_over(old):
+            logger.info("job %s/%s runs already", namespace, name)
+            return
+        if clock.now() >= patience.end:
+            raise ToolFailed("replace", f"job {namespace}/{name}", "the old one does not go away")
+        _remove(api, name, namespace)
+        clock.sleep(POLL_S)
+    api.call(Rule("create", JOBS, namespace), method="POST", body=job)
+    logger.info("created job %s/%s", namespace, name)
+
+
+def _follow(
+    api: Api, name: str, namespace: str, deadline_s: float, patience: Patience, clock: Clock
+) -> None:
+    subject = f"job {namespace}/{name}"
+    while True:
+        verdict = _look(api, name, namespace)
+        failed = patience.is_over(verdict)
+        if verdict.state is State.READY:
+            return
+        if failed:
+            raise ToolFailed("run", subject, _with_last_words(api, namespace, verdict))
+        if clock.now() >= patience.end:
+            reason = f"not done after {deadline_s:.0f} s; last status: {verdict.reason}"
+            raise DeadlineExceeded("wait for", subject, reason)
+        clock.sleep(min(POLL_S, max(0.0, patience.end - clock.now())))
+
+
+def _look(api: Api, name: str, namespace: str) -> Verdict:
+    try:
+        job = api.get(JOBS, namespace, name)
+        if job is None:
+            raise ClusterError("wait for", f"job {namespace}/{name}", "it was deleted", "run again")
+        found = api.list(KINDS["Pod"], namespace, labelSelector=f"job-name={name}")
+        # A removed Job of the same name may still have a pod on its way out.
+        pods = [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+        # Without a pod only the Job's events say why: no account, no right to its privileges.
+        events = [] if pods else events_about(api, namespace, job)
+    except CarferryError as error:
+        if not error.temporary:
+            raise
+        return Verdict(State.WAITING, str(error))
+    return _judge(job, pods, events)
+
+
+def _judge(job: Object, pods: list[Object], events: list[Object]) -> Verdict:
+    if condition(job, "Complete") == "True":
+        return Verdict(State.READY, "done")
+    ended = [verdict for pod in pods if (verdict := _exit(pod))]
+    if condition(job, "Failed") == "True":
+        why = condition(job, "Failed", "message") or condition(job, "Failed", "reason")
+        return ended[-1] if ended else Verdict(State.FAILED, why, 0.0)
+    refused = [each for each in events if each.get("reason") == "FailedCreate"]
+    if refused:
+        return Verdict(State.FAILED, f"no pod was made: {refused[-1]['message']}", _STUCK_S)
+    stuck = [verdict for pod in pods if (verdict := _stuck(pod))]
+    return stuck[-1] if stuck else Verdict(State.WAITING, _progress(pods))
+
+
+def _exit(pod: Object) -> Verdict | None:
+    name, status = pod["metadata"]["name"], pod.get("status") or {}
+    if status.get("reason") == "Evicted":
+        return Verdict(State.FAILED, f"pod {name} was evicted: {status.get('message', '')}", 0.0)
+    for container in status.get("containerStatuses") or []:
+        ended = (container.get("state") or {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            reason = f"pod {name}: {ended.get('reason', 'Error')}, exit {ended['exitCode']}"
+            return Verdict(State.FAILED, reason, 0.0, (name, container["name"]))
+    return None
+
+
+def _stuck(pod: Object) -> Verdict | None:
+    name, status = pod["metadata"]["name"], pod.get("status") or {}
+    if condition(pod, "PodScheduled") == "False":
+        message = condition(pod, "PodScheduled", "message")
+        return Verdict(State.FAILED, f"no node fits pod {name}: {message}", AUTOSCALER_S)
+    for container in status.get("containerStatuses") or []:
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") in _STUCK:
+            reason = f"pod {name}: {waiting['reason']}: {waiting.get('message', 'no message')}"
+            return Verdict(State.FAILED, reason, _STUCK_S)
+    return None
+
+
+def _progress(pods: list[Object]) -> str:
+    if not pods:
+        return "no pod yet"
+    pod = pods[-1]
+    return f"pod {pod['metadata']['name']}: {(pod.get('status') or {}).get('phase', 'Pending')}"
+
+
+def _with_last_words(api: Api, namespace: str, verdict: Verdict) -> str:
+    lines = log_tail(api, namespace, *verdict.culprit) if verdict.culprit else []
+    if not lines:
+        return verdict.reason
+    logger.error("last log lines of %s:\n%s", "/".join(verdict.culprit or ()), "\n".join(lines))
+    return f"{verdict.reason}; it said: {telling(lines)}"
+
+
+def _is_over(job: Object) -> bool:
+    ended = any(condition(job, kind) == "True" for kind in ("Complete", "Failed"))
+    return ended or bool(job["metadata"].get("deletionTimestamp"))
+
+
+def _remove(api: Api, name: str, namespace: str) -> None:
+    """Delete the Job and its pods; its own time to live follows where this is refused."""
+    rule = Rule("delete", JOBS, namespace)
+    try:
+        api.call(rule, name, method="DELETE", query={"propagationPolicy": "Background"})
+    except CarferryError as error:
+        logger.debug("%s", error)

@@ -1,0 +1,101 @@
+"""What an API server's refusal means, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from carferry.cluster.kinds import KSERVE_GROUP, Object, Rule
+from carferry.errors import ClusterError, Unreachable
+
+_BODY_LIMIT = 65536
+# How the API server words a missing permission (apiserver, endpoints/handlers/responsewriters).
+_UNAUTHORIZED = re.compile(r'User "([^"]+)" cannot [a-z]+ resource "')
+
+
+def refused(code: int, body: bytes, rule: Rule, name: str) -> ClusterError:
+    """Return the error for an answer of 300 and more.
+
+    Args:
+        code: HTTP status; 429 and the 500s are ``temporary``.
+        body: Of the answer: a Kubernetes Status, or whatever stood in between sent.
+        rule: The permission that was exercised; a 403 names it as a Role would hold it.
+        name: Of the object; empty for a collection.
+    """
+    status = _status(body)
+    message = str(status.get("message") or _text(body[:200]).strip() or "no message")
+    subject = f"{rule.resource} {rule.namespace}/{name}".rstrip("/")
+    reason, remedy = _explain(code, status, message, rule)
+    error = ClusterError(rule.verb, subject, reason, remedy, status=code)
+    error.temporary = code == 429 or code >= 500
+    return error
+
+
+def parsed(body: bytes, rule: Rule, name: str) -> Object:
+    """Return the JSON object a successful answer holds.
+
+    Raises:
+        ClusterError: It holds none: a proxy or a login page answered for the API server.
+    """
+    try:
+        found = json.loads(body)
+    except ValueError:
+        found = None
+    if isinstance(found, dict):
+        return found
+    subject = f"{rule.resource} {rule.namespace}/{name}".rstrip("/")
+    reason = f"the answer is not a Kubernetes object: {_text(body[:80])!r}"
+    raise ClusterError(rule.verb, subject, reason, "check that the address is the API server's")
+
+
+def names_object(body: bytes) -> bool:
+    """Tell a 404 for one object from a 404 for its whole resource type."""
+    return bool((_status(body).get("details") or {}).get("name"))
+
+
+def _explain(code: int, status: Object, message: str, rule: Rule) -> tuple[str, str]:
+    if code == 401:
+        return (
+            f"the login was refused (401): {message}",
+            "log in again (oc login), or renew the token",
+        )
+    if code == 403:
+        return f"forbidden (403): {message}", _missing_rule(message, rule)
+    if code == 404 and not (status.get("details") or {}).get("name"):
+        if rule.kind.group == KSERVE_GROUP:
+            return (
+                f"the cluster does not know {rule.kind.api_version} (404)",
+                "KServe is not installed: enable model serving in OpenShift AI, or install KServe",
+            )
+        return f"the cluster does not know {rule.kind.api_version} (404)", ""
+    if code == 404:
+        return f"not found (404): {message}", ""
+    if code == 409:
+        return f"conflict (409): {message}", "give those fields up there, or pass force"
+    return f"{code}: {message}", ""
+
+
+def _missing_rule(message: str, rule: Rule) -> str:
+    who = _UNAUTHORIZED.search(message)
+    if not who:
+        return ""  # an admission webhook or a quota said no: its message is the reason
+    account = who[1].removeprefix("system:serviceaccount:").replace(":", "/")
+    return f"grant to {account} in namespace {rule.namespace}: {rule}"
+
+
+def _status(body: bytes) -> Object:
+    try:
+        found = json.loads(body[:_BODY_LIMIT])
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def unreachable(host: str, detail: str) -> Unreachable:
+    """Return the error for a connection that failed or is not trusted."""
+    remedy = "check the address, the VPN and the CA"
+    return Unreachable("reach cluster", host, detail, remedy)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")

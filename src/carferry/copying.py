@@ -1,0 +1,145 @@
+"""Copying a finished image from one target to another, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from carferry.blobs import copy_blob
+from carferry.errors import ManifestMissing, TargetError
+from carferry.oci import CONFIG, Descriptor, Document
+from carferry.progress import Progress
+from carferry.retry import Retry
+from carferry.seal import tag_of
+from carferry.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a copy did.
+
+    Attributes:
+        document: The manifest or index, the same bytes at both ends.
+        manifests: The manifests it names, or itself.
+        moved_bytes: Blob bytes that crossed.
+        reused_bytes: Blob bytes that were there already.
+    """
+
+    document: Document
+    manifests: tuple[Document, ...]
+    moved_bytes: int
+    reused_bytes: int
+
+
+def copy_image(
+    origin: Target, target: Target, *, parallel: int, retry: Retry, progress: Progress
+) -> Copied:
+    """Copy an image with all it refers to; the tag comes last.
+
+    Args:
+        origin: Where it is, at the tag or digest of its reference.
+        target: Where it goes.
+        parallel: Blobs copied at once.
+        retry: Policy for each blob.
+        progress: Told about every blob.
+
+    Raises:
+        ManifestMissing: Nothing there.
+        TargetError: Either end failed.
+    """
+    top = read_image(origin)
+    target.check_push()
+    manifests = members(origin, top)
+    blobs = {d.digest: d for m in manifests for d in (m.config, *m.layers)}
+    moved = _copy_blobs(list(blobs.values()), origin, target, parallel, retry, progress)
+    for document in (*manifests, top):
+        target.put_manifest(document, str(document.digest))
+    tag = tag_of(target)
+    if tag:
+        target.put_manifest(top, tag)
+    total = sum(blob.size_bytes for blob in blobs.values())
+    return Copied(top, manifests, moved, total - moved)
+
+
+def read_image(origin: Target) -> Document:
+    """Return the manifest or index that the target's reference names.
+
+    Raises:
+        ManifestMissing: Nothing there.
+    """
+    document = origin.get_manifest(origin.ref.reference)
+    if document is None:
+        raise ManifestMissing("read", origin.ref, "no such image or tag", "check the reference")
+    return document
+
+
+def members(origin: Target, top: Document) -> tuple[Document, ...]:
+    """Return the manifests of an index, or the manifest itself.
+
+    Raises:
+        ManifestMissing: The index names one that is not there.
+    """
+    if not top.is_index:
+        return (top,)
+    found = [(d, origin.get_manifest(str(d.digest))) for d in top.manifests]
+    for descriptor, manifest in found:
+        if manifest is None:
+            raise ManifestMissing("read", origin.ref, f"its index lists {descriptor.digest}")
+    return tuple(manifest for _, manifest in found if manifest is not None)
+
+
+def read_config(origin: Target, manifest: Document) -> dict[str, Any]:
+    """Return an image's config; its ``config`` object is there even where it was empty.
+
+    Raises:
+        TargetError: Not a config, or other bytes than its digest promises.
+    """
+    document = Document(CONFIG, b"".join(origin.open_blob(manifest.config.digest)))
+    if document.digest != manifest.config.digest:
+        raise TargetError("read config", manifest.config.digest, f"{origin.ref} sent other bytes")
+    config = document.json | {"config": document.json.get("config") or {}}
+    if not isinstance(config["config"], dict):
+        raise TargetError("read config", document.digest, "its settings are not an object")
+    return config
+
+
+def _copy_blobs(
+    blobs: Sequence[Descriptor],
+    origin: Target,
+    target: Target,
+    parallel: int,
+    retry: Retry,
+    progress: Progress,
+) -> int:
+    def moved(name: str, size_bytes: int) -> None:
+        # An interrupt must not wait for the end of a blob of many GiB.
+        retry.check()
+        progress.advance(name, size_bytes)
+
+    def copy(blob: Descriptor) -> int:
+        name = f"blob {blob.digest.hex[:12]}"
+        progress.begin(name, blob.size_bytes)
+        there = target.blob_size(blob.digest) == blob.size_bytes
+        if there or target.mount(blob.digest, origin.ref):
+            progress.end(name, "reuse")
+            return 0
+        copy_blob(blob, origin, target, moved=lambda size: moved(name, size))
+        progress.end(name, "move")
+        return blob.size_bytes
+
+    with ThreadPoolExecutor(max(1, parallel), thread_name_prefix="carferry") as pool:
+        try:
+            futures = [pool.submit(retry.call, lambda blob=blob: copy(blob)) for blob in blobs]
+            return sum(future.result() for future in futures)
+        except BaseException:
+            retry.stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def image_size(manifests: Sequence[Document]) -> int:
+    """Return the bytes of all different blobs of an image."""
+    sizes = {d.digest: d.size_bytes for m in manifests for d in (m.config, *m.layers)}
+    return sum(sizes.values())

@@ -1,0 +1,196 @@
+"""One error hierarchy; every message is one line: what failed, on which object, why, what to do.
+
+CarferryError                 exit 1: something in the world failed
++-- InputError                exit 2: the caller must change what was asked (also ValueError)
+|   +-- InvalidReference      a model, image or target reference that cannot be parsed
+|   +-- InvalidName           a name Kubernetes would refuse
+|   +-- UnsafePath            a file name that must not enter an image
+|   +-- UnsafeWeights         pickle-based weights nobody asked for by name
+|   +-- NothingSelected       patterns that match no file
+|   +-- SourceNotFound        no such repository, revision or folder
+|   +-- SourceDenied          gated or private, and the token does not open it
+|   +-- ContractViolation     an image KServe cannot serve
+|   +-- UnsupportedModel      a model the GPU plan does not know
+|   +-- DoesNotFit            no GPU option of this cluster can hold the model
++-- SourceError               the hub or the folder failed while being read
+|   +-- SourceChanged         bytes differ from what the snapshot promised
++-- TargetError               the registry or the layout refused or failed
+|   +-- AuthenticationFailed  the login was refused
+|   +-- PushDenied            logged in, but not allowed to write here
+|   +-- ManifestMissing       no such tag or digest at the target
+|   +-- StorageFull           no space left where the image is written
++-- Unreachable               nothing answers, or its certificate is not trusted
++-- ToolFailed                buildah (or another program) is missing or exited non-zero
++-- ClusterError              the Kubernetes API refused or failed
+|   +-- DeploymentFailed      a condition says the model will not come up
++-- DeadlineExceeded          waited as long as asked (also TimeoutError)
+"""
+
+from __future__ import annotations
+
+import re
+
+_SECRETS = (
+    re.compile(r"\bhf_[A-Za-z0-9]{6,}"),
+    re.compile(r"(?i)(?<=bearer )[A-Za-z0-9._~+/=-]+"),
+    re.compile(r"(?i)(?<=basic )[A-Za-z0-9+/=]{6,}"),
+    re.compile(r"(?<=://)[^/@\s]+(?=@)"),
+    re.compile(r"(?i)(?<=[?&])(?:token|access_token|password|x-amz-[a-z-]+|sig|signature)=[^&\s]+"),
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_LONGEST = 2000
+
+
+def redact(text: str) -> str:
+    """Return text with anything that looks like a credential replaced by ``***``."""
+    for pattern in _SECRETS:
+        text = pattern.sub("***", text)
+    return text
+
+
+def one_line(text: str) -> str:
+    r"""Return text on one printable line: control characters escaped (``\n``), length capped."""
+    escaped = _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+    return escaped if len(escaped) <= _LONGEST else escaped[:_LONGEST] + "..."
+
+
+class CarferryError(Exception):
+    """Anything carferry raises on purpose.
+
+    Attributes:
+        action: What was being done ("push").
+        subject: The object it was done to ("quay.io/team/model:1").
+        reason: Why it failed, in the failing side's own words where it gave any.
+        remedy: What to do next; may be empty.
+        temporary: Whether the same call may succeed later.
+        retry_after_s: Seconds the failing side asked to wait; 0 where it did not say.
+        exit_code: What the command line exits with.
+    """
+
+    exit_code = 1
+    temporary: bool = False
+    retry_after_s: float = 0.0
+
+    def __init__(self, action: str, subject: object, reason: str, remedy: str = "") -> None:
+        """Keep the four parts; the message joins them into one redacted line."""
+        self.action = action
+        self.subject = str(subject)
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(action, self.subject, reason, remedy)
+
+    def __str__(self) -> str:
+        """Return ``action subject: reason; remedy``."""
+        head = f"{self.action} {self.subject}".strip()
+        tail = f"; {self.remedy}" if self.remedy else ""
+        return one_line(redact(f"{head}: {self.reason}{tail}"))
+
+
+class InputError(CarferryError, ValueError):
+    """The caller must change what was asked."""
+
+    exit_code = 2
+
+
+class InvalidReference(InputError):
+    """A model, image or target reference that cannot be parsed."""
+
+
+class InvalidName(InputError):
+    """A name Kubernetes would refuse (RFC 1123 label)."""
+
+
+class UnsafePath(InputError):
+    """A file name that must not enter an image."""
+
+
+class UnsafeWeights(InputError):
+    """Pickle-based weights that nobody asked for by name."""
+
+
+class NothingSelected(InputError):
+    """Include and exclude patterns that leave no file."""
+
+
+class SourceNotFound(InputError):
+    """No such repository, revision or folder."""
+
+
+class SourceDenied(InputError):
+    """The repository is gated or private and the token does not open it."""
+
+
+class ContractViolation(InputError):
+    """The image breaks the contract KServe's modelcar mode relies on."""
+
+
+class UnsupportedModel(InputError):
+    """The GPU plan does not know this model family."""
+
+
+class DoesNotFit(InputError):
+    """No GPU option of this cluster can hold the model."""
+
+
+class SourceError(CarferryError):
+    """The hub or the folder failed while being read."""
+
+
+class SourceChanged(SourceError):
+    """Bytes read differ from what the snapshot promised."""
+
+
+class TargetError(CarferryError):
+    """The registry or the layout refused or failed."""
+
+    def __init__(
+        self, action: str, subject: object, reason: str, remedy: str = "", *, status: int = 0
+    ) -> None:
+        """Keep the HTTP status (0 where there was none)."""
+        self.status = status
+        super().__init__(action, subject, reason, remedy)
+
+
+class AuthenticationFailed(TargetError):
+    """The registry refused the login."""
+
+
+class PushDenied(TargetError):
+    """The registry knows us and refuses the write."""
+
+
+class ManifestMissing(TargetError):
+    """The target holds no such tag or digest."""
+
+
+class StorageFull(TargetError):
+    """No space left where the image is written."""
+
+
+class Unreachable(CarferryError):
+    """Nothing answers there, or its certificate is not trusted."""
+
+    temporary = True
+
+
+class ToolFailed(CarferryError):
+    """A program carferry drives is missing or exited non-zero."""
+
+
+class ClusterError(CarferryError):
+    """The Kubernetes API refused or failed."""
+
+    def __init__(
+        self, action: str, subject: object, reason: str, remedy: str = "", *, status: int = 0
+    ) -> None:
+        """Keep the HTTP status (0 where there was none)."""
+        self.status = status
+        super().__init__(action, subject, reason, remedy)
+
+
+class DeploymentFailed(ClusterError):
+    """A condition or event says that the model will not come up."""
+
+
+class DeadlineExceeded(CarferryError, TimeoutError):
+    """Waited as long as asked; carries the last status seen."""

@@ -1,0 +1,278 @@
+"""Read what GPUs a cluster has free: nodes, pods, quotas and limits, as the API serves them.
+
+Free means allocatable less the requests of pods that have not ended. Whatever may not be
+read is said in a note, never guessed: without nodes the plan falls back to profiles, or to
+``--gpu``.
+
+Sources: Kubernetes API reference (Node, Pod, ResourceQuota, LimitRange), GPU Feature
+Discovery README (labels), NVIDIA device plugin (time slicing, MIG strategies), AMD device
+plugin labeller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from carferry.errors import ClusterError, InputError
+from carferry.gpu.catalogue import Gpu, find, mig_slice
+from carferry.gpu.nodes import Inventory, NodeGroup, Toleration
+from carferry.gpu.pods import MIG, RESOURCES, Use, is_gpu, used_by_node
+from carferry.gpu.profiles import read_profiles
+from carferry.gpu.quantity import parse_quantity
+
+Json = Mapping[str, Any]
+List = Callable[[str], Iterable[Json]]
+"""Yields the items of a collection; raises ClusterError with the HTTP status."""
+
+PAGE = 500
+_BLOCKING = ("NoSchedule", "NoExecute")
+_ROUTINE = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
+_REFUSED = (401, 403)
+_PARTS = ("major", "minor")
+
+
+def paged(get: Callable[[str], Json], *, page: int = PAGE) -> List:
+    """Turn a GET of one path into a list of all items, page by page.
+
+    Args:
+        get: Returns the parsed body of a path; raises ClusterError with the HTTP status.
+        page: Items per request.
+    """
+
+    def items(path: str) -> Iterator[Json]:
+        token = ""
+        while True:
+            suffix = f"&continue={token}" if token else ""
+            body = get(f"{path}?limit={page}{suffix}")
+            yield from body.get("items") or ()
+            token = str((body.get("metadata") or {}).get("continue") or "")
+            if not token:
+                return
+
+    return items
+
+
+def read_inventory(list_: List, *, namespace: str, image: str = "") -> Inventory:
+    """Read every GPU option of a cluster, as far as the caller may see it.
+
+    Args:
+        list_: Lists a collection by its path.
+        namespace: Where the model will be served; its quotas and limits count.
+        image: Model image to look for on the nodes, ``host/repo:tag`` or with a digest.
+
+    Raises:
+        ClusterError: The API failed in another way than refusing or not knowing a path.
+    """
+    notes: list[str] = []
+    nodes = _may(list_, "/api/v1/nodes", notes, "no right to list nodes: free GPUs are not known")
+    groups = _node_groups(list_, nodes, image, notes) if nodes is not None else ()
+    profiles = read_profiles(_optional(list_, notes))
+    source = "nodes"
+    if nodes is None:
+        groups, source = profiles.groups, "profiles"
+        notes.extend(_profile_notes(bool(groups)))
+    return Inventory(
+        tuple(profiles.label(group) for group in groups),
+        source,
+        allowance=_allowance(list_, namespace, notes),
+        per_pod=_per_pod(list_, namespace, notes),
+        notes=tuple(notes),
+    )
+
+
+def _profile_notes(found: bool) -> Iterator[str]:
+    if found:
+        yield "planned from hardware profiles: whether their GPUs are free is not known"
+    else:
+        yield "no profile names a GPU: plan with --gpu 'L40S x2', or ask for get/list on nodes"
+
+
+def _may(list_: List, path: str, notes: list[str], refused: str) -> list[Json] | None:
+    """Return a collection; None, and a note, where it may not be listed."""
+    try:
+        return list(list_(path))
+    except ClusterError as error:
+        if error.status not in _REFUSED:
+            raise
+        notes.append(refused)
+        return None
+
+
+def _optional(list_: List, notes: list[str]) -> Callable[[str], list[Json]]:
+    """Return a lister for kinds a cluster may not have (404) or not show (403)."""
+
+    def items(path: str) -> list[Json]:
+        try:
+            return list(list_(path))
+        except ClusterError as error:
+            if error.status in _REFUSED:
+                notes.append(f"no right to list {path.rpartition('/')[2]}")
+            elif error.status != 404:
+                raise
+            return []
+
+    return items
+
+
+def _node_groups(
+    list_: List, nodes: list[Json], image: str, notes: list[str]
+) -> tuple[NodeGroup, ...]:
+    refused = "no right to list pods: GPUs are allocatable, maybe not free"
+    used = used_by_node(_may(list_, "/api/v1/pods", notes, refused) or ())
+    found = [group for node in nodes for group in _options(node, used, image, notes)]
+    return _merged(found)
+
+
+def _options(
+    node: Json, used: Mapping[str, Use], image: str, notes: list[str]
+) -> Iterator[NodeGroup]:
+    """Yield an option per GPU resource of a node that can take pods."""
+    name = str(node["metadata"]["name"])
+    allocatable = (node.get("status") or {}).get("allocatable") or {}
+    offered = {key: int(parse_quantity(value)) for key, value in allocatable.items() if is_gpu(key)}
+    if not any(offered.values()) or not _usable(node):
+        return
+    use = used.get(name, Use({}, 0))
+    for resource, total in offered.items():
+        if not total:
+            continue
+        gpu = _gpu(node, resource, notes)
+        if gpu is None:
+            continue
+        yield NodeGroup(
+            gpu=gpu,
+            free=max(total - use.gpus.get(resource, 0), 0),
+            total=total,
+            resource=resource,
+            replicas=_replicas(node, gpu),
+            tolerations=_tolerations(node),
+            disk_bytes=_disk(allocatable, use),
+            warm=int(bool(image) and _holds(node, image)),
+            example=name,
+        )
+
+
+def _gpu(node: Json, resource: str, notes: list[str]) -> Gpu | None:
+    """Return the product a node's labels name; None, and a note, where they name none."""
+    labels, name = node["metadata"].get("labels") or {}, node["metadata"]["name"]
+    product = _product(labels, resource)
+    if not product:
+        notes.append(f"node {name}: {resource} without a product label; install GPU discovery")
+        return None
+    try:
+        if resource.startswith(MIG):
+            profile = resource.removeprefix(MIG)
+            found = mig_slice(product, profile, _mib(labels, f"{resource}.memory"))
+        else:
+            found = find(product, label_mib=_memory(labels))
+    except InputError as error:
+        notes.append(f"node {name}: {error}")
+        return None
+    return replace(found, capability=found.capability or _capability(labels))
+
+
+def _product(labels: Json, resource: str) -> str:
+    """Return the product label; Gaudi has none, so the smaller generation is assumed."""
+    if resource == "habana.ai/gaudi":
+        return "Gaudi-2"
+    return str(labels.get("nvidia.com/gpu.product") or labels.get("amd.com/gpu.product-name") or "")
+
+
+def _memory(labels: Json) -> int | None:
+    """Return the memory label, MiB: NVIDIA's in MiB, AMD's as a quantity such as 192G."""
+    vram = str(labels.get("amd.com/gpu.vram") or "")
+    if vram:
+        return int(parse_quantity(vram)) >> 20
+    return _mib(labels, "nvidia.com/gpu.memory")
+
+
+def _capability(labels: Json) -> int:
+    """Return the labelled compute capability times ten; 0 where there is none."""
+    major, minor = (str(labels.get(f"nvidia.com/gpu.compute.{part}", "")) for part in _PARTS)
+    return int(major) * 10 + int(minor) if major.isdecimal() and minor.isdecimal() else 0
+
+
+def _mib(labels: Json, key: str) -> int | None:
+    """Return a memory label, MiB; None where it is absent or no number."""
+    value = str(labels.get(key, ""))
+    return int(value) if value.isdecimal() else None
+
+
+def _usable(node: Json) -> bool:
+    """Whether the scheduler would place a pod here at all."""
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    ready = all(c.get("status") == "True" for c in conditions if c.get("type") == "Ready")
+    return ready and not (node.get("spec") or {}).get("unschedulable")
+
+
+def _replicas(node: Json, gpu: Gpu) -> int:
+    if not gpu.shared:
+        return 1
+    value = str((node["metadata"].get("labels") or {}).get("nvidia.com/gpu.replicas", "1"))
+    return max(int(value), 1) if value.isdecimal() else 1
+
+
+def _tolerations(node: Json) -> tuple[Toleration, ...]:
+    taints = (node.get("spec") or {}).get("taints") or ()
+    return tuple(
+        Toleration(str(taint["key"]), str(taint.get("value") or ""), str(taint["effect"]))
+        for taint in taints
+        if taint.get("effect") in _BLOCKING and not str(taint["key"]).startswith(_ROUTINE)
+    )
+
+
+def _disk(allocatable: Json, use: Use) -> int | None:
+    value = allocatable.get("ephemeral-storage")
+    return None if value is None else int(parse_quantity(value)) - use.disk_bytes
+
+
+def _holds(node: Json, image: str) -> bool:
+    images = (node.get("status") or {}).get("images") or ()
+    return any(image in (entry.get("names") or ()) for entry in images)
+
+
+def _merged(found: Iterable[NodeGroup]) -> tuple[NodeGroup, ...]:
+    """Join nodes that differ only in name, disk and cached image; the emptiest disk counts."""
+    merged: dict[NodeGroup, NodeGroup] = {}
+    for group in found:
+        key = replace(group, disk_bytes=None, warm=0, example="")
+        seen = merged.get(key)
+        merged[key] = group if seen is None else _joined(seen, group)
+    return tuple(merged.values())
+
+
+def _joined(seen: NodeGroup, more: NodeGroup) -> NodeGroup:
+    disks = [disk for disk in (seen.disk_bytes, more.disk_bytes) if disk is not None]
+    return replace(
+        seen,
+        nodes=seen.nodes + 1,
+        disk_bytes=min(disks, default=None),
+        warm=seen.warm + more.warm,
+    )
+
+
+def _allowance(list_: List, namespace: str, notes: list[str]) -> int | None:
+    """Return the GPUs the namespace's quotas still allow."""
+    left: list[int] = []
+    for quota in _optional(list_, notes)(f"/api/v1/namespaces/{namespace}/resourcequotas"):
+        status = quota.get("status") or {}
+        hard, used = status.get("hard") or {}, status.get("used") or {}
+        for resource in RESOURCES:
+            key = f"requests.{resource}"
+            if key in hard:
+                left.append(int(parse_quantity(hard[key])) - int(parse_quantity(used.get(key, 0))))
+    return max(min(left), 0) if left else None
+
+
+def _per_pod(list_: List, namespace: str, notes: list[str]) -> int | None:
+    """Return the GPUs a LimitRange allows one container or pod."""
+    most = [
+        int(parse_quantity(limit["max"][resource]))
+        for item in _optional(list_, notes)(f"/api/v1/namespaces/{namespace}/limitranges")
+        for limit in (item.get("spec") or {}).get("limits") or ()
+        for resource in RESOURCES
+        if resource in (limit.get("max") or {})
+    ]
+    return min(most, default=None)

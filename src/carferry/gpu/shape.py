@@ -1,0 +1,163 @@
+"""What the GPU plan knows of a model: its shape, frozen, in the units of config.json."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Layer(Enum):
+    """What one decoder layer keeps between tokens."""
+
+    FULL = "full"
+    SLIDING = "sliding"
+    STATE = "state"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The heads of one attention flavour; head_dim in elements."""
+
+    query: int
+    kv: int
+    dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latent:
+    """Multi-head latent attention (DeepSeek): ranks and head widths in elements."""
+
+    kv_rank: int
+    rope: int
+    nope: int
+    value: int
+    query_rank: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A recurrent layer's state: Mamba-2, or a gated delta net when ``delta``.
+
+    Attributes:
+        dtype: Of the recurrent matrix; empty where it is the model's.
+        chunk: Tokens the Mamba-2 kernel scans at once.
+    """
+
+    heads: int
+    head_dim: int
+    groups: int
+    size: int
+    kernel: int
+    delta: bool
+    dtype: str
+    chunk: int = 256
+
+    @property
+    def inner(self) -> int:
+        """Width of the values, in elements."""
+        return self.heads * self.head_dim
+
+    @property
+    def convolved(self) -> int:
+        """Channels of the causal convolution, in elements."""
+        return self.inner + 2 * self.groups * self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """Routed experts; widths are per expert, ``shared`` is the sum over shared experts."""
+
+    count: int
+    active: int
+    intermediate: int
+    shared: int
+    layers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tower:
+    """An image or audio encoder beside the decoder.
+
+    ``extra`` counts the parameters outside the blocks (patches, positions, projector).
+    """
+
+    layers: int
+    heads: int
+    hidden: int
+    intermediate: int
+    matrices: int
+    extra: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """How the stored weights are packed.
+
+    ``bits`` maps a part of the model (``attention``, ``mlp``, ``shared``, ``experts``,
+    ``state``, ``head``) to bits per weight with its scales; a part that is missing is not
+    quantized.
+    """
+
+    method: str
+    bits: tuple[tuple[str, float], ...]
+    group_size: int | None = None
+    block: tuple[int, int] | None = None
+
+    def of(self, part: str) -> float | None:
+        """Return bits per weight of a part; None where it keeps the model's dtype."""
+        return dict(self.bits).get(part)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """A model as vLLM will see it, parsed from config.json; widths in elements."""
+
+    model_type: str
+    architecture: str
+    dtype: str
+    hidden: int
+    intermediate: int
+    vocab: int
+    positions: int
+    layers: tuple[Layer, ...]
+    heads: Heads
+    full_heads: Heads | None = None
+    shared_kv: bool = False
+    window: int | None = None
+    latent: Latent | None = None
+    state: State | None = None
+    experts: Experts | None = None
+    dense_layers: int = 0
+    gated: bool = True
+    output_gate: bool = False
+    attention_bias: bool = False
+    tied: bool = False
+    norms: int = 2
+    learned_positions: int = 0
+    encoder: Tower | None = None
+    vision: Tower | None = None
+    pooling: bool = False
+    quantization: Quantization | None = None
+    kv_dtype: str | None = None
+
+    def count(self, kind: Layer) -> int:
+        """Return how many decoder layers are of a kind."""
+        return self.layers.count(kind)
+
+    @property
+    def global_heads(self) -> Heads:
+        """Heads of the full-attention layers (Gemma 4 widens them)."""
+        return self.full_heads or self.heads
+
+    @property
+    def family(self) -> str:
+        """Name of the cache family: mla, hybrid, sliding, encoder-decoder, encoder or gqa."""
+        tests = (
+            ("encoder", self.pooling and not self.count(Layer.FULL)),
+            ("encoder-decoder", self.encoder is not None),
+            ("mla", self.latent is not None),
+            ("hybrid", self.state is not None),
+            ("sliding", self.count(Layer.SLIDING) > 0),
+        )
+        return next((name for name, holds in tests if holds), "gqa")

@@ -1,0 +1,222 @@
+"""HTTP as carferry needs it: streamed bodies, no hidden retries, no hidden redirects.
+
+urllib3 underneath, because it is already installed by kubernetes and kfp, streams both
+ways, and can be told to leave retries to the layer that knows which bytes were sent.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import urllib3
+from urllib3.exceptions import HTTPError, SSLError
+from urllib3.response import BaseHTTPResponse
+
+from carferry.errors import InputError, Unreachable
+
+CONNECT_TIMEOUT_S = 15.0
+READ_TIMEOUT_S = 60.0
+# Registries hash or copy the whole blob again before they answer the last PUT.
+COMMIT_TIMEOUT_S = 1800.0
+CERTS_D = Path("/etc/containers/certs.d")
+_BODY_CAP = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to connect, to wait for the next byte, and for a registry to close an upload."""
+
+    connect_s: float = CONNECT_TIMEOUT_S
+    read_s: float = READ_TIMEOUT_S
+    commit_s: float = COMMIT_TIMEOUT_S
+
+    @property
+    def committing(self) -> Timeouts:
+        """The limits of a request whose answer takes as long as reading the blob again."""
+        return replace(self, read_s=self.commit_s)
+
+    @property
+    def sending(self) -> Timeouts:
+        """The limits of a request with a long body.
+
+        urllib3 gives every write the time it has to connect, but a registry that writes
+        behind may hold a sender up much longer than that.
+        """
+        return replace(self, connect_s=max(self.connect_s, self.read_s))
+
+    def for_urllib3(self) -> urllib3.Timeout:
+        """Return the same limits as urllib3 wants them."""
+        return urllib3.Timeout(connect=self.connect_s, read=self.read_s)
+
+
+class Http:
+    """A connection pool with one set of trusted certificates.
+
+    Args:
+        ca_file: Extra PEM bundle to trust, beside the system's and ``SSL_CERT_FILE``.
+        timeouts: Limits for every request that names none of its own.
+        connections: Connections kept per host; one per parallel upload and download.
+    """
+
+    def __init__(
+        self,
+        *,
+        ca_file: Path | None = None,
+        timeouts: Timeouts | None = None,
+        connections: int = 16,
+    ) -> None:
+        self.timeouts = timeouts or Timeouts()
+        self._pool = urllib3.PoolManager(
+            maxsize=connections,
+            retries=False,
+            ssl_context=_tls_context(ca_file),
+            headers={"User-Agent": "carferry"},
+        )
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> BaseHTTPResponse:
+        """Send one request and return the response with its body unread.
+
+        A body that is an iterable is sent as it comes; give ``Content-Length`` with it.
+
+        Raises:
+            Unreachable: Nothing answered, the connection broke, or TLS was refused.
+        """
+        try:
+            return self._pool.request(
+                method,
+                url,
+                headers={"User-Agent": "carferry", **(headers or {})},
+                body=body,
+                timeout=(timeouts or self.timeouts).for_urllib3(),
+                preload_content=False,
+                decode_content=False,
+                redirect=False,
+                retries=False,
+            )
+        except (HTTPError, OSError) as error:
+            raise unreachable(method, url, error) from error
+
+
+def unreachable(method: str, url: str, error: Exception) -> Unreachable:
+    """Turn a connection failure into one line that names the host and the likely mend."""
+    host = urllib3.util.parse_url(url).netloc or url
+    cause = _root(error)
+    if isinstance(cause, (ssl.SSLCertVerificationError, SSLError)) or "CERTIFICATE" in str(cause):
+        failure = Unreachable(
+            "connect to",
+            host,
+            f"its certificate is not trusted ({cause})",
+            "pass --ca FILE, set SSL_CERT_FILE, or put it in /etc/containers/certs.d",
+        )
+        failure.temporary = False
+        return failure
+    if isinstance(cause, ssl.SSLError):
+        return Unreachable(
+            "connect to", host, f"no TLS there ({cause})", "for plain HTTP pass --plain-http HOST"
+        )
+    return Unreachable("reach", host, f"{method} failed: {_words(cause)}", "is the host right?")
+
+
+def body_text(response: BaseHTTPResponse) -> str:
+    """Read at most 64 KiB of an error body and let the connection go."""
+    try:
+        data = response.read(_BODY_CAP)
+    except (HTTPError, OSError):
+        data = b""
+    response.close()
+    return (data or b"").decode("utf-8", "replace")
+
+
+def whole(response: BaseHTTPResponse, cap_bytes: int) -> bytes:
+    """Read a body to its end, or to the cap.
+
+    A single read returns what came before the connection ended; only the next one says that
+    more was promised.
+
+    Raises:
+        HTTPError: It broke off (also OSError).
+    """
+    data = b""
+    while len(data) < cap_bytes and (more := response.read(cap_bytes - len(data))):
+        data += more
+    return data
+
+
+def drain(response: BaseHTTPResponse) -> None:
+    """Read what is left of a small body so that the connection can be used again."""
+    try:
+        response.read(_BODY_CAP)
+    except (HTTPError, OSError):
+        response.close()
+    response.release_conn()
+
+
+def retry_after(response: BaseHTTPResponse) -> float:
+    """Return the seconds a server asks to wait; 0 where it gives none, or a date."""
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isdigit() else 0.0
+
+
+def left_open(response: BaseHTTPResponse) -> bool:
+    """Say whether bytes of the body are still to come, so that the connection cannot be reused."""
+    remaining = getattr(response, "length_remaining", None)
+    return remaining is None or remaining > 0
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    named = [Path(path) for path in (os.environ.get("SSL_CERT_FILE"), ca_file) if path]
+    bundles = [*named, *sorted(CERTS_D.glob("*/*.crt"))]
+    return _trusting(tuple((bundle, _stamp(bundle)) for bundle in bundles))
+
+
+@functools.lru_cache(maxsize=8)
+def _trusting(bundles: tuple[tuple[Path, tuple[int, int]], ...]) -> ssl.SSLContext:
+    """Return one context for all who trust the same files: parsing the system's takes a while."""
+    context = ssl.create_default_context()
+    for bundle, _ in bundles:
+        try:
+            context.load_verify_locations(cafile=str(bundle))
+        except OSError as error:
+            raise _unreadable(bundle, error) from error
+    return context
+
+
+def _stamp(bundle: Path) -> tuple[int, int]:
+    """Return what changes when a file is replaced."""
+    try:
+        status = bundle.stat()
+    except OSError as error:
+        raise _unreadable(bundle, error) from error
+    return status.st_mtime_ns, status.st_size
+
+
+def _unreadable(bundle: Path, error: OSError) -> InputError:
+    return InputError("read certificates", bundle, error.strerror or str(error), "give a PEM file")
+
+
+def _root(error: BaseException) -> BaseException:
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, BaseException):
+        return _root(reason)
+    for inner in error.args:
+        if isinstance(inner, BaseException):
+            return _root(inner)
+    return error
+
+
+def _words(cause: BaseException) -> str:
+    text = str(cause).strip()
+    return text if text else type(cause).__name__

@@ -1,0 +1,37 @@
+"""What a person sees while bytes move: events from the engine, shown as the place allows."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Receives what happens; called from several threads at once."""
+
+    def begin(self, name: str, size_bytes: int) -> None:
+        """A layer or file starts to move."""
+
+    def advance(self, name: str, size_bytes: int) -> None:
+        """So many more bytes of it have moved."""
+
+    def end(self, name: str, note: str = "") -> None:
+        """It is done: moved, reused, mounted or failed, as the note says."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line: a retry, a phase."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def begin(self, name: str, size_bytes: int) -> None:
+        """Ignore it."""
+
+    def advance(self, name: str, size_bytes: int) -> None:
+        """Ignore it."""
+
+    def end(self, name: str, note: str = "") -> None:
+        """Ignore it."""
+
+    def note(self, text: str) -> None:
+        """Ignore it."""

@@ -1,0 +1,228 @@
+"""References, parsed once at the edge: digests, images, targets, models, Kubernetes names.
+
+Sources: OCI distribution-spec v1.1 (names, tags, digests), Docker's reference grammar
+(a first part with a dot, a colon or "localhost" is a host), Kubernetes RFC 1123 labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from carferry.errors import InvalidName, InvalidReference
+
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+)
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_MODEL_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
+_REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,254}")
+_LABEL = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Digest:
+    """A sha256 content digest; ``str()`` gives ``sha256:<64 hex>``."""
+
+    hex: str
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """Parse ``sha256:<64 lower-case hex>``.
+
+        Raises:
+            InvalidReference: Another algorithm or not 64 hex digits.
+        """
+        algorithm, _, value = text.partition(":")
+        if algorithm != "sha256" or not _HEX64.fullmatch(value):
+            raise InvalidReference("parse digest", repr(text), "not sha256:<64 hex digits>")
+        return cls(value)
+
+    @classmethod
+    def of(cls, data: bytes) -> Digest:
+        """Return the digest of data."""
+        return cls(hashlib.sha256(data).hexdigest())
+
+    def __str__(self) -> str:
+        """Return the OCI form."""
+        return f"sha256:{self.hex}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """An image in a registry: ``host/repository[:tag][@digest]``."""
+
+    registry: str
+    repository: str
+    tag: str | None = None
+    digest: Digest | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> ImageRef:
+        """Parse a full image reference, with or without ``docker://`` or ``oci://`` before it.
+
+        The host is required: a short name means another image on another machine.
+
+        Raises:
+            InvalidReference: Names the part that is wrong.
+        """
+        rest = re.sub(r"^(?:docker|oci)://", "", text)
+        rest, at, digest_text = rest.partition("@")
+        registry, slash, path = rest.partition("/")
+        colon = path.rfind(":")
+        repository, tag = (path, None) if colon < 0 else (path[:colon], path[colon + 1 :])
+        if not slash or not _is_host(registry):
+            raise _bad_image(text, "no registry host before the first '/'")
+        if not _REPOSITORY.fullmatch(repository) or len(repository) > 255:
+            raise _bad_image(text, f"repository {repository!r} is not lower-case path parts")
+        if tag is not None and not _TAG.fullmatch(tag):
+            raise _bad_image(text, f"tag {tag!r} is not 1-128 of A-Z a-z 0-9 _ . -")
+        return cls(registry, repository, tag, Digest.parse(digest_text) if at else None)
+
+    @property
+    def name(self) -> str:
+        """``host/repository``, without tag or digest."""
+        return f"{self.registry}/{self.repository}"
+
+    @property
+    def reference(self) -> str:
+        """What to ask the registry for: the digest if there is one, else the tag, else latest."""
+        return str(self.digest) if self.digest else self.tag or "latest"
+
+    def at(self, digest: Digest) -> ImageRef:
+        """Return the immutable form ``host/repository@digest``."""
+        return ImageRef(self.registry, self.repository, None, digest)
+
+    def __str__(self) -> str:
+        """Return the reference without a scheme."""
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.name}{tag}" + (f"@{self.digest}" if self.digest else "")
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutRef:
+    """An image in an OCI layout on disk: ``oci:path[:tag]``."""
+
+    path: Path
+    tag: str = "latest"
+
+    @property
+    def reference(self) -> str:
+        """What to ask the layout for."""
+        return self.tag
+
+    @classmethod
+    def parse(cls, text: str) -> LayoutRef:
+        """Parse ``oci:path[:tag]``; the last colon parts path and tag, as skopeo does.
+
+        Raises:
+            InvalidReference: No path, or a tag that no tool would accept.
+        """
+        path, _, tag = text.removeprefix("oci:").partition(":")
+        if not path:
+            raise InvalidReference("parse target", repr(text), "no path", "write oci:path:tag")
+        if tag and not _TAG.fullmatch(tag):
+            raise InvalidReference("parse target", repr(text), f"tag {tag!r} is malformed")
+        return cls(Path(path), tag or "latest")
+
+    def __str__(self) -> str:
+        """Return the form that was parsed."""
+        return f"oci:{self.path}:{self.tag}"
+
+
+def parse_target(text: str) -> ImageRef | LayoutRef:
+    """Parse a place an image lives: ``docker://host/repo:tag`` or ``oci:path:tag``.
+
+    Raises:
+        InvalidReference: No known scheme, or a malformed reference behind it.
+    """
+    if text.startswith("oci:") and not text.startswith("oci://"):
+        return LayoutRef.parse(text)
+    if text.startswith(("docker://", "oci://")):
+        return ImageRef.parse(text)
+    raise InvalidReference(
+        "parse target", repr(text), "no scheme", "write docker://host/repo:tag or oci:path:tag"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A model on the hub: ``org/name`` at a branch, tag or commit."""
+
+    repo: str
+    revision: str = "main"
+
+    @classmethod
+    def parse(cls, text: str, revision: str = "") -> ModelRef:
+        """Parse ``hf://org/name[@revision]`` or ``org/name[@revision]``.
+
+        Args:
+            text: The reference.
+            revision: Used when text carries none.
+
+        Raises:
+            InvalidReference: Not one or two hub name parts, or a malformed revision.
+        """
+        name, _, inline = text.removeprefix("hf://").partition("@")
+        parts = name.split("/")
+        if len(parts) > 2 or not all(map(_is_model_part, parts)):
+            raise InvalidReference(
+                "parse model", repr(text), "not org/name[@revision]", "for a folder write ./path"
+            )
+        wanted = inline or revision or "main"
+        if not _REVISION.fullmatch(wanted) or ".." in wanted:
+            raise InvalidReference("parse model", repr(text), f"revision {wanted!r} is malformed")
+        return cls(name, wanted)
+
+    def __str__(self) -> str:
+        """Return ``org/name@revision``."""
+        return f"{self.repo}@{self.revision}"
+
+
+def kubernetes_name(text: str, *, limit: int = 53) -> str:
+    """Turn a display name into the name the dashboard would make of it.
+
+    Lower-case, blanks become dashes, anything else outside ``[a-z0-9-]`` goes, runs of
+    dashes collapse: ``granite-3.1-2b`` gives ``granite-31-2b``. At most ``limit`` characters
+    (RHOAI 3.2 refuses InferenceServices over 53).
+
+    Raises:
+        InvalidName: Nothing usable is left.
+    """
+    name = re.sub(r"[^a-z0-9-]", "", re.sub(r"[\s_/]+", "-", text.strip().lower()))
+    name = re.sub(r"-+", "-", name).lstrip("-0123456789")[:limit].strip("-")
+    if not name:
+        raise InvalidName("name", repr(text), "no letter left for a Kubernetes name", "pass --name")
+    return name
+
+
+def check_kubernetes_name(text: str, *, kind: str, limit: int = 53) -> str:
+    """Return text if Kubernetes and KServe accept it as the name of a ``kind``.
+
+    Raises:
+        InvalidName: Not a DNS-1123 label that starts with a letter, or too long.
+    """
+    if not _LABEL.fullmatch(text):
+        raise InvalidName(
+            f"name {kind}", repr(text), "not a-z, 0-9 and '-', starting with a letter (DNS-1123)"
+        )
+    if len(text) > limit:
+        raise InvalidName(f"name {kind}", repr(text), f"{len(text)} characters, at most {limit}")
+    return text
+
+
+def _is_host(text: str) -> bool:
+    return bool(_HOST.fullmatch(text)) and ("." in text or ":" in text or text == "localhost")
+
+
+def _is_model_part(text: str) -> bool:
+    return bool(_MODEL_PART.fullmatch(text)) and ".." not in text and "--" not in text
+
+
+def _bad_image(text: str, reason: str) -> InvalidReference:
+    return InvalidReference("parse image", repr(text), reason, "write host/repository:tag")

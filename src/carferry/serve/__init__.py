@@ -1,0 +1,34 @@
+"""Deploy a ModelCar: settings, the objects made from them, their YAML, and the step."""
+
+from carferry.serve.form import DEFAULTS, PARAMETERS, Parameter, settings_from_strings
+from carferry.serve.objects import deadline_s, make_objects
+from carferry.serve.render import render, write
+from carferry.serve.settings import (
+    VLLM_IMAGE,
+    Deployment,
+    HardwareProfile,
+    Mode,
+    Quantity,
+    Toleration,
+)
+from carferry.serve.step import Deployed, deploy, endpoint
+
+__all__ = [
+    "DEFAULTS",
+    "PARAMETERS",
+    "VLLM_IMAGE",
+    "Deployed",
+    "Deployment",
+    "HardwareProfile",
+    "Mode",
+    "Parameter",
+    "Quantity",
+    "Toleration",
+    "deadline_s",
+    "deploy",
+    "endpoint",
+    "make_objects",
+    "render",
+    "settings_from_strings",
+    "write",
+]

@@ -1,0 +1,245 @@
+"""What a deployment is made of: one frozen value, every part parsed and checked.
+
+Sources: Kubernetes resource quantities and RFC 1123 names; the limits on names are those of
+InferenceService admission (53 characters, RHOAI 3.2) and of route labels (63, name-namespace).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from carferry.errors import InputError, InvalidName
+from carferry.refs import ImageRef, check_kubernetes_name
+
+# The upstream release of the vLLM version that RHOAI 3.5 names in its CUDA template
+# (red-hat-data-services/odh-model-controller, rhoai-3.5, config/runtimes/vllm). The template
+# itself resolves to an image behind Red Hat's login; this one needs none.
+VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.24.0"
+
+_QUANTITY = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:m|[kMGTPE]|[KMGTPE]i|[eE][+-]?\d{1,2})?")
+_GPU_RESOURCES = re.compile(
+    r"nvidia\.com/gpu|nvidia\.com/mig-\d+g\.\d+gb|amd\.com/gpu|habana\.ai/gaudi"
+)
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_LABEL_KEY = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+)
+_LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+_FIXED_ARGS = ("--model", "--port", "--served-model-name")
+NAME_LIMIT = 53
+ROUTE_LABEL_LIMIT = 63
+
+
+class Mode(StrEnum):
+    """How KServe runs the model: as a Deployment, or through Knative."""
+
+    RAW = "RawDeployment"
+    SERVERLESS = "Serverless"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A Kubernetes resource quantity above zero, kept as written ("500m", "16Gi")."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str, *, what: str) -> Quantity:
+        """Parse text; ``what`` names the setting in the error.
+
+        Raises:
+            InputError: Not a quantity, or zero.
+        """
+        if not _QUANTITY.fullmatch(text):
+            raise InputError(f"read {what}", repr(text), "not a quantity", "write 4, 500m or 16Gi")
+        if not re.search(r"[1-9]", re.split(r"[eE]", text)[0]):
+            raise InputError(f"read {what}", repr(text), "zero", "write more than 0")
+        return cls(text)
+
+    def __str__(self) -> str:
+        """Return the quantity as written."""
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Toleration:
+    """One pod toleration; empty parts are left out of the object."""
+
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+    seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check what the API server would refuse."""
+        if self.operator not in ("Equal", "Exists"):
+            raise _bad_toleration(self, "operator is not Equal or Exists")
+        if self.effect not in ("", "NoSchedule", "PreferNoSchedule", "NoExecute"):
+            raise _bad_toleration(self, f"unknown effect {self.effect!r}")
+        if self.operator == "Exists" and self.value:
+            raise _bad_toleration(self, "a value needs operator Equal")
+        if self.operator == "Equal" and not self.key:
+            raise _bad_toleration(self, "an empty key needs operator Exists")
+        if self.key and not _LABEL_KEY.fullmatch(self.key):
+            raise _bad_toleration(self, f"malformed key {self.key!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareProfile:
+    """An OpenShift AI hardware profile, named; its webhook fills in what we leave out."""
+
+    name: str
+    namespace: str
+
+    def __post_init__(self) -> None:
+        """Check both names."""
+        check_kubernetes_name(self.name, kind="hardware profile", limit=253)
+        check_kubernetes_name(self.namespace, kind="hardware profile namespace", limit=63)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """Everything the KServe objects of one model are made from.
+
+    Attributes:
+        image: The pushed ModelCar; a digest is required, its tag is only recorded.
+        name: Of the InferenceService, its runtime and the model in the API.
+        runtime_image: The vLLM server's image.
+        gpu_resource: Resource name to ask for, ``gpu_count`` of it per replica.
+        max_model_len: Longest sequence in tokens; 0 leaves it to vLLM.
+        args: Further vLLM arguments, after ours.
+        size_bytes: Of the model image; 0 if unknown. Sets the deadline.
+        auth: Ask for a token at the endpoint.
+        route: Make the endpoint reachable from outside the cluster.
+    """
+
+    image: ImageRef
+    name: str
+    namespace: str
+    display_name: str = ""
+    description: str = ""
+    runtime_image: str = VLLM_IMAGE
+    gpu_resource: str = "nvidia.com/gpu"
+    gpu_count: int = 1
+    cpu: Quantity = Quantity("4")
+    memory: Quantity = Quantity("16Gi")
+    shm: Quantity = Quantity("2Gi")
+    tolerations: tuple[Toleration, ...] = ()
+    node_selector: tuple[tuple[str, str], ...] = ()
+    max_model_len: int = 0
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    mode: Mode = Mode.RAW
+    pull_secret: str = ""
+    profile: HardwareProfile | None = None
+    size_bytes: int = 0
+    auth: bool = False
+    route: bool = False
+    min_replicas: int = 1
+    max_replicas: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what Kubernetes, KServe or vLLM would refuse later and less clearly."""
+        _check_image(self.image)
+        _check_names(self.name, self.namespace)
+        _check_runtime(self.runtime_image, self.gpu_resource, self.gpu_count)
+        _check_numbers(self)
+        _check_pairs("environment", self.env, _ENV_NAME, re.compile(r"(?s).*"))
+        _check_pairs("node selector", self.node_selector, _LABEL_KEY, _LABEL_VALUE)
+        _check_args(self.args)
+        if self.pull_secret:
+            check_kubernetes_name(self.pull_secret, kind="pull secret", limit=63)
+
+    @property
+    def uri(self) -> str:
+        """``oci://host/repository@sha256:...``: what KServe is told to serve."""
+        return f"oci://{self.image.name}@{self.image.digest}"
+
+    @property
+    def title(self) -> str:
+        """The name people see."""
+        return self.display_name or self.name
+
+    @property
+    def connection(self) -> str:
+        """Name of the connection Secret."""
+        return f"{self.name}-uri"
+
+
+def _bad_toleration(toleration: Toleration, reason: str) -> InputError:
+    return InputError("read toleration", repr(toleration.key), reason)
+
+
+def _check_image(image: ImageRef) -> None:
+    if image.digest is None:
+        raise InputError(
+            "deploy",
+            image,
+            "a tag can move under a running model",
+            "pass the digest that push printed: host/repository@sha256:...",
+        )
+
+
+def _check_names(name: str, namespace: str) -> None:
+    check_kubernetes_name(name, kind="InferenceService", limit=NAME_LIMIT)
+    if not re.fullmatch(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", namespace):
+        raise InvalidName("name namespace", repr(namespace), "not a DNS-1123 label")
+    joined = len(name) + 1 + len(namespace)
+    if joined > ROUTE_LABEL_LIMIT:
+        raise InvalidName(
+            "name InferenceService",
+            repr(name),
+            f"{name}-{namespace} has {joined} characters, at most {ROUTE_LABEL_LIMIT}",
+            "shorten the name",
+        )
+
+
+def _check_runtime(image: str, resource: str, count: int) -> None:
+    if not _GPU_RESOURCES.fullmatch(resource):
+        raise InputError(
+            "ask for GPUs",
+            repr(resource),
+            "unknown resource",
+            "one of nvidia.com/gpu, nvidia.com/mig-<n>g.<m>gb, amd.com/gpu, habana.ai/gaudi",
+        )
+    parsed = ImageRef.parse(image)
+    if parsed.digest is None and parsed.tag in (None, "latest"):
+        raise InputError("use runtime image", image, "not pinned", "name a release tag or a digest")
+    if image == VLLM_IMAGE and (count == 0 or not resource.startswith("nvidia.com/")):
+        device = resource if count else "CPU only"
+        raise InputError("use runtime image", image, f"needs NVIDIA GPUs, not {device}", _OTHER)
+
+
+_OTHER = "pass the runtime image of your accelerator (the cluster's vLLM templates name one)"
+
+
+def _check_numbers(deployment: Deployment) -> None:
+    for what in ("gpu_count", "max_model_len", "size_bytes", "min_replicas"):
+        if getattr(deployment, what) < 0:
+            raise InputError(f"read {what}", getattr(deployment, what), "negative")
+    if deployment.max_replicas < max(1, deployment.min_replicas):
+        raise InputError("read max_replicas", deployment.max_replicas, "under min_replicas or 1")
+    if deployment.mode is Mode.RAW and deployment.min_replicas == 0:
+        raise InputError("read min_replicas", 0, "RawDeployment does not scale to zero", "write 1")
+
+
+def _check_pairs(
+    what: str, pairs: Iterable[tuple[str, str]], key: re.Pattern[str], value: re.Pattern[str]
+) -> None:
+    seen: set[str] = set()
+    for name, text in pairs:
+        if not key.fullmatch(name) or not value.fullmatch(text):
+            raise InputError(f"read {what}", repr(f"{name}={text}"), "malformed key or value")
+        if name in seen:
+            raise InputError(f"read {what}", repr(name), "given twice")
+        seen.add(name)
+
+
+def _check_args(args: tuple[str, ...]) -> None:
+    for arg in args:
+        if arg.partition("=")[0] in _FIXED_ARGS:
+            raise InputError("read vLLM arguments", repr(arg), "carferry sets it")

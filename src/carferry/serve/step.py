@@ -1,0 +1,108 @@
+"""The step: settings in, a served model (or the YAML to serve it) out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from carferry.errors import InputError
+from carferry.serve.access import Object, owned_by
+from carferry.serve.objects import deadline_s, make_objects
+from carferry.serve.render import render
+from carferry.serve.settings import Deployment
+
+if TYPE_CHECKING:
+    from carferry.cluster.client import Clock, Cluster
+
+logger = logging.getLogger("carferry")
+
+_OWNED_FROM = 3  # after Secret, ServingRuntime and InferenceService come the access objects
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What a deployment came to.
+
+    Attributes:
+        url: Where the model answers; empty until KServe says.
+        ready: It serves; False if nobody waited or nothing was applied.
+        applied: The objects are in the cluster.
+        image: ``oci://host/repository@sha256:...`` that is served.
+        manifest: The objects as YAML.
+    """
+
+    name: str
+    namespace: str
+    url: str
+    ready: bool
+    applied: bool
+    image: str
+    manifest: str
+
+
+def deploy(
+    settings: Deployment,
+    cluster: Cluster | None,
+    *,
+    wait_s: float | None = None,
+    force: bool = False,
+    clock: Clock | None = None,
+    report: Callable[[str], None] = logger.info,
+) -> Deployed:
+    """Apply the objects of a deployment and wait until the model serves.
+
+    Args:
+        settings: What to deploy.
+        cluster: Where; None only renders.
+        wait_s: Seconds to wait; 0 does not wait; None takes what the image's size asks for.
+        force: Take over fields that somebody else set; see ``Cluster.apply``.
+        clock: Time; the machine's by default.
+        report: Called with each new status line.
+
+    Raises:
+        ClusterError: The API refused; DeploymentFailed if the model will not come up.
+        DeadlineExceeded: Not ready in time.
+        Unreachable: The cluster does not answer.
+        InputError: ``wait_s`` is negative.
+    """
+    if wait_s is not None and wait_s < 0:
+        raise InputError("deploy", settings.name, f"cannot wait {wait_s} s", "0 does not wait")
+    objects = make_objects(settings)
+    service: Object = {}
+    if cluster is not None:
+        service = _apply(cluster, objects, force=force)
+        if wait_s != 0:
+            limit = deadline_s(settings.size_bytes) if wait_s is None else wait_s
+            service = cluster.wait(
+                settings.name, settings.namespace, deadline_s=limit, clock=clock, report=report
+            )
+    return Deployed(
+        name=settings.name,
+        namespace=settings.namespace,
+        url=endpoint(service),
+        ready=cluster is not None and wait_s != 0,
+        applied=cluster is not None,
+        image=settings.uri,
+        manifest=render(objects),
+    )
+
+
+def endpoint(service: Object) -> str:
+    """Return where an InferenceService answers: outside if it has a route, else inside.
+
+    Inside, ``status.address.url`` is the one with the port: OpenShift AI's services are
+    headless, and ``status.url`` lacks it.
+    """
+    status = service.get("status") or {}
+    outside = str(status.get("url") or "")
+    inside = str((status.get("address") or {}).get("url") or "")
+    return inside if inside and ".svc.cluster.local" in outside else outside or inside
+
+
+def _apply(cluster: Cluster, objects: list[Object], *, force: bool) -> Object:
+    """Apply everything, the access objects as owned by the InferenceService; return that."""
+    service = cluster.apply(objects[:_OWNED_FROM], force=force)[-1]
+    cluster.apply([owned_by(each, service) for each in objects[_OWNED_FROM:]], force=force)
+    return service

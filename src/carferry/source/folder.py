@@ -1,0 +1,131 @@
+"""A model in a local folder.
+
+Files are hashed when the snapshot is taken and again while they are read, so a file that
+changes in between is caught. Where ``download`` left its record beside the files, the record
+gives repository, commit and content ids, and the image comes out as if streamed from the hub.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from carferry.errors import SourceChanged, SourceError, SourceNotFound, UnsafePath
+from carferry.source.paths import check_paths
+from carferry.source.patterns import Patterns
+from carferry.source.snapshot import ContentId, Snapshot, SourceFile
+
+RECORD = ".carferry/snapshot.json"
+_CHUNK = 1024 * 1024
+
+
+class FolderSource:
+    """Reads a folder; symbolic links are followed only to files inside it.
+
+    Args:
+        root: The folder.
+        threads: Files hashed at once.
+    """
+
+    def __init__(self, root: Path, *, threads: int = 4) -> None:
+        self.root = root
+        self._threads = threads
+
+    def snapshot(self, patterns: Patterns) -> Snapshot:
+        """Hash the files that the patterns admit.
+
+        Raises:
+            SourceNotFound: No such folder, or not readable.
+            UnsafePath: A name or link that must not enter an image.
+        """
+        paths = patterns.select(self._walk(), self.root)
+        check_paths(paths)
+        record = self._record()
+        known = {file.path: file for file in record.files}
+        with ThreadPoolExecutor(self._threads) as pool:
+            files = tuple(pool.map(lambda path: self._identify(path, known.get(path)), paths))
+        return replace(record, files=files)
+
+    def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield the file's bytes from ``start`` to ``stop``, or as many as the snapshot promised.
+
+        Raises:
+            SourceChanged: The file is shorter or longer than it was.
+            SourceError: It can no longer be read.
+        """
+        try:
+            with (self.root / file.path).open("rb", buffering=0) as handle:
+                yield from self._exactly(handle.fileno(), file, start, stop)
+        except OSError as error:
+            raise SourceError(
+                "read", self.root / file.path, error.strerror or str(error)
+            ) from error
+
+    def _exactly(
+        self, descriptor: int, file: SourceFile, start: int, stop: int | None
+    ) -> Iterator[bytes]:
+        if os.fstat(descriptor).st_size != file.size_bytes:
+            raise self._changed(file)
+        os.lseek(descriptor, start, os.SEEK_SET)
+        left = (file.size_bytes if stop is None else stop) - start
+        while left:
+            chunk = os.read(descriptor, min(_CHUNK, left))
+            if not chunk:
+                raise self._changed(file)
+            left -= len(chunk)
+            yield chunk
+
+    def _changed(self, file: SourceFile) -> SourceChanged:
+        return SourceChanged(
+            "read", self.root / file.path, "its size changed while it was read", "run again"
+        )
+
+    def _walk(self) -> list[str]:
+        if not self.root.is_dir():
+            raise SourceNotFound(
+                "read", self.root, "no such folder", "for a model on the hub write hf://org/name"
+            )
+        found: list[str] = []
+        for folder, folders, names in os.walk(self.root, onerror=self._unreadable):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            relative = Path(folder).relative_to(self.root)
+            found += [(relative / name).as_posix() for name in names if not name.startswith(".")]
+        return found
+
+    def _unreadable(self, error: OSError) -> None:
+        raise SourceNotFound(
+            "read", error.filename, error.strerror or str(error), "check its permissions"
+        ) from error
+
+    def _identify(self, path: str, known: SourceFile | None) -> SourceFile:
+        place = self.root / path
+        try:
+            if not place.resolve().is_relative_to(self.root.resolve()):
+                raise UnsafePath("take file", path, "a link that leaves the folder", "copy it in")
+            status = place.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise UnsafePath("take file", path, "not a regular file", "exclude it")
+            place.open("rb").close()
+            return self._hash(path, status.st_size, known)
+        except OSError as error:
+            raise SourceNotFound(
+                "read", place, error.strerror or str(error), "check its permissions"
+            ) from error
+
+    def _hash(self, path: str, size_bytes: int, known: SourceFile | None) -> SourceFile:
+        """Hash in the kind the record used; a file edited since gets an identity of its own."""
+        kind = known.content.kind if known and known.size_bytes == size_bytes else "sha256"
+        hasher = ContentId(kind, "").hasher(size_bytes)
+        for chunk in self.read(SourceFile(path, size_bytes, ContentId(kind, ""))):
+            hasher.update(chunk)
+        return SourceFile(path, size_bytes, ContentId(kind, hasher.hexdigest()))
+
+    def _record(self) -> Snapshot:
+        try:
+            return Snapshot.from_json((self.root / RECORD).read_text())
+        except (OSError, ValueError, KeyError, TypeError):
+            return Snapshot("", "", ())

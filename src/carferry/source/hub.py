@@ -1,0 +1,185 @@
+"""A model on the Hugging Face hub.
+
+huggingface_hub resolves and authenticates (``HF_TOKEN``, ``HF_TOKEN_PATH``, ``HF_ENDPOINT``);
+the bytes are read here, by plain HTTP Range requests, because its own downloader writes to
+disk and its streaming file neither checks 206 nor bounds its memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TypeVar
+
+import httpx2
+from huggingface_hub import HfApi, hf_hub_url
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.hf_api import ModelInfo, RepoFile
+from huggingface_hub.utils._headers import build_hf_headers
+
+from carferry.errors import (
+    CarferryError,
+    InvalidReference,
+    SourceDenied,
+    SourceError,
+    SourceNotFound,
+    Unreachable,
+)
+from carferry.net import Http
+from carferry.refs import ModelRef
+from carferry.retry import Retry
+from carferry.source.httpread import RangeReader
+from carferry.source.paths import check_paths
+from carferry.source.patterns import Patterns
+from carferry.source.snapshot import ContentId, Snapshot, SourceFile
+
+Result = TypeVar("Result")
+
+
+class HubSource:
+    """Reads a repository at the commit it was first resolved to.
+
+    Args:
+        ref: Repository and revision.
+        endpoint: Hub address; default ``HF_ENDPOINT`` or the public hub.
+        http: Connection pool for file bodies.
+        retry: Policy for broken reads; share it with the target.
+    """
+
+    def __init__(
+        self,
+        ref: ModelRef,
+        *,
+        endpoint: str | None = None,
+        http: Http | None = None,
+        retry: Retry | None = None,
+    ) -> None:
+        self.ref = ref
+        self._api = HfApi(endpoint=endpoint)
+        self._http = http or Http()
+        self._retry = retry or Retry()
+
+    @cached_property
+    def info(self) -> ModelInfo:
+        """The repository at its commit; asked for once, so that a moving branch cannot mix two."""
+        return self._asked(lambda: self._api.model_info(self.ref.repo, revision=self.ref.revision))
+
+    @property
+    def commit(self) -> str:
+        """The 40-hex commit everything is read from."""
+        if not self.info.sha:
+            raise SourceError("resolve", self.ref, "the hub named no commit")
+        return self.info.sha
+
+    def snapshot(self, patterns: Patterns) -> Snapshot:
+        """List the commit's files that the patterns admit and prove that they may be read.
+
+        Raises:
+            SourceNotFound: No such repository or revision.
+            SourceDenied: Gated or private, and the token does not open it.
+            NothingSelected: The patterns match nothing.
+            UnsafeWeights: Only pickled weights.
+            UnsafePath: A name that must not enter an image.
+            Unreachable: The hub does not answer.
+        """
+        entries = {e.path: e for e in self._asked(self._list) if isinstance(e, RepoFile)}
+        paths = patterns.select(entries, self.ref)
+        check_paths(paths)
+        files = tuple(_source_file(entries[path]) for path in paths)
+        self._asked(lambda: self._api.get_hf_file_metadata(url=self._url(paths[0])))
+        return Snapshot(self.ref.repo, self.commit, files, _license(self.info))
+
+    def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield the file's bytes from ``start`` to ``stop`` or its end.
+
+        A broken connection is reopened where it broke.
+
+        Raises:
+            SourceChanged: The hub now serves something else under this commit.
+            SourceDenied: The token no longer opens it.
+            SourceError: The hub failed more often than the policy allows.
+        """
+        reader = RangeReader(
+            self._http, self._url(file.path), file, headers=self._headers, retry=self._retry
+        )
+        return reader.read(start, stop)
+
+    def _list(self) -> list[object]:
+        return list(self._api.list_repo_tree(self.ref.repo, revision=self.commit, recursive=True))
+
+    def _url(self, path: str) -> str:
+        return hf_hub_url(self.ref.repo, path, revision=self.commit, endpoint=self._api.endpoint)
+
+    def _headers(self) -> dict[str, str]:
+        """Built for each request: a token file may have been rotated."""
+        return build_hf_headers(library_name="carferry")
+
+    def _asked(self, question: Callable[[], Result]) -> Result:
+        return self._retry.call(lambda: self._translated(question), first=True)
+
+    def _translated(self, question: Callable[[], Result]) -> Result:
+        try:
+            return question()
+        except (HfHubHTTPError, HFValidationError, EntryNotFoundError, httpx2.HTTPError) as error:
+            raise _failure(self.ref, error) from error
+
+
+def _source_file(entry: RepoFile) -> SourceFile:
+    content = (
+        ContentId("sha256", entry.lfs.sha256) if entry.lfs else ContentId("git", entry.blob_id)
+    )
+    return SourceFile(entry.path, int(entry.size), content)
+
+
+def _license(info: ModelInfo) -> str:
+    card = info.card_data
+    named = card.get("license") if card else None
+    return named if isinstance(named, str) else ""
+
+
+def _failure(ref: ModelRef, error: Exception) -> CarferryError:
+    """Order matters: the hub's gated error is also a not-found error."""
+    if isinstance(error, GatedRepoError):
+        return SourceDenied(
+            "read",
+            ref,
+            "the repository is gated and this token has no access",
+            "accept its terms on the hub and set HF_TOKEN to a token of that account",
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return SourceNotFound("resolve", ref, "no such branch, tag or commit", "check --revision")
+    if isinstance(error, RepositoryNotFoundError):
+        return SourceNotFound(
+            "resolve",
+            ref,
+            "no such repository, or it is private and the token does not open it",
+            "check the name; for a private one set HF_TOKEN",
+        )
+    if isinstance(error, HFValidationError):
+        return InvalidReference("resolve", ref, str(error))
+    if isinstance(error, EntryNotFoundError):
+        return SourceNotFound("read", ref, "a listed file is not there")
+    return _http_failure(ref, error)
+
+
+def _http_failure(ref: ModelRef, error: Exception) -> CarferryError:
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", 0)
+    if status in {401, 403}:
+        return SourceDenied(
+            "read", ref, f"the hub refused the token ({status})", "set HF_TOKEN to a valid token"
+        )
+    if status == 0:
+        return Unreachable("reach the hub for", ref, str(error), "check the network or HF_ENDPOINT")
+    failure = SourceError("resolve", ref, f"the hub answered {status}")
+    failure.temporary = status == 429 or status >= 500
+    asked = str(getattr(response, "headers", {}).get("Retry-After", ""))
+    failure.retry_after_s = float(asked) if asked.isdigit() else 0.0
+    return failure

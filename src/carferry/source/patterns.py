@@ -1,0 +1,132 @@
+"""Which files of a model a server needs, and which must never enter an image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from carferry.errors import InputError, NothingSelected, UnsafeWeights
+
+# What Hugging Face servers read: weights, configuration, tokenizer, chat template, licence, card.
+DEFAULT_INCLUDE = (
+    "*.safetensors",
+    "*.json",
+    "*.txt",
+    "*.jinja",
+    "*.model",
+    "*.tiktoken",
+    "tekken*",
+    "vocab*",
+    "merges*",
+    "README*",
+    "LICENSE*",
+    "LICENCE*",
+    "NOTICE*",
+    "USE_POLICY*",
+)
+# Second copies of the weights in other layouts, and what download tools leave behind.
+ALWAYS_EXCLUDE = ("original/*", "consolidated*", "*/consolidated*", "metal/*")
+PICKLE = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Globs over repository paths; empty ``include`` means the default set."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(
+        cls, include: str | Sequence[str] = (), exclude: str | Sequence[str] = ()
+    ) -> Patterns:
+        """Parse lists, or text with commas or newlines between globs as a form gives it.
+
+        Raises:
+            InputError: A pattern that can match no repository path.
+        """
+        return cls(_globs(include), _globs(exclude))
+
+    def admits(self, path: str) -> bool:
+        """Say whether a path enters the image."""
+        if _hidden(path) or _any(path, ALWAYS_EXCLUDE) or _any(path, self.exclude):
+            return False
+        return _any(path, self.include or DEFAULT_INCLUDE)
+
+    def select(self, paths: Iterable[str], origin: object) -> list[str]:
+        """Return the admitted paths, sorted by their bytes.
+
+        Raises:
+            NothingSelected: No path is admitted.
+            UnsafeWeights: Pickle files are admitted by a pattern that does not name their
+                ending, or the model has no other weights.
+        """
+        every = list(paths)
+        chosen = sorted((path for path in every if self.admits(path)), key=_bytes)
+        self._refuse_pickle(every, chosen, origin)
+        if not chosen:
+            raise NothingSelected(
+                "select files of",
+                origin,
+                f"no file of {len(every)} matches {', '.join(self.include or DEFAULT_INCLUDE)}",
+                "widen --include or drop --exclude",
+            )
+        return chosen
+
+    def _refuse_pickle(self, every: list[str], chosen: list[str], origin: object) -> None:
+        unnamed = [p for p in chosen if _any(p, PICKLE) and not self._names_ending(p)]
+        weights = [p for p in chosen if p.endswith(".safetensors") or self._names_ending(p)]
+        pickled = [p for p in every if _any(p, PICKLE) and not _hidden(p)]
+        only = bool(pickled) and not weights and not self.include
+        if unnamed or only:
+            raise UnsafeWeights(
+                "take",
+                f"{(unnamed or pickled)[0]} of {origin}",
+                "pickle-based weights run code when loaded",
+                "use a safetensors revision, or name them: --include '*.bin,*.json'",
+            )
+
+    def _names_ending(self, path: str) -> bool:
+        """Say whether a caller's own pattern spells out this file's ending."""
+        ending = PurePosixPath(path).suffix
+        return bool(ending) and any(
+            glob.endswith(ending) and fnmatchcase(path, glob) for glob in self.include
+        )
+
+
+def split_list(text: str | Sequence[str]) -> tuple[str, ...]:
+    """Split a form's text at commas and newlines; a list is taken as it is."""
+    parts = re.split(r"[,\n]", text) if isinstance(text, str) else list(text)
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _bytes(path: str) -> bytes:
+    # A hub or a disk may send what is no text at all; it is refused by name later, not here.
+    return path.encode("utf-8", "surrogatepass")
+
+
+def _globs(text: str | Sequence[str]) -> tuple[str, ...]:
+    globs = split_list(text)
+    for glob in globs:
+        if glob.startswith("/") or ".." in glob.split("/"):
+            raise InputError(
+                "read pattern", ascii(glob), "paths are relative to the repository's root"
+            )
+    return globs
+
+
+def _hidden(path: str) -> bool:
+    return any(part.startswith(".") and not _hostile(part) for part in path.split("/"))
+
+
+def _hostile(part: str) -> bool:
+    # Not hidden away but refused by name later: a repository that tries this is no accident.
+    return part in {".", ".."} or part.startswith(".wh.")
+
+
+def _any(path: str, globs: Iterable[str]) -> bool:
+    name = path.rsplit("/", 1)[-1]
+    return any(fnmatchcase(path, glob) or fnmatchcase(name, glob) for glob in globs)

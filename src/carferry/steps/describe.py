@@ -1,0 +1,25 @@
+"""What a step says of the image it made."""
+
+from __future__ import annotations
+
+from carferry.build import Result
+from carferry.results import Built
+from carferry.steps.access import uri
+from carferry.target import Target
+
+
+def describe(target: Target, result: Result) -> Built:
+    """Flatten what the engine room made."""
+    digest = result.document.digest
+    return Built(
+        target.location(digest),
+        uri(target, digest),
+        str(digest),
+        result.snapshot.commit,
+        result.size_bytes,
+        result.layers,
+        result.moved_bytes,
+        result.reused_bytes,
+        sum(moved.retries for moved in result.results),
+        round(result.seconds, 3),
+    )

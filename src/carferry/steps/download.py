@@ -1,0 +1,39 @@
+"""Step: a model's files into a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from carferry.download import download as fetch
+from carferry.progress import Progress
+from carferry.results import Downloaded
+from carferry.retry import Retry
+from carferry.show import open_progress
+from carferry.source import Patterns, open_source
+
+
+def download(
+    model: str,
+    dest: str,
+    *,
+    revision: str = "",
+    include: str = "",
+    exclude: str = "",
+    parallel: int = 4,
+    progress: Progress | None = None,
+) -> Downloaded:
+    """Download a model's files at one commit into a folder, verified."""
+    retry = Retry()
+    source = open_source(model, revision, retry=retry)
+    snapshot = source.snapshot(Patterns.parse(include, exclude))
+    moved = fetch(
+        source,
+        snapshot,
+        Path(dest),
+        parallel=parallel,
+        retry=retry,
+        progress=progress or open_progress("auto"),
+    )
+    return Downloaded(
+        dest, snapshot.repo, snapshot.commit, len(snapshot.files), snapshot.size_bytes, moved
+    )

@@ -1,0 +1,14 @@
+"""Step: an image held against the contract."""
+
+from __future__ import annotations
+
+from carferry import inspection
+from carferry.refs import parse_target
+from carferry.results import Inspected
+from carferry.steps.access import open_access
+
+
+def inspect(image: str, *, plain_http: str = "", ca_file: str = "") -> Inspected:
+    """Hold an image against the contract KServe's modelcar mode relies on."""
+    target = open_access(plain_http, ca_file).open(parse_target(image))
+    return Inspected.of(inspection.inspect(target), target)

@@ -1,0 +1,72 @@
+"""Step: what a build would move, before a byte does."""
+
+from __future__ import annotations
+
+from carferry import build as engine_room
+from carferry.errors import InputError
+from carferry.plan import Plan
+from carferry.refs import parse_target
+from carferry.results import Planned, PlannedLayer
+from carferry.source import open_source
+from carferry.steps.settings import BuildSettings
+
+# One stream over a 1 Gbit/s link; only used to predict.
+DEFAULT_RATE = 125_000_000.0
+
+
+def plan(
+    source: str,
+    dest: str,
+    settings: BuildSettings,
+    *,
+    workers: int = 1,
+    at_most: bool = False,
+    rate: float = DEFAULT_RATE,
+) -> Planned:
+    """Say what a build would move, reuse and mount; nothing is written.
+
+    Args:
+        source: Model or folder.
+        dest: ``docker://host/repo:tag`` or ``oci:path:tag``.
+        settings: As for the build.
+        workers: Pods that would share it.
+        at_most: Take fewer workers where there is too little to move for them.
+        rate: Bytes per second of one stream, for the prediction.
+    """
+    if workers < 1 or rate <= 0:
+        raise InputError("plan", dest, "workers and rate must be positive")
+    access = settings.access()
+    target = access.open(parse_target(dest), write=True)
+    made = engine_room.plan_build(
+        open_source(source, settings.revision, retry=access.retry),
+        target,
+        settings.options(),
+        access,
+    )
+    count = made.worth(workers) if at_most else workers
+    return _planned(dest, made, count, settings.parallel, rate)
+
+
+def _planned(dest: str, made: Plan, workers: int, parallel: int, rate: float) -> Planned:
+    owner = {
+        step.layer.content_key: number
+        for number in range(1, workers + 1)
+        for step in made.share(number, workers)
+    }
+    layers = tuple(
+        PlannedLayer(
+            step.layer.name, step.layer.size_bytes, step.how.value, owner[step.layer.content_key]
+        )
+        for step in made.steps
+    )
+    return Planned(
+        dest,
+        made.snapshot.repo,
+        made.snapshot.commit,
+        len(made.snapshot.files),
+        made.size_bytes,
+        made.bytes_to_move,
+        workers,
+        round(made.seconds(rate, workers=workers, parallel=parallel), 1),
+        layers,
+    )

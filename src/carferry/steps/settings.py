@@ -1,0 +1,91 @@
+"""What every step of a build must be told alike, as text a form can give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from carferry import base as bases
+from carferry import buildah
+from carferry.errors import InputError
+from carferry.layers import Format
+from carferry.oci import Platform
+from carferry.options import Options
+from carferry.refs import ImageRef
+from carferry.source import Patterns
+from carferry.source.patterns import split_list
+from carferry.steps.access import open_access
+from carferry.targets import Access
+
+DEFAULT_BASE = bases.DEFAULT
+DEFAULT_PLATFORM = "linux/amd64"
+# One stream over a 1 Gbit/s link; only used to predict.
+DEFAULT_RATE = 125_000_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """What every step of a build must be told alike, as text.
+
+    Attributes:
+        revision: Branch, tag or commit; empty means ``main``.
+        engine: ``stream`` or ``buildah``.
+        form: ``modelcar`` or ``modelpack``.
+        base: Reference, ``oci:path:tag``, ``embedded`` or ``scratch``.
+        platforms: As in ``linux/amd64,linux/arm64``.
+        include: Globs; empty means what a server needs.
+        exclude: Globs.
+        plain_http: Registry hosts without TLS.
+        ca_file: PEM certificates to trust.
+        mount_from: Repositories of the same registry to mount layers from.
+        parallel: Layers at once.
+        workdir: Scratch folder of the buildah engine.
+        builder: Where Buildah runs: empty, here; ``job``, in a Job of the cluster.
+        builder_claim: Claim that holds model and scratch space, for a Job.
+        builder_folder: Where this step has that claim mounted.
+        builder_account: ServiceAccount of the Job.
+        builder_security: How the Job is privileged: ``userns`` or ``setfcap``.
+        builder_image: Image with Buildah, for a Job.
+    """
+
+    revision: str = ""
+    engine: str = "stream"
+    form: str = "modelcar"
+    base: str = DEFAULT_BASE
+    platforms: str = DEFAULT_PLATFORM
+    include: str = ""
+    exclude: str = ""
+    plain_http: str = ""
+    ca_file: str = ""
+    mount_from: str = ""
+    parallel: int = 2
+    workdir: str = ""
+    builder: str = ""
+    builder_claim: str = ""
+    builder_folder: str = ""
+    builder_account: str = buildah.ACCOUNT
+    builder_security: str = "userns"
+    builder_image: str = buildah.IMAGE
+
+    def options(self) -> Options:
+        """Parse.
+
+        Raises:
+            InputError: Names the setting that cannot be meant.
+        """
+        if self.form not in set(Format):
+            raise InputError("use format", repr(self.form), f"choose {' or '.join(Format)}")
+        return Options(
+            engine=self.engine,
+            form=Format(self.form),
+            base=self.base,
+            patterns=Patterns.parse(self.include, self.exclude),
+            platforms=tuple(map(Platform.parse, split_list(self.platforms))),
+            parallel=self.parallel,
+            neighbours=tuple(map(ImageRef.parse, split_list(self.mount_from))),
+            workdir=Path(self.workdir) if self.workdir else None,
+        )
+
+    def access(self) -> Access:
+        """Return how registries are reached."""
+        return open_access(self.plain_http, self.ca_file)

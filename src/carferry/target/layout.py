@@ -1,0 +1,274 @@
+"""An OCI layout on disk as a target.
+
+Source: OCI image-spec v1.1, image-layout.md. A blob is written beside its final name and
+renamed, the index is replaced whole under a lock: a reader never sees half of anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from carferry.errors import StorageFull, TargetError
+from carferry.oci import INDEX, MANIFEST_CAP_BYTES, REF_NAME, Descriptor, Document, canonical
+from carferry.refs import Digest, ImageRef, LayoutRef
+
+_CHUNK = 1024 * 1024
+_VERSION = b'{"imageLayoutVersion":"1.0.0"}'
+
+
+class LayoutTarget:
+    """Reads and writes one OCI layout directory; created with the first write."""
+
+    def __init__(self, ref: LayoutRef) -> None:
+        self.ref: ImageRef | LayoutRef = ref
+        self.root = ref.path
+        self._blobs = ref.path / "blobs" / "sha256"
+
+    def blob_size(self, digest: Digest) -> int | None:
+        """Return the blob's length, or None."""
+        try:
+            return (self._blobs / digest.hex).stat().st_size
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._failed("look for a blob in", error) from error
+
+    def open_blob(self, digest: Digest) -> Iterator[bytes]:
+        """Yield the blob's bytes.
+
+        Raises:
+            TargetError: Not there or not readable.
+        """
+        try:
+            with (self._blobs / digest.hex).open("rb", buffering=0) as handle:
+                while chunk := handle.read(_CHUNK):
+                    yield chunk
+        except OSError as error:
+            raise self._failed(f"read {digest} of", error) from error
+
+    def read_range(self, digest: Digest, start: int, size_bytes: int) -> bytes:
+        """Return part of a blob."""
+        try:
+            with (self._blobs / digest.hex).open("rb") as handle:
+                handle.seek(start)
+                return handle.read(size_bytes)
+        except OSError as error:
+            raise self._failed(f"read {digest} of", error) from error
+
+    def mount(self, digest: Digest, origin: ImageRef | LayoutRef) -> bool:
+        """Hard-link a blob from another layout on the same disk.
+
+        Falls back to False (so that the caller copies) across disks or on file systems
+        without links.
+        """
+        if not isinstance(origin, LayoutRef) or origin.path == self.root:
+            return False
+        source = origin.path / "blobs" / "sha256" / digest.hex
+        try:
+            self._prepare()
+            (self._blobs / digest.hex).hardlink_to(source)
+        except FileExistsError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def start_upload(self, size_bytes: int) -> LayoutUpload:
+        """Open a file beside the blobs and reserve its length.
+
+        Raises:
+            StorageFull: No room for it.
+        """
+        try:
+            self._prepare()
+            handle, name = tempfile.mkstemp(prefix=".part-", dir=self._blobs)
+        except OSError as error:
+            raise self._failed("write to", error) from error
+        return LayoutUpload(self, handle, Path(name), size_bytes)
+
+    def get_manifest(self, reference: str) -> Document | None:
+        """Return the manifest or index at a tag or digest, or None."""
+        wanted = [d for d in self._entries() if _matches(d, reference)]
+        if wanted:
+            return Document(wanted[-1].media_type, self._small_blob(wanted[-1].digest))
+        if reference.startswith("sha256:") and self.blob_size(Digest.parse(reference)) is not None:
+            data = self._small_blob(Digest.parse(reference))
+            return Document(str(Document("", data).json.get("mediaType", "")), data)
+        return None
+
+    def put_manifest(self, document: Document, reference: str) -> None:
+        """Write the document as a blob; at a tag also name it in ``index.json``."""
+        if self.blob_size(document.digest) is None:
+            upload = self.start_upload(len(document.data))
+            try:
+                upload.send([document.data])
+                upload.commit(document.digest)
+            except BaseException:
+                upload.cancel()
+                raise
+        if reference != str(document.digest):
+            named = Descriptor(
+                document.media_type, document.digest, len(document.data), {REF_NAME: reference}
+            )
+            self._edit(lambda entries: [*_without(entries, reference), named])
+
+    def delete_manifest(self, reference: str) -> bool:
+        """Take a tag out of ``index.json``; the blobs stay, other tags may share them."""
+        self._edit(lambda entries: _without(entries, reference))
+        return True
+
+    def tags(self, prefix: str = "") -> list[str]:
+        """Return the tags that start with ``prefix``, sorted."""
+        names = {d.annotations.get(REF_NAME, "") for d in self._entries()}
+        return sorted(name for name in names if name and name.startswith(prefix))
+
+    def check_push(self) -> None:
+        """Create the directory and a file in it, and remove the file again."""
+        self.start_upload(0).cancel()
+
+    def location(self, digest: Digest) -> str:
+        """Return ``oci:path:tag``: a layout is addressed by tag."""
+        return str(self.ref)
+
+    def _prepare(self) -> None:
+        self._blobs.mkdir(parents=True, exist_ok=True)
+        version = self.root / "oci-layout"
+        if not version.exists():
+            _replace(version, _VERSION)
+
+    def _entries(self) -> list[Descriptor]:
+        try:
+            data = json.loads((self.root / "index.json").read_bytes())
+            return [Descriptor.from_json(item) for item in data["manifests"]]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError, TargetError) as error:
+            raise TargetError(
+                "read", self.root / "index.json", f"not an OCI index: {error}"
+            ) from error
+
+    def _edit(self, change: Any) -> None:
+        try:
+            self._prepare()
+            with (self.root / ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                entries = [entry.to_json() for entry in change(self._entries())]
+                index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
+                _replace(self.root / "index.json", canonical(index))
+        except OSError as error:
+            raise self._failed("write the index of", error) from error
+
+    def _small_blob(self, digest: Digest) -> bytes:
+        size = self.blob_size(digest)
+        if size is None or size > MANIFEST_CAP_BYTES:
+            raise TargetError("read manifest", digest, f"missing or too large in {self.root}")
+        data = b"".join(self.open_blob(digest))
+        if Digest.of(data) != digest:
+            raise TargetError("read manifest", digest, f"{self.root} holds other bytes under it")
+        return data
+
+    def _failed(self, action: str, error: OSError) -> TargetError:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            return StorageFull(
+                action, self.root, "no space left on the device", "free space or choose another"
+            )
+        return TargetError(action, self.root, error.strerror or str(error), "check the path")
+
+
+class LayoutUpload:
+    """A blob being written to a layout."""
+
+    def __init__(self, layout: LayoutTarget, handle: int, part: Path, size_bytes: int) -> None:
+        self._layout = layout
+        self._handle = handle
+        self._part = part
+        self._size_bytes = size_bytes
+        self._reserve()
+
+    def send(self, chunks: Iterable[bytes], start: int = 0) -> None:
+        """Write the blob from offset ``start``.
+
+        Raises:
+            StorageFull: The disk filled up.
+            TargetError: More or fewer bytes came than were announced.
+        """
+        written = start
+        try:
+            os.lseek(self._handle, start, os.SEEK_SET)
+            for chunk in chunks:
+                written += _write_all(self._handle, chunk)
+        except OSError as error:
+            raise self._layout._failed("write to", error) from error
+        if written != self._size_bytes:
+            raise TargetError(
+                "write to", self._layout.ref, f"{written} bytes of {self._size_bytes} came"
+            )
+
+    def offset(self) -> int | None:
+        """Return None: a disk that failed once is not asked to go on."""
+        return None
+
+    def commit(self, digest: Digest) -> None:
+        """Give the file its final name."""
+        try:
+            os.fchmod(self._handle, 0o644)
+            self._close()
+            self._part.replace(self._part.with_name(digest.hex))
+        except OSError as error:
+            raise self._layout._failed("write to", error) from error
+
+    def cancel(self) -> None:
+        """Remove what was written."""
+        with contextlib.suppress(OSError):
+            self._close()
+        with contextlib.suppress(OSError):
+            self._part.unlink()
+
+    def _close(self) -> None:
+        """Close once: by the second time the number may be another thread's file."""
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
+            os.close(handle)
+
+    def _reserve(self) -> None:
+        """Ask for the room at once: a full disk should show before hours of download."""
+        if not self._size_bytes:
+            return
+        try:
+            os.posix_fallocate(self._handle, 0, self._size_bytes)
+        except OSError as error:
+            # Some file systems cannot reserve; there the disk fills while writing.
+            if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
+                self.cancel()
+                raise self._layout._failed("write to", error) from error
+
+
+def _matches(entry: Descriptor, reference: str) -> bool:
+    return reference in {entry.annotations.get(REF_NAME), str(entry.digest)}
+
+
+def _without(entries: list[Descriptor], tag: str) -> list[Descriptor]:
+    return [entry for entry in entries if entry.annotations.get(REF_NAME) != tag]
+
+
+def _write_all(handle: int, chunk: bytes) -> int:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(handle, view) :]
+    return len(chunk)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    handle, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    with os.fdopen(handle, "wb") as out:
+        out.write(data)
+        os.fchmod(out.fileno(), 0o644)
+    Path(name).replace(path)

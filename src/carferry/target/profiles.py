@@ -1,0 +1,70 @@
+"""What registries do differently, in one table; everything else follows the specification.
+
+Each fact was read in the registry's source or documentation, as named; none was measured
+against a hosted registry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+_GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One kind of registry.
+
+    Attributes:
+        name: For messages.
+        hosts: Globs over the host name.
+        proves_offset: Whether GET on a broken upload tells how much of it is there. Where the
+            kind is unknown it is asked: distribution 3 answers truly, distribution 2.8 and zot
+            have dropped the upload and say 404, and a lie is found out by the digest.
+        largest_blob_bytes: Limit for one layer; 0 where none is known.
+        source: Where the facts come from.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    proves_offset: bool
+    largest_blob_bytes: int
+    source: str
+
+
+GENERIC = Profile(
+    "OCI registry", (), True, 0, "distribution-spec v1.1; distribution 2.8 and 3, zot, Harbor"
+)
+PROFILES = (
+    Profile(
+        "Quay", ("quay.io", "*.quay.io", "quay.*", "quay-*"), False, 0,
+        "quay endpoints/v2/blob.py: a failed PATCH commits nothing, GET's Range is one too high; "
+        "MAXIMUM_LAYER_SIZE (20G by default) is the operator's",
+    ),
+    Profile(
+        "GitHub", ("ghcr.io",), False, 10 * _GIB,
+        "10 GB per layer: quoted widely, not in the API's own documentation",
+    ),
+    Profile(
+        "Amazon ECR", ("*.dkr.ecr.*.amazonaws.com", "public.ecr.aws"), False, 52_000 * 1024**2,
+        "AWS service quotas; PATCH Range does not advance (aws/containers-roadmap 2831)",
+    ),
+    Profile(
+        "Artifactory", ("*.jfrog.io",), False, 0,
+        "uploads are tied to one node; one request per blob",
+    ),
+    Profile(
+        "Google Artifact Registry", ("*-docker.pkg.dev", "gcr.io", "*.gcr.io"), False, 0,
+        "one PATCH per upload, as its own client sends it",
+    ),
+)  # fmt: skip
+
+
+def profile_of(host: str) -> Profile:
+    """Return the first profile whose globs match the host, without its port."""
+    name = host.partition(":")[0]
+    for profile in PROFILES:
+        if any(fnmatchcase(name, glob) for glob in profile.hosts):
+            return profile
+    return GENERIC

@@ -1,0 +1,306 @@
+"""A registry as a target: the OCI distribution protocol, blobs streamed in one request each.
+
+An upload is POST, one PATCH of exact length without ``Content-Range``, PUT with the digest:
+the shape podman and Docker use, hence the one every registry is tested with.
+Source: OCI distribution-spec v1.1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import urlencode, urlsplit
+
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
+
+from carferry.errors import CarferryError, TargetError
+from carferry.net import drain, left_open, unreachable
+from carferry.oci import MANIFEST_CAP_BYTES, MANIFEST_TYPES, Document
+from carferry.refs import Digest, ImageRef, LayoutRef
+from carferry.target.session import Session
+
+_CHUNK = 1024 * 1024
+# The upload is gone, or it does not stand where the registry said that it stands; 400 says that
+# other bytes arrived than were hashed here, by a lie about the offset or by a fault on the way.
+_LOST = {400, 404, 416}
+_COMMIT_TRIES = 3
+# "0-0" means none or one byte, and Quay says "bytes=0--1" for none: not worth guessing.
+_HELD = re.compile(r"(?:bytes=)?0-([1-9]\d*)")
+
+
+class RegistryTarget:
+    """One repository of one registry.
+
+    Args:
+        session: Authenticated access to the registry.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.ref: ImageRef | LayoutRef = session.ref
+        self._name = session.ref.repository
+
+    def blob_size(self, digest: Digest) -> int | None:
+        """Ask with HEAD; a length is only believed where the registry states it."""
+        response = self._session.call("HEAD", f"/blobs/{digest}", expect={200, 404})
+        drain(response)
+        length = response.headers.get("Content-Length", "")
+        return int(length) if response.status == 200 and length.isdigit() else None
+
+    def read_range(self, digest: Digest, start: int, size_bytes: int) -> bytes:
+        """Return part of a blob by Range.
+
+        Raises:
+            TargetError: Not there, or the registry ignores ranges.
+        """
+        wanted = {"Range": f"bytes={start}-{start + size_bytes - 1}"}
+        _, data = self._session.fetch(
+            f"/blobs/{digest}", expect={206}, headers=wanted, cap_bytes=size_bytes
+        )
+        return data
+
+    def open_blob(self, digest: Digest) -> Iterator[bytes]:
+        """Yield the blob's bytes; follows redirects to storage without our credentials.
+
+        Raises:
+            TargetError: Not there, or the connection broke.
+        """
+        response = self._session.call("GET", f"/blobs/{digest}", expect={200})
+        try:
+            while chunk := response.read(_CHUNK):
+                yield chunk
+        except (HTTPError, OSError) as error:
+            raise unreachable("GET", self._session.base, error) from error
+        finally:
+            # Where the reader left early, the rest of the blob is still on this connection.
+            response.close() if left_open(response) else response.release_conn()
+
+    def mount(self, digest: Digest, origin: ImageRef | LayoutRef) -> bool:
+        """Mount a blob from another repository of the same registry."""
+        if not isinstance(origin, ImageRef) or origin.registry != self._session.ref.registry:
+            return False
+        if origin.repository == self._name:
+            return False
+        query = urlencode({"mount": str(digest), "from": origin.repository})
+        response = self._session.call(
+            "POST",
+            f"/blobs/uploads/?{query}",
+            expect={201, 202},
+            scopes=(f"repository:{origin.repository}:pull",),
+        )
+        drain(response)
+        if response.status == 202:
+            # Not mounted: the registry opened an upload instead, which nobody will finish.
+            location = self._session.located("/blobs/uploads/", response)
+            RegistryUpload(self._session, location, 0).cancel()
+        return response.status == 201
+
+    def start_upload(self, size_bytes: int) -> RegistryUpload:
+        """Open an upload.
+
+        Raises:
+            AuthenticationFailed: The login is refused.
+            PushDenied: Logged in, but not allowed to push here.
+        """
+        response = self._session.call("POST", "/blobs/uploads/", expect={202})
+        drain(response)
+        location = self._session.located("/blobs/uploads/", response)
+        if not location:
+            raise TargetError("start an upload to", self.ref, "the registry gave no Location")
+        return RegistryUpload(self._session, location, size_bytes)
+
+    def get_manifest(self, reference: str) -> Document | None:
+        """Return the manifest or index at a tag or digest, or None.
+
+        Raises:
+            TargetError: Larger than 4 MiB, or other bytes than the digest asked for.
+        """
+        response, data = self._session.fetch(
+            f"/manifests/{reference}",
+            expect={200, 404},
+            headers={"Accept": ", ".join(MANIFEST_TYPES)},
+            cap_bytes=MANIFEST_CAP_BYTES + 1,
+        )
+        if response.status == 404:
+            return None
+        media_type = response.headers.get("Content-Type", "").partition(";")[0]
+        document = Document(media_type, data)
+        if reference.startswith("sha256:") and str(document.digest) != reference:
+            raise TargetError("read manifest", reference, f"the registry sent {document.digest}")
+        return document
+
+    def put_manifest(self, document: Document, reference: str) -> None:
+        """Write a manifest or index at a tag or at its own digest.
+
+        Raises:
+            TargetError: Refused. A 400 over digests is temporary: all of them are ours and right,
+                but distribution reads the link of a blob that a rival build is just writing.
+        """
+        try:
+            response = self._session.call(
+                "PUT",
+                f"/manifests/{reference}",
+                expect={200, 201, 202},
+                body=document.data,
+                headers={"Content-Type": document.media_type},
+                timeouts=self._session.timeouts.committing,
+            )
+        except TargetError as error:
+            error.temporary |= error.status == 400 and "DIGEST_INVALID" in error.reason
+            raise
+        drain(response)
+
+    def delete_manifest(self, reference: str) -> bool:
+        """Delete a tag; where only digests can be deleted, the manifest it names."""
+        if self._delete(reference):
+            return True
+        document = self.get_manifest(reference)
+        return document is None or self._delete(str(document.digest))
+
+    def tags(self, prefix: str = "") -> list[str]:
+        """Return the tags that start with ``prefix``, sorted; none where the repository is new."""
+        path, found = "/tags/list?n=1000", set[str]()
+        while path:
+            response, page = self._session.fetch(
+                path, expect={200, 404}, cap_bytes=MANIFEST_CAP_BYTES
+            )
+            if response.status == 404:
+                break
+            found |= {str(tag) for tag in Document("", page).json.get("tags") or ()}
+            path = _next_page(response.headers.get("Link", ""), self._name)
+        return sorted(tag for tag in found if tag.startswith(prefix))
+
+    def check_push(self) -> None:
+        """Open an upload and drop it again."""
+        self.start_upload(0).cancel()
+
+    def location(self, digest: Digest) -> str:
+        """Return ``host/repository@sha256:...``."""
+        return str(self._session.ref.at(digest))
+
+    def _delete(self, reference: str) -> bool:
+        response = self._session.call(
+            "DELETE",
+            f"/manifests/{reference}",
+            expect={200, 202, 204, 400, 403, 404, 405},
+            scopes=self._session.deleting,
+        )
+        drain(response)
+        return response.status in {200, 202, 204, 404}
+
+
+class RegistryUpload:
+    """One upload session."""
+
+    def __init__(self, session: Session, location: str, size_bytes: int) -> None:
+        self._session = session
+        self._location = location
+        self._size_bytes = size_bytes
+        self._lost = False
+
+    def send(self, chunks: Iterable[bytes], start: int = 0) -> None:
+        """Send all bytes from ``start`` on in one PATCH; nothing where all are there.
+
+        Raises:
+            TargetError: The registry refused or broke off; ``temporary`` says which.
+            Unreachable: The connection broke.
+        """
+        if start >= self._size_bytes:
+            return
+        try:
+            response = self._session.stream(
+                self._location, chunks, start=start, end=self._size_bytes, expect={201, 202, 204}
+            )
+        except TargetError as error:
+            self._judge(error)
+            raise
+        drain(response)
+        self._follow(response)
+
+    def offset(self) -> int | None:
+        """Ask where a broken upload stands; None where the registry does not tell.
+
+        What it says is proved by the digest it checks at the end: a wrong offset costs one
+        more upload, never a wrong blob.
+        """
+        if self._lost or not self._session.profile.proves_offset:
+            return None
+        try:
+            response = self._session.call("GET", self._location, expect={204}, once=True)
+        except CarferryError:
+            return None
+        drain(response)
+        self._follow(response)
+        held = _HELD.fullmatch(response.headers.get("Range", ""))
+        return int(held[1]) + 1 if held else None
+
+    def commit(self, digest: Digest) -> None:
+        """Close the upload under its digest; an unclear answer is settled by asking for the blob.
+
+        Where it is not there, the PUT itself was lost, or the registry is still at work behind
+        a gateway that lost its patience: a few more tries are cheaper than another upload.
+
+        Raises:
+            TargetError: Refused, or not there afterwards.
+        """
+        joint = "&" if urlsplit(self._location).query else "?"
+        url = f"{self._location}{joint}{urlencode({'digest': str(digest)})}"
+        for attempt in range(1, _COMMIT_TRIES + 1):
+            try:
+                self._put(url)
+                return
+            except CarferryError as error:
+                unclear = error.temporary or attempt > 1
+                if unclear and self._committed(digest) == self._size_bytes:
+                    return
+                self._judge(error)
+                if self._lost or attempt == _COMMIT_TRIES:
+                    raise
+                self._session.pause(attempt, error)
+
+    def cancel(self) -> None:
+        """Ask the registry to forget the upload; it will in time anyway."""
+        if not self._location:
+            return
+        with contextlib.suppress(CarferryError):
+            drain(
+                self._session.call(
+                    "DELETE",
+                    self._location,
+                    expect=set(range(200, 500)),
+                    scopes=self._session.deleting,
+                    once=True,
+                )
+            )
+
+    def _put(self, url: str) -> None:
+        drain(
+            self._session.call(
+                "PUT",
+                url,
+                expect={201, 204},
+                body=b"",
+                timeouts=self._session.timeouts.committing,
+                once=True,
+            )
+        )
+
+    def _judge(self, error: CarferryError) -> None:
+        """A lost upload says nothing about the blob: the next upload may well succeed."""
+        if isinstance(error, TargetError) and error.status in _LOST:
+            self._lost = error.temporary = True
+
+    def _follow(self, response: BaseHTTPResponse) -> None:
+        self._location = self._session.located(self._location, response) or self._location
+
+    def _committed(self, digest: Digest) -> int | None:
+        return RegistryTarget(self._session).blob_size(digest)
+
+
+def _next_page(link: str, name: str) -> str:
+    if 'rel="next"' not in link:
+        return ""
+    address = link.partition("<")[2].partition(">")[0]
+    return address.partition(f"/v2/{name}")[2]

@@ -1,0 +1,86 @@
+"""Fixtures: the servers the tests talk to, and a home of its own for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from servers.hub import Hub
+from servers.registry import Registry
+from servers.tools import need
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep caches, tokens and logins of this machine out of every test.
+
+    huggingface_hub reads its settings when imported, hence both the variables, for child
+    processes, and its constants, for this one.
+    """
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HF_HOME", str(home / "hf"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(home / "docker"))
+    (home / "docker").mkdir()
+    (home / "docker" / "config.json").write_text("{}")  # podman insists that it is there
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for name in ("HF_TOKEN", "HF_ENDPOINT", "REGISTRY_AUTH_FILE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    _move_huggingface(home / "hf", monkeypatch)
+    return home
+
+
+def _move_huggingface(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HOME", str(home))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr(constants, "HF_XET_CACHE", str(home / "xet"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+    monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(home / "stored_tokens"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """An empty hub on a free port."""
+    with Hub() as server:
+        yield server
+
+
+@pytest.fixture
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry that asks for no login."""
+    with Registry(tmp_path_factory.mktemp("registry")) as server:
+        yield server
+
+
+@pytest.fixture
+def registry_basic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry with a password."""
+    with Registry(tmp_path_factory.mktemp("registry"), auth="basic") as server:
+        yield server
+
+
+@pytest.fixture
+def registry_bearer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry that sends its clients to a token server."""
+    with Registry(tmp_path_factory.mktemp("registry"), auth="bearer") as server:
+        yield server
+
+
+@pytest.fixture
+def registry_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry behind a certificate nobody knows."""
+    with Registry(tmp_path_factory.mktemp("registry"), tls=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tools() -> Callable[..., str]:
+    """Find a program, or skip (fail in CI) naming the package: ``tools("skopeo")``."""
+    return need

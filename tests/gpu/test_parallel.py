@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+from gpu.samples import shape_of
+
+from carferry.gpu.parallel import (
+    pipeline_reason,
+    stage_layers,
+    tensor_reason,
+    valid_tensor_sizes,
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "sizes"),
+    [
+        ("ibm-granite/granite-3.1-8b-instruct", (1, 2, 4, 8, 16)),
+        ("microsoft/phi-4", (1, 2)),
+        ("Qwen/Qwen2.5-7B-Instruct", (1, 2, 4)),
+        ("Qwen/Qwen2.5-0.5B-Instruct", (1, 2)),
+        ("Qwen/Qwen3-235B-A22B", (1, 2, 4, 8, 16)),
+        ("Qwen/Qwen3-235B-A22B-FP8", (1, 2, 4)),
+        ("openai/gpt-oss-120b", (1, 2, 4, 8)),
+        ("deepseek-ai/DeepSeek-V3", (1, 2, 4, 8, 16)),
+        ("openai/whisper-large-v3", (1, 2, 4)),
+        ("ibm-granite/granite-4.0-h-small", (1, 2, 4, 8, 16)),
+        ("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", (1, 2, 4, 8)),
+    ],
+)
+def test_valid_tensor_parallel_sizes(model: str, sizes: tuple[int, ...]) -> None:
+    assert valid_tensor_sizes(shape_of(model)) == sizes
+
+
+@pytest.mark.parametrize(
+    ("model", "tp", "reason"),
+    [
+        ("microsoft/phi-4", 4, "10 KV heads neither divide by nor into 4"),
+        ("microsoft/phi-4", 5, "padded vocabulary 100352 does not divide by 5"),
+        ("openai/gpt-oss-20b", 16, "8 KV heads cannot be copied to 16 ranks by this model's code"),
+        ("mistralai/Mixtral-8x7B-v0.1", 16, "16 ranks for 8 experts"),
+        ("microsoft/phi-4", 3, "40 attention heads do not divide by 3"),
+        ("Qwen/Qwen3-235B-A22B-FP8", 8, "experts width 1536 / 8 is not whole FP8 blocks of 128"),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", 7, "4 KV heads neither divide by nor into 7"),
+    ],
+)
+def test_refused_size_says_why(model: str, tp: int, reason: str) -> None:
+    assert tensor_reason(shape_of(model), tp) == reason
+
+
+def test_odd_vocabulary_is_padded_before_it_is_divided() -> None:
+    shape = shape_of("ibm-granite/granite-3.1-2b-instruct")
+
+    assert (shape.vocab % 2, tensor_reason(shape, 2)) == (1, "")
+
+
+def test_left_over_layers_avoid_the_last_stage() -> None:
+    assert stage_layers(10, 4) == ((0, 2), (2, 5), (5, 8), (8, 10))
+
+
+@pytest.mark.parametrize(
+    ("model", "pp", "reason"),
+    [
+        ("openai/whisper-large-v3", 2, "has no pipeline parallelism"),
+        ("Qwen/Qwen2.5-0.5B-Instruct", 25, "24 layers cannot fill 25 stages"),
+    ],
+)
+def test_refused_pipeline_says_why(model: str, pp: int, reason: str) -> None:
+    assert reason in pipeline_reason(shape_of(model), pp)

@@ -1,0 +1,43 @@
+"""A smallest OCI layout, for tests that need some image to move."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+
+
+def write_layout(folder: Path, layers: Sequence[bytes], tag: str = "latest") -> str:
+    """Write an OCI layout with one image of these (uncompressed) layers; return its digest."""
+    (folder / "blobs" / "sha256").mkdir(parents=True)
+    described = [_put(folder, body, LAYER) for body in layers]
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in described]},
+    }
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": _put(folder, json.dumps(config).encode(), CONFIG),
+        "layers": described,
+    }
+    entry = _put(folder, json.dumps(manifest).encode(), MANIFEST)
+    named = entry | {"annotations": {"org.opencontainers.image.ref.name": tag}}
+    index = {"schemaVersion": 2, "manifests": [named]}
+    (folder / "index.json").write_text(json.dumps(index))
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return str(entry["digest"])
+
+
+def _put(folder: Path, body: bytes, media_type: str) -> dict[str, Any]:
+    name = hashlib.sha256(body).hexdigest()
+    (folder / "blobs" / "sha256" / name).write_bytes(body)
+    return {"mediaType": media_type, "digest": f"sha256:{name}", "size": len(body)}

@@ -1,0 +1,244 @@
+"""A small Kubernetes API server of ours: real HTTP on a free port, state in memory.
+
+Knows create, read, list, delete and server-side apply (field managers, conflicts, dry run),
+access reviews, and rules that forbid. Nothing runs behind it: a test scripts what the
+controllers would have written, one step per look at the InferenceService or the Job.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from urllib.parse import parse_qs, urlsplit
+
+from servers.kube_store import RESOURCES, Object, Refusal, Store
+
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_PATH = re.compile(
+    r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+/[^/]+))/namespaces/(?P<namespace>[^/]+)"
+    r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>log))?"
+)
+_VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as the server saw it."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    content_type: str
+    body: Object | None
+    user: str
+
+
+@dataclass
+class KubeServer:
+    """The server and its state; use it as a context manager.
+
+    Attributes:
+        user: Who a caller without a known token is.
+        tokens: Bearer tokens that are accepted; empty accepts anybody.
+        namespaces: Those that exist.
+        forbidden: (verb, plural) pairs that answer 403.
+        uninstalled: API groups that answer 404, as before their CRDs are there.
+        failing: Answers ``failure`` to that many requests.
+        denials: Kind's plural to what an admission webhook says about it.
+        logs: (pod, container, of the previous run) to log text.
+        requests: Every request, in order.
+    """
+
+    user: str = "system:serviceaccount:demo:pipeline-runner"
+    tokens: set[str] = field(default_factory=set)
+    namespaces: set[str] = field(default_factory=lambda: {"demo"})
+    forbidden: set[tuple[str, str]] = field(default_factory=set)
+    uninstalled: set[str] = field(default_factory=set)
+    failing: int = 0
+    failure: int = 503
+    denials: dict[str, str] = field(default_factory=dict)
+    logs: dict[tuple[str, str, bool], str] = field(default_factory=dict)
+    requests: list[Request] = field(default_factory=list)
+    store: Store = field(default_factory=Store)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __enter__(self) -> KubeServer:
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_port}"
+
+    def answer(self, request: Request) -> Object | str:
+        """Return the answer to one request.
+
+        Raises:
+            Refusal: The answer is a Status.
+        """
+        with self._lock:
+            self.requests.append(request)
+            if self.failing:
+                self.failing -= 1
+                raise Refusal(self.failure, "Overloaded", "the server is overloaded")
+            if request.path == REVIEWS and request.method == "POST":
+                return self._review(request)
+            if (
+                not request.path.startswith(("/api/v1/", "/apis/"))
+                or "/namespaces/" not in request.path
+            ):
+                return self._discover(request.path)
+            return self._resource(request)
+
+    def _review(self, request: Request) -> Object:
+        assert request.body is not None
+        asked = request.body["spec"]["resourceAttributes"]
+        allowed = (asked["verb"], asked["resource"]) not in self.forbidden
+        return request.body | {"status": {"allowed": allowed}}
+
+    def _discover(self, path: str) -> Object:
+        if path == "/version":
+            return {"major": "1", "minor": "31", "gitVersion": "v1.31.0"}
+        if path == "/api":
+            return {"kind": "APIVersions", "versions": ["v1"]}
+        if path == "/apis":
+            groups = [name for name in RESOURCES if "/" in name and not self._is_uninstalled(name)]
+            return {"kind": "APIGroupList", "groups": [_group(name) for name in groups]}
+        version = path.removeprefix("/apis/").removeprefix("/api/")
+        if version not in RESOURCES or self._is_uninstalled(version):
+            raise Refusal(404, "NotFound", "404 page not found")
+        resources = [
+            {
+                "name": plural,
+                "kind": kind,
+                "namespaced": True,
+                "singularName": kind.lower(),
+                "verbs": [],
+            }
+            for kind, plural in RESOURCES[version].items()
+        ]
+        return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
+
+    def _resource(self, request: Request) -> Object | str:
+        match = _PATH.fullmatch(request.path)
+        version = (match["core"] or match["group"]) if match else ""
+        if not match or match["plural"] not in RESOURCES.get(version, {}).values():
+            raise Refusal(404, "NotFound", "the server could not find the requested resource")
+        if self._is_uninstalled(version):
+            raise Refusal(404, "NotFound", "the server could not find the requested resource")
+        plural, namespace, name = match["plural"], match["namespace"], match["name"] or ""
+        verb = _VERBS.get(request.method, "get" if name else "list")
+        group = version.rpartition("/")[0]
+        if (verb, plural) in self.forbidden:
+            raise Refusal(
+                403, "Forbidden", self._cannot(verb, plural, group, namespace, name), name
+            )
+        if match["sub"]:
+            return self._log(name, request.query)
+        if verb in ("create", "patch") and namespace not in self.namespaces:
+            raise Refusal(404, "NotFound", f'namespaces "{namespace}" not found', namespace)
+        if verb == "patch" and plural in self.denials:
+            said = f'admission webhook "w.test" denied the request: {self.denials[plural]}'
+            raise Refusal(403, "Forbidden", said, name)
+        return self.store.do(
+            verb, (plural, namespace, name), request.query, self._checked(verb, request)
+        )
+
+    def _checked(self, verb: str, request: Request) -> Object:
+        wanted = "application/apply-patch+yaml"
+        if verb == "patch" and (
+            request.content_type != wanted or not request.query.get("fieldManager")
+        ):
+            raise Refusal(415, "UnsupportedMediaType", "only server-side apply is served here")
+        return request.body or {}
+
+    def _log(self, pod: str, query: dict[str, str]) -> str:
+        try:
+            return self.logs[pod, query["container"], query.get("previous") == "true"]
+        except KeyError:
+            raise Refusal(400, "BadRequest", "previous terminated container not found") from None
+
+    def _is_uninstalled(self, version: str) -> bool:
+        return version.rpartition("/")[0] in self.uninstalled
+
+    def _cannot(self, verb: str, plural: str, group: str, namespace: str, name: str) -> str:
+        full = f"{plural}.{group}" if group else plural
+        return (
+            f'{full} "{name}" is forbidden: User "{self.user}" cannot {verb} resource "{plural}" '
+            f'in API group "{group}" in the namespace "{namespace}"'
+        )
+
+
+def _group(version: str) -> Object:
+    group, _, short = version.partition("/")
+    entry = {"groupVersion": version, "version": short}
+    return {"name": group, "versions": [entry], "preferredVersion": entry}
+
+
+def _handler(server: KubeServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet: no wait for a delayed acknowledgement
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Stay quiet."""
+
+        def _serve(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length)
+            url = urlsplit(self.path)
+            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+            request = Request(
+                self.command,
+                url.path,
+                {name: values[-1] for name, values in parse_qs(url.query).items()},
+                self.headers.get("Content-Type") or "",
+                json.loads(body) if body else None,
+                server.user,
+            )
+            try:
+                if server.tokens and token not in server.tokens:
+                    raise Refusal(401, "Unauthorized", "Unauthorized")
+                self._send(200, server.answer(request))
+            except Refusal as refusal:
+                self._send(refusal.code, _status(refusal))
+
+        def _send(self, code: int, answer: Object | str) -> None:
+            data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base class looks them up
+
+    return Handler
+
+
+def _status(refusal: Refusal) -> Object:
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "message": refusal.message,
+        "reason": refusal.reason,
+        "details": {"name": refusal.name} if refusal.name else {},
+        "code": refusal.code,
+    }

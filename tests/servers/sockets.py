@@ -1,0 +1,45 @@
+"""How a TCP connection ends: in order, or with a reset."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import socket
+import struct
+import termios
+import time
+
+_WAIT_S = 1.0
+
+
+def reset_on_close(connection: socket.socket) -> None:
+    """Make the next close send RST instead of FIN."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def settle(connection: socket.socket) -> None:
+    """Wait a moment until the other side has acknowledged all that was sent."""
+    deadline = time.monotonic() + _WAIT_S
+    while _unsent(connection) and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+def _unsent(connection: socket.socket) -> int:
+    answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    return int(struct.unpack("i", answer)[0])
+
+
+def drain(connection: socket.socket) -> None:
+    """Say no more, and read what still comes: unread bytes would turn the close into a reset."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(_WAIT_S)
+        while connection.recv(1 << 16):
+            pass
+
+
+def free_port() -> int:
+    """Return a port where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,32 @@
+"""Programs the tests start: found, or named with the package that brings them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+PACKAGES = {
+    "buildah": "buildah",
+    "docker-registry": "docker-registry",
+    "podman": "podman",
+    "runc": "runc",
+    "skopeo": "skopeo",
+}
+
+
+def need(program: str, package: str = "") -> str:
+    """Return the program's path; without it skip the test, or fail it where CI is set.
+
+    Args:
+        program: Name on PATH.
+        package: The Debian package that brings it; looked up in `PACKAGES` by default.
+    """
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+    if path is not None:
+        return path
+    missing = f"{program} is missing: apt-get install {package or PACKAGES[program]}"
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(missing)
+    pytest.skip(missing)

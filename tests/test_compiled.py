@@ -1,0 +1,233 @@
+"""The compiled YAML: reproducible, importable, safe to import, and equal to what is committed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from carferry.components import Runtime, build_image, deploy_model, embed, fit_model, plan_model
+from carferry.pipelines import command, compiling
+from carferry.pipelines.modelcar import buildah, stream
+from carferry.pipelines.pods import Site
+from google.protobuf import json_format
+from kfp import components as kfp_components
+from kfp.kubernetes import kubernetes_executor_config_pb2
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from carferry.errors import InputError
+
+ROOT = Path(__file__).parent.parent
+NAMES = ["modelcar", "modelcar-buildah"]
+IMAGE = "registry.example/team/carferry@sha256:" + "0" * 64
+each = pytest.mark.parametrize("name", NAMES)
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compiled")
+    assert command.main(["--compile", "--output", str(folder)]) == 0
+    return folder
+
+
+def documents(folder: Path, name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((folder / f"{name}.yaml").read_text()))
+
+
+def executors(folder: Path, name: str) -> dict[str, Any]:
+    """Return the containers that run code of ours; claims are made by the driver itself."""
+    found = documents(folder, name)[0]["deploymentSpec"]["executors"]
+    ours = {label: each["container"] for label, each in found.items()}
+    return {label: c for label, c in ours.items() if not c["image"].startswith("argostub/")}
+
+
+def tasks(folder: Path, name: str) -> dict[str, Any]:
+    """Return every task of every graph that runs something."""
+    spec = documents(folder, name)[0]
+    graphs = [spec["root"], *(c for c in spec["components"].values() if "dag" in c)]
+    found = {label: t for graph in graphs for label, t in graph["dag"]["tasks"].items()}
+    leaves = {label for label, c in spec["components"].items() if "executorLabel" in c}
+    return {label: t for label, t in found.items() if t["componentRef"]["name"] in leaves}
+
+
+@each
+def test_committed_yaml_is_what_the_sources_compile_to(fresh: Path, name: str) -> None:
+    committed = ROOT / "compiled" / f"{name}.yaml"
+    assert committed.read_bytes() == (fresh / committed.name).read_bytes()
+
+
+# Loads the embedder without kfp, which another Python at hand need not have.
+ARCHIVE = """
+import sys, types
+sys.path.insert(0, "src")
+import carferry
+package = sys.modules["carferry.components"] = types.ModuleType("carferry.components")
+package.__path__ = ["components"]
+from carferry.components import embed
+print(embed.pack(embed.closure(("carferry.steps.build",)).sources), end="")
+"""
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_every_python_packs_the_library_into_the_same_bytes(version: str) -> None:
+    command_line = [interpreter(version), "-S", "-c", ARCHIVE]
+    done = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == embed.pack(embed.closure(("carferry.steps.build",)).sources)
+
+
+def interpreter(version: str) -> str:
+    """Return a Python of that version, from PATH or pyenv, or skip."""
+    installed = (Path.home() / ".pyenv" / "versions").glob(f"{version}*/bin/python{version}")
+    for found in filter(None, [*map(str, installed), shutil.which(f"python{version}")]):
+        if not subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode:
+            return found
+    pytest.skip(f"no python{version} at hand")
+
+
+@each
+def test_yaml_is_small_ascii_and_ends_in_a_newline(fresh: Path, name: str) -> None:
+    data = (fresh / f"{name}.yaml").read_bytes()
+    assert len(data) < 1_000_000
+    assert data.isascii()
+    assert data.endswith(b"\n")
+
+
+@each
+def test_yaml_parses_strictly_as_pipeline_and_platform_spec(fresh: Path, name: str) -> None:
+    spec, platform = documents(fresh, name)
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+    for config in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+        wanted = kubernetes_executor_config_pb2.KubernetesExecutorConfig()
+        json_format.ParseDict(config, wanted)
+    assert spec["schemaVersion"] == "2.1.0"
+    assert set(platform["platforms"]["kubernetes"]) == {
+        "deploymentSpec"
+    }  # nothing old drivers drop
+
+
+@each
+def test_yaml_loads_with_kfp(fresh: Path, name: str) -> None:
+    loaded = kfp_components.load_component_from_text((fresh / f"{name}.yaml").read_text())
+    assert loaded.name == name
+
+
+@each
+def test_every_executor_says_image_cpu_and_memory(fresh: Path, name: str) -> None:
+    wanted = {f"resource{what}{how}" for what in ("Cpu", "Memory") for how in ("Request", "Limit")}
+    for label, container in executors(fresh, name).items():
+        assert re.search(r"@sha256:[0-9a-f]{64}$", container["image"]), label
+        assert wanted <= container["resources"].keys(), label
+
+
+@each
+def test_no_task_takes_its_result_from_a_cache(fresh: Path, name: str) -> None:
+    """All of them change the world; a cached download would meet an empty volume."""
+    cached = [label for label, t in tasks(fresh, name).items() if t["cachingOptions"] != {}]
+    assert cached == []
+
+
+@each
+def test_yaml_holds_no_moving_tag_no_secret_and_no_path_of_a_machine(
+    fresh: Path, name: str
+) -> None:
+    text = (fresh / f"{name}.yaml").read_text()
+    forbidden = r":latest\b|\bhf_[A-Za-z0-9]{20,}|PRIVATE KEY|Bearer [A-Za-z0-9]|/home/|/root/"
+    assert re.findall(forbidden, text) == []
+    assert str(ROOT) not in text
+
+
+@each
+def test_every_parameter_is_described_and_only_the_necessary_are_required(
+    fresh: Path, name: str
+) -> None:
+    declared = documents(fresh, name)[0]["root"]["inputDefinitions"]["parameters"]
+    assert [label for label, about in declared.items() if not about.get("description")] == []
+    required = {label for label, about in declared.items() if not about.get("isOptional")}
+    assert required - {"storage_class"} == {"model", "image"}
+
+
+def test_the_two_engines_ask_for_the_same_in_the_same_words(fresh: Path) -> None:
+    one, two = (
+        documents(fresh, name)[0]["root"]["inputDefinitions"]["parameters"] for name in NAMES
+    )
+    shared = one.keys() & two.keys()
+    assert {label: one[label] for label in shared} == {label: two[label] for label in shared}
+    spread = {"image_format", "mount_from", "parallel", "workers"}
+    volume = {"storage_class", "volume_size"}
+    builder = {"builder_account", "builder_security", "builder_image"}
+    assert one.keys() ^ two.keys() == spread | volume | builder
+
+
+def test_the_default_path_needs_nothing_a_backend_may_lack(fresh: Path) -> None:
+    text = (fresh / "modelcar.yaml").read_text()
+    assert "collected" not in text.lower()
+    assert {"comp-plan-model", "comp-stream-layers", "comp-seal-image"} <= set(
+        documents(fresh, "modelcar")[0]["components"]
+    )
+
+
+@each
+def test_secrets_are_files_by_name_and_may_be_missing(fresh: Path, name: str) -> None:
+    platform = documents(fresh, name)[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mounts = [mount for config in platform.values() for mount in config.get("secretAsVolume", [])]
+    assert {mount["mountPath"] for mount in mounts} == {
+        "/etc/carferry/hf",
+        "/etc/carferry/registry",
+    }
+    assert all(mount["optional"] for mount in mounts)
+    assert not any("secretAsEnv" in config for config in platform.values())
+
+
+def test_the_volume_is_removed_after_a_failure_too(fresh: Path) -> None:
+    root = documents(fresh, "modelcar-buildah")[0]["root"]["dag"]["tasks"]
+    removal = root["deletepvc"]
+    assert removal["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    name = removal["inputs"]["parameters"]["pvc_name"]["runtimeValue"]["constant"]
+    assert name == "{{$.pipeline_job_resource_name}}"
+
+
+def test_buildah_runs_in_a_job_that_sees_the_volume_as_its_step_does(fresh: Path) -> None:
+    """A step has no capability left (KFP 2.16), so Buildah cannot run in it."""
+    spec, platform = documents(fresh, "modelcar-buildah")
+    given = tasks(fresh, "modelcar-buildah")["build-image"]["inputs"]["parameters"]
+    constants = {name: each.get("runtimeValue", {}).get("constant") for name, each in given.items()}
+    assert constants["builder"] == "job"
+    configs = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    (mount,) = configs["exec-build-image"]["pvcMount"]
+    assert mount["mountPath"] == constants["builder_folder"]
+    claim = mount["pvcNameParameter"]["taskOutputParameter"]
+    asked = given["builder_claim"]
+    assert asked["taskOutputParameter"]["producerTask"] == claim["producerTask"]
+    assert constants["target"].startswith(f"oci:{mount['mountPath']}/")
+    assert "modelcar-builder" in str(spec["root"]["inputDefinitions"])
+
+
+@pytest.mark.parametrize("build", [stream, buildah])
+def test_on_a_runtime_image_nothing_travels_in_the_yaml(build: Any) -> None:
+    pipeline = build(Site(Runtime.choose(IMAGE)))
+    text = compiling.compiled(pipeline)
+    assert "pip install" not in text
+    assert "_carferry_library" not in text
+
+
+def test_yaml_beyond_the_dashboards_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "MAX_YAML", 1000)
+    with pytest.raises(InputError, match="at most 1000"):
+        compiling.compiled(stream(Site(Runtime.choose(IMAGE))))
+
+
+@pytest.mark.parametrize("build", [stream, buildah])
+def test_a_pipelines_defaults_are_its_components(build: Any) -> None:
+    pipeline = build(Site(Runtime.choose(IMAGE))).component_spec.inputs
+    decided = fit_model.component_spec.inputs
+    for made in (fit_model, plan_model, deploy_model, build_image):
+        for name, about in made.component_spec.inputs.items():
+            asked = pipeline.get({"runtime_image": "serving_image"}.get(name, name))
+            # What fit_model decides is asked for there; deploy_model is handed the answer.
+            if asked is not None and about.optional and (made is fit_model or name not in decided):
+                assert (name, asked.default) == (name, about.default)

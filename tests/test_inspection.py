@@ -1,0 +1,203 @@
+"""An image is judged by what KServe's modelcar mode needs, without pulling its weights."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ferrying import ferry, from_folder, from_hub, manifest, to_layout, to_registry
+from servers.busybox import busybox_base
+from servers.content import Synthetic
+from servers.hub import Hub
+from servers.images import write_layout
+from servers.models import tiny, write
+from servers.registry import Registry
+
+from carferry.blobs import put_blob
+from carferry.errors import ContractViolation, ManifestMissing, TargetError
+from carferry.inspection import Report, inspect
+from carferry.layers import LARGE_BYTES
+from carferry.oci import CONFIG, Descriptor, Document, canonical
+from carferry.target import Target
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A base with a shell."""
+    return busybox_base(tmp_path_factory.mktemp("base") / "busybox")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """One registry for all."""
+    with Registry(tmp_path_factory.mktemp("registry")) as server:
+        yield server
+
+
+def broken(report: Report) -> dict[str, str]:
+    """Return the clauses that do not hold."""
+    return {rule.name: rule.detail for rule in report.rules if not rule.ok}
+
+
+def member(name: str, **changes: object) -> tarfile.TarInfo:
+    """Return a tar entry as the contract wants it, but for the changes."""
+    entry = tarfile.TarInfo(name)
+    entry.mode = 0o644
+    for key, value in changes.items():
+        setattr(entry, key, value)
+    return entry
+
+
+def tar(*members: tarfile.TarInfo) -> bytes:
+    """Return a layer."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as out:
+        for entry in members:
+            out.addfile(entry, io.BytesIO(bytes(entry.size)))
+    return packed.getvalue()
+
+
+FOLDER = member("models", type=tarfile.DIRTYPE, mode=0o755)
+GOOD = member("models/config.json", size=2)
+
+
+def judged(folder: Path, *layers: bytes, settings: dict[str, object] | None = None) -> Report:
+    """Inspect an image of these layers with these settings on no base."""
+    write_layout(folder, layers, "v1")
+    target = to_layout(folder)
+    if settings is not None:
+        image = manifest(target)
+        config = {"architecture": "amd64", "os": "linux", "config": settings}
+        digest = put_blob(target, canonical(config))
+        fields = image.json | {
+            "config": Descriptor(CONFIG, digest, len(canonical(config))).to_json()
+        }
+        target.put_manifest(Document(image.media_type, canonical(fields)), "v1")
+    return inspect(target)
+
+
+@pytest.mark.parametrize("engine", ["stream", "buildah"])
+def test_what_either_engine_builds_meets_the_contract(
+    engine: str, base: str, shared: Registry, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if engine == "buildah":
+        request.getfixturevalue("tools")("buildah")
+    folder = write(tiny() | {"sub/a.json": b"{}"}, tmp_path / "model")
+    target = to_registry(shared, f"good/{engine}")
+    done = ferry(from_folder(folder), target, engine=engine, base=base)
+    report = inspect(target)
+    report.require("it")
+    assert (report.ok, broken(report)) == (True, {})
+    assert report.document == done.document
+    files = {e.path: e.size_bytes for e in report.models if e.kind == "file"}
+    assert files == {
+        f"models/{path}": len(body) for path, body in (tiny() | {"sub/a.json": b"{}"}).items()
+    }
+
+
+def test_the_embedded_base_needs_no_shell(tmp_path: Path) -> None:
+    pytest.importorskip("modelcar_base_image", reason="pip install 'carferry[embedded]'")
+    target = to_layout(tmp_path / "layout")
+    ferry(from_folder(write(tiny(), tmp_path / "model")), target, base="embedded")
+    assert broken(inspect(target)) == {}
+
+
+def test_a_large_image_is_judged_by_its_headers_alone(hub: Hub, shared: Registry) -> None:
+    hub.add("org/large", {"config.json": b"{}", "model.safetensors": Synthetic(LARGE_BYTES)})
+    target = to_registry(shared, "large/one")
+    ferry(from_hub(hub, "org/large"), target)
+    before = len(shared.log)
+    report = inspect(target)
+    assert broken(report) == {"tools": "no sh, ls, ln, sleep, mkdir"}
+    assert sum(access.sent for access in shared.log[before:]) < 1 << 20
+
+
+CASES: dict[str, tuple[list[tarfile.TarInfo], str]] = {
+    "no models": ([member("etc/passwd", size=1)], "models"),
+    "empty models": ([FOLDER], "models"),
+    "unreadable file": ([FOLDER, GOOD, member("models/a", mode=0o600)], "readable"),
+    "unreadable folder": (
+        [FOLDER, GOOD, member("models/d", type=tarfile.DIRTYPE, mode=0o700)],
+        "readable",
+    ),
+    "someone's file": ([FOLDER, GOOD, member("models/a", uid=1000)], "owner"),
+    "someone's group": ([FOLDER, GOOD, member("models/a", gid=1000)], "owner"),
+    "link out": (
+        [FOLDER, GOOD, member("models/a", type=tarfile.SYMTYPE, linkname="/etc/passwd")],
+        "links",
+    ),
+    "device": ([FOLDER, GOOD, member("models/a", type=tarfile.CHRTYPE)], "links"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_clause_is_held_against_the_image(name: str, tmp_path: Path) -> None:
+    members, clause = CASES[name]
+    report = judged(tmp_path / "layout", tar(*members), settings={"User": "1001"})
+    assert set(broken(report)) - {"tools"} == {clause}
+    with pytest.raises(ContractViolation, match=clause):
+        report.require("it")
+
+
+@pytest.mark.parametrize(
+    ("settings", "clause"),
+    [
+        ({"User": "1001", "Entrypoint": ["/bin/server"]}, "entrypoint"),
+        ({"User": "0"}, "user"),
+        ({"User": "root"}, "user"),
+        ({"User": ""}, "user"),
+        ({}, "user"),
+        ({"User": "01001:0"}, "user"),
+    ],
+)
+def test_settings_that_would_defeat_kserve_are_found(
+    settings: dict[str, object], clause: str, tmp_path: Path
+) -> None:
+    report = judged(tmp_path / "layout", tar(FOLDER, GOOD), settings=settings)
+    assert set(broken(report)) - {"tools"} == {clause}
+
+
+def test_a_later_layer_has_the_last_word(tmp_path: Path) -> None:
+    bad = tar(FOLDER, member("models/config.json", mode=0o600))
+    report = judged(tmp_path / "a", bad, tar(FOLDER, GOOD), settings={"User": "1001"})
+    assert set(broken(report)) == {"tools"}
+    report = judged(tmp_path / "b", tar(FOLDER, GOOD), bad, settings={"User": "1001"})
+    assert set(broken(report)) == {"tools", "readable"}
+
+
+def test_too_many_layers_are_found(tmp_path: Path) -> None:
+    layers = [tar(FOLDER, member(f"models/{n}.json")) for n in range(101)]
+    report = judged(tmp_path / "layout", *layers, settings={"User": "1001"})
+    assert broken(report)["layers"] == "101"
+
+
+@pytest.mark.parametrize("body", [os.urandom(4096), b"\x1f\x8b" + bytes(100)])
+def test_a_layer_that_is_no_tar_is_an_error_in_words(tmp_path: Path, body: bytes) -> None:
+    with pytest.raises(TargetError, match="not a readable tar"):
+        judged(tmp_path / "layout", body)
+
+
+@pytest.mark.parametrize("config", [b"", b"[]", b"not json", b'{"config": 3}'])
+def test_a_config_that_makes_no_sense_is_an_error_in_words(tmp_path: Path, config: bytes) -> None:
+    write_layout(tmp_path / "layout", [tar(FOLDER, GOOD)], "v1")
+    target = to_layout(tmp_path / "layout")
+    _swap_config(target, config)
+    with pytest.raises(TargetError):
+        inspect(target)
+
+
+def test_an_image_that_is_not_there_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ManifestMissing):
+        inspect(to_layout(tmp_path / "layout"))
+
+
+def _swap_config(target: Target, config: bytes) -> None:
+    image = manifest(target)
+    described = Descriptor(CONFIG, put_blob(target, config), len(config)).to_json()
+    fields = json.loads(image.data) | {"config": described}
+    target.put_manifest(Document(image.media_type, canonical(fields)), "v1")

@@ -1,0 +1,98 @@
+"""Names and what the wheel holds: traps that only show once a package is installed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ADAPTERS = sorted([*(ROOT / "components").glob("*.py"), *(ROOT / "pipelines").glob("*.py")])
+LIBRARY = sorted((ROOT / "src" / "carferry").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", ADAPTERS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_adapter_is_named_like_something_importable(path: Path) -> None:
+    """A script's folder leads sys.path: pipelines/json.py would hide json from all of Python."""
+    taken = {*sys.stdlib_module_names, "carferry", "kfp", "kubernetes", "yaml"}
+    if path.parent in script_folders():
+        taken |= packages_distributions().keys()
+    assert path.stem not in taken
+
+
+def script_folders() -> set[Path]:
+    return {path.parent for path in ADAPTERS if '__name__ == "__main__"' in path.read_text()}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from a copy, so that build folders never meet the clone."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in ("src", "components", "pipelines", "pyproject.toml", "README.md", "LICENSE"):
+        copy(ROOT / name, folder / "clone" / name)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
+    done = subprocess.run(
+        [*command, str(folder / "clone")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        for path in source.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path):
+                copy(path, target / path.relative_to(source))
+    else:
+        target.write_bytes(source.read_bytes())
+
+
+def test_the_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
+    held = set(zipfile.ZipFile(wheel).namelist())
+    modules = {f"carferry/{p.relative_to(ROOT / 'src' / 'carferry')}" for p in LIBRARY}
+    modules |= {f"carferry/{p.relative_to(ROOT)}" for p in ADAPTERS}
+    ours = {name for name in held if ".dist-info/" not in name}
+    assert ours == modules | {"carferry/py.typed"}
+
+
+def test_the_installed_wheel_works_outside_a_clone(wheel: Path, tmp_path: Path) -> None:
+    """Only the dependencies of this environment are borrowed, not its carferry."""
+    venv.create(tmp_path / "venv", symlinks=True)
+    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    zipfile.ZipFile(wheel).extractall(site)
+    borrowed = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "borrowed.pth").write_text("\n".join(borrowed))
+    code = (
+        "import carferry.components as c, carferry.pipelines.command as p, json;"
+        "print(json.dumps([c.__file__, c.build_image.name, sorted(p.ENGINES)]))"
+    )
+    python = str(tmp_path / "venv" / "bin" / "python")
+    done = subprocess.run(
+        [python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    file, name, engines = json.loads(done.stdout)
+    assert Path(file).is_relative_to(site)
+    assert (name, engines) == ("build-image", ["buildah", "stream"])
+
+
+def test_every_package_is_listed_for_the_wheel() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {path.parent for path in LIBRARY if path.name == "__init__.py"}
+    wanted = {".".join(folder.relative_to(ROOT / "src").parts) for folder in folders}
+    assert set(settings["packages"]) == wanted | {"carferry.components", "carferry.pipelines"}
+
+
+def test_exports_are_what_they_say() -> None:
+    package = importlib.import_module("carferry.components")
+    assert [name for name in package.__all__ if not hasattr(package, name)] == []
+    assert sorted(package.__all__) == package.__all__

@@ -1,0 +1,221 @@
+"""The pipelines on this machine: real steps in processes, real hub, real registry, real buildah."""
+
+import builtins
+import json
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from carferry.pipelines import command, local
+from kfp import components as kfp_components
+from kfp import dsl
+from servers import models
+from servers.hub import Hub
+from servers.registry import Registry
+
+from carferry.errors import CarferryError, InputError
+
+SITE = "an environment with Python"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return models.write(models.tiny(), tmp_path / "model")
+
+
+@dsl.component(base_image=SITE, install_kfp_package=False)
+def double(number: int) -> int:
+    """Return twice a number."""
+    print(f"doubling {number}")
+    return 2 * number
+
+
+@dsl.component(base_image=SITE, install_kfp_package=False)
+def divide(number: int) -> float:
+    """Divide by a number."""
+    return 1 / number
+
+
+@dsl.component(base_image=SITE, install_kfp_package=False)
+def refuse(reason: str) -> str:
+    """Raise the library's own error."""
+    from carferry.errors import SourceNotFound
+
+    raise SourceNotFound("read", "org/name", reason, "check the name")
+
+
+@dsl.pipeline
+def arithmetic(number: int):
+    """Double, then divide."""
+    divide(number=double(number=number).output)
+
+
+@dsl.pipeline
+def refusal(reason: str):
+    """Fail as the library does."""
+    refuse(reason=reason)
+
+
+def ignore(line: str) -> None:
+    """Take a line of progress."""
+
+
+def main(*arguments: str, root: Path) -> int:
+    return command.main(["--local", "--root", str(root), *arguments])
+
+
+def test_a_folder_becomes_an_image_and_its_objects_are_written(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "image"
+    arguments = [f"model={model}", f"image=oci:{image}:1", "base=scratch", "deploy=false"]
+    assert main(*arguments, root=tmp_path / "root") == 0
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    (entry,) = json.loads((image / "index.json").read_text())["manifests"]
+    assert steps["seal-image"]["digest"] == entry["digest"]
+
+
+def test_the_hubs_model_arrives_in_the_registry_by_digest(
+    hub: Hub,
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hub.add("team/tiny", models.tiny())
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    target = f"{registry.host}/models/tiny"
+    arguments = ["model=team/tiny", f"image=docker://{target}:1", f"plain_http={registry.host}"]
+    assert main(*arguments, "base=scratch", "name=tiny", "namespace=here", root=tmp_path) == 0
+    done = json.loads(capsys.readouterr().out)
+    digest = registry.tags("models/tiny")["1"]
+    assert done["steps"]["seal-image"]["reference"] == f"{target}@{digest}"
+    assert done["steps"]["deploy-model"] == {"name": "tiny", "namespace": "here", "url": ""}
+    (manifests,) = Path(done["folder"]).glob("deploy-model/manifests")
+    assert f"oci://{target}@{digest}" in manifests.read_text()
+
+
+def test_lineage_names_the_image_by_digest_and_holds_no_bytes(model: Path, tmp_path: Path) -> None:
+    image = f"oci:{tmp_path / 'image'}:1"
+    arguments = [f"model={model}", f"image={image}", "base=scratch", "deploy=false"]
+    assert main(*arguments, root=tmp_path / "root") == 0
+    (written,) = (tmp_path / "root").rglob("seal-image/executor_output.json")
+    (artifact,) = json.loads(written.read_text())["artifacts"]["modelcar"]["artifacts"]
+    assert artifact["uri"] == image
+    assert artifact["metadata"]["digest"].startswith("sha256:")
+    assert not (written.parent / "modelcar").exists()
+
+
+def test_buildah_builds_over_a_shared_folder_and_pushes(
+    model: Path,
+    registry: Registry,
+    tools: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tools("buildah")
+    image = f"docker://{registry.host}/models/tiny:1"
+    arguments = [f"model={model}", f"image={image}", f"plain_http={registry.host}", "base=scratch"]
+    assert main("--engine", "buildah", *arguments, "deploy=false", root=tmp_path) == 0
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert steps["build-image"]["digest"] == steps["push-image"]["digest"]
+    assert registry.tags("models/tiny")["1"] == steps["push-image"]["digest"]
+
+
+def test_wrong_input_found_by_a_step_is_one_line_and_exit_2(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    arguments = ["model=team/absent", f"image=oci:{tmp_path / 'image'}:1", "base=scratch"]
+    assert main(*arguments, root=tmp_path / "root") == 2
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1].startswith("error: run step plan-model: ")
+    assert "team/absent" in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+def test_a_failure_of_the_world_is_one_line_and_exit_1(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [f"model={model}", "image=docker://127.0.0.1:1/team/m:1", "plain_http=127.0.0.1:1"]
+    assert main(*arguments, "base=scratch", root=tmp_path) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: run step plan-model: ")
+
+
+def test_an_error_of_the_library_keeps_its_family_and_its_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        local.run(refusal, {"reason": "it isn't there"}, root=tmp_path, say=ignore)
+    line = "run step refuse: read org/name: it isn't there; check the name"
+    assert str(caught.value) == line
+
+
+def test_an_unforeseen_failure_brings_its_traceback(tmp_path: Path) -> None:
+    with pytest.raises(CarferryError, match="run step divide: ZeroDivisionError") as caught:
+        local.run(arithmetic, {"number": 0}, root=tmp_path, say=ignore)
+    (note,) = caught.value.__notes__
+    assert note.startswith("Traceback (most recent call last):")
+    assert "return 1 / number" in note or "in divide" in note
+
+
+def test_progress_names_the_steps_in_order(tmp_path: Path) -> None:
+    said: list[str] = []
+    done = local.run(arithmetic, {"number": 2}, root=tmp_path, say=said.append)
+    wanted = ["double: started", "double: done", "divide: started", "divide: done"]
+    assert [line for line in said if line in wanted] == wanted
+    assert done.outputs["double"] == {"Output": 4}
+    assert done.outputs["divide"] == {"Output": 0.25}
+
+
+def test_a_run_leaves_print_logging_and_your_folders_as_they_were(tmp_path: Path) -> None:
+    said, handlers = builtins.print, list(logging.getLogger().handlers)
+    (tmp_path / "keep").write_text("mine")
+    with pytest.raises(CarferryError):
+        local.run(arithmetic, {"number": 0}, root=tmp_path, say=ignore)
+    local.run(arithmetic, {"number": 1}, root=tmp_path, say=ignore)
+    assert builtins.print is said
+    assert logging.getLogger().handlers == handlers
+    assert (tmp_path / "keep").read_text() == "mine"
+
+
+def test_two_runs_at_once_do_not_share_a_configuration(tmp_path: Path) -> None:
+    done: dict[int, Any] = {}
+
+    def one(number: int) -> None:
+        root = tmp_path / str(number)
+        done[number] = local.run(arithmetic, {"number": number}, root=root, say=ignore)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {n: run.outputs["double"]["Output"] for n, run in done.items()} == {1: 2, 2: 4}
+    assert {n: run.folder.parent.name for n, run in done.items()} == {1: "1", 2: "2"}
+
+
+def test_the_compiled_yaml_runs_here_too(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library comes from the YAML; its packages are here already, so nothing is fetched."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert command.main(["--compile", "--output", str(tmp_path / "compiled")]) == 0
+    text = (tmp_path / "compiled" / "modelcar.yaml").read_text()
+    pipeline = kfp_components.load_component_from_text(text)
+    image = f"oci:{tmp_path / 'image'}:1"
+    values = {"model": str(model), "image": image, "base": "scratch", "deploy": False}
+    done = local.run(pipeline, values, root=tmp_path / "root", say=ignore)
+    assert done.outputs["seal-image"]["reference"].startswith(f"oci:{tmp_path / 'image'}")
+
+
+def test_a_run_leaves_a_report_and_numbers_beside_the_image(model: Path, tmp_path: Path) -> None:
+    arguments = [f"model={model}", f"image=oci:{tmp_path / 'image'}:1", "base=scratch"]
+    assert main(*arguments, "deploy=false", root=tmp_path / "root") == 0
+    (planned,) = (tmp_path / "root").rglob("plan-model/report")
+    (sealed,) = (tmp_path / "root").rglob("seal-image/report")
+    assert "| move | 1 |" in planned.read_text()
+    assert "model.safetensors" in sealed.read_text()
+    (written,) = (tmp_path / "root").rglob("stream-layers/executor_output.json")
+    (artifact,) = json.loads(written.read_text())["artifacts"]["metrics"]["artifacts"]
+    assert artifact["metadata"]["moved_bytes"] > 0

@@ -1,0 +1,132 @@
+"""Trying again is bounded, polite, and stops at once when somebody else has failed."""
+
+from __future__ import annotations
+
+import pytest
+from ferrying import quick
+
+from carferry.errors import CarferryError, DeadlineExceeded, Unreachable
+from carferry.retry import Cancelled, Retry
+
+
+def failure(*, temporary: bool = True, after_s: float = 0.0) -> CarferryError:
+    """Return what went wrong."""
+    error = CarferryError("push", "x", "busy")
+    error.temporary, error.retry_after_s = temporary, after_s
+    return error
+
+
+class Flaky:
+    """Fails so many times, then works."""
+
+    def __init__(self, failures: int, error: CarferryError) -> None:
+        self.left, self.error, self.calls = failures, error, 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.calls <= self.left:
+            raise self.error
+        return "done"
+
+
+class Waits:
+    """Stands in for the stop event and the clock: time passes only while somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waited: list[float] = []
+
+    def is_set(self) -> bool:
+        return False
+
+    def wait(self, seconds: float) -> bool:
+        self.waited.append(seconds)
+        self.now += seconds
+        return False
+
+    def clock(self) -> float:
+        return self.now
+
+
+def patient(waits: Waits, **changes: object) -> Retry:
+    """Return the default policy on a clock of its own."""
+    settings = {"stop": waits, "clock": waits.clock, "jitter": lambda: 1.0, "started": 0.0}
+    return Retry(**(settings | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("failures", [0, 1, 5])
+def test_a_temporary_failure_is_tried_again(failures: int) -> None:
+    work = Flaky(failures, failure())
+    assert (quick().call(work), work.calls) == ("done", failures + 1)
+
+
+def test_a_final_failure_is_not_tried_again() -> None:
+    work = Flaky(1, failure(temporary=False))
+    with pytest.raises(CarferryError):
+        quick().call(work)
+    assert work.calls == 1
+
+
+def test_the_tries_are_bounded_and_the_last_error_comes_out() -> None:
+    work = Flaky(100, failure())
+    with pytest.raises(CarferryError, match="busy"):
+        quick(attempts=3).call(work)
+    assert work.calls == 3
+
+
+def test_first_contact_gives_up_soon_where_nothing_answers() -> None:
+    work = Flaky(100, Unreachable("reach", "host", "refused"))
+    with pytest.raises(Unreachable):
+        quick().call(work, first=True)
+    assert work.calls == 2
+
+
+def test_first_contact_is_patient_with_a_server_that_asks_for_it() -> None:
+    work = Flaky(4, failure())
+    assert quick().call(work, first=True) == "done"
+
+
+def test_pauses_double_up_to_a_cap() -> None:
+    waits = Waits()
+    patient(waits, attempts=9, cap_s=10.0).call(Flaky(7, failure()))
+    assert waits.waited == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+
+
+def test_jitter_takes_away_half_at_the_most() -> None:
+    waits = Waits()
+    patient(waits, jitter=lambda: 0.0).call(Flaky(2, failure()))
+    assert waits.waited == [0.25, 0.5]
+
+
+def test_a_server_that_asks_to_wait_is_heard_up_to_the_cap() -> None:
+    waits = Waits()
+    patient(waits, cap_s=20.0).call(Flaky(1, failure(after_s=7.0)))
+    patient(waits, cap_s=20.0).call(Flaky(1, failure(after_s=3600.0)))
+    assert waits.waited == [7.0, 20.0]
+
+
+def test_nothing_is_tried_after_the_deadline() -> None:
+    waits = Waits()
+    with pytest.raises(DeadlineExceeded, match="last: busy") as caught:
+        patient(waits, deadline_s=2.0).call(Flaky(100, failure()))
+    assert waits.now <= 2.0
+    assert isinstance(caught.value, TimeoutError)
+
+
+def test_a_stop_ends_the_waiting_at_once() -> None:
+    retry = Retry(base_s=3600.0, cap_s=3600.0)
+
+    def work() -> None:
+        retry.stop.set()
+        raise failure()
+
+    with pytest.raises(Cancelled):
+        retry.call(work)
+
+
+def test_a_stop_set_before_starts_nothing() -> None:
+    retry, work = quick(), Flaky(0, failure())
+    retry.stop.set()
+    with pytest.raises(Cancelled):
+        retry.call(work)
+    assert work.calls == 0

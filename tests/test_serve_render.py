@@ -1,0 +1,75 @@
+"""The YAML is deterministic, ASCII, and means the same to every reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from serve_samples import settings
+
+from carferry.errors import InputError
+from carferry.serve import make_objects, render, write
+
+
+def test_the_yaml_reads_back_as_the_same_objects() -> None:
+    objects = make_objects(
+        settings(auth="true", display_name="Gran\u00edte: 2b # new", gpu_count="2")
+    )
+    assert list(yaml.safe_load_all(render(objects))) == objects
+
+
+def test_the_yaml_is_ascii_and_the_same_every_time() -> None:
+    objects = make_objects(settings(description="sch\u00f6n \U0001f600"))
+    assert render(objects) == render(objects)
+    assert render(objects).isascii()
+
+
+def test_documents_come_in_apply_order() -> None:
+    kinds = [each["kind"] for each in yaml.safe_load_all(render(make_objects(settings())))]
+    assert kinds == ["Secret", "ServingRuntime", "InferenceService"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["true", "y", "No", "on", "null", "~", "", "1", "1e3", "0x1f", "0o17", "1_000", ".inf", "012",
+     "12:30", "2026-01-01", "=", "- a", "a: b", "#c", "*d", "&e", "!f", "%g", "@h", "{i}", " j "],
+)  # fmt: skip
+def test_a_string_that_some_reader_would_mistake_is_quoted(text: str) -> None:
+    written = render([{"kind": "T", "value": text}])
+    assert yaml.safe_load(written)["value"] == text
+    assert f'value: "{text}"' in written
+
+
+def test_long_values_stay_on_one_line() -> None:
+    written = render([{"value": "word " * 200}])
+    assert len(written.splitlines()) == 2
+
+
+def test_equal_parts_are_written_out_without_anchors() -> None:
+    amounts = {"cpu": "4"}
+    assert "&" not in render([{"requests": amounts, "limits": amounts}])
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "model.yaml"
+    path.write_text("old")
+    objects = make_objects(settings())
+    write(objects, path)
+    assert path.read_text(encoding="ascii") == render(objects)
+    assert [each.name for each in tmp_path.iterdir()] == ["model.yaml"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_missing_folder_is_named_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        write([], tmp_path / "nowhere" / "model.yaml")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "model.yaml"
+    path.mkdir()
+    (path / "kept").touch()
+    with pytest.raises(InputError):
+        write([], path)
+    assert [each.name for each in tmp_path.iterdir()] == ["model.yaml"]
