@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from servers.hub import Hub
 from servers.registry import Registry
+from servers.threads import left_behind
 from servers.tools import need
 
 
@@ -43,6 +44,13 @@ def _move_huggingface(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
     monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(home / "stored_tokens"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+
+
+@pytest.fixture(autouse=True)
+def no_threads_left() -> Iterator[None]:
+    """Fail the test that leaves one of carferry's threads behind, not a later one that counts."""
+    yield
+    assert left_behind() == []
 
 
 @pytest.fixture

@@ -60,14 +60,14 @@ CONTENTS = {
 @pytest.mark.parametrize("name", CONTENTS)
 def test_the_length_is_known_before_the_bytes_are_read(name: str) -> None:
     layer = layer_of(CONTENTS[name])
-    data = b"".join(LayerPass(layer, Memory(CONTENTS[name])).chunks())
+    data = whole(layer, Memory(CONTENTS[name]))
     assert layer.size_bytes == len(data)
     assert len(data) % 512 == 0
 
 
 @pytest.mark.parametrize("name", CONTENTS)
 def test_python_reads_back_every_file(name: str) -> None:
-    data = b"".join(LayerPass(layer_of(CONTENTS[name]), Memory(CONTENTS[name])).chunks())
+    data = whole(layer_of(CONTENTS[name]), Memory(CONTENTS[name]))
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         found = {m.name: tar.extractfile(m).read() for m in tar if m.isreg()}  # type: ignore[union-attr]
     assert found == {f"models/{path}": body for path, body in CONTENTS[name].items()}
@@ -75,7 +75,7 @@ def test_python_reads_back_every_file(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONTENTS)
 def test_gnu_tar_unpacks_every_file(name: str, tmp_path: Path) -> None:
-    data = b"".join(LayerPass(layer_of(CONTENTS[name]), Memory(CONTENTS[name])).chunks())
+    data = whole(layer_of(CONTENTS[name]), Memory(CONTENTS[name]))
     done = subprocess.run(
         ["tar", "-xf", "-", "-C", str(tmp_path)], input=data, capture_output=True, check=False
     )
@@ -87,7 +87,7 @@ def test_gnu_tar_unpacks_every_file(name: str, tmp_path: Path) -> None:
 
 def test_every_directory_comes_before_what_it_holds() -> None:
     layer = layer_of(CONTENTS["deep"])
-    data = b"".join(LayerPass(layer, Memory(CONTENTS["deep"])).chunks())
+    data = whole(layer, Memory(CONTENTS["deep"]))
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         names = tar.getnames()
     for number, name in enumerate(names):
@@ -99,34 +99,34 @@ def test_every_directory_comes_before_what_it_holds() -> None:
 def test_a_pass_resumed_anywhere_ends_in_the_same_digest(name: str) -> None:
     """A broken upload is resumed or sent again; each byte counts once for the digest."""
     contents, layer = CONTENTS[name], layer_of(CONTENTS[name])
-    whole = b"".join(LayerPass(layer, Memory(contents)).chunks())
-    wanted = hashlib.sha256(whole).hexdigest()
-    for first, again in [(0, 0), (1, 0), (600, 512), (len(whole) - 1, 3), (len(whole), 0)]:
-        body = LayerPass(layer, Memory(contents))
-        sent = _take(body.chunks(), first)
-        start = min(again, sent)
-        assert b"".join(body.chunks(start)) == whole[start:]
-        assert body.digest().hex == wanted
+    data = whole(layer, Memory(contents))
+    wanted = hashlib.sha256(data).hexdigest()
+    for first, again in [(0, 0), (1, 0), (600, 512), (len(data) - 1, 3), (len(data), 0)]:
+        with LayerPass(layer, Memory(contents)) as body:
+            sent = _take(body.chunks(), first)
+            start = min(again, sent)
+            assert b"".join(body.chunks(start)) == data[start:]
+            assert body.digest().hex == wanted
 
 
 def test_a_pass_can_start_at_every_offset() -> None:
     contents = {"a.json": b"a" * 100, "b/c.json": b"", "d.json": b"d" * 600}
     layer = layer_of(contents)
-    body = LayerPass(layer, Memory(contents, chunk=99))
-    whole = b"".join(body.chunks())
-    for start in range(0, len(whole) + 1, 37):
-        assert b"".join(body.chunks(start)) == whole[start:]
-    assert body.digest().hex == hashlib.sha256(whole).hexdigest()
+    with LayerPass(layer, Memory(contents, chunk=99)) as body:
+        data = b"".join(body.chunks())
+        for start in range(0, len(data) + 1, 37):
+            assert b"".join(body.chunks(start)) == data[start:]
+        assert body.digest().hex == hashlib.sha256(data).hexdigest()
 
 
 def test_other_bytes_of_the_same_length_are_caught_in_passing() -> None:
     contents = {"a.json": b"right", "b.json": b"x"}
     layer = layer_of(contents)
-    body = LayerPass(layer, Memory(contents | {"a.json": b"wrong"}))
-    for _ in body.chunks():
-        pass
-    with pytest.raises(SourceChanged, match=r"a\.json"):
-        body.digest()
+    with LayerPass(layer, Memory(contents | {"a.json": b"wrong"})) as body:
+        for _ in body.chunks():
+            pass
+        with pytest.raises(SourceChanged, match=r"a\.json"):
+            body.digest()
 
 
 def test_large_files_stand_alone_in_path_order_and_what_people_edit_comes_last() -> None:
@@ -174,6 +174,11 @@ def test_the_content_key_follows_path_size_and_identity() -> None:
 
 def test_an_ambiguous_split_of_names_makes_another_key() -> None:
     assert layer_of({"a": b"", "b": b""}).content_key != layer_of({"a b": b""}).content_key
+
+
+def whole(layer: Layer, source: Memory) -> bytes:
+    with LayerPass(layer, source) as body:
+        return b"".join(body.chunks())
 
 
 def _take(chunks: Iterator[bytes], size: int) -> int:

@@ -169,17 +169,16 @@ def test_a_wrong_byte_is_found_when_the_upload_breaks_where_its_file_ends(
     right, wrong = b"r" * 5000, b"r" * 4999 + b"w"
     file = SourceFile("a.json", 5000, ContentId("sha256", hashlib.sha256(right).hexdigest()))
     layer = Layer((file, replace(file, path="b.json")))
-    body = LayerPass(layer, _Sends({"a.json": wrong, "b.json": right}))
     end_of_a, sent = 1024 + 5000, 0
-    for chunk in body.chunks():
-        sent += len(chunk)
-        if sent == end_of_a:
-            break
-    for _ in body.chunks(end_of_a if resumes else 0):
-        pass
-    with pytest.raises(SourceChanged, match=r"a\.json"):
-        body.digest()
-    body.close()
+    with LayerPass(layer, _Sends({"a.json": wrong, "b.json": right})) as body:
+        for chunk in body.chunks():
+            sent += len(chunk)
+            if sent == end_of_a:
+                break
+        for _ in body.chunks(end_of_a if resumes else 0):
+            pass
+        with pytest.raises(SourceChanged, match=r"a\.json"):
+            body.digest()
 
 
 @dataclass(frozen=True)

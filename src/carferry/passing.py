@@ -10,6 +10,7 @@ import hashlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from typing import Self
 
 from carferry.errors import CarferryError
 from carferry.layers import Content, Layer, Literal
@@ -26,7 +27,8 @@ class LayerPass:
     """Reads a layer as often as needed and hashes each of its bytes exactly once.
 
     A broken upload is sent again from the start, or from where the registry proves it got to;
-    bytes that were hashed before are then only read.
+    bytes that were hashed before are then only read. Use it as a context manager: leaving it
+    ends the hashing thread.
 
     Args:
         layer: What to read.
@@ -42,6 +44,12 @@ class LayerPass:
         self._moved = moved
         self._hashed = 0
         self._hashing = _Hashing()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def hashed_bytes(self) -> int:

@@ -150,8 +150,7 @@ class _Mover:
 
     def _once(self, layer: Layer) -> Digest:
         name = layer.name
-        body = LayerPass(layer, self._source, moved=lambda size: self._moved(name, size))
-        try:
+        with LayerPass(layer, self._source, moved=lambda size: self._moved(name, size)) as body:
             upload = self._target.start_upload(layer.size_bytes)
             try:
                 self._send(body, upload)
@@ -160,8 +159,6 @@ class _Mover:
             except BaseException:
                 upload.cancel()
                 raise
-        finally:
-            body.close()
         return digest
 
     def _moved(self, name: str, size_bytes: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from pathlib import Path
 from servers.chaos import Answer, Rule
 from servers.personal import PERSONALITIES, PersonalRegistry
 from servers.registry import Registry
+from servers.threads import left_behind
 from servers.tokens import SERVICE
 
 from carferry.build import build, seal_shares, stream_share
@@ -227,15 +227,8 @@ def _judge(
         raise Wrong(f"{case}: should have ended with {ends}, but {said}")
     if after != (expected if outcome.digests else before):
         raise Wrong(f"{case}: the tag went from {before} to {after}; {said}")
-    _check_threads(case)
-
-
-def _check_threads(case: Case) -> None:
-    deadline = time.monotonic() + 2.0
-    while left := [t.name for t in threading.enumerate() if t.name.startswith("carferry")]:
-        if time.monotonic() > deadline:
-            raise Wrong(f"{case}: threads left: {left}")
-        time.sleep(0.01)
+    if left := left_behind():
+        raise Wrong(f"{case}: threads left: {left}")
 
 
 def _tagged(calm: Target) -> str:
