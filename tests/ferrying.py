@@ -110,7 +110,6 @@ def age(folder: Path, *, when: float, file_mode: int, folder_mode: int) -> None:
 def left_behind(folder: Path) -> list[str]:
     """Return what a target may not leave on disk after a failure: part files and tags."""
     parts = [path.name for path in folder.rglob(".part-*")] if folder.exists() else []
-    parts += [path.name for path in folder.rglob(".new-*")] if folder.exists() else []
     index = folder / "index.json"
     return parts + ([index.read_text()] if index.exists() else [])
 

@@ -101,7 +101,7 @@ def test_many_writers_lose_no_tag(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(put, range(40)))
     assert len(to_layout(tmp_path / "layout").tags("v")) == 40
-    assert [p.name for p in (tmp_path / "layout").rglob(".new-*")] == []
+    assert [p.name for p in (tmp_path / "layout").rglob(".part-*")] == []
 
 
 def test_a_blob_is_linked_from_a_layout_on_the_same_disk(tmp_path: Path) -> None:
@@ -146,13 +146,6 @@ def test_a_file_where_the_layout_should_be_is_an_error_in_words(tmp_path: Path) 
         target.check_push()
     with pytest.raises(TargetError, match="Not a directory"):
         target.blob_size(DIGEST)
-
-
-def test_the_room_is_reserved_before_the_bytes_come(tmp_path: Path) -> None:
-    upload = to_layout(tmp_path / "layout").start_upload(1 << 20)
-    (part,) = (tmp_path / "layout").rglob(".part-*")
-    assert part.stat().st_size == 1 << 20
-    upload.cancel()
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:

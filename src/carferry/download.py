@@ -6,14 +6,11 @@ a second run keeps what is there and still matches.
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from carferry.errors import StorageFull, TargetError
+from carferry import disk
 from carferry.progress import Progress
 from carferry.retry import Retry
 from carferry.source import Snapshot, Source, SourceFile
@@ -86,19 +83,17 @@ def _matches(path: Path, file: SourceFile) -> bool:
 
 
 def _write(source: Source, file: SourceFile, path: Path, moved: Callable[[str, int], None]) -> None:
-    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as out:
+        part = disk.Part(path.parent)
+        try:
             for chunk in _verified(source, file):
-                out.write(chunk)
-                moved(file.path, len(chunk))
-        part.replace(path)
+                moved(file.path, part.write(chunk))
+            part.name(path)
+        finally:
+            part.drop()
     except OSError as error:
-        raise _failed(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+        raise disk.failed("write", path, error) from error
 
 
 def _verified(source: Source, file: SourceFile) -> Iterator[bytes]:
@@ -113,14 +108,6 @@ def _record(snapshot: Snapshot, folder: Path) -> None:
     place = folder / RECORD
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        part = place.with_suffix(f".{os.getpid()}")
-        part.write_text(snapshot.to_json())
-        part.replace(place)
+        disk.replace(place, snapshot.to_json().encode())
     except OSError as error:
-        raise _failed(place, error) from error
-
-
-def _failed(path: Path, error: OSError) -> TargetError:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StorageFull("write", path, "no space left on the device", "free space")
-    return TargetError("write", path, error.strerror or str(error), "check the path")
+        raise disk.failed("write", place, error) from error

@@ -49,6 +49,15 @@ def test_a_model_that_does_not_fit_is_refused_and_leaves_no_tag_and_no_parts(
     assert not [name for name in left_behind(small_disk / "out") if name.startswith(".")]
 
 
+def test_the_room_is_reserved_before_the_bytes_come(small_disk: Path) -> None:
+    target = to_layout(small_disk / "out")
+    first = target.start_upload(3 * MIB)
+    with pytest.raises(StorageFull):
+        target.start_upload(2 * MIB)
+    first.cancel()
+    target.start_upload(2 * MIB).cancel()
+
+
 def test_the_build_succeeds_once_there_is_room(hub: Hub, small_disk: Path) -> None:
     add(hub, MIB, MIB)
     filler = small_disk / "filler"

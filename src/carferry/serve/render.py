@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
 
+from carferry import disk
 from carferry.errors import InputError, StorageFull
 from carferry.serve.access import Object
 
@@ -66,22 +64,9 @@ def write(objects: Iterable[Object], path: Path) -> None:
     """
     text = render(objects)
     try:
-        _replace(path, text.encode("ascii"))
+        disk.replace(path, text.encode("ascii"))
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull("write", path, str(error.strerror)) from error
-        raise InputError("write", path, error.strerror or str(error)) from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        failure = disk.failed("write", path, error)
+        if isinstance(failure, StorageFull):
+            raise failure from error
+        raise InputError("write", path, failure.reason, failure.remedy) from error

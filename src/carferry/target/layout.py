@@ -1,22 +1,20 @@
 """An OCI layout on disk as a target.
 
-Source: OCI image-spec v1.1, image-layout.md. A blob is written beside its final name and
-renamed, the index is replaced whole under a lock: a reader never sees half of anything.
+Source: OCI image-spec v1.1, image-layout.md. A blob has no name until it is whole,
+the index is replaced whole under a lock: a reader never sees half of anything.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from carferry.errors import StorageFull, TargetError
+from carferry import disk
+from carferry.errors import TargetError
 from carferry.oci import INDEX, MANIFEST_CAP_BYTES, REF_NAME, Descriptor, Document, canonical
 from carferry.refs import Digest, ImageRef, LayoutRef
 
@@ -30,7 +28,7 @@ class LayoutTarget:
     def __init__(self, ref: LayoutRef) -> None:
         self.ref: ImageRef | LayoutRef = ref
         self.root = ref.path
-        self._blobs = ref.path / "blobs" / "sha256"
+        self._blobs = _blobs(ref.path)
 
     def blob_size(self, digest: Digest) -> int | None:
         """Return the blob's length, or None."""
@@ -71,7 +69,7 @@ class LayoutTarget:
         """
         if not isinstance(origin, LayoutRef) or origin.path == self.root:
             return False
-        source = origin.path / "blobs" / "sha256" / digest.hex
+        source = _blobs(origin.path) / digest.hex
         try:
             self._prepare()
             (self._blobs / digest.hex).hardlink_to(source)
@@ -89,10 +87,15 @@ class LayoutTarget:
         """
         try:
             self._prepare()
-            handle, name = tempfile.mkstemp(prefix=".part-", dir=self._blobs)
+            part = disk.Part(self._blobs)
+            try:
+                part.reserve(size_bytes)
+            except OSError:
+                part.drop()
+                raise
         except OSError as error:
             raise self._failed("write to", error) from error
-        return LayoutUpload(self, handle, Path(name), size_bytes)
+        return LayoutUpload(self, part, size_bytes)
 
     def get_manifest(self, reference: str) -> Document | None:
         """Return the manifest or index at a tag or digest, or None."""
@@ -142,7 +145,7 @@ class LayoutTarget:
         self._blobs.mkdir(parents=True, exist_ok=True)
         version = self.root / "oci-layout"
         if not version.exists():
-            _replace(version, _VERSION)
+            disk.replace(version, _VERSION)
 
     def _entries(self) -> list[Descriptor]:
         try:
@@ -162,7 +165,7 @@ class LayoutTarget:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 entries = [entry.to_json() for entry in change(self._entries())]
                 index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
-                _replace(self.root / "index.json", canonical(index))
+                disk.replace(self.root / "index.json", canonical(index))
         except OSError as error:
             raise self._failed("write the index of", error) from error
 
@@ -176,22 +179,17 @@ class LayoutTarget:
         return data
 
     def _failed(self, action: str, error: OSError) -> TargetError:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            return StorageFull(
-                action, self.root, "no space left on the device", "free space or choose another"
-            )
-        return TargetError(action, self.root, error.strerror or str(error), "check the path")
+        return disk.failed(action, self.root, error)
 
 
 class LayoutUpload:
     """A blob being written to a layout."""
 
-    def __init__(self, layout: LayoutTarget, handle: int, part: Path, size_bytes: int) -> None:
-        self._layout = layout
-        self._handle = handle
+    def __init__(self, layout: LayoutTarget, part: disk.Part, size_bytes: int) -> None:
+        self._ref = layout.ref
+        self._root = layout.root
         self._part = part
         self._size_bytes = size_bytes
-        self._reserve()
 
     def send(self, chunks: Iterable[bytes], start: int = 0) -> None:
         """Write the blob from offset ``start``.
@@ -202,15 +200,13 @@ class LayoutUpload:
         """
         written = start
         try:
-            os.lseek(self._handle, start, os.SEEK_SET)
+            self._part.seek(start)
             for chunk in chunks:
-                written += _write_all(self._handle, chunk)
+                written += self._part.write(chunk)
         except OSError as error:
-            raise self._layout._failed("write to", error) from error
+            raise disk.failed("write to", self._root, error) from error
         if written != self._size_bytes:
-            raise TargetError(
-                "write to", self._layout.ref, f"{written} bytes of {self._size_bytes} came"
-            )
+            raise TargetError("write to", self._ref, f"{written} bytes of {self._size_bytes} came")
 
     def offset(self) -> int | None:
         """Return None: a disk that failed once is not asked to go on."""
@@ -219,36 +215,18 @@ class LayoutUpload:
     def commit(self, digest: Digest) -> None:
         """Give the file its final name."""
         try:
-            os.fchmod(self._handle, 0o644)
-            self._close()
-            self._part.replace(self._part.with_name(digest.hex))
+            self._part.name(_blobs(self._root) / digest.hex)
         except OSError as error:
-            raise self._layout._failed("write to", error) from error
+            raise disk.failed("write to", self._root, error) from error
 
     def cancel(self) -> None:
         """Remove what was written."""
         with contextlib.suppress(OSError):
-            self._close()
-        with contextlib.suppress(OSError):
-            self._part.unlink()
+            self._part.drop()
 
-    def _close(self) -> None:
-        """Close once: by the second time the number may be another thread's file."""
-        handle, self._handle = self._handle, -1
-        if handle >= 0:
-            os.close(handle)
 
-    def _reserve(self) -> None:
-        """Ask for the room at once: a full disk should show before hours of download."""
-        if not self._size_bytes:
-            return
-        try:
-            os.posix_fallocate(self._handle, 0, self._size_bytes)
-        except OSError as error:
-            # Some file systems cannot reserve; there the disk fills while writing.
-            if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
-                self.cancel()
-                raise self._layout._failed("write to", error) from error
+def _blobs(root: Path) -> Path:
+    return root / "blobs" / "sha256"
 
 
 def _matches(entry: Descriptor, reference: str) -> bool:
@@ -257,18 +235,3 @@ def _matches(entry: Descriptor, reference: str) -> bool:
 
 def _without(entries: list[Descriptor], tag: str) -> list[Descriptor]:
     return [entry for entry in entries if entry.annotations.get(REF_NAME) != tag]
-
-
-def _write_all(handle: int, chunk: bytes) -> int:
-    view = memoryview(chunk)
-    while view:
-        view = view[os.write(handle, view) :]
-    return len(chunk)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-    with os.fdopen(handle, "wb") as out:
-        out.write(data)
-        os.fchmod(out.fileno(), 0o644)
-    Path(name).replace(path)
