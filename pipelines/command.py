@@ -11,8 +11,9 @@ from pathlib import Path
 
 from carferry.components.runtime import IMAGE_VARIABLE, Runtime
 from carferry.pipelines import compiling, form, local, submit
-from carferry.pipelines.modelcar import buildah, stream
+from carferry.pipelines.modelcar import stream
 from carferry.pipelines.pods import HERE, Site
+from carferry.pipelines.staged import buildah
 from kfp.dsl.graph_component import GraphComponent
 
 from carferry.errors import CarferryError, InputError
@@ -97,7 +98,9 @@ def _endpoint(options: argparse.Namespace) -> submit.Endpoint:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parameters = form.described(form.fields(buildah(Site(HERE, folder="."))))
+    streamed, staged = (form.fields(build(Site(HERE, folder="."))) for build in (stream, buildah))
+    more = {name: field for name, field in staged.items() if name not in streamed}
+    parameters = f"{form.described(streamed)}\nwith --engine buildah also:\n{form.described(more)}"
     parser = argparse.ArgumentParser(
         prog="python pipelines/modelcar.py",
         description="From a model to a served ModelCar, as a Kubeflow pipeline.",

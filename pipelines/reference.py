@@ -21,8 +21,9 @@ from carferry.components import (
     seal_image,
     stream_layers,
 )
-from carferry.pipelines.modelcar import buildah, stream
+from carferry.pipelines.modelcar import stream
 from carferry.pipelines.pods import HERE, Site
+from carferry.pipelines.staged import buildah
 from kfp.dsl.graph_component import GraphComponent
 from kfp.dsl.python_component import PythonComponent
 

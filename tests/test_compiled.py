@@ -12,8 +12,9 @@ import pytest
 import yaml
 from carferry.components import Runtime, build_image, deploy_model, embed, fit_model, plan_model
 from carferry.pipelines import command, compiling
-from carferry.pipelines.modelcar import buildah, stream
+from carferry.pipelines.modelcar import stream
 from carferry.pipelines.pods import Site
+from carferry.pipelines.staged import buildah
 from google.protobuf import json_format
 from kfp import components as kfp_components
 from kfp.kubernetes import kubernetes_executor_config_pb2
