@@ -15,7 +15,7 @@ from carferry.holdings import survey
 from carferry.layers import Format, arrange
 from carferry.oci import Document
 from carferry.options import Options
-from carferry.plan import How, Plan, Step, make_plan
+from carferry.plan import How, Plan, Step, check_lengths, make_plan
 from carferry.progress import Progress, Silent
 from carferry.retry import Retry
 from carferry.seal import seal, tag_of
@@ -183,7 +183,9 @@ def plan_build(source: Source, target: Target, options: Options, access: Access)
             wanted = [layer for layer in layers if layer.content_key not in held]
             near = access.open(ref)
             held |= survey(near, wanted, shards.references(near, ref.tag or "latest"))
-    return make_plan(snapshot, bases, layers, held, target.ref, options.form)
+    made = make_plan(snapshot, bases, layers, held, target.ref, options.form)
+    check_lengths(made, target.largest_blob_bytes, target.ref)
+    return made
 
 
 def _stream(

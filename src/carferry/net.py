@@ -9,8 +9,10 @@ from __future__ import annotations
 import functools
 import os
 import ssl
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import urllib3
@@ -161,19 +163,30 @@ def drain(response: BaseHTTPResponse) -> None:
         response.read(_BODY_CAP)
     except (HTTPError, OSError):
         response.close()
-    response.release_conn()
+    give_back(response)
 
 
-def retry_after(response: BaseHTTPResponse) -> float:
-    """Return the seconds a server asks to wait; 0 where it gives none, or a date."""
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else 0.0
-
-
-def left_open(response: BaseHTTPResponse) -> bool:
-    """Say whether bytes of the body are still to come, so that the connection cannot be reused."""
+def give_back(response: BaseHTTPResponse) -> None:
+    """Return the connection to its pool, or end it where bytes of the body are still to come."""
     remaining = getattr(response, "length_remaining", None)
-    return remaining is None or remaining > 0
+    if remaining is None or remaining > 0:
+        response.close()
+    else:
+        response.release_conn()
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds a server asks to wait; 0 where it does not say.
+
+    Source: RFC 9110, section 10.2.3: seconds, or a date.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return 0.0
 
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from carferry.base import Base
+from carferry.errors import InputError
 from carferry.layers import Format, Layer
 from carferry.refs import Digest, ImageRef, LayoutRef
 from carferry.source.snapshot import Snapshot
 
+_GIB = 1024**3
 # Starting a pod and resolving the plan anew costs about what moving this much does.
-WORTH_A_WORKER_BYTES = 2 * 1024**3
+WORTH_A_WORKER_BYTES = 2 * _GIB
 
 
 class How(StrEnum):
@@ -156,6 +158,27 @@ def make_plan(
     """
     steps = tuple(_step(layer, held, here) for layer in layers)
     return Plan(snapshot, tuple(bases), steps, form)
+
+
+def check_lengths(plan: Plan, limit_bytes: int, here: ImageRef | LayoutRef) -> None:
+    """Refuse what the target would refuse after hours of sending.
+
+    Args:
+        plan: What would be done.
+        limit_bytes: Longest blob the target takes; 0 where no limit is known.
+        here: The target.
+
+    Raises:
+        InputError: Names the longest layer that would have to move there.
+    """
+    longest = max(plan.steps, key=lambda step: step.bytes_to_move, default=None)
+    if limit_bytes and longest and longest.bytes_to_move > limit_bytes:
+        raise InputError(
+            "push", here,
+            f"layer {longest.layer.name} is {longest.bytes_to_move / _GIB:.1f} GiB, "
+            f"this registry takes {limit_bytes / _GIB:.1f} GiB",
+            "choose another registry, or a revision with smaller shards",
+        )  # fmt: skip
 
 
 def _step(layer: Layer, held: Mapping[Digest, Held], here: ImageRef | LayoutRef) -> Step:

@@ -9,7 +9,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, SourceChanged, SourceDenied, SourceError
-from carferry.net import Http, drain, left_open, retry_after
+from carferry.net import Http, drain, give_back, retry_after
 from carferry.retry import Retry
 from carferry.source.snapshot import SourceFile
 
@@ -82,7 +82,7 @@ class RangeReader:
             raise self._broken(str(error) or type(error).__name__) from error
         finally:
             # A response read to its end has already given its connection back.
-            response.close() if left_open(response) else response.release_conn()
+            give_back(response)
 
     def _open(self, at: int, end: int) -> BaseHTTPResponse:
         url, etag = self._url, ""
@@ -122,7 +122,7 @@ class RangeReader:
         if response.status not in {200, 206}:
             failure = SourceError("read", self._file.path, f"the hub answered {response.status}")
             failure.temporary = response.status in {408, 416, 429} or response.status >= 500
-            failure.retry_after_s = retry_after(response)
+            failure.retry_after_s = retry_after(response.headers)
             raise self._closed(response, failure)
         if self._etag and etag and etag != self._etag:
             raise self._closed(

@@ -22,7 +22,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import ModelInfo, RepoFile
-from huggingface_hub.utils._headers import build_hf_headers
+
+# Documented, yet not in __all__.
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from carferry.errors import (
     CarferryError,
@@ -32,7 +34,7 @@ from carferry.errors import (
     SourceNotFound,
     Unreachable,
 )
-from carferry.net import Http
+from carferry.net import Http, retry_after
 from carferry.refs import ModelRef
 from carferry.retry import Retry
 from carferry.source.httpread import RangeReader
@@ -180,6 +182,5 @@ def _http_failure(ref: ModelRef, error: Exception) -> CarferryError:
         return Unreachable("reach the hub for", ref, str(error), "check the network or HF_ENDPOINT")
     failure = SourceError("resolve", ref, f"the hub answered {status}")
     failure.temporary = status == 429 or status >= 500
-    asked = str(getattr(response, "headers", {}).get("Retry-After", ""))
-    failure.retry_after_s = float(asked) if asked.isdigit() else 0.0
+    failure.retry_after_s = retry_after(getattr(response, "headers", {}))
     return failure

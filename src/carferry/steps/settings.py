@@ -19,8 +19,6 @@ from carferry.targets import Access
 
 DEFAULT_BASE = bases.DEFAULT
 DEFAULT_PLATFORM = "linux/amd64"
-# One stream over a 1 Gbit/s link; only used to predict.
-DEFAULT_RATE = 125_000_000.0
 
 
 @dataclass(frozen=True, slots=True)

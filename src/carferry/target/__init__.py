@@ -32,6 +32,10 @@ class Target(Protocol):
     def ref(self) -> ImageRef | LayoutRef:
         """What the caller asked for."""
 
+    @property
+    def largest_blob_bytes(self) -> int:
+        """The longest blob this place takes; 0 where no limit is known."""
+
     def blob_size(self, digest: Digest) -> int | None:
         """Return the blob's length in bytes, or None where it is not there."""
 

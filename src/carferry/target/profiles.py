@@ -33,10 +33,20 @@ class Profile:
     source: str
 
 
-GENERIC = Profile(
-    "OCI registry", (), True, 0, "distribution-spec v1.1; distribution 2.8 and 3, zot, Harbor"
-)
+GENERIC = Profile("OCI registry", (), True, 0, "distribution-spec v1.1; distribution 2.8 and 3")
 PROFILES = (
+    Profile(
+        "OpenShift", ("image-registry.openshift-image-registry.svc*", "default-route-openshift-*"),
+        True, 0, "openshift/image-registry is distribution 3: GET tells the true offset",
+    ),
+    Profile(
+        "Harbor", ("harbor.*", "harbor-*"), True, 0,
+        "distribution inside; its nginx sets no body limit (goharbor/harbor, make/photon)",
+    ),
+    Profile(
+        "zot", ("zot.*", "zot-*"), False, 0,
+        "zot pkg/api/routes.go, PatchBlobUpload: a broken PATCH removes the upload",
+    ),
     Profile(
         "Quay", ("quay.io", "*.quay.io", "quay.*", "quay-*"), False, 0,
         "quay endpoints/v2/blob.py: a failed PATCH commits nothing, GET's Range is one too high; "
@@ -44,7 +54,7 @@ PROFILES = (
     ),
     Profile(
         "GitHub", ("ghcr.io",), False, 10 * _GIB,
-        "10 GB per layer: quoted widely, not in the API's own documentation",
+        "GitHub's documentation, Working with the Container registry: 10 GB for each layer",
     ),
     Profile(
         "Amazon ECR", ("*.dkr.ecr.*.amazonaws.com", "public.ecr.aws"), False, 52_000 * 1024**2,

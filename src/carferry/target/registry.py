@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, TargetError
-from carferry.net import drain, left_open, unreachable
+from carferry.net import drain, give_back, unreachable
 from carferry.oci import MANIFEST_CAP_BYTES, MANIFEST_TYPES, Document
 from carferry.refs import Digest, ImageRef, LayoutRef
 from carferry.target.session import Session
@@ -41,6 +41,11 @@ class RegistryTarget:
         self._session = session
         self.ref: ImageRef | LayoutRef = session.ref
         self._name = session.ref.repository
+
+    @property
+    def largest_blob_bytes(self) -> int:
+        """Return the limit of this kind of registry, as its profile knows it."""
+        return self._session.profile.largest_blob_bytes
 
     def blob_size(self, digest: Digest) -> int | None:
         """Ask with HEAD; a length is only believed where the registry states it."""
@@ -75,7 +80,7 @@ class RegistryTarget:
             raise unreachable("GET", self._session.base, error) from error
         finally:
             # Where the reader left early, the rest of the blob is still on this connection.
-            response.close() if left_open(response) else response.release_conn()
+            give_back(response)
 
     def mount(self, digest: Digest, origin: ImageRef | LayoutRef) -> bool:
         """Mount a blob from another repository of the same registry."""

@@ -27,7 +27,7 @@ from carferry.net import (
     Timeouts,
     body_text,
     drain,
-    left_open,
+    give_back,
     retry_after,
     whole,
 )
@@ -163,7 +163,7 @@ class Session:
                 failure.temporary = True
                 raise failure from error
             finally:
-                response.close() if left_open(response) else response.release_conn()
+                give_back(response)
 
         return self._repeated(attempt)
 
@@ -249,7 +249,7 @@ class Session:
         failure.temporary = response.status in _TEMPORARY or (
             response.status == 401 and method == "PATCH"
         )
-        failure.retry_after_s = retry_after(response)
+        failure.retry_after_s = retry_after(response.headers)
         raise failure
 
     def _failure(self, method: str, response: BaseHTTPResponse) -> TargetError:
