@@ -75,7 +75,7 @@ def report() -> None:
     form = {"namespace": "demo", "display_name": "All MiniLM L6 v2", "max_model_len": "256"}
     deploy(image, form, apply=False, render_to=str(objects))
     say(
-        f"{len(found.files)} files, {human_bytes(found.size_bytes)} in {found.layers} layers\n"
+        f"{len(found.files)} files, {human_bytes(found.size_bytes)} in {len(found.layers)} layers\n"
         f"  image    {IMAGE}\n"
         f"  digest   {found.digest}\n"
         f"  objects  {objects.relative_to(ROOT)}"

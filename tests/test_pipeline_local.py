@@ -3,6 +3,7 @@
 import builtins
 import json
 import logging
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,7 @@ def test_a_run_leaves_a_report_and_numbers_beside_the_image(model: Path, tmp_pat
     (sealed,) = (tmp_path / "root").rglob("seal-image/report")
     assert "| move | 1 |" in planned.read_text()
     assert "model.safetensors" in sealed.read_text()
+    assert re.search(r"\| several files \| \S+ \S+ \| [0-9a-f]{12} \|", sealed.read_text())
     (written,) = (tmp_path / "root").rglob("stream-layers/executor_output.json")
     (artifact,) = json.loads(written.read_text())["artifacts"]["metrics"]["artifacts"]
     assert artifact["metadata"]["moved_bytes"] > 0

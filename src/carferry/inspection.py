@@ -37,7 +37,7 @@ class Report:
         rules: The contract, clause by clause; an index is judged by its first image.
         models: What lies under ``/models``.
         size_bytes: All different blobs.
-        layers: Layers, base included.
+        layers: Descriptors of the first image's layers, base first.
         annotations: Of the manifest.
     """
 
@@ -45,7 +45,7 @@ class Report:
     rules: tuple[Rule, ...]
     models: tuple[Entry, ...]
     size_bytes: int
-    layers: int
+    layers: tuple[Descriptor, ...]
     annotations: dict[str, str]
 
     @property
@@ -84,9 +84,7 @@ def inspect(target: Target) -> Report:
         entries = [entry for layer in manifest.layers for entry in _entries(target, layer)]
         models = tuple(_under_models(entries))
         rules = modelcar_rules(config, entries, models, len(manifest.layers))
-    return Report(
-        top, rules, models, image_size(manifests), len(manifest.layers), manifest.annotations
-    )
+    return Report(top, rules, models, image_size(manifests), manifest.layers, manifest.annotations)
 
 
 def _named_files(manifest: Document) -> Iterator[Entry]:

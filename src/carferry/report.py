@@ -43,7 +43,8 @@ def plan_markdown(planned: Planned) -> str:
 
 
 def image_markdown(built: Built, found: Inspected) -> str:
-    """Return a finished image: reference, contract and files."""
+    """Return a finished image: reference, contract, layers and files."""
+    layers = [(held, human_bytes(size), digest[7:19]) for held, size, digest in found.layers]
     rules = [(name, "ok" if ok else "**broken**", detail) for name, ok, detail in found.rules]
     files = [(path, human_bytes(size)) for path, size in found.files]
     return "\n".join(
@@ -54,6 +55,8 @@ def image_markdown(built: Built, found: Inspected) -> str:
             f"- {human_bytes(built.size_bytes)} in {built.layers} layers, {len(files)} files",
             "",
             *_table((Column("Contract"), Column(""), Column("Found")), rules),
+            "",
+            *_table((Column("Layer"), Column("Size", right=True), Column("Digest")), layers),
             "",
             *_table((Column("File"), Column("Size", right=True)), files),
         ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carferry.image import COMMIT, SOURCE
+from carferry.image import COMMIT, CONTENT_KEY, LAYER_PATH, SOURCE
 from carferry.inspection import Report
+from carferry.oci import Descriptor
 from carferry.target import Target
 
 
@@ -143,7 +144,7 @@ class Inspected:
         source: ``hf://org/name``; empty where the image does not say.
         commit: Of the model; empty likewise.
         size_bytes: All blobs together.
-        layers: Base included.
+        layers: What each holds, its size in bytes and its digest, base first.
         files: Path and size in bytes of each file under ``/models``.
         rules: Clause, whether it holds, and the finding.
         ok: Whether every clause holds.
@@ -154,7 +155,7 @@ class Inspected:
     source: str
     commit: str
     size_bytes: int
-    layers: int
+    layers: tuple[tuple[str, int, str], ...]
     files: tuple[tuple[str, int], ...]
     rules: tuple[tuple[str, bool, str], ...]
     ok: bool
@@ -168,8 +169,14 @@ class Inspected:
             report.annotations.get(SOURCE, ""),
             report.annotations.get(COMMIT, ""),
             report.size_bytes,
-            report.layers,
+            tuple((_holds(d), d.size_bytes, str(d.digest)) for d in report.layers),
             tuple((e.path, e.size_bytes) for e in report.models if e.kind == "file"),
             tuple((rule.name, rule.ok, rule.detail) for rule in report.rules),
             report.ok,
         )
+
+
+def _holds(layer: Descriptor) -> str:
+    """Return what a layer says it holds: a file's path, several files, or what is not ours."""
+    several = "several files" if CONTENT_KEY in layer.annotations else "base"
+    return layer.annotations.get(LAYER_PATH, several)

@@ -169,7 +169,9 @@ def _inspect(arguments: argparse.Namespace) -> int:
         arguments.image, plain_http="\n".join(arguments.plain_http), ca_file=arguments.ca
     )
     marks = [f"{'ok' if ok else 'BROKEN':>6}  {name:<10}  {text}" for name, ok, text in found.rules]
-    size = f"{human_bytes(found.size_bytes)} in {found.layers} layers, {len(found.files)} files"
+    size = (
+        f"{human_bytes(found.size_bytes)} in {len(found.layers)} layers, {len(found.files)} files"
+    )
     origin = f"{found.source or 'unknown source'} {found.commit}".rstrip()
     options.show(found, arguments, "\n".join([found.reference, origin, size, *marks]))
     return 0 if found.ok else 2
