@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import signal
 import threading
@@ -34,7 +35,8 @@ from carferry.errors import CarferryError, SourceChanged, TargetError
 from carferry.layers import LARGE_BYTES
 from carferry.options import Options
 from carferry.progress import Silent
-from carferry.source import Patterns
+from carferry.source import Patterns, SourceFile
+from carferry.source.folder import FolderSource
 
 SIZE = LARGE_BYTES + 3
 MODEL = {
@@ -142,6 +144,36 @@ def test_a_layer_that_fails_for_good_leaves_no_upload_open(large: Hub, shared: R
             ferry(from_hub(large), target, parallel=1)
     folder = shared.root / "data/docker/registry/v2/repositories/refused/put/_uploads"
     assert list(folder.rglob("data")) == []
+
+
+class Counted(FolderSource):
+    """A folder that knows how many of its files are being read, and the most there were."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.open = self.most = 0
+
+    def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        self.open += 1
+        self.most = max(self.most, self.open)
+        try:
+            yield from super().read(file, start, stop)
+        finally:
+            self.open -= 1
+
+
+def test_a_broken_upload_lets_go_of_what_it_was_reading(shared: Registry, tmp_path: Path) -> None:
+    """urllib3's errors hold themselves in a cycle: the collector would close it some time later."""
+    source = Counted(write({"model.safetensors": b"w" * (8 << 20)}, tmp_path / "model"))
+    source.snapshot(Patterns())
+    source.most = 0
+    gc.disable()
+    try:
+        with Proxy(shared.url, [Rule(ResetUpload(1 << 20), method="PATCH", times=3)]) as proxy:
+            ferry(source, to_registry(shared, "broken/reader", host=proxy.host), parallel=1)
+    finally:
+        gc.enable()
+    assert (source.open, source.most) == (0, 1)
 
 
 class Interrupted(Silent):

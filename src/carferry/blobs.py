@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 
 from carferry.errors import TargetError
 from carferry.oci import Descriptor
@@ -46,7 +47,7 @@ def copy_blob(
     """
     hasher = hashlib.sha256()
 
-    def hashed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def hashed(chunks: Iterator[bytes]) -> Generator[bytes]:
         for chunk in chunks:
             hasher.update(chunk)
             moved(len(chunk))
@@ -54,7 +55,8 @@ def copy_blob(
 
     upload = target.start_upload(blob.size_bytes)
     try:
-        upload.send(hashed(origin.open_blob(blob.digest)))
+        with closing(hashed(origin.open_blob(blob.digest))) as chunks:
+            upload.send(chunks)
         if Digest(hasher.hexdigest()) != blob.digest:
             raise TargetError("copy", blob.digest, f"{origin.ref} sent other bytes under it")
         upload.commit(blob.digest)

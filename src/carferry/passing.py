@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Self
 
 from carferry.errors import CarferryError
@@ -56,7 +56,7 @@ class LayerPass:
         """Length of what has been handed on so far."""
         return self._hashed
 
-    def chunks(self, start: int = 0) -> Iterator[bytes]:
+    def chunks(self, start: int = 0) -> Generator[bytes]:
         """Yield the layer's bytes from offset ``start``.
 
         Raises:

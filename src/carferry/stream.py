@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 
 from carferry.errors import CarferryError, SourceChanged, TargetError, Unreachable
@@ -171,7 +172,9 @@ class _Mover:
         start, attempt = 0, 0
         while True:
             try:
-                upload.send(body.chunks(start), start)
+                # Closed here: an error's traceback may keep the reader and its connection alive.
+                with closing(body.chunks(start)) as chunks:
+                    upload.send(chunks, start)
                 return
             except (TargetError, Unreachable) as error:
                 if not error.temporary:
