@@ -152,7 +152,9 @@ def venv(data: Path, package: str) -> Path:
     folder = data / "venvs" / tool
     if not (folder / "bin" / tool).exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([str(folder / "bin/pip"), "-q", "install", package], check=True)
+        # Without our own path: pip would hold the tool against this project's needs.
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        subprocess.run([str(folder / "bin/pip"), "-q", "install", package], check=True, env=env)
     return folder / "bin"
 
 
