@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from carferry.buildah import LocalBuildah, Runner
-from carferry.buildah_job import JobBuildah, Security
-from carferry.cluster.api import connect
 from carferry.errors import InputError
 from carferry.steps.settings import BuildSettings
 
@@ -21,6 +19,14 @@ def open_runner(settings: BuildSettings) -> Runner:
         return LocalBuildah()
     if settings.builder != "job":
         raise InputError("use builder", repr(settings.builder), "choose job, or leave it empty")
+    return _job(settings)
+
+
+def _job(settings: BuildSettings) -> Runner:
+    """The Kubernetes client costs 0.2 s and 30 MiB to import: only who needs a Job pays."""
+    from carferry.buildah_job import JobBuildah, Security
+    from carferry.cluster.api import connect
+
     if settings.builder_security not in {*Security}:
         choice = " or ".join(Security)
         raise InputError("use builder security", repr(settings.builder_security), choice)
