@@ -163,3 +163,13 @@ def test_a_broken_record_is_as_good_as_none(folder: Path, record: str) -> None:
     write({RECORD: record.encode()}, folder)
     snapshot = from_folder(folder).snapshot(Patterns())
     assert (snapshot.repo, len(snapshot.files)) == ("", len(tiny()))
+
+
+def test_a_listing_reads_no_byte_of_a_file(tmp_path: Path) -> None:
+    """Whether a model fits is asked of its sizes and headers: hashing this one takes minutes."""
+    (tmp_path / "config.json").write_text("{}")
+    with (tmp_path / "model.safetensors").open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    listed = from_folder(tmp_path).listing(Patterns())
+    sizes = {file.path: (file.size_bytes, file.content.hex) for file in listed.files}
+    assert sizes == {"config.json": (2, ""), "model.safetensors": (1 << 40, "")}

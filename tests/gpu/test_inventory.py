@@ -197,6 +197,28 @@ def test_no_right_to_list_nodes_plans_from_profiles_and_says_so() -> None:
     assert inventory.notes[0] == "no right to list nodes: free GPUs are not known"
 
 
+def test_profiles_are_found_where_everyone_may_read_them() -> None:
+    """A pipeline's account may list neither nodes nor a kind in the whole cluster."""
+    selector = {"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L40S"}}
+    profile = hardware("gpu", scheduling={"type": "Node", "node": selector})
+    shared = HARDWARE.replace("hardwareprofiles", "namespaces/opendatahub/hardwareprofiles")
+    with api({shared: [profile]}, forbidden=(NODES, PODS, HARDWARE)) as list_:
+        inventory = read_inventory(list_, namespace="team")
+
+    assert [group.profile for group in inventory.groups] == ["gpu"]
+    assert "no right to list hardwareprofiles" not in inventory.notes
+
+
+def test_profiles_that_may_be_read_nowhere_are_noted() -> None:
+    places = ("team", "redhat-ods-applications", "opendatahub")
+    root = HARDWARE.removesuffix("/hardwareprofiles")
+    every = (HARDWARE, *(f"{root}/namespaces/{place}/hardwareprofiles" for place in places))
+    with api({}, forbidden=(NODES, PODS, *every)) as list_:
+        inventory = read_inventory(list_, namespace="team")
+
+    assert "no right to list hardwareprofiles" in inventory.notes
+
+
 def test_older_accelerator_profile_names_its_gpu_in_the_title() -> None:
     older = {
         "metadata": {"name": "nv"},

@@ -11,47 +11,20 @@ plugin labeller.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
-from carferry.errors import ClusterError, InputError
+from carferry.errors import InputError
 from carferry.gpu.catalogue import Gpu, find, mig_slice
+from carferry.gpu.listing import Json, List, may, optional, wherever
 from carferry.gpu.nodes import Inventory, NodeGroup, Toleration
 from carferry.gpu.pods import MIG, RESOURCES, Use, is_gpu, used_by_node
 from carferry.gpu.profiles import read_profiles
 from carferry.gpu.quantity import parse_quantity
 
-Json = Mapping[str, Any]
-List = Callable[[str], Iterable[Json]]
-"""Yields the items of a collection; raises ClusterError with the HTTP status."""
-
-PAGE = 500
 _BLOCKING = ("NoSchedule", "NoExecute")
 _ROUTINE = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
-_REFUSED = (401, 403)
 _PARTS = ("major", "minor")
-
-
-def paged(get: Callable[[str], Json], *, page: int = PAGE) -> List:
-    """Turn a GET of one path into a list of all items, page by page.
-
-    Args:
-        get: Returns the parsed body of a path; raises ClusterError with the HTTP status.
-        page: Items per request.
-    """
-
-    def items(path: str) -> Iterator[Json]:
-        token = ""
-        while True:
-            suffix = f"&continue={token}" if token else ""
-            body = get(f"{path}?limit={page}{suffix}")
-            yield from body.get("items") or ()
-            token = str((body.get("metadata") or {}).get("continue") or "")
-            if not token:
-                return
-
-    return items
 
 
 def read_inventory(list_: List, *, namespace: str, image: str = "") -> Inventory:
@@ -66,9 +39,9 @@ def read_inventory(list_: List, *, namespace: str, image: str = "") -> Inventory
         ClusterError: The API failed in another way than refusing or not knowing a path.
     """
     notes: list[str] = []
-    nodes = _may(list_, "/api/v1/nodes", notes, "no right to list nodes: free GPUs are not known")
+    nodes = may(list_, "/api/v1/nodes", notes, "no right to list nodes: free GPUs are not known")
     groups = _node_groups(list_, nodes, image, notes) if nodes is not None else ()
-    profiles = read_profiles(_optional(list_, notes))
+    profiles = read_profiles(wherever(list_, namespace, notes))
     source = "nodes"
     if nodes is None:
         groups, source = profiles.groups, "profiles"
@@ -89,38 +62,11 @@ def _profile_notes(found: bool) -> Iterator[str]:
         yield "no profile names a GPU: plan with --gpu 'L40S x2', or ask for get/list on nodes"
 
 
-def _may(list_: List, path: str, notes: list[str], refused: str) -> list[Json] | None:
-    """Return a collection; None, and a note, where it may not be listed."""
-    try:
-        return list(list_(path))
-    except ClusterError as error:
-        if error.status not in _REFUSED:
-            raise
-        notes.append(refused)
-        return None
-
-
-def _optional(list_: List, notes: list[str]) -> Callable[[str], list[Json]]:
-    """Return a lister for kinds a cluster may not have (404) or not show (403)."""
-
-    def items(path: str) -> list[Json]:
-        try:
-            return list(list_(path))
-        except ClusterError as error:
-            if error.status in _REFUSED:
-                notes.append(f"no right to list {path.rpartition('/')[2]}")
-            elif error.status != 404:
-                raise
-            return []
-
-    return items
-
-
 def _node_groups(
     list_: List, nodes: list[Json], image: str, notes: list[str]
 ) -> tuple[NodeGroup, ...]:
     refused = "no right to list pods: GPUs are allocatable, maybe not free"
-    used = used_by_node(_may(list_, "/api/v1/pods", notes, refused) or ())
+    used = used_by_node(may(list_, "/api/v1/pods", notes, refused) or ())
     found = [group for node in nodes for group in _options(node, used, image, notes)]
     return _merged(found)
 
@@ -256,7 +202,7 @@ def _joined(seen: NodeGroup, more: NodeGroup) -> NodeGroup:
 def _allowance(list_: List, namespace: str, notes: list[str]) -> int | None:
     """Return the GPUs the namespace's quotas still allow."""
     left: list[int] = []
-    for quota in _optional(list_, notes)(f"/api/v1/namespaces/{namespace}/resourcequotas"):
+    for quota in optional(list_, notes)(f"/api/v1/namespaces/{namespace}/resourcequotas"):
         status = quota.get("status") or {}
         hard, used = status.get("hard") or {}, status.get("used") or {}
         for resource in RESOURCES:
@@ -270,7 +216,7 @@ def _per_pod(list_: List, namespace: str, notes: list[str]) -> int | None:
     """Return the GPUs a LimitRange allows one container or pod."""
     most = [
         int(parse_quantity(limit["max"][resource]))
-        for item in _optional(list_, notes)(f"/api/v1/namespaces/{namespace}/limitranges")
+        for item in optional(list_, notes)(f"/api/v1/namespaces/{namespace}/limitranges")
         for limit in (item.get("spec") or {}).get("limits") or ()
         for resource in RESOURCES
         if resource in (limit.get("max") or {})

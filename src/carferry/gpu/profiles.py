@@ -16,8 +16,8 @@ from carferry.gpu.nodes import NodeGroup, Toleration
 
 Json = Mapping[str, Any]
 
-HARDWARE = "/apis/infrastructure.opendatahub.io/v1/hardwareprofiles"
-ACCELERATOR = "/apis/dashboard.opendatahub.io/v1/acceleratorprofiles"
+HARDWARE = ("/apis/infrastructure.opendatahub.io/v1", "hardwareprofiles")
+ACCELERATOR = ("/apis/dashboard.opendatahub.io/v1", "acceleratorprofiles")
 _PRODUCT = "nvidia.com/gpu.product"
 
 
@@ -73,10 +73,14 @@ class Profiles:
         return replace(group, profile=next(fitting, ""))
 
 
-def read_profiles(items: Callable[[str], list[Json]]) -> Profiles:
-    """Read the profiles of a cluster; kinds it does not have are no profiles."""
-    hardware = [profile for item in items(HARDWARE) for profile in _hardware(item)]
-    older = [profile for item in items(ACCELERATOR) for profile in _accelerator(item)]
+def read_profiles(items: Callable[[str, str], list[Json]]) -> Profiles:
+    """Read the profiles of a cluster; kinds it does not have are no profiles.
+
+    Args:
+        items: Lists a kind by its API group's path and its plural.
+    """
+    hardware = [profile for item in items(*HARDWARE) for profile in _hardware(item)]
+    older = [profile for item in items(*ACCELERATOR) for profile in _accelerator(item)]
     return Profiles((*hardware, *older))
 
 

@@ -22,6 +22,9 @@ class Source(Protocol):
     def snapshot(self, patterns: Patterns) -> Snapshot:
         """Resolve to a commit and the files the patterns admit."""
 
+    def listing(self, patterns: Patterns) -> Snapshot:
+        """Resolve likewise; content ids that only reading every byte would tell are empty."""
+
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from offset ``start`` to ``stop`` or its end, in order."""
 

@@ -42,13 +42,27 @@ class FolderSource:
             SourceNotFound: No such folder, or not readable.
             UnsafePath: A name or link that must not enter an image.
         """
-        paths = patterns.select(self._walk(), self.root)
-        check_paths(paths)
         record = self._record()
         known = {file.path: file for file in record.files}
+
+        def identify(path: str) -> SourceFile:
+            return self._hash(path, self._size(path), known.get(path))
+
         with ThreadPoolExecutor(self._threads) as pool:
-            files = tuple(pool.map(lambda path: self._identify(path, known.get(path)), paths))
+            files = tuple(pool.map(identify, self._select(patterns)))
         return replace(record, files=files)
+
+    def listing(self, patterns: Patterns) -> Snapshot:
+        """Return the files without reading them; their content ids are empty.
+
+        Raises:
+            SourceNotFound: No such folder, or not readable.
+            UnsafePath: A name or link that must not enter an image.
+        """
+        nothing = ContentId("sha256", "")
+        paths = self._select(patterns)
+        files = tuple(SourceFile(path, self._size(path), nothing) for path in paths)
+        return replace(self._record(), files=files)
 
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from ``start`` to ``stop``, or as many as the snapshot promised.
@@ -84,6 +98,11 @@ class FolderSource:
             "read", self.root / file.path, "its size changed while it was read", "run again"
         )
 
+    def _select(self, patterns: Patterns) -> list[str]:
+        paths = patterns.select(self._walk(), self.root)
+        check_paths(paths)
+        return paths
+
     def _walk(self) -> list[str]:
         if not self.root.is_dir():
             raise SourceNotFound(
@@ -101,7 +120,8 @@ class FolderSource:
             "read", error.filename, error.strerror or str(error), "check its permissions"
         ) from error
 
-    def _identify(self, path: str, known: SourceFile | None) -> SourceFile:
+    def _size(self, path: str) -> int:
+        """Return the length of a file that may enter an image and can be read."""
         place = self.root / path
         try:
             if not place.resolve().is_relative_to(self.root.resolve()):
@@ -110,7 +130,7 @@ class FolderSource:
             if not stat.S_ISREG(status.st_mode):
                 raise UnsafePath("take file", path, "not a regular file", "exclude it")
             place.open("rb").close()
-            return self._hash(path, status.st_size, known)
+            return status.st_size
         except OSError as error:
             raise SourceNotFound(
                 "read", place, error.strerror or str(error), "check its permissions"

@@ -98,6 +98,10 @@ class HubSource:
         self._asked(lambda: self._api.get_hf_file_metadata(url=self._url(paths[0])))
         return Snapshot(self.ref.repo, self.commit, files, _license(self.info))
 
+    def listing(self, patterns: Patterns) -> Snapshot:
+        """Return the snapshot: the hub knows every id."""
+        return self.snapshot(patterns)
+
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from ``start`` to ``stop`` or its end.
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from carferry.errors import DoesNotFit, InputError
 from carferry.gpu import Goal, GpuPlan, decide
 from carferry.gpu.config import load_config
-from carferry.gpu.inventory import paged, read_inventory
+from carferry.gpu.inventory import read_inventory
+from carferry.gpu.listing import paged
 from carferry.gpu.nodes import Inventory
 from carferry.source import Patterns, Source, SourceFile, open_source
 
@@ -94,7 +95,7 @@ def fit(
         DoesNotFit: The cluster has no GPU at all.
     """
     source = open_source(model, revision)
-    snapshot = source.snapshot(Patterns())
+    snapshot = source.listing(Patterns())
     files = {file.path: file for file in snapshot.files}
 
     def read_range(path: str, start: int, end: int) -> bytes:
