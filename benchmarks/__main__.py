@@ -30,7 +30,7 @@ GROUPS: dict[str, tuple[tuple[str, int, float], Group]] = {
     "disk": (("shards", 4, 512), limits.disk),
     "plan": (("shards", 4, 512), limits.plan),
     # Layers of their own at any scale: here the rate is scaled instead.
-    "fanout": (("fanout", 16, 64), fanout.measure),
+    "fanout": (("fanout", 16, 128), fanout.measure),
     "pulls": (("shards", 4, 512), pulls.measure),
 }
 

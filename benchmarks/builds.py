@@ -9,29 +9,35 @@ from benchmarks import contenders as ways
 from benchmarks.contenders import Contender
 from benchmarks.data import Model
 from benchmarks.lab import Lab
-from benchmarks.measure import Failed
+from benchmarks.measure import Failed, Usage
 
 
 def measure(lab: Lab, group: str, model: Model, field: Sequence[Contender]) -> None:
-    """Run every contender once a round; one that fails is left out from then on."""
+    """Run every contender once a round; one that fails is left out from then on.
+
+    A round before the first does not count: a disk's blocks are slow when first written to.
+    """
     out: set[str] = set()
-    for number in range(lab.rounds):
+    for number in range(lab.rounds + 1):
         for contender in field:
-            if contender.name in out or (contender.once and number):
+            if contender.name in out or (contender.once and number != 1):
                 continue
             try:
-                _once(lab, group, model, contender)
+                usage = _once(lab, model, contender)
             except Failed as error:
                 print(f"{contender.name} cannot run here: {error}")
                 out.add(contender.name)
+                continue
+            if number:
+                lab.note(group, contender.name, usage)
 
 
-def _once(lab: Lab, group: str, model: Model, contender: Contender) -> None:
+def _once(lab: Lab, model: Model, contender: Contender) -> Usage:
     lab.clear()
     with lab.registry() as registry:
         usage = lab.run(contender.commands(lab, model, registry), registry)
-    lab.note(group, contender.name, usage)
     lab.clear()
+    return usage
 
 
 def shards(lab: Lab, model: Model) -> None:

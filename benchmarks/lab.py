@@ -72,7 +72,7 @@ class Lab:
         self, commands: Sequence[Sequence[str]], registry: Registry, *, at_once: bool = False
     ) -> measure.Usage:
         """Run commands against the hub and a registry; count bytes and the registry's work."""
-        pid = measure.find_process(str(registry.root / "config.json"))
+        pid = registry.pid
         self.hub.tell()
         os.sync()
         cpu, read = measure.process_cpu_s(pid), measure.process_read_bytes(pid)

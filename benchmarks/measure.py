@@ -139,20 +139,6 @@ def process_read_bytes(pid: int) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("rchar:"))
 
 
-def find_process(words: str) -> int:
-    """Return the process whose command line holds these words.
-
-    Raises:
-        LookupError: None does.
-    """
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                if words in (entry / "cmdline").read_text().replace("\0", " "):
-                    return int(entry.name)
-    raise LookupError(words)
-
-
 def _memory(tree: Sequence[int]) -> int:
     """Return the tree's resident bytes, or the highest mark of one process if that is more."""
     together, highest = 0, 0

@@ -23,7 +23,7 @@ _TITLES = {
     "memory6": "Memory: 6 GiB, 4 streams",
     "disk": "Disk",
     "plan": "Plan of a repository of 405B parameters: 191 shards, 2,000 small files, metadata only",
-    "fanout": "Many workers, each on a link of 8 MB/s: stream and seal of 16 shards of 64 MiB",
+    "fanout": "Many workers, each on a link of 8 MB/s: stream and seal of 16 shards of 128 MiB",
     "pulls": "The consumer: into empty storage",
 }
 _COLUMNS = (
@@ -50,10 +50,11 @@ def _head(scale: float) -> str:
         f"Measured on one machine that hub, registry and client share: {_machine()}.\n"
         "Registry: Debian's docker-registry, filesystem storage, plain HTTP, emptied before every\n"
         "push. Hub: the test hub in a process of its own, on loopback. Contenders are interleaved\n"
-        "round by round; every contender stands on the same base image. CPU is user and system of\n"
-        "the process tree, its peak memory sampled every 0.1 s (or one process's own high-water\n"
-        "mark where that is more); extra disk is what its folders and deleted open files took\n"
-        "over before, without the registry's copy; MB to the registry is what the registry read.\n"
+        "round by round, after one round that does not count; every contender stands on the same\n"
+        "base image. CPU is user and system of the process tree, its peak memory sampled every\n"
+        "0.1 s (or one process's own high-water mark where that is more); extra disk is what its\n"
+        "folders and deleted open files took over before, without the registry's copy; MB to the\n"
+        "registry is what the registry read.\n"
     )
     trial = f"\n**A trial at {scale:g} of the sizes: it proves that everything runs, no more.**\n"
     return text + (trial if scale != 1 else "")

@@ -44,6 +44,7 @@ class Registry:
         root: Everything this registry writes.
         host: ``127.0.0.1:port``, as image references have it.
         url: With the scheme.
+        pid: Of its process.
         login: The only user, where there is a login.
         certificates: What clients must trust, where there is TLS.
         tokens: The token server, where the login is by bearer.
@@ -58,6 +59,7 @@ class Registry:
         self._auth: Auth = auth
         self._stack = ExitStack()
         self.host = self.url = ""
+        self.pid = 0
         self.auth_file = root / "auth" / "config.json"
 
     def __enter__(self) -> Self:
@@ -143,6 +145,7 @@ class Registry:
             err = stack.enter_context((self.root / "registry.log").open("wb"))
             process = subprocess.Popen([program, "serve", str(config)], stdout=out, stderr=err)
             stack.callback(_stop, process)
+            self.pid = process.pid
             self.host = _wait(process, self.root / "registry.log")
             return stack.pop_all()
 
