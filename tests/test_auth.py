@@ -16,7 +16,8 @@ from servers.proxy import Proxy
 from servers.registry import LOGIN, Registry
 from servers.serving import Handler, Serving
 
-from carferry.errors import AuthenticationFailed, CarferryError
+from carferry.blobs import put_blob
+from carferry.errors import AuthenticationFailed, CarferryError, TargetError
 from carferry.net import Http
 from carferry.refs import Digest, ImageRef
 from carferry.target import Target
@@ -77,7 +78,7 @@ def test_a_token_is_asked_for_once_and_again_before_it_ends(registry_bearer: Reg
     clock = Clock()
     ref = ImageRef(registry_bearer.host, "org/tiny")
     login = Login(LOGIN.user, LOGIN.password)
-    auth = Authenticator(Http(), ref, login, clock=clock)
+    auth = Authenticator(Http(), ref, login, plain_http=True, clock=clock)
     scopes = ("repository:org/tiny:pull,push",)
     assert auth.header(scopes) == {}
     auth.challenged(f'Bearer realm="{tokens.realm}",service="s"')
@@ -92,7 +93,9 @@ def test_a_token_is_asked_for_once_and_again_before_it_ends(registry_bearer: Reg
 def test_a_token_is_asked_for_by_scope(registry_bearer: Registry) -> None:
     tokens = registry_bearer.tokens
     assert tokens is not None
-    auth = Authenticator(Http(), ImageRef("x.io", "a"), Login(LOGIN.user, LOGIN.password))
+    auth = Authenticator(
+        Http(), ImageRef("x.io", "a"), Login(LOGIN.user, LOGIN.password), plain_http=True
+    )
     auth.challenged(f'Bearer realm="{tokens.realm}?fixed=1",service="a service"')
     auth.header(("repository:a:pull,push", "repository:b:pull"))
     query = parse_qs(urlsplit(tokens.log[0].path).query)
@@ -125,7 +128,9 @@ def test_a_token_server_that_refuses_is_named_without_the_password(
 ) -> None:
     tokens = registry_bearer.tokens
     assert tokens is not None
-    auth = Authenticator(Http(), ImageRef("x.io", "a"), Login("ferry", "not-the-password"))
+    auth = Authenticator(
+        Http(), ImageRef("x.io", "a"), Login("ferry", "not-the-password"), plain_http=True
+    )
     auth.challenged(f'Bearer realm="{tokens.realm}"')
     with pytest.raises(AuthenticationFailed, match=r"log in to x\.io.*answered 401") as caught:
         auth.header(("repository:a:pull",))
@@ -152,7 +157,9 @@ def test_an_identity_token_is_traded_by_post() -> None:
             self.reply(200, json.dumps({"access_token": form["refresh_token"][0] + "!"}).encode())
 
     with Serving(Trader) as server:
-        auth = Authenticator(Http(), ImageRef("x.io", "a"), Login(identity_token="it"))
+        auth = Authenticator(
+            Http(), ImageRef("x.io", "a"), Login(identity_token="it"), plain_http=True
+        )
         auth.challenged(f'Bearer realm="{server.endpoint}/token",service="x.io"')
         header = auth.header(("repository:a:pull",))
         (asked,) = server.log
@@ -248,3 +255,47 @@ def _rehosted(server: Registry, host: str) -> Path:
 def _through(proxy: Proxy, server: Registry) -> Target:
     given = access(proxy.host, auth_file=_rehosted(server, proxy.host))
     return given.open(ImageRef(proxy.host, "org/tiny", "v1"), write=True)
+
+
+def test_a_login_is_not_sent_in_clear_for_a_registry_with_tls() -> None:
+    auth = Authenticator(Http(), ImageRef("x.io", "a"), Login(LOGIN.user, LOGIN.password))
+    auth.challenged('Bearer realm="http://x.io/token"')
+    with pytest.raises(AuthenticationFailed, match="without TLS"):
+        auth.header(("repository:a:pull",))
+
+
+def test_what_another_host_asks_for_gets_no_login(registry_basic: Registry, tmp_path: Path) -> None:
+    """A blob may be kept elsewhere; that place must not choose where the login goes."""
+
+    class Elsewhere(Handler):
+        def answer(self) -> None:
+            realm = f'Bearer realm="{self.server.owner.endpoint}/token"'
+            self.reply(401, b"{}", WWW_Authenticate=realm)
+
+    digest = put_blob(to_registry(registry_basic), b"{}")
+    with Serving(Elsewhere) as elsewhere:
+        away = Answer(307, {"Location": f"{elsewhere.endpoint}/blob"})
+        with Proxy(registry_basic.url, [Rule(away, method="GET", path="/blobs/sha256")]) as proxy:
+            logins = json.loads(registry_basic.auth_file.read_text())["auths"]
+            file = tmp_path / "auth.json"
+            file.write_text(json.dumps({"auths": {proxy.host: logins[registry_basic.host]}}))
+            given = access(proxy.host, auth_file=file)
+            target = given.open(ImageRef(proxy.host, "org/tiny", "v1"))
+            assert target.blob_size(digest) == 2
+            with pytest.raises(TargetError):
+                b"".join(target.open_blob(digest))
+        asked = list(elsewhere.log)
+    assert [entry.path for entry in asked] == ["/blob"]
+    assert "authorization" not in asked[0].headers
+
+
+def test_a_proxy_is_used_where_the_environment_names_one(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Proxy(registry.url) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.endpoint)
+        assert to_registry(registry).tags() == []
+        through = len(proxy.log)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert to_registry(registry).tags() == []
+    assert (through, len(proxy.log)) == (1, 1)

@@ -185,5 +185,12 @@ def test_a_login_beside_a_helper_for_another_host_counts(tmp_path: Path) -> None
     assert found(tmp_path, document) == "me"
 
 
+def test_a_store_for_everything_says_nothing_of_a_host_nobody_logged_in_to(
+    tmp_path: Path,
+) -> None:
+    """Docker Desktop writes one; a public base must still be pulled without a login."""
+    assert found(tmp_path, {"auths": {"x.io": {}}, "credsStore": "desktop"}) is None
+
+
 def test_a_login_does_not_print_its_secrets() -> None:
     assert repr(Login("me", "sesame", "token")) == "Login(username='me')"

@@ -9,11 +9,16 @@ from __future__ import annotations
 import functools
 import os
 import ssl
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 from urllib3.exceptions import HTTPError, SSLError
@@ -27,6 +32,7 @@ READ_TIMEOUT_S = 60.0
 COMMIT_TIMEOUT_S = 1800.0
 CERTS_D = Path("/etc/containers/certs.d")
 _BODY_CAP = 64 * 1024
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +79,14 @@ class Http:
         connections: int = 16,
     ) -> None:
         self.timeouts = timeouts or Timeouts()
-        self._pool = urllib3.PoolManager(
-            maxsize=connections,
-            retries=False,
-            ssl_context=_tls_context(ca_file),
-            headers={"User-Agent": "carferry"},
-        )
+        self._settings: dict[str, Any] = {
+            "maxsize": connections,
+            "retries": False,
+            "ssl_context": _tls_context(ca_file),
+            "headers": {"User-Agent": "carferry"},
+        }
+        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
 
     def request(
         self,
@@ -97,7 +105,7 @@ class Http:
             Unreachable: Nothing answered, the connection broke, or TLS was refused.
         """
         try:
-            return self._pool.request(
+            return self._pool(_proxy_of(url)).request(
                 method,
                 url,
                 headers={"User-Agent": "carferry", **(headers or {})},
@@ -110,6 +118,26 @@ class Http:
             )
         except (HTTPError, OSError) as error:
             raise unreachable(method, url, error) from error
+
+    def _pool(self, proxy: str) -> urllib3.PoolManager:
+        with self._lock:
+            if proxy not in self._pools:
+                kind = partial(urllib3.ProxyManager, proxy) if proxy else urllib3.PoolManager
+                self._pools[proxy] = kind(**self._settings)
+            return self._pools[proxy]
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port: what credentials are kept to."""
+    parts = urlsplit(url)
+    scheme, host = parts.scheme.lower(), (parts.hostname or "").lower()
+    return scheme, host, parts.port or _PORTS.get(scheme, 0)
+
+
+def _proxy_of(url: str) -> str:
+    """Return the proxy for a URL, as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say; mostly none."""
+    scheme, host, port = origin(url)
+    return "" if proxy_bypass(f"{host}:{port}") else getproxies().get(scheme, "")
 
 
 def unreachable(method: str, url: str, error: Exception) -> Unreachable:
@@ -181,7 +209,7 @@ def retry_after(headers: Mapping[str, str]) -> float:
     Source: RFC 9110, section 10.2.3: seconds, or a date.
     """
     text = headers.get("Retry-After", "").strip()
-    if text.isdigit():
+    if text.isdecimal():
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())

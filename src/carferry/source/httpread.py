@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, SourceChanged, SourceDenied, SourceError
-from carferry.net import Http, drain, give_back, retry_after
+from carferry.net import Http, drain, give_back, origin, retry_after
 from carferry.retry import Retry
 from carferry.source.snapshot import SourceFile
 
@@ -98,7 +98,7 @@ class RangeReader:
         raise SourceError("read", self._file.path, f"more than {_REDIRECTS} redirects")
 
     def _request_headers(self, url: str, at: int, end: int) -> dict[str, str]:
-        own = urlsplit(url).netloc == urlsplit(self._url).netloc
+        own = origin(url) == origin(self._url)
         headers = self._headers() if own else {}
         # identity: a gzipped answer would have another length and no ranges.
         headers["Accept-Encoding"] = "identity"
@@ -137,7 +137,7 @@ class RangeReader:
             self._check_range(response, at, end)
             return at
         length = response.headers.get("Content-Length")
-        if length is not None and int(length) != self._file.size_bytes:
+        if length is not None and length != str(self._file.size_bytes):
             raise SourceChanged(
                 "read",
                 self._file.path,

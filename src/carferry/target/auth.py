@@ -50,6 +50,7 @@ class Authenticator:
         http: Pool for token requests.
         ref: Repository that is read and written.
         login: Looked-up login, or None for anonymous.
+        plain_http: The registry itself is spoken to without TLS.
         clock: Monotonic seconds.
     """
 
@@ -59,11 +60,13 @@ class Authenticator:
         ref: ImageRef,
         login: Login | None,
         *,
+        plain_http: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._http = http
         self._ref = ref
         self._login = login
+        self._plain_http = plain_http
         self._clock = clock
         self._challenge: Challenge | None = None
         self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
@@ -88,6 +91,8 @@ class Authenticator:
             return {"Authorization": self._login.basic} if self._login else {}
         if challenge.scheme != "bearer" or not challenge.realm:
             raise self._refused(f"it asks for {challenge.scheme!r} authentication", 401)
+        if self._login and not self._plain_http and not challenge.realm.startswith("https://"):
+            raise self._refused("its token server would take the login without TLS", 401)
         return {"Authorization": f"Bearer {self._token(challenge, scopes)}"}
 
     def _token(self, challenge: Challenge, scopes: tuple[str, ...]) -> str:

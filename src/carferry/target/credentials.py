@@ -1,7 +1,8 @@
 """Where registry logins are looked for, and which one fits.
 
 Order: ``REGISTRY_AUTH_FILE``, ``DOCKER_CONFIG/config.json``,
-``XDG_RUNTIME_DIR/containers/auth.json``, ``~/.docker/config.json``. A folder stands for a
+``XDG_RUNTIME_DIR/containers/auth.json``, ``/run/containers/UID/auth.json``,
+``~/.config/containers/auth.json``, ``~/.docker/config.json``. A folder stands for a
 mounted Kubernetes secret (``.dockerconfigjson`` or the legacy ``.dockercfg``).
 Sources: containers-auth.json(5); Kubernetes "Pull an Image from a Private Registry" (globs).
 """
@@ -72,7 +73,10 @@ def _candidates(env: Mapping[str, str], auth_file: Path | None) -> list[tuple[Pa
         found.append((Path(env["DOCKER_CONFIG"]) / "config.json", False))
     if env.get("XDG_RUNTIME_DIR"):
         found.append((Path(env["XDG_RUNTIME_DIR"]) / "containers" / "auth.json", False))
+    else:
+        found.append((Path(f"/run/containers/{os.getuid()}/auth.json"), False))
     if env.get("HOME"):
+        found.append((Path(env["HOME"]) / ".config" / "containers" / "auth.json", False))
         found.append((Path(env["HOME"]) / ".docker" / "config.json", False))
     return found
 
@@ -146,7 +150,12 @@ def _login(entry: Mapping[str, Any], path: Path) -> Login | None:
 
 
 def _refuse_helper(document: Mapping[str, Any], ref: ImageRef, path: Path) -> None:
-    helper = (document.get("credHelpers") or {}).get(ref.registry) or document.get("credsStore")
+    named = document.get("credHelpers")
+    helper = named.get(ref.registry) if isinstance(named, dict) else None
+    auths = document.get("auths")
+    # A store for everything says nothing of a host that nobody logged in to.
+    if not helper and isinstance(auths, dict) and any(_fits(_normalise(key), ref) for key in auths):
+        helper = document.get("credsStore")
     if helper:
         raise InputError(
             "read logins",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
@@ -28,6 +28,7 @@ from carferry.net import (
     body_text,
     drain,
     give_back,
+    origin,
     retry_after,
     whole,
 )
@@ -70,7 +71,7 @@ class Session:
         self.ref = ref
         self._http = http or Http()
         self._retry = retry or Retry()
-        self._auth = Authenticator(self._http, ref, login)
+        self._auth = Authenticator(self._http, ref, login, plain_http=plain_http)
         self._has_login = login is not None
         self.profile = profile_of(ref.registry)
         self._reached = False
@@ -123,13 +124,14 @@ class Session:
         """
 
         def attempt() -> BaseHTTPResponse:
-            response = self._send(method, path, headers, body, timeouts, scopes)
+            response, own = self._send(method, path, headers, body, timeouts, scopes)
             for _ in range(_CHALLENGES):
-                if response.status != 401:
+                # What another host asks for is no business of this registry's login.
+                if response.status != 401 or not own:
                     break
                 self._auth.challenged(response.headers.get("WWW-Authenticate", ""))
                 drain(response)
-                response = self._send(method, path, headers, body, timeouts, scopes)
+                response, own = self._send(method, path, headers, body, timeouts, scopes)
             return self._expected(method, response, expect)
 
         return attempt() if once else self._repeated(attempt)
@@ -193,7 +195,7 @@ class Session:
         response = self._http.request(
             "PATCH", url, headers=headers, body=chunks, timeouts=self.timeouts.sending
         )
-        if response.status == 401:
+        if response.status == 401 and self._own(url):
             # The token ran out between POST and PATCH: the next upload asks for a new one.
             self._auth.challenged(response.headers.get("WWW-Authenticate", ""))
         return self._expected("PATCH", response, expect)
@@ -221,14 +223,15 @@ class Session:
         body: bytes | None,
         timeouts: Timeouts | None,
         scopes: tuple[str, ...],
-    ) -> BaseHTTPResponse:
+    ) -> tuple[BaseHTTPResponse, bool]:
+        """Return the answer, and whether it is the registry's own."""
         url = self._url(path)
         for _ in range(_REDIRECTS):
             sent = {**(headers or {}), **self._authorization(url, scopes)}
             response = self._http.request(method, url, headers=sent, body=body, timeouts=timeouts)
             location = response.headers.get("Location")
             if response.status not in {301, 302, 303, 307, 308} or not location:
-                return response
+                return response, self._own(url)
             drain(response)
             url = urljoin(url, location)
         raise TargetError("reach", self.ref, f"more than {_REDIRECTS} redirects")
@@ -237,8 +240,10 @@ class Session:
         return path if path.startswith(("http://", "https://")) else self._api + path
 
     def _authorization(self, url: str, scopes: tuple[str, ...]) -> dict[str, str]:
-        own = urlsplit(url)[:2] == urlsplit(self.base)[:2]
-        return self._auth.header((self._scope, *scopes)) if own else {}
+        return self._auth.header((self._scope, *scopes)) if self._own(url) else {}
+
+    def _own(self, url: str) -> bool:
+        return origin(url) == origin(self.base)
 
     def _expected(
         self, method: str, response: BaseHTTPResponse, expect: Collection[int]
