@@ -11,7 +11,10 @@ def fit_model(
     model: str,
     report: Output[Markdown],
     chart: Output[HTML],
+    target: str = "",
     revision: str = "main",
+    include: str = "",
+    exclude: str = "",
     serve: bool = True,
     gpu: str = "",
     namespace: str = "",
@@ -40,6 +43,9 @@ def fit_model(
         chart: The same as a page, with the memory of each GPU option drawn against its capacity.
         revision: Branch, tag or commit of a model on the hub.
         serve: False: the image is only pushed, so nothing is checked.
+        target: Where the image goes; nodes that hold it already need no room for it.
+        include: File patterns, as for the build.
+        exclude: File patterns, as for the build.
         gpu: GPUs to plan for, as in L40S x2. Empty: read the cluster; none: do not check.
         namespace: Project to serve in; its quotas count. Empty: the project this step runs in.
         vllm: Version of vLLM that will serve.
@@ -61,7 +67,8 @@ def fit_model(
     from carferry.steps.sizing import Sizing, size
 
     wishes = Sizing(gpu_resource, gpu_count, tolerations, max_model_len, vllm_args)
-    settings = FitSettings(gpu=gpu, namespace=namespace, vllm=vllm, family=family)
+    files = {"include": include, "exclude": exclude, "image": target}
+    settings = FitSettings(gpu=gpu, namespace=namespace, vllm=vllm, family=family, **files)
     reports = {"report": report.path, "chart": chart.path}
     made = size(model, settings, wishes, revision=revision, serve=serve, **reports)
     return (

@@ -51,7 +51,7 @@ def plan_model(
     what: dict[str, Any] = {"include": include, "exclude": exclude, "form": image_format}
     how: dict[str, Any] = {"base": base, "mount_from": mount_from, "plain_http": plain_http}
     settings = BuildSettings(revision=revision, **what, **how)
-    planned = plan(model, target, settings, workers=workers, at_most=True)
+    planned = plan(model, target, settings, workers=workers, at_most=True, prove=True)
     Path(report.path).write_text(plan_markdown(planned))
     metrics.metadata.update(numbers(planned))
     return planned.commit, planned.shares, planned.bytes_to_move

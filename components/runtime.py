@@ -36,6 +36,7 @@ PACKAGES: Mapping[str, str] = {
     "httpx2": "httpx2==2.16.2",
     "huggingface_hub": "huggingface-hub==2.4.0",
     "kubernetes": "kubernetes==30.1.0",
+    "modelcar_base_image": "modelcar-base-image==0.1.0",
     "urllib3": "urllib3==2.7.0",
     "yaml": "PyYAML==6.0.3",
 }

@@ -49,7 +49,7 @@ def seal_image(
 
     what: dict[str, Any] = {"include": include, "exclude": exclude, "form": image_format}
     sealed = seal(model, target, BuildSettings(commit, base=base, plain_http=plain_http, **what))
-    found = inspect(target, plain_http=plain_http)
+    found = inspect(target, plain_http=plain_http, require=base != "scratch")
     Path(report.path).write_text(image_markdown(sealed, found))
     metrics.metadata.update(numbers(sealed))
     modelcar.uri, modelcar.metadata = sealed.uri, flat(sealed)

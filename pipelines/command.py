@@ -52,6 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             _say(note)
         _say(f"error: {error}")
         return error.exit_code
+    except OSError as error:
+        _say(f"error: {error.filename or options.action}: {error.strerror or error}")
+        return 1
 
 
 def compile_all(options: argparse.Namespace) -> int:

@@ -15,7 +15,8 @@ _SIZED = ("gpu_resource", "gpu_count", "tolerations", "max_model_len", "vllm_arg
 
 def fit(site: Site, given: Channels) -> PipelineTask:
     """Plan the GPUs; where nothing fits the run ends here."""
-    asked = only(given, "model", "revision", "gpu", "namespace", "vllm", "family", *_SIZED)
+    asked = only(given, "model", "revision", "include", "exclude") | {"target": given["image"]}
+    asked |= only(given, "gpu", "namespace", "vllm", "family", *_SIZED)
     fitted = on(site.runtime, fit_model)(serve=given["deploy"], **asked)
     pods.settle(fitted, pods.PLANNER, site, retries=2, hub=given["hub_secret"])
     return fitted

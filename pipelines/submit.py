@@ -19,11 +19,18 @@ from typing import Any, Protocol
 
 import kfp
 import urllib3
+import yaml
 from kfp.client import set_volume_credentials
 from kfp_server_api import ApiException
 
 from carferry import __version__
-from carferry.errors import ClusterError, DeadlineExceeded, InputError, Unreachable
+from carferry.errors import (
+    CarferryError,
+    ClusterError,
+    DeadlineExceeded,
+    InputError,
+    Unreachable,
+)
 
 Say = Callable[[str], None]
 _DONE = {"SUCCEEDED", "SKIPPED", "CACHED"}
@@ -96,7 +103,7 @@ def token_of(kubeconfig: Path) -> str:
     settings = client.Configuration()
     try:
         config.load_kube_config(str(kubeconfig), client_configuration=settings)
-    except (config.ConfigException, OSError) as error:
+    except (config.ConfigException, yaml.YAMLError, OSError, TypeError, LookupError) as error:
         raise InputError("read kubeconfig", kubeconfig, str(error)) from error
     token = str(settings.api_key.get("authorization", "")).removeprefix("Bearer ")
     if not token:
@@ -198,10 +205,17 @@ def wait(
     client = client or connect(endpoint)
     deadline, told = clock.monotonic() + timeout_s, ""
     while True:
-        with _quiet(), _named(endpoint):
-            run = client.get_run(run_id)
-        state = str(run.state or "PENDING")
-        if (line := f"{state} {_steps(run)}".strip()) != told:
+        try:
+            with _quiet(), _named(endpoint):
+                run = client.get_run(run_id)
+            state = str(run.state or "PENDING")
+            line = f"{state} {_steps(run)}".strip()
+        except CarferryError as error:
+            # The run goes on whether or not the server answers this once.
+            if not error.temporary or clock.monotonic() >= deadline:
+                raise
+            state, line = "unknown", str(error)
+        if line != told:
             say(told := line)
         if state in _OVER:
             break
@@ -271,8 +285,11 @@ def _named(endpoint: Endpoint) -> Iterator[None]:
         hint, status = _HINTS.get(error.status, ""), error.status or 0
         reason = f"{error.status} {error.reason}"
         refused = ClusterError("call pipelines API", endpoint.url, reason, hint, status=status)
+        refused.temporary = status == 429 or status >= 500
         raise refused from error
     except (urllib3.exceptions.HTTPError, ssl.SSLError) as error:
         cause = getattr(error, "reason", None) or error
         hint = "give --ca FILE" if "CERTIFICATE" in str(cause).upper() else "check --host"
-        raise Unreachable("call pipelines API", endpoint.url, str(cause), hint) from error
+        failure = Unreachable("call pipelines API", endpoint.url, str(cause), hint)
+        failure.temporary = "CERTIFICATE" not in str(cause).upper()
+        raise failure from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -23,6 +24,8 @@ from ferrying import (
     to_layout,
     to_registry,
 )
+from gpu.samples import LLAMA
+from huggingface_hub import constants
 from servers.chaos import FlipByte, Rule
 from servers.denying import denying
 from servers.hub import VISITOR, Hub
@@ -467,6 +470,48 @@ def test_debug_shows_the_traceback_before_the_line(build_to: Run, tmp_path: Path
 def test_a_deployment_name_kubernetes_would_refuse(run: Run, name: str) -> None:
     image = f"docker://quay.io/a/b@sha256:{'0' * 64}"
     assert_refused(run("render", image, f"--name={name}", "--namespace=team"), 2, r"name ")
+
+
+def test_a_page_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(LLAMA))
+    page = tmp_path / "gone" / "fit.html"
+    refused = run("plan", folder, "--gpu", "H100", "--html", page)
+    assert_refused(refused, 2, r"write --html .*fit\.html: No such file or directory")
+
+
+def test_scratch_space_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    folder = write(tiny(), tmp_path / "model")
+    options = ["--base", "scratch", "--engine", "buildah", "--workdir", str(tmp_path / "gone")]
+    refused = run("build", folder, f"oci:{tmp_path / 'out'}", "--progress", "none", *options)
+    assert_refused(refused, 2, r"use --workdir .*gone: No such file or directory")
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
+def test_a_rate_that_predicts_nothing(run: Run, tmp_path: Path, rate: str) -> None:
+    folder = write(tiny(), tmp_path / "model")
+    target = f"oci:{tmp_path / 'out'}"
+    refused = run("plan", folder, target, "--base", "scratch", f"--rate={rate}")
+    assert_refused(refused, 2, r"workers and rate must be positive")
+
+
+def test_a_hub_address_that_is_none(build_to: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://[hub")
+    assert_refused(build_to("org/tiny"), 1, r"org/tiny@main: ")
+
+
+def test_a_failure_that_nobody_names_is_one_line_too(tmp_path: Path) -> None:
+    """A disk may be full under our own output: no traceback unless asked for, exit 1."""
+    folder = write(tiny(), tmp_path / "model")
+    words = ["plan", str(folder), f"oci:{tmp_path / 'out'}", "--base", "scratch"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "carferry", *words],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    outcome = Outcome(done.returncode, "", done.stderr)
+    assert_refused(outcome, 1, r"unexpected OSError: .*No space left.*--debug")
 
 
 def _plain_root() -> list[str]:

@@ -143,3 +143,13 @@ def test_a_wish_that_cannot_be_meant_is_one_line(
     assert outcome.code == 2
     assert words in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_the_builds_own_patterns_decide_what_is_planned(tmp_path: Path) -> None:
+    """A pickled model whose files were named must not be refused by the step before."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(LLAMA))
+    (folder / "pytorch_model.bin").write_bytes(b"pickle")
+    plan = fit(str(folder), FitSettings(gpu="L4", include="*.bin,*.json"))
+    assert plan.verdict.value == "fits"

@@ -173,3 +173,20 @@ def test_a_listing_reads_no_byte_of_a_file(tmp_path: Path) -> None:
     listed = from_folder(tmp_path).listing(Patterns())
     sizes = {file.path: (file.size_bytes, file.content.hex) for file in listed.files}
     assert sizes == {"config.json": (2, ""), "model.safetensors": (1 << 40, "")}
+
+
+def test_an_edited_download_claims_no_commit(hub: Hub, tmp_path: Path) -> None:
+    hub.add("org/tiny", tiny())
+    source = from_hub(hub)
+    fetched = source.snapshot(Patterns())
+    download(source, fetched, tmp_path, parallel=1, retry=quick(), progress=Silent())
+    assert from_folder(tmp_path).snapshot(Patterns()).commit == fetched.commit
+    (tmp_path / "config.json").write_text('{"edited": true}')
+    edited = from_folder(tmp_path).snapshot(Patterns())
+    assert (edited.repo, edited.commit) == ("", "")
+
+
+def test_a_loop_of_links_is_an_error_in_words(folder: Path) -> None:
+    (folder / "loop.json").symlink_to("loop.json")
+    with pytest.raises(SourceNotFound, match=r"loop\.json"):
+        from_folder(folder).snapshot(Patterns())

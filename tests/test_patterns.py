@@ -105,3 +105,13 @@ def test_a_pattern_that_can_match_nothing_is_refused(glob: str) -> None:
 def test_forms_give_lists_as_text() -> None:
     assert split_list(" a , b\n\nc,") == ("a", "b", "c")
     assert split_list(["a, b", ""]) == ("a, b",)
+
+
+@pytest.mark.parametrize(
+    "weights", ["model-Q4.gguf", "onnx/model.onnx", "consolidated.safetensors"]
+)
+def test_an_image_without_weights_is_refused_where_there_are_others(weights: str) -> None:
+    with pytest.raises(NothingSelected, match=r"no safetensors.*--include"):
+        Patterns().select(["config.json", weights], "org/name")
+    named = Patterns.parse("*.json,*.gguf,*.onnx").select(["config.json", "m.gguf"], "org/name")
+    assert named == ["config.json", "m.gguf"]

@@ -13,7 +13,9 @@ from carferry.pipelines import command, local
 from kfp import components as kfp_components
 from kfp import dsl
 from servers import models
+from servers.denying import denying
 from servers.hub import Hub
+from servers.images import write_layout
 from servers.registry import Registry
 
 from carferry.errors import CarferryError, InputError
@@ -221,3 +223,24 @@ def test_a_run_leaves_a_report_and_numbers_beside_the_image(model: Path, tmp_pat
     (written,) = (tmp_path / "root").rglob("stream-layers/executor_output.json")
     (artifact,) = json.loads(written.read_text())["artifacts"]["metrics"]["artifacts"]
     assert artifact["metadata"]["moved_bytes"] > 0
+
+
+def test_a_push_that_is_denied_stops_the_run_before_a_byte_moves(
+    model: Path, registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with denying(registry.url) as front:
+        image = f"image=docker://{front.host}/org/tiny:1"
+        values = [f"model={model}", image, f"plain_http={front.host}", "base=scratch"]
+        assert main(*values, "deploy=false", root=tmp_path / "root") == 1
+    assert "needs push rights" in capsys.readouterr().err
+    assert list((tmp_path / "root").rglob("stream-layers*")) == []
+
+
+def test_an_image_that_kserve_could_not_run_ends_the_run(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A base without a shell: the sidecar could never link the model."""
+    write_layout(tmp_path / "base", [b"\0" * 1024])
+    values = [f"model={model}", f"image=oci:{tmp_path / 'image'}:1", "deploy=false"]
+    assert main(*values, f"base=oci:{tmp_path / 'base'}:latest", root=tmp_path / "root") == 2
+    assert "no sh, ls, ln, sleep, mkdir" in capsys.readouterr().err

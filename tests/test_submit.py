@@ -9,7 +9,9 @@ import pytest
 import trustme
 from carferry.pipelines import command, submit
 from carferry.pipelines.submit import Endpoint
+from servers.chaos import Answer, Rule
 from servers.dsp import PipelineServer
+from servers.proxy import Proxy
 
 from carferry.errors import ClusterError, DeadlineExceeded, InputError, Unreachable
 
@@ -113,6 +115,19 @@ def test_waiting_tells_each_state_once_and_ends_with_success(package: Path) -> N
         state = submit.wait(endpoint(server), made.id, say=told.append, clock=Ticks())
     assert state == "SUCCEEDED"
     assert told == ["PENDING", "RUNNING", "SUCCEEDED"]
+
+
+def test_waiting_outlives_a_server_that_stumbles(package: Path) -> None:
+    """The run goes on whether or not the server answers this once."""
+    told: list[str] = []
+    with PipelineServer(states=["RUNNING", "RUNNING", "SUCCEEDED"]) as server:
+        made = submit.start(endpoint(server), package, TYPED)
+        busy = Rule(Answer(503), method="GET", path="/runs/", first=2)
+        with Proxy(server.url, [busy]) as proxy:
+            through = Endpoint(proxy.endpoint, "models")
+            state = submit.wait(through, made.id, say=told.append, clock=Ticks())
+    assert state == "SUCCEEDED"
+    assert any("503" in line for line in told)
 
 
 def test_a_failed_run_names_the_step(package: Path) -> None:

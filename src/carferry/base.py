@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ DEFAULT = "registry.access.redhat.com/ubi9/ubi-micro"
 EMBEDDED = "embedded"
 SCRATCH = "scratch"
 MODELCAR_ENTRYPOINT = ["/bin/link-model-and-wait"]
-_PACKAGE = "modelcar_base_image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Base:
     @property
     def diff_ids(self) -> list[str]:
         """Digests of the uncompressed layers."""
-        return list(self.config.get("rootfs", {}).get("diff_ids", []))
+        return list((self.config.get("rootfs") or {}).get("diff_ids") or [])
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -90,15 +88,16 @@ def embedded_layout() -> LayoutRef:
     Raises:
         InputError: The package is not installed.
     """
-    spec = find_spec(_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    try:
+        import modelcar_base_image
+    except ImportError as error:
         raise InputError(
             "use base",
             EMBEDDED,
             "the package modelcar-base-image is not installed",
             "pip install 'carferry[embedded]', or name another --base",
-        )
-    folder = Path(next(iter(spec.submodule_search_locations)))
+        ) from error
+    folder = Path(str(modelcar_base_image.__file__)).parent
     return LayoutRef(folder / "embedded_oci_layout", "latest")
 
 

@@ -81,6 +81,7 @@ def build(
         CarferryError: The source, the target or Buildah failed; nothing was tagged.
     """
     access, progress, start = access or Access(), progress or Silent(), time.monotonic()
+    _check_tag(target)
     plan = plan_build(source, target, options, access)
     target.check_push()
     pins = shards.Pins(target, plan, 1, 1, retry=access.retry)
@@ -149,6 +150,7 @@ def seal_shares(
         TargetError: A layer has not arrived, or was collected since: run its worker again.
     """
     access, progress, start = access or Access(), progress or Silent(), time.monotonic()
+    _check_tag(target)
     plan = plan_build(source, target, options, access)
     missing = [step.layer.name for step in plan.steps if step.how is not How.REUSE]
     if missing:
@@ -186,6 +188,14 @@ def plan_build(source: Source, target: Target, options: Options, access: Access)
     made = make_plan(snapshot, bases, layers, held, target.ref, options.form)
     check_lengths(made, target.largest_blob_bytes, target.ref)
     return made
+
+
+def _check_tag(target: Target) -> None:
+    if not tag_of(target):
+        raise InputError(
+            "build", target.ref, "a digest cannot be chosen, it follows from the content",
+            "write host/repository:tag",
+        )  # fmt: skip
 
 
 def _stream(

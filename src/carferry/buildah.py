@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
 
 from carferry.blobs import BlobReader, copy_blob
-from carferry.errors import SourceChanged, ToolFailed
+from carferry.errors import InputError, SourceChanged, ToolFailed
 from carferry.layers import ROOT, Layer
 from carferry.oci import LAYER, Descriptor
 from carferry.plan import How, Step
@@ -179,10 +179,12 @@ def run_locally(command: Sequence[str]) -> None:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, env=_without_logins()
         )
-    except FileNotFoundError as error:
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
         raise ToolFailed(
-            "run", command[0], "it is not installed", "install buildah, or use --engine stream"
-        ) from error
+            "run", command[0], "it is not installed" if missing else str(error.strerror),
+            "install buildah, or use --engine stream",
+        ) from error  # fmt: skip
     if done.returncode:
         words = " ".join((done.stderr or done.stdout).split())[-_LAST_WORDS:]
         raise ToolFailed("run", " ".join(command[:2]), f"exit {done.returncode}: {words}")
@@ -197,7 +199,14 @@ def _without_logins() -> dict[str, str]:
 
 @contextmanager
 def _new_folder(workdir: Path | None) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="carferry-", dir=workdir) as folder:
+    try:
+        made = tempfile.TemporaryDirectory(prefix="carferry-", dir=workdir)
+    except OSError as error:
+        raise InputError(
+            "use --workdir", workdir or tempfile.gettempdir(), error.strerror or str(error),
+            "name a folder with room for the model",
+        ) from error  # fmt: skip
+    with made as folder:
         yield Path(folder)
 
 

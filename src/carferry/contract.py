@@ -84,7 +84,7 @@ def modelpack_rules(
         layers: Raw layers.
         models: What their annotations say they are.
     """
-    diff_ids = config.get("modelfs", {}).get("diffIds", [])
+    diff_ids = (config.get("modelfs") or {}).get("diffIds")
     raw = all(layer.media_type.endswith(".raw") for layer in layers)
     same = diff_ids == [str(layer.digest) for layer in layers]
     named = len(models) == len(layers)

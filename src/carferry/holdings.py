@@ -74,7 +74,7 @@ def _claims(target: Target, reference: str) -> dict[Digest, Digest]:
 
 def _of_manifest(document: Document) -> dict[Digest, Digest]:
     return {
-        Digest.parse(layer.annotations[CONTENT_KEY]): layer.digest
+        Digest.parse(str(layer.annotations[CONTENT_KEY])): layer.digest
         for layer in document.layers
         if CONTENT_KEY in layer.annotations
     }

@@ -9,6 +9,7 @@ import gzip
 import io
 import stat
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
@@ -110,7 +111,7 @@ def _list(layer: Descriptor, raw: IO[bytes], mode: str) -> Iterator[Entry]:
         with tarfile.open(fileobj=raw, mode=mode) as tar:  # type: ignore[call-overload]
             for member in tar:
                 yield _entry(member)
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise TargetError("read layer", layer.digest, f"not a readable tar: {error}") from error
 
 

@@ -87,7 +87,7 @@ class Descriptor:
                 dict(data.get("annotations") or {}),
                 Platform(str(found["architecture"]), str(found["os"])) if found else None,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise TargetError("read manifest", "", f"malformed descriptor ({error!r})") from error
 
     def to_json(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class Document:
             raise TargetError("read manifest", self.digest, f"over {MANIFEST_CAP_BYTES} bytes")
         try:
             parsed = json.loads(self.data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TargetError("read manifest", self.digest, f"not JSON: {error}") from error
         if not isinstance(parsed, dict):
             raise TargetError("read manifest", self.digest, "not a JSON object")
@@ -162,7 +162,8 @@ class Document:
     @property
     def annotations(self) -> dict[str, str]:
         """Annotations of the document itself."""
-        return dict(self.json.get("annotations") or {})
+        found = self.json.get("annotations")
+        return dict(found) if isinstance(found, dict) else {}
 
     def descriptor(self, platform: Platform | None = None) -> Descriptor:
         """Return a descriptor that points here."""

@@ -6,6 +6,7 @@ hold; workers on different machines compute the same one and take their own shar
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -79,13 +80,15 @@ class Plan:
     form: Format = Format.MODELCAR
 
     @property
-    def key(self) -> Digest:
-        """Identity of the image to be: what it holds and stands on, not how it gets there."""
+    def layers_key(self) -> Digest:
+        """Identity of the model's layers: what workers move, whatever base it will stand on.
+
+        A base without a fixed tag may move between two workers; their layers stay the same.
+        """
         parts = [
             self.form.value,
             self.snapshot.repo,
             self.snapshot.commit,
-            *(f"{base.name}@{base.digest}/{base.platform}" for base in self.bases),
             *(str(step.layer.content_key) for step in self.steps),
         ]
         return Digest.of("\n".join(parts).encode())
@@ -119,23 +122,22 @@ class Plan:
         return max(1, min(most, -(-self.bytes_to_move // WORTH_A_WORKER_BYTES)))
 
     def share(self, worker: int, workers: int) -> tuple[Step, ...]:
-        """Return the steps of one worker of ``workers``, largest first.
+        """Return the steps of one worker of ``workers``, from 1, largest first."""
+        return self.bins(workers)[worker - 1]
+
+    def bins(self, workers: int) -> tuple[tuple[Step, ...], ...]:
+        """Return every worker's steps, largest first.
 
         Each layer goes to the worker with the least to do so far; ties go to the lowest
         number, so that every worker computes the same bins.
-
-        Args:
-            worker: From 1 to ``workers``.
-            workers: How many share the work.
         """
-        loads = [0] * workers
-        mine: list[Step] = []
+        loads = [(0, number) for number in range(workers)]
+        mine: list[list[Step]] = [[] for _ in range(workers)]
         for step in sorted(self.steps, key=_largest_first):
-            lightest = loads.index(min(loads))
-            loads[lightest] += step.layer.size_bytes
-            if lightest == worker - 1:
-                mine.append(step)
-        return tuple(mine)
+            load, number = heapq.heappop(loads)
+            mine[number].append(step)
+            heapq.heappush(loads, (load + step.layer.size_bytes, number))
+        return tuple(map(tuple, mine))
 
 
 def make_plan(

@@ -8,6 +8,9 @@ from typing import Protocol
 class Progress(Protocol):
     """Receives what happens; called from several threads at once."""
 
+    def expect(self, size_bytes: int) -> None:
+        """So many bytes will move in all."""
+
     def begin(self, name: str, size_bytes: int) -> None:
         """A layer or file starts to move."""
 
@@ -23,6 +26,9 @@ class Progress(Protocol):
 
 class Silent:
     """Shows nothing."""
+
+    def expect(self, size_bytes: int) -> None:
+        """Ignore it."""
 
     def begin(self, name: str, size_bytes: int) -> None:
         """Ignore it."""

@@ -118,7 +118,7 @@ class LayoutRef:
 
     @classmethod
     def parse(cls, text: str) -> LayoutRef:
-        """Parse ``oci:path[:tag]``; the last colon parts path and tag, as skopeo does.
+        """Parse ``oci:path[:tag]``; the first colon parts path and tag, as skopeo does.
 
         Raises:
             InvalidReference: No path, or a tag that no tool would accept.

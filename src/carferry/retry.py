@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -27,7 +28,8 @@ class Retry:
         attempts: Tries in all without any progress in between.
         base_s: First pause; doubles each time.
         cap_s: Longest pause, also for what a server asks with Retry-After.
-        deadline_s: Seconds from ``started`` after which nothing is tried again.
+        deadline_s: Seconds from ``started`` after which nothing is tried again; by default none,
+            since tries without progress are counted, and a large model may take days.
         stop: Set it to make every waiter and reader give up.
         clock: Monotonic seconds.
         jitter: Returns 0..1; a pause is between half and all of its nominal length.
@@ -36,7 +38,7 @@ class Retry:
     attempts: int = 6
     base_s: float = 0.5
     cap_s: float = 30.0
-    deadline_s: float = 6 * 3600.0
+    deadline_s: float = math.inf
     stop: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random

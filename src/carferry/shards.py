@@ -3,7 +3,7 @@
 A worker tags a small manifest that lists its layers. That keeps a registry from collecting
 blobs no image names yet (Quay and zot do so after an hour) and carries the descriptors to the
 sealer and to the next run after a crash. The tag's name holds the plan's key, so that shards
-of two commits, bases or formats never mix.
+of two commits or formats never mix.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _log = logging.getLogger("carferry")
 
 def plan_prefix(plan: Plan) -> str:
     """Return what the tags of this plan's shards start with."""
-    return f"{PREFIX}{plan.key.hex[:_KEY_DIGITS]}-"
+    return f"{PREFIX}{plan.layers_key.hex[:_KEY_DIGITS]}-"
 
 
 def references(target: Target, tag: str) -> Iterator[str]:
@@ -91,7 +91,7 @@ class Pins:
             # Not by digest: two equal files are two layers of the image.
             self._layers[layer.annotations[CONTENT_KEY]] = layer
             if self._clock() - self._published_at >= EVERY_S:
-                self._publish()
+                self._try_to_publish()
 
     def publish(self) -> None:
         """Tag the shard manifest with everything noted so far."""
@@ -100,12 +100,17 @@ class Pins:
 
     def keep(self) -> None:
         """Tag what has arrived when the rest will not; a second failure only costs a re-run."""
-        if not self._layers:
-            return
+        with self._lock:
+            if self._layers:
+                self._try_to_publish()
+
+    def _try_to_publish(self) -> None:
+        """Pin on the way: where a registry refuses, the layers may still outlive the build."""
+        self._published_at = self._clock()
         try:
-            self.publish()
+            self._publish()
         except CarferryError as error:
-            _log.debug("keep %s: %s", self._tag, error)
+            _log.debug("pin %s: %s", self._tag, error)
 
     def _publish(self) -> None:
         document = shard_manifest(list(self._layers.values()), self._tag)

@@ -54,6 +54,7 @@ class _Totals:
     items: dict[str, _Item] = field(default_factory=dict)
     size_bytes: int = 0
     done_bytes: int = 0
+    expected_bytes: int = 0
 
 
 class Lines:
@@ -75,6 +76,11 @@ class Lines:
         self._totals = _Totals()
         self._started = self._shown = clock()
         self._drawn = 0
+
+    def expect(self, size_bytes: int) -> None:
+        """Count towards the total before anything has begun."""
+        with self._lock:
+            self._totals.expected_bytes += size_bytes
 
     def begin(self, name: str, size_bytes: int) -> None:
         """Add a bar."""
@@ -138,11 +144,11 @@ class Lines:
     def _total(self) -> str:
         totals, passed = self._totals, max(self._clock() - self._started, 1e-6)
         rate = totals.done_bytes / passed
-        left = max(0, totals.size_bytes - totals.done_bytes)
+        size = max(totals.size_bytes, totals.expected_bytes)
+        left = max(0, size - totals.done_bytes)
         eta = f", {left / rate:.0f} s left" if rate and left else ""
         return (
-            f"{human_bytes(totals.done_bytes)} of {human_bytes(totals.size_bytes)}, "
-            f"{human_bytes(rate)}/s{eta}"
+            f"{human_bytes(totals.done_bytes)} of {human_bytes(size)}, {human_bytes(rate)}/s{eta}"
         )
 
 
@@ -155,6 +161,10 @@ class JsonEvents:
         self._lock = threading.Lock()
         self._pending: dict[str, int] = {}
         self._sent: dict[str, float] = {}
+
+    def expect(self, size_bytes: int) -> None:
+        """Emit ``expect``."""
+        self._emit("expect", size_bytes=size_bytes)
 
     def begin(self, name: str, size_bytes: int) -> None:
         """Emit ``begin``."""
@@ -173,7 +183,8 @@ class JsonEvents:
 
     def end(self, name: str, note: str = "") -> None:
         """Emit ``end``, after what was still pending."""
-        moved = self._pending.pop(name, 0)
+        with self._lock:
+            moved = self._pending.pop(name, 0)
         if moved:
             self._emit("advance", name=name, size_bytes=moved)
         self._emit("end", name=name, how=note)

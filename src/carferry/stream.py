@@ -67,6 +67,7 @@ def stream(
     Raises:
         CarferryError: The first failure; the others have stopped and cancelled their uploads.
     """
+    progress.expect(sum(step.bytes_to_move for step in steps))
     mover = _Mover(source, target, retry, progress, arrived)
     with ThreadPoolExecutor(max(1, parallel), thread_name_prefix="carferry") as pool:
         try:

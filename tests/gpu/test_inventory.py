@@ -13,6 +13,7 @@ from carferry.gpu.inventory import read_inventory
 from carferry.gpu.nodes import Inventory, Toleration
 from carferry.gpu.units import GIB
 
+GPU = "nvidia.com/gpu"
 NODES, PODS = "/api/v1/nodes", "/api/v1/pods"
 HARDWARE = "/apis/infrastructure.opendatahub.io/v1/hardwareprofiles"
 ACCELERATOR = "/apis/dashboard.opendatahub.io/v1/acceleratorprofiles"
@@ -173,7 +174,16 @@ def test_quota_and_limit_range_are_read() -> None:
 
     inventory = read([node("a")], quotas=[quota], limits=[limit])
 
-    assert (inventory.allowance, inventory.per_pod) == (3, 2)
+    assert (inventory.allowances, inventory.per_pods) == ({GPU: 3}, {GPU: 2})
+
+
+def test_a_quota_on_one_vendor_says_nothing_of_another() -> None:
+    quota = {"status": {"hard": {"requests.amd.com/gpu": "0"}, "used": {}}}
+
+    inventory = read([node("a")], quotas=[quota])
+
+    assert inventory.allowances == {"amd.com/gpu": 0}
+    assert decide(config_of("Qwen/Qwen3-8B"), gpus=inventory).verdict is Verdict.FITS
 
 
 def test_profile_that_leads_to_a_node_is_named() -> None:

@@ -17,6 +17,7 @@ def planned(model: str, gpus: Inventory | str, **goal: object) -> GpuPlan:
     return decide(config_of(model), gpus=gpus, goal=Goal(**goal), subject=model)  # type: ignore[arg-type]
 
 
+GPU = "nvidia.com/gpu"
 LLAMA_8B = "meta-llama/Llama-3.1-8B-Instruct"
 LLAMA_70B = "meta-llama/Llama-3.1-70B-Instruct"
 
@@ -165,7 +166,7 @@ def test_node_disk_must_hold_the_image_twice_unless_it_is_there() -> None:
 
 def test_quota_and_limit_range_cap_the_gpus() -> None:
     group = NodeGroup(find("A100-80GB"), free=8, total=8)
-    inventory = Inventory((group,), "nodes", allowance=4, per_pod=2)
+    inventory = Inventory((group,), "nodes", allowances={GPU: 4}, per_pods={GPU: 2})
 
     plan = planned(LLAMA_70B, inventory)
 
@@ -175,15 +176,15 @@ def test_quota_and_limit_range_cap_the_gpus() -> None:
 @pytest.mark.parametrize(
     ("inventory", "goal", "reason"),
     [
-        ({"allowance": 0}, {}, "needs 1 GPUs, the namespace's quota leaves 0"),
-        ({"allowance": 2}, {"tp": 4}, "needs 4 GPUs, the namespace's quota leaves 2"),
-        ({"per_pod": 1}, {"tp": 2}, "needs 2 GPUs in one pod, the LimitRange allows 1"),
+        ({"allowances": {GPU: 0}}, {}, "needs 1 GPUs, the namespace's quota leaves 0"),
+        ({"allowances": {GPU: 2}}, {"tp": 4}, "needs 4 GPUs, the namespace's quota leaves 2"),
+        ({"per_pods": {GPU: 1}}, {"tp": 2}, "needs 2 GPUs in one pod, the LimitRange allows 1"),
         ({}, {"tp": 16}, "needs 16 GPUs in one node, 8 are free"),
         ({}, {"tp": 8, "pp": 3}, "needs 3 such nodes, there are 2"),
     ],
 )
 def test_gpus_that_cannot_be_had_are_a_reason_not_a_fit(
-    inventory: dict[str, int], goal: dict[str, int], reason: str
+    inventory: dict[str, dict[str, int]], goal: dict[str, int], reason: str
 ) -> None:
     group = NodeGroup(find("A100-80GB"), free=8, total=8, nodes=2)
 

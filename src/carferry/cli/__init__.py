@@ -36,24 +36,49 @@ hub access from HF_TOKEN and HF_ENDPOINT.
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = build_parser().parse_args(argv)
-    logging.basicConfig(
-        level=logging.DEBUG if arguments.debug else logging.WARNING, format="%(message)s"
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacting("%(message)s"))
+    level = logging.DEBUG if arguments.debug else logging.WARNING
+    logging.basicConfig(level=level, handlers=[handler])
     try:
         code: int = arguments.run(arguments)
-    except CarferryError as error:
-        if arguments.debug:
-            traceback.print_exc()
-        print(one_line(redact(f"carferry: {error}")), file=sys.stderr)
-        return error.exit_code
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        print("carferry: interrupted; nothing was tagged", file=sys.stderr)
+        print("carferry: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of our output went away; there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # the reader went away; there is nobody left to tell
         return 1
+    except Exception as error:
+        if arguments.debug:
+            print(redact(traceback.format_exc()), end="", file=sys.stderr)
+        print(one_line(redact(f"carferry: {_words(error)}")), file=sys.stderr)
+        return error.exit_code if isinstance(error, CarferryError) else 1
     return code
+
+
+class _Redacting(logging.Formatter):
+    """The libraries underneath log addresses, and some carry a signature."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line without credentials."""
+        return redact(super().format(record))
+
+
+def _words(error: Exception) -> str:
+    """Return an error's line; one that nobody foresaw asks to be told of."""
+    if isinstance(error, CarferryError):
+        return str(error)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
+    return f"unexpected {type(error).__name__}: {error}; please report it with --debug's output"
+
+
+def _drop_output() -> None:
+    """Forget what could not be written: Python would try it again on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def build_parser() -> argparse.ArgumentParser:

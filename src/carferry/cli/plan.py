@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from carferry import disk
 from carferry.cli import options
 from carferry.errors import InputError
 from carferry.gpu import GpuPlan
@@ -86,11 +87,23 @@ def _fit(arguments: argparse.Namespace) -> GpuPlan:
         gpu_count=arguments.gpu_count,
         quantization=arguments.quantization,
         family=arguments.family,
+        image=arguments.dest,
+        include="\n".join(arguments.include),
+        exclude="\n".join(arguments.exclude),
     )
     found = fit(arguments.source, settings, revision=arguments.revision)
     if arguments.html:
-        Path(arguments.html).write_text(html(found))
+        _write(Path(arguments.html), html(found))
     return found
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        disk.replace(path, page.encode())
+    except OSError as error:
+        raise InputError(
+            "write --html", path, error.strerror or str(error), "choose another file"
+        ) from error
 
 
 def _moves(arguments: argparse.Namespace) -> Planned:

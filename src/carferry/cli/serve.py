@@ -33,6 +33,9 @@ def add_serve_commands(commands: Any) -> None:
     )
     _add_form(parser)
     parser.add_argument("--wait-s", default="", help="0: do not wait; default: by image size")
+    parser.add_argument(
+        "--force", action="store_true", help="take over fields that somebody else has changed"
+    )
     parser.add_argument("--kubeconfig", default="", metavar="FILE", help="default: the usual ones")
     parser.add_argument("--context", default="", help="kubeconfig context")
     options.finish(parser, _deploy)
@@ -75,6 +78,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
         arguments.image,
         _form(arguments),
         wait_s=arguments.wait_s,
+        force=arguments.force,
         connect=connect,
         report=lambda line: print(line, file=sys.stderr),
     )

@@ -71,7 +71,10 @@ def _explain(code: int, status: Object, message: str, rule: Rule) -> tuple[str, 
     if code == 404:
         return f"not found (404): {message}", ""
     if code == 409:
-        return f"conflict (409): {message}", "give those fields up there, or pass force"
+        return (
+            f"conflict (409): {message}",
+            "give those fields up there, or take them over with --force",
+        )
     return f"{code}: {message}", ""
 
 

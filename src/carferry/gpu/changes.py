@@ -68,7 +68,7 @@ def _grown(inventory: Inventory, count: int) -> Inventory:
         for group in inventory.groups
         if group.total < count and not group.gpu.slices
     )
-    return replace(inventory, groups=groups, allowance=None, per_pod=None)
+    return replace(inventory, groups=groups, allowances={}, per_pods={})
 
 
 def _bigger(inventory: Inventory) -> Iterator[tuple[Gpu, int]]:

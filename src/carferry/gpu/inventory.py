@@ -18,7 +18,7 @@ from carferry.errors import InputError
 from carferry.gpu.catalogue import Gpu, find, mig_slice
 from carferry.gpu.listing import Json, List, may, optional, wherever
 from carferry.gpu.nodes import Inventory, NodeGroup, Toleration
-from carferry.gpu.pods import MIG, RESOURCES, Use, is_gpu, used_by_node
+from carferry.gpu.pods import MIG, Use, is_gpu, used_by_node
 from carferry.gpu.profiles import read_profiles
 from carferry.gpu.quantity import parse_quantity
 
@@ -49,8 +49,8 @@ def read_inventory(list_: List, *, namespace: str, image: str = "") -> Inventory
     return Inventory(
         tuple(profiles.label(group) for group in groups),
         source,
-        allowance=_allowance(list_, namespace, notes),
-        per_pod=_per_pod(list_, namespace, notes),
+        allowances=_allowances(list_, namespace, notes),
+        per_pods=_per_pods(list_, namespace, notes),
         notes=tuple(notes),
     )
 
@@ -199,26 +199,27 @@ def _joined(seen: NodeGroup, more: NodeGroup) -> NodeGroup:
     )
 
 
-def _allowance(list_: List, namespace: str, notes: list[str]) -> int | None:
-    """Return the GPUs the namespace's quotas still allow."""
-    left: list[int] = []
+def _allowances(list_: List, namespace: str, notes: list[str]) -> dict[str, int]:
+    """Return how many of each GPU resource the namespace's quotas still allow."""
+    left: dict[str, int] = {}
     for quota in optional(list_, notes)(f"/api/v1/namespaces/{namespace}/resourcequotas"):
         status = quota.get("status") or {}
         hard, used = status.get("hard") or {}, status.get("used") or {}
-        for resource in RESOURCES:
-            key = f"requests.{resource}"
-            if key in hard:
-                left.append(int(parse_quantity(hard[key])) - int(parse_quantity(used.get(key, 0))))
-    return max(min(left), 0) if left else None
+        for key in hard:
+            resource = str(key).removeprefix("requests.")
+            if is_gpu(resource) and resource != key:
+                free = int(parse_quantity(hard[key])) - int(parse_quantity(used.get(key, 0)))
+                left[resource] = max(min(free, left.get(resource, free)), 0)
+    return left
 
 
-def _per_pod(list_: List, namespace: str, notes: list[str]) -> int | None:
-    """Return the GPUs a LimitRange allows one container or pod."""
-    most = [
-        int(parse_quantity(limit["max"][resource]))
-        for item in optional(list_, notes)(f"/api/v1/namespaces/{namespace}/limitranges")
-        for limit in (item.get("spec") or {}).get("limits") or ()
-        for resource in RESOURCES
-        if resource in (limit.get("max") or {})
-    ]
-    return min(most, default=None)
+def _per_pods(list_: List, namespace: str, notes: list[str]) -> dict[str, int]:
+    """Return how many of each GPU resource a LimitRange allows one container or pod."""
+    most: dict[str, int] = {}
+    for item in optional(list_, notes)(f"/api/v1/namespaces/{namespace}/limitranges"):
+        for limit in (item.get("spec") or {}).get("limits") or ():
+            for resource, amount in (limit.get("max") or {}).items():
+                if is_gpu(resource):
+                    count = int(parse_quantity(amount))
+                    most[resource] = min(count, most.get(resource, count))
+    return most

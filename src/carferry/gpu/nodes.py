@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from carferry.gpu.catalogue import Gpu, parse_gpus
 
@@ -58,15 +59,15 @@ class Inventory:
 
     Attributes:
         source: ``nodes``, ``profiles`` or ``named`` (from ``--gpu``).
-        allowance: GPUs the namespace's quota still allows; None without a quota.
-        per_pod: GPUs a LimitRange allows one pod; None without one.
+        allowances: Resource to how many of it the namespace's quotas still allow.
+        per_pods: Resource to how many of it a LimitRange allows one pod.
         notes: What could not be seen or taken into account, a line each.
     """
 
     groups: tuple[NodeGroup, ...]
     source: str
-    allowance: int | None = None
-    per_pod: int | None = None
+    allowances: Mapping[str, int] = field(default_factory=dict)
+    per_pods: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

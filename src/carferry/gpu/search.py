@@ -127,11 +127,12 @@ def _cuts(group: NodeGroup, inventory: Inventory, goal: Goal) -> Iterator[tuple[
         yield goal.tp or 1, goal.pp or 1
         return
     alone = group.gpu.slices or group.gpu.shared
-    caps = (inventory.allowance, inventory.per_pod, 1 if alone else None)
+    allowance = inventory.allowances.get(group.resource)
+    caps = (allowance, inventory.per_pods.get(group.resource), 1 if alone else None)
     most = min(cap for cap in (group.free, *caps) if cap is not None)
     for tp in range(1, max(most, 1) + 1):
         yield tp, 1
-    left = inventory.allowance if inventory.allowance is not None else most * group.nodes
+    left = allowance if allowance is not None else most * group.nodes
     if most > 1:
         for pp in range(2, min(group.nodes, left // most, _MOST_STAGES) + 1):
             yield most, pp
@@ -159,7 +160,8 @@ def _gentlest(tried: list[Estimate]) -> Estimate:
 
 def _capacity_reason(scope: _Scope, group: NodeGroup, tp: int, pp: int) -> str:
     """Say why these GPUs cannot be had; empty where they can."""
-    allowance, per_pod = scope.inventory.allowance, scope.inventory.per_pod
+    allowance = scope.inventory.allowances.get(group.resource)
+    per_pod = scope.inventory.per_pods.get(group.resource)
     in_one_node = pp > 1 and tp * pp <= group.free
     cases = (
         (group.free < 1, f"all {group.total} GPUs of the node are in use"),

@@ -6,6 +6,7 @@ everything after that reads exactly those files and proves it did.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -48,7 +49,8 @@ def open_source(text: str, revision: str = "", *, retry: Retry | None = None) ->
     from carferry.source.hub import HubSource
 
     if text.startswith(("./", "../", "/", "~", "file:")) or text in {".", ".."}:
-        return FolderSource(Path(text.removeprefix("file://").removeprefix("file:")).expanduser())
+        place = text.removeprefix("file://").removeprefix("file:")
+        return FolderSource(Path(os.path.expanduser(place)))  # noqa: PTH111 - never raises
     return HubSource(ModelRef.parse(text, revision), retry=retry)
 
 

@@ -50,7 +50,9 @@ class FolderSource:
 
         with ThreadPoolExecutor(self._threads) as pool:
             files = tuple(pool.map(identify, self._select(patterns)))
-        return replace(record, files=files)
+        # A file that was edited or added is not of that commit, and so neither is the whole.
+        genuine = all(known.get(file.path) == file for file in files)
+        return replace(record if genuine else Snapshot("", "", ()), files=files)
 
     def listing(self, patterns: Patterns) -> Snapshot:
         """Return the files without reading them; their content ids are empty.
@@ -131,9 +133,9 @@ class FolderSource:
                 raise UnsafePath("take file", path, "not a regular file", "exclude it")
             place.open("rb").close()
             return status.st_size
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # pathlib's word for a loop of links
             raise SourceNotFound(
-                "read", place, error.strerror or str(error), "check its permissions"
+                "read", place, getattr(error, "strerror", "") or str(error), "check its permissions"
             ) from error
 
     def _hash(self, path: str, size_bytes: int, known: SourceFile | None) -> SourceFile:

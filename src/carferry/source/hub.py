@@ -7,6 +7,7 @@ disk and its streaming file neither checks 206 nor bounds its memory.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TypeVar
@@ -43,6 +44,14 @@ from carferry.source.patterns import Patterns
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 
 Result = TypeVar("Result")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_FAILURES = (
+    HfHubHTTPError,
+    HFValidationError,
+    EntryNotFoundError,
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+)
 
 
 class HubSource:
@@ -76,9 +85,9 @@ class HubSource:
     @property
     def commit(self) -> str:
         """The 40-hex commit everything is read from."""
-        if not self.info.sha:
-            raise SourceError("resolve", self.ref, "the hub named no commit")
-        return self.info.sha
+        if not _COMMIT.fullmatch(self.info.sha or ""):
+            raise SourceError("resolve", self.ref, "the hub named no commit of 40 hex digits")
+        return str(self.info.sha)
 
     def snapshot(self, patterns: Patterns) -> Snapshot:
         """List the commit's files that the patterns admit and prove that they may be read.
@@ -133,7 +142,7 @@ class HubSource:
     def _translated(self, question: Callable[[], Result]) -> Result:
         try:
             return question()
-        except (HfHubHTTPError, HFValidationError, EntryNotFoundError, httpx2.HTTPError) as error:
+        except _FAILURES as error:
             raise _failure(self.ref, error) from error
 
 

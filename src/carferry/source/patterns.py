@@ -29,6 +29,8 @@ DEFAULT_INCLUDE = (
 )
 # Second copies of the weights in other layouts, and what download tools leave behind.
 ALWAYS_EXCLUDE = ("original/*", "consolidated*", "*/consolidated*", "metal/*")
+# Weights that vLLM does not read from a ModelCar unless somebody says so.
+OTHER_WEIGHTS = ("*.gguf", "*.onnx", "*.h5", "*.msgpack", "consolidated*.safetensors")
 PICKLE = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 
 
@@ -67,6 +69,7 @@ class Patterns:
         every = list(paths)
         chosen = sorted((path for path in every if self.admits(path)), key=_bytes)
         self._refuse_pickle(every, chosen, origin)
+        self._refuse_no_weights(every, chosen, origin)
         if not chosen:
             raise NothingSelected(
                 "select files of",
@@ -87,6 +90,16 @@ class Patterns:
                 f"{(unnamed or pickled)[0]} of {origin}",
                 "pickle-based weights run code when loaded",
                 "use a safetensors revision, or name them: --include '*.bin,*.json'",
+            )
+
+    def _refuse_no_weights(self, every: list[str], chosen: list[str], origin: object) -> None:
+        left_out = [path for path in every if _any(path, OTHER_WEIGHTS) and not _hidden(path)]
+        if left_out and not self.include and not any(p.endswith(".safetensors") for p in chosen):
+            raise NothingSelected(
+                "select weights of",
+                origin,
+                f"no safetensors, and {left_out[0]} is not taken by default",
+                "use a safetensors revision, or name them: --include '*.gguf,*.json'",
             )
 
     def _names_ending(self, path: str) -> bool:

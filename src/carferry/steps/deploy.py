@@ -21,6 +21,7 @@ def deploy(
     apply: bool = True,
     render_to: str = "",
     wait_s: str = "",
+    force: bool = False,
     connect: Callable[[], Cluster] = Cluster.connect,
     report: Callable[[str], None] = _log.info,
 ) -> Deployed:
@@ -32,6 +33,7 @@ def deploy(
         apply: False only renders; no cluster is contacted.
         render_to: File for the YAML; empty for none.
         wait_s: Seconds to wait until it serves; 0 does not wait; empty follows the image's size.
+        force: Take over fields that somebody else set.
         connect: Reaches the cluster.
         report: Told about each new status.
 
@@ -47,12 +49,12 @@ def deploy(
     settings = settings_from_strings(**values)
     if render_to:
         write(make_objects(settings), Path(render_to))
-    return serve(settings, cluster, wait_s=_seconds(wait_s), report=report)
+    return serve(settings, cluster, wait_s=_seconds(wait_s), force=force, report=report)
 
 
 def _seconds(text: str) -> float | None:
     if not text:
         return None
-    if not text.isdigit():
+    if not text.isdecimal():
         raise InputError("read wait_s", repr(text), "not a whole number of seconds")
     return float(text)

@@ -44,6 +44,8 @@ class FitSettings:
         quantization: ``fp8`` to quantize while loading.
         family: ``gqa`` plans an unknown architecture as a plain decoder.
         image: The ModelCar, to find nodes that hold it already.
+        include: Globs, as for the build.
+        exclude: Globs, as for the build.
     """
 
     gpu: str = ""
@@ -56,6 +58,8 @@ class FitSettings:
     quantization: str = ""
     family: str = ""
     image: str = ""
+    include: str = ""
+    exclude: str = ""
 
     def goal(self, image_bytes: int) -> Goal:
         """Parse.
@@ -95,7 +99,7 @@ def fit(
         DoesNotFit: The cluster has no GPU at all.
     """
     source = open_source(model, revision)
-    snapshot = source.listing(Patterns())
+    snapshot = source.listing(Patterns.parse(settings.include, settings.exclude))
     files = {file.path: file for file in snapshot.files}
 
     def read_range(path: str, start: int, end: int) -> bytes:
@@ -131,7 +135,8 @@ def _connect() -> Lists:
 
 def _cluster_gpus(api: Lists, settings: FitSettings) -> Inventory:
     namespace = settings.namespace or api.namespace
-    found = read_inventory(paged(api.read), namespace=namespace, image=settings.image)
+    image = settings.image.removeprefix("docker://")
+    found = read_inventory(paged(api.read), namespace=namespace, image=image)
     if not found.groups and found.source != "nodes":
         raise DoesNotFit(
             "read the GPUs of", "the cluster", "; ".join(found.notes),
@@ -143,6 +148,6 @@ def _cluster_gpus(api: Lists, settings: FitSettings) -> Inventory:
 def _number(name: str, text: str) -> int | None:
     if text in {"", "0"}:
         return None
-    if not text.isdigit():
+    if not text.isdecimal():
         raise InputError(f"read {name}", repr(text), "not a whole number")
     return int(text)

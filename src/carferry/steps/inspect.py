@@ -8,7 +8,16 @@ from carferry.results import Inspected
 from carferry.steps.access import open_access
 
 
-def inspect(image: str, *, plain_http: str = "", ca_file: str = "") -> Inspected:
-    """Hold an image against the contract KServe's modelcar mode relies on."""
+def inspect(
+    image: str, *, plain_http: str = "", ca_file: str = "", require: bool = False
+) -> Inspected:
+    """Hold an image against the contract KServe's modelcar mode relies on.
+
+    Raises:
+        ContractViolation: With ``require``, where a clause is broken.
+    """
     target = open_access(plain_http, ca_file).open(parse_target(image))
-    return Inspected.of(inspection.inspect(target), target)
+    report = inspection.inspect(target)
+    if require:
+        report.require(image)
+    return Inspected.of(report, target)

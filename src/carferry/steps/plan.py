@@ -21,9 +21,10 @@ def plan(
     *,
     workers: int = 1,
     at_most: bool = False,
+    prove: bool = False,
     rate: float = DEFAULT_RATE,
 ) -> Planned:
-    """Say what a build would move, reuse and mount; nothing is written.
+    """Say what a build would move, reuse and mount; nothing is left written.
 
     Args:
         source: Model or folder.
@@ -31,9 +32,10 @@ def plan(
         settings: As for the build.
         workers: Pods that would share it.
         at_most: Take fewer workers where there is too little to move for them.
+        prove: Open an upload and drop it again: the build would be let in.
         rate: Bytes per second of one stream, for the prediction.
     """
-    if workers < 1 or rate <= 0:
+    if workers < 1 or not 0 < rate < float("inf"):
         raise InputError("plan", dest, "workers and rate must be positive")
     access = settings.access()
     target = access.open(parse_target(dest), write=True)
@@ -43,6 +45,8 @@ def plan(
         settings.options(),
         access,
     )
+    if prove:
+        target.check_push()
     count = made.worth(workers) if at_most else workers
     return _planned(dest, made, count, settings.parallel, rate)
 
@@ -50,8 +54,8 @@ def plan(
 def _planned(dest: str, made: Plan, workers: int, parallel: int, rate: float) -> Planned:
     owner = {
         step.layer.content_key: number
-        for number in range(1, workers + 1)
-        for step in made.share(number, workers)
+        for number, steps in enumerate(made.bins(workers), start=1)
+        for step in steps
     }
     layers = tuple(
         PlannedLayer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from carferry import base as bases
@@ -86,4 +86,5 @@ class BuildSettings:
 
     def access(self) -> Access:
         """Return how registries are reached."""
-        return open_access(self.plain_http, self.ca_file)
+        access = open_access(self.plain_http, self.ca_file)
+        return replace(access, connections=max(access.connections, self.parallel))

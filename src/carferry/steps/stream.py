@@ -52,7 +52,7 @@ def stream(
 
 def _share(text: str) -> tuple[int, int]:
     worker, _, workers = text.partition("/")
-    if not (worker.isdigit() and workers.isdigit()):
+    if not (worker.isdecimal() and workers.isdecimal()):
         raise InputError("take share", repr(text), "not I/N", "write 1/4 for the first of four")
     return int(worker), int(workers)
 

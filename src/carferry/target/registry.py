@@ -166,14 +166,16 @@ class RegistryTarget:
 
     def tags(self, prefix: str = "") -> list[str]:
         """Return the tags that start with ``prefix``, sorted; none where the repository is new."""
-        path, found = "/tags/list?n=1000", set[str]()
-        while path:
+        path, found, asked = "/tags/list?n=1000", set[str](), set[str]()
+        while path and path not in asked:
+            asked.add(path)
             response, page = self._session.fetch(
                 path, expect={200, 404}, cap_bytes=MANIFEST_CAP_BYTES
             )
             if response.status == 404:
                 break
-            found |= {str(tag) for tag in Document("", page).json.get("tags") or ()}
+            named = Document("", page).json.get("tags")
+            found |= {str(tag) for tag in named} if isinstance(named, list) else set()
             path = _next_page(response.headers.get("Link", ""), self._name)
         return sorted(tag for tag in found if tag.startswith(prefix))
 
