@@ -77,13 +77,19 @@ def test_the_tries_are_bounded_and_the_last_error_comes_out() -> None:
 def test_first_contact_gives_up_soon_where_nothing_answers() -> None:
     work = Flaky(100, Unreachable("reach", "host", "refused"))
     with pytest.raises(Unreachable):
-        quick().call(work, first=True)
+        quick().call(work, first=lambda: True)
     assert work.calls == 2
+
+
+def test_first_contact_is_over_as_soon_as_somebody_got_through() -> None:
+    """Several requests start at once: one that is reset twice is no sign of a wrong host name."""
+    work = Flaky(3, Unreachable("reach", "host", "reset"))
+    assert quick().call(work, first=lambda: work.calls < 2) == "done"
 
 
 def test_first_contact_is_patient_with_a_server_that_asks_for_it() -> None:
     work = Flaky(4, failure())
-    assert quick().call(work, first=True) == "done"
+    assert quick().call(work, first=lambda: True) == "done"
 
 
 def test_pauses_double_up_to_a_cap() -> None:

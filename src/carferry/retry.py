@@ -76,14 +76,16 @@ class Retry:
         self.stop.wait(wait_s)
         self.check()
 
-    def call(self, work: Callable[[], Result], *, first: bool = False) -> Result:
+    def call(
+        self, work: Callable[[], Result], *, first: Callable[[], bool] = lambda: False
+    ) -> Result:
         """Run ``work`` until it succeeds or its error is final.
 
         Args:
             work: What to do.
-            first: Whether this is the first contact. A wrong host name should show at once, so
-                where nothing answers two tries are enough; a server that asks for patience
-                gets it.
+            first: Says whether nobody was reached so far. A wrong host name should show at
+                once, so where nothing answers two tries are enough; a server that asks for
+                patience gets it. Asked after each failure: meanwhile others may get through.
         """
         attempt = 0
         while True:
@@ -92,7 +94,7 @@ class Retry:
                 return work()
             except CarferryError as error:
                 attempt += 1
-                if first and attempt >= _FIRST_TRIES and isinstance(error, Unreachable):
+                if attempt >= _FIRST_TRIES and isinstance(error, Unreachable) and first():
                     raise
                 self.pause(attempt, error)
 

@@ -137,7 +137,7 @@ class HubSource:
         return build_hf_headers(library_name="carferry")
 
     def _asked(self, question: Callable[[], Result]) -> Result:
-        return self._retry.call(lambda: self._translated(question), first=True)
+        return self._retry.call(lambda: self._translated(question), first=lambda: True)
 
     def _translated(self, question: Callable[[], Result]) -> Result:
         try:

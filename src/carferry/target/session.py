@@ -211,7 +211,7 @@ class Session:
         return urljoin(self._url(path), location) if location else ""
 
     def _repeated(self, attempt: Callable[[], Result]) -> Result:
-        answer = self._retry.call(attempt, first=not self._reached)
+        answer = self._retry.call(attempt, first=lambda: not self._reached)
         self._reached = True
         return answer
 
