@@ -41,11 +41,11 @@ def fit_model(
         model: Model on the hub (org/name) or a folder that this step can see.
         report: The answer, the arithmetic, and the smallest change where it does not fit.
         chart: The same as a page, with the memory of each GPU option drawn against its capacity.
-        revision: Branch, tag or commit of a model on the hub.
-        serve: False: the image is only pushed, so nothing is checked.
         target: Where the image goes; nodes that hold it already need no room for it.
+        revision: Branch, tag or commit of a model on the hub.
         include: File patterns, as for the build.
         exclude: File patterns, as for the build.
+        serve: False: the image is only pushed, so nothing is checked.
         gpu: GPUs to plan for, as in L40S x2. Empty: read the cluster; none: do not check.
         namespace: Project to serve in; its quotas count. Empty: the project this step runs in.
         vllm: Version of vLLM that will serve.

@@ -289,7 +289,8 @@ def _named(endpoint: Endpoint) -> Iterator[None]:
         raise refused from error
     except (urllib3.exceptions.HTTPError, ssl.SSLError) as error:
         cause = getattr(error, "reason", None) or error
-        hint = "give --ca FILE" if "CERTIFICATE" in str(cause).upper() else "check --host"
+        untrusted = "CERTIFICATE" in str(cause).upper()
+        hint = "give --ca FILE" if untrusted else "check --host"
         failure = Unreachable("call pipelines API", endpoint.url, str(cause), hint)
-        failure.temporary = "CERTIFICATE" not in str(cause).upper()
+        failure.temporary = not untrusted
         raise failure from error

@@ -60,7 +60,6 @@ def download(
         progress.end(file.path, "move")
         return file.size_bytes
 
-    progress.expect(snapshot.size_bytes)
     with ThreadPoolExecutor(max(1, parallel), thread_name_prefix="carferry") as pool:
         try:
             futures = [pool.submit(fetch, file) for file in snapshot.files]

@@ -49,7 +49,7 @@ class LayerPass:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._hashing.stop()
 
     @property
     def hashed_bytes(self) -> int:
@@ -76,10 +76,6 @@ class LayerPass:
             SourceChanged: A file's bytes are not what the snapshot promised.
         """
         return self._hashing.result()
-
-    def close(self) -> None:
-        """Stop the hashing thread; safe to call twice."""
-        self._hashing.stop()
 
     def _piece(self, piece: Literal | Content, offset: int, skip: int) -> Iterator[bytes]:
         if isinstance(piece, Content) and offset >= self._hashed:

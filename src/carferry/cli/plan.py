@@ -93,17 +93,8 @@ def _fit(arguments: argparse.Namespace) -> GpuPlan:
     )
     found = fit(arguments.source, settings, revision=arguments.revision)
     if arguments.html:
-        _write(Path(arguments.html), html(found))
+        disk.save(Path(arguments.html), html(found).encode(), action="write --html")
     return found
-
-
-def _write(path: Path, page: str) -> None:
-    try:
-        disk.replace(path, page.encode())
-    except OSError as error:
-        raise InputError(
-            "write --html", path, error.strerror or str(error), "choose another file"
-        ) from error
 
 
 def _moves(arguments: argparse.Namespace) -> Planned:

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from carferry.gpu.listing import Json
 from carferry.gpu.quantity import parse_quantity
-
-Json = Mapping[str, Any]
-
 
 RESOURCES = ("nvidia.com/gpu", "amd.com/gpu", "habana.ai/gaudi")
 

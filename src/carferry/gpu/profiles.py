@@ -6,15 +6,14 @@ AcceleratorProfile (dashboard.opendatahub.io/v1).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from carferry.errors import InputError
 from carferry.gpu.catalogue import Gpu, find
+from carferry.gpu.listing import Json
 from carferry.gpu.nodes import NodeGroup, Toleration
-
-Json = Mapping[str, Any]
 
 HARDWARE = ("/apis/infrastructure.opendatahub.io/v1", "hardwareprofiles")
 ACCELERATOR = ("/apis/dashboard.opendatahub.io/v1", "acceleratorprofiles")

@@ -9,7 +9,6 @@ from pathlib import Path
 import yaml
 
 from carferry import disk
-from carferry.errors import InputError, StorageFull
 from carferry.serve.access import Object
 
 # Plain only where every YAML reader, 1.1 and 1.2, sees a string: a letter first, nothing that
@@ -62,11 +61,4 @@ def write(objects: Iterable[Object], path: Path) -> None:
         InputError: The folder is missing or not writable.
         StorageFull: No space left there.
     """
-    text = render(objects)
-    try:
-        disk.replace(path, text.encode("ascii"))
-    except OSError as error:
-        failure = disk.failed("write", path, error)
-        if isinstance(failure, StorageFull):
-            raise failure from error
-        raise InputError("write", path, failure.reason, failure.remedy) from error
+    disk.save(path, render(objects).encode("ascii"))
