@@ -6,7 +6,7 @@ from carferry.components.download import download_model
 from carferry.components.fit import fit_model
 from carferry.components.plan import plan_model
 from carferry.components.push import push_image
-from carferry.components.runtime import Runtime, on
+from carferry.components.runtime import Runtime, mount_library, on
 from carferry.components.seal import seal_image
 from carferry.components.stream import stream_layers
 
@@ -16,6 +16,7 @@ __all__ = [
     "deploy_model",
     "download_model",
     "fit_model",
+    "mount_library",
     "on",
     "plan_model",
     "push_image",

@@ -1,6 +1,6 @@
 """Component: model to a folder on a shared volume."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from carferry.components.runtime import component
 from kfp.dsl import Model, Output
@@ -11,19 +11,17 @@ def download_model(
     model: str,
     folder: str,
     snapshot: Output[Model],
-    revision: str = "main",
     include: str = "",
-    exclude: str = "",
+    settings: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
 ) -> NamedTuple("Downloaded", [("path", str), ("commit", str), ("size_bytes", int)]):  # type: ignore[valid-type]
     """Download one commit of a model into a folder that later steps can see.
 
     Args:
-        model: Model on the hub (org/name) or a folder.
+        model: Model on the hub (org/name or org/name@revision) or a folder.
         folder: Where the files go: a path on a volume that the next step mounts too.
         snapshot: Lineage: the model at the commit that was read. Carries no bytes.
-        revision: Branch, tag or commit; resolved to one commit before anything is read.
         include: File patterns by comma or line. Empty: safetensors, tokenizer, texts, licence.
-        exclude: File patterns left out, by comma or line.
+        settings: exclude; others are for other steps.
 
     Returns:
         path: The folder.
@@ -33,8 +31,9 @@ def download_model(
     from dataclasses import asdict
 
     from carferry.steps.download import download
+    from carferry.steps.form import texts
 
-    got = download(model, folder, revision=revision, include=include, exclude=exclude)
+    got = download(model, folder, include=include, exclude=texts(settings).get("exclude", ""))
     snapshot.uri = f"hf://{got.repo}@{got.commit}"
     snapshot.metadata.update(asdict(got))
     return got.path, got.commit, got.size_bytes

@@ -1,6 +1,6 @@
 """Component: OCI layout on a shared volume to a registry."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from carferry.components.runtime import component
 from kfp.dsl import Model, Output
@@ -11,7 +11,7 @@ def push_image(
     layout: str,
     target: str,
     modelcar: Output[Model],
-    plain_http: str = "",
+    settings: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
 ) -> NamedTuple("Pushed", [("reference", str), ("digest", str), ("size_bytes", int)]):  # type: ignore[valid-type]
     """Push an OCI layout to a registry; blobs that are there already do not move.
 
@@ -19,7 +19,7 @@ def push_image(
         layout: oci:path:tag on a volume that this step mounts.
         target: docker://host/repository:tag
         modelcar: Lineage: the image by digest. Carries no bytes.
-        plain_http: Registry hosts spoken to without TLS, by comma or line.
+        settings: plain_http; others are for other steps.
 
     Returns:
         reference: The image by digest: host/repository@sha256:...
@@ -28,9 +28,10 @@ def push_image(
     """
     from dataclasses import asdict
 
+    from carferry.steps.form import texts
     from carferry.steps.push import push
 
-    pushed = push(layout, target, plain_http=plain_http)
+    pushed = push(layout, target, plain_http=texts(settings).get("plain_http", ""))
     modelcar.uri = pushed.uri
     modelcar.metadata.update(asdict(pushed))
     return pushed.reference, pushed.digest, pushed.size_bytes

@@ -3,24 +3,26 @@
 Two ways, one component source:
 
 - carried (the default): any Python image; kfp and a few pinned packages are installed when the
-  step starts, the library travels inside the component (embed.py). Nothing has to be built.
+  step starts, the library is mounted from a ConfigMap (library.py). Nothing has to be built.
 - installed: an image that holds carferry and kfp, named by digest; nothing is installed or
-  embedded, so it works on a disconnected cluster.
+  mounted, so it works on a disconnected cluster (``carferry runtime`` makes one).
 """
 
 from __future__ import annotations
 
-import ast
 import inspect
+import json
 import os
-import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import docstring_parser
-from carferry.components import embed
-from kfp import dsl
+from carferry.components import shrinking
+from carferry.components.functions import carried, ours, step_of
+from carferry.components.library import ENTER, FOLDER
+from kfp import dsl, kubernetes
+from kfp.dsl import PipelineTask
 from kfp.dsl.python_component import PythonComponent
 
 from carferry.errors import InputError
@@ -32,15 +34,8 @@ PYTHON_IMAGE = (
 IMAGE_VARIABLE = "RELATED_IMAGE_CARFERRY_RUNTIME"
 """Environment variable naming an image with carferry in it, as operators name mirrored images."""
 
-PACKAGES: Mapping[str, str] = {
-    "httpx2": "httpx2==2.16.2",
-    "huggingface_hub": "huggingface-hub==2.4.0",
-    "kubernetes": "kubernetes==30.1.0",
-    "modelcar_base_image": "modelcar-base-image==0.1.0",
-    "urllib3": "urllib3==2.7.0",
-    "yaml": "PyYAML==6.0.3",
-}
-"""Import name to pinned requirement: all that the library may import besides itself."""
+MAX_SOURCE = 8 * 1024
+"""Characters of a component's source: Argo keeps several copies of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +44,7 @@ class Runtime:
 
     Attributes:
         image: Image reference, by digest.
-        installed: True: the image holds carferry and kfp; False: components carry the library.
+        installed: True: the image holds carferry and kfp; False: steps mount the library.
     """
 
     image: str = PYTHON_IMAGE
@@ -75,61 +70,65 @@ CARRIED = Runtime()
 
 
 def component(function: Callable[..., Any]) -> PythonComponent:
-    """Make a KFP component of a function that carries the library (decorator)."""
+    """Make a KFP component of a function that uses the library (decorator)."""
     return on(CARRIED, function)
 
 
 def on(runtime: Runtime, source: PythonComponent | Callable[..., Any]) -> PythonComponent:
     """Return a component, or a plain function as one, bound to a runtime.
 
+    Its tasks need the library where the runtime has it not installed: ``mount_library``.
+
     Args:
         runtime: Where it will run.
         source: A component of this package, or the function of a new one.
 
     Raises:
-        InputError: The library needs a package without a pin, or is too large to be carried.
+        InputError: It needs a package without a pin, a module that does not travel, or is too long.
     """
     function = source.python_func if isinstance(source, PythonComponent) else source
+    made = dsl.component(function, base_image=runtime.image, install_kfp_package=False)
+    _describe_artifacts(made)
+    container = made.component_spec.implementation.container
     if runtime.installed:
-        made = dsl.component(function, base_image=runtime.image, install_kfp_package=False)
-        return _describe_artifacts(made)
-    closure = needs(function)
-    made = dsl.component(
-        function, base_image=runtime.image, packages_to_install=_pins(function, closure.packages)
+        container.command[-1] = f"\n{ENTER}{shrinking.compact(container.command[-1])}"
+    else:
+        brought = [] if function.__name__ in _names_of(function) else _brought(function)
+        container.command, container.args = carried().command, [*brought, *container.args]
+    return made
+
+
+def mount_library(task: PipelineTask, runtime: Runtime = CARRIED) -> PipelineTask:
+    """Give a task what a carried component imports from; where it is installed, nothing.
+
+    For pipelines of your own: every task of a component from this package needs it, and the
+    project ``oc apply -f compiled/carferry-library.yaml``.
+    """
+    if runtime.installed:
+        return task
+    mounted: PipelineTask = kubernetes.use_config_map_as_volume(
+        task, carried().name, FOLDER, optional=True
     )
-    return _carry(_describe_artifacts(made), embed.bootstrap(embed.pack(closure.sources)))
+    return mounted
 
 
-def needs(function: Callable[..., Any]) -> embed.Closure:
-    """Return the library modules and packages that a component's body can reach."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    return embed.closure(tuple(embed.imported(tree)))
-
-
-def _describe_artifacts(made: PythonComponent) -> PythonComponent:
+def _describe_artifacts(made: PythonComponent) -> None:
     """Copy what the docstring says of output artifacts; kfp reads Args for inputs only."""
     texts = docstring_parser.parse(inspect.getdoc(made.python_func) or "").params
     for text in texts:
         if text.arg_name in (made.component_spec.outputs or {}):
             made.component_spec.outputs[text.arg_name].description = text.description
-    return made
 
 
-def _pins(function: Callable[..., Any], packages: tuple[str, ...]) -> list[str]:
-    if missing := [name for name in packages if name not in PACKAGES]:
-        raise InputError("pin packages", function.__name__, f"no version known for {missing}")
-    return [PACKAGES[name] for name in packages]
+def _names_of(function: Callable[..., Any]) -> Container[str]:
+    """Return the components that travel with the library, if the function is in its package."""
+    return ours() if function.__module__.startswith("carferry.components.") else ()
 
 
-def _carry(made: PythonComponent, bootstrap: str) -> PythonComponent:
-    """Put the bootstrap before a component's source; the source is its command's last part."""
-    command = made.component_spec.implementation.container.command
-    command[-1] = f"\n{bootstrap}{command[-1].lstrip()}"
-    if len(command[-1]) > embed.MAX_SOURCE:
-        raise InputError(
-            "embed library",
-            made.name,
-            f"{len(command[-1])} bytes of source, at most {embed.MAX_SOURCE}",
-            "compile with --image",
-        )
-    return made
+def _brought(function: Callable[..., Any]) -> list[str]:
+    step = step_of(function)
+    if len(step.source) > MAX_SOURCE:
+        reason = f"{len(step.source)} characters of source, at most {MAX_SOURCE}"
+        remedy = "move its work into a module"
+        raise InputError("make component", function.__name__, reason, remedy)
+    return ["--step", json.dumps(step.json, sort_keys=True)]

@@ -59,8 +59,8 @@ def fetch_model() -> Path:
 def run_pipeline(model: Path) -> None:
     """Run pipelines/modelcar.py --local, as a person would."""
     command = [sys.executable, str(ROOT / "pipelines" / "modelcar.py"), "--local"]
-    values = [f"model=./{model.relative_to(ROOT)}", f"image={IMAGE}", "base=embedded"]
-    subprocess.run([*command, *values, "deploy=false"], check=True, cwd=ROOT)
+    values = [f"model=./{model.relative_to(ROOT)}", f"image={IMAGE}", "settings.base=embedded"]
+    subprocess.run([*command, *values, "serve=no"], check=True, cwd=ROOT)
 
 
 def report() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from carferry.components.runtime import IMAGE_VARIABLE, Runtime
-from carferry.pipelines import compiling, form, local, submit
+from carferry.pipelines import compiling, form, local, renamed, submit
 from carferry.pipelines.modelcar import stream
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.staged import buildah
@@ -20,9 +20,9 @@ from carferry.errors import CarferryError, InputError
 
 ENGINES: Mapping[str, Callable[[Site], GraphComponent]] = {"stream": stream, "buildah": buildah}
 LOCAL_DEFAULTS: Mapping[str, form.Value] = {
-    "apply": False,
-    "gpu": "none",
-    "storage_class": "none",
+    "serve": "render",
+    "serve_gpu": "none",
+    "model_storage_class": "none",
 }
 """What differs in a local run: objects are written, no cluster is asked, a folder is the volume."""
 
@@ -30,14 +30,15 @@ USE = """\
 compile and import the YAML in the dashboard:
   python pipelines/modelcar.py --compile
 run the same pipeline here, without a cluster:
-  python pipelines/modelcar.py --local model=org/name image=oci:out/modelcar:1 base=embedded
+  python pipelines/modelcar.py --local model=org/name image=oci:out:1 settings.base=embedded
 run it on a pipeline server, and follow it:
   python pipelines/modelcar.py --submit --host https://ds-pipeline-dspa-... --namespace models \\
       --token-file token --wait model=org/name image=docker://quay.io/team/model:1
 every night at two, under the name it has on the hub:
   ... --submit ... --recurring '0 0 2 * * *' model=org/name image=docker://quay.io/team/model:1
 
-parameters, as NAME=VALUE; secrets are named, never passed:
+parameters, as NAME=VALUE; secrets are named, never passed; settings.NAME=VALUE sets one entry of
+settings (docs/reference/settings.md):
 """
 
 
@@ -58,10 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def compile_all(options: argparse.Namespace) -> int:
-    """Write every engine's YAML and print the paths."""
+    """Write every engine's YAML, and the library it mounts, and print the paths."""
+    runtime = Runtime.choose(options.image)
     for build in ENGINES.values():
-        pipeline = build(Site(Runtime.choose(options.image)))
-        print(compiling.write(pipeline, options.output))
+        print(compiling.write(build(Site(runtime)), options.output))
+    if not runtime.installed:
+        print(compiling.write_library(options.output))
     return 0
 
 
@@ -69,7 +72,7 @@ def run_local(options: argparse.Namespace) -> int:
     """Run one pipeline on this machine and print what its steps returned as JSON."""
     root = options.root.absolute()
     pipeline = ENGINES[options.engine](Site(HERE, folder=str(root / "shared")))
-    values = form.arguments(form.fields(pipeline), options.parameters, LOCAL_DEFAULTS)
+    values = _values(pipeline, options, LOCAL_DEFAULTS)
     done = local.run(pipeline, values, root=root / "runs", say=_say)
     print(json.dumps({"folder": str(done.folder), "steps": done.outputs}, indent=2))
     return 0
@@ -82,7 +85,7 @@ def run_remote(options: argparse.Namespace) -> int:
     if options.recurring and options.wait:
         raise InputError("submit", "--wait", "a recurring run does not end")
     pipeline = ENGINES[options.engine](Site(Runtime.choose(options.image)))
-    values = form.arguments(form.fields(pipeline), options.parameters, {})
+    values = _values(pipeline, options, {})
     package = compiling.write(pipeline, options.output)
     endpoint = _endpoint(options)
     client = submit.connect(endpoint)
@@ -91,6 +94,15 @@ def run_remote(options: argparse.Namespace) -> int:
     if options.wait:
         submit.wait(endpoint, made.id, say=_say, timeout_s=options.timeout, client=client)
     return 0
+
+
+def _values(
+    pipeline: GraphComponent, options: argparse.Namespace, defaults: Mapping[str, form.Value]
+) -> dict[str, form.Value]:
+    texts, said = renamed.modern(options.parameters)
+    for line in said:
+        _say(f"note: {line}; the old name goes with the next release")
+    return form.arguments(form.fields(pipeline), texts, defaults)
 
 
 def _endpoint(options: argparse.Namespace) -> submit.Endpoint:

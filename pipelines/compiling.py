@@ -1,10 +1,11 @@
-"""Pipelines to the YAML that a dashboard imports, checked before it is written."""
+"""Pipelines to the YAML that a dashboard imports, and to what a project needs beside it."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
+from carferry.components.functions import carried
 from kfp import compiler
 from kfp.dsl.graph_component import GraphComponent
 
@@ -12,6 +13,14 @@ from carferry.errors import InputError
 
 MAX_YAML = 1_000_000
 """Bytes the OpenShift AI dashboard accepts (odh-dashboard, MAX_SIZE_AS_MB = 1)."""
+LIBRARY = "carferry-library.yaml"
+_KUSTOMIZATION = f"""\
+# The library that the pipelines of this folder mount: oc apply -k . -n PROJECT
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources:
+  - {LIBRARY}
+"""
 
 
 def compiled(pipeline: GraphComponent) -> str:
@@ -20,6 +29,7 @@ def compiled(pipeline: GraphComponent) -> str:
     Raises:
         InputError: Too large for the dashboard, or not ASCII (its database stores utf8mb3).
     """
+    _bare(pipeline)
     with tempfile.TemporaryDirectory(prefix="carferry-") as folder:
         path = Path(folder) / "pipeline.yaml"
         compiler.Compiler().compile(pipeline, str(path))
@@ -33,8 +43,27 @@ def compiled(pipeline: GraphComponent) -> str:
 
 def write(pipeline: GraphComponent, folder: Path) -> Path:
     """Compile a pipeline into a folder, under its own name, and return the file."""
-    text = compiled(pipeline)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{pipeline.name}.yaml"
+    return _write(folder / f"{pipeline.name}.yaml", compiled(pipeline))
+
+
+def write_library(folder: Path) -> Path:
+    """Write the ConfigMap that carried steps mount, and a kustomization that applies it."""
+    _write(folder / "kustomization.yaml", _KUSTOMIZATION)
+    return _write(folder / LIBRARY, carried().manifest)
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="ascii")
     return path
+
+
+def _bare(pipeline: GraphComponent) -> None:
+    """Drop what the parts' docstrings say of inputs and outputs; the form's own texts stay.
+
+    Nobody reads them in a run, and Argo keeps a copy for every node of the graph.
+    """
+    for part in pipeline.pipeline_spec.components.values():
+        for side in (part.input_definitions, part.output_definitions):
+            for about in (*side.parameters.values(), *side.artifacts.values()):
+                about.ClearField("description")

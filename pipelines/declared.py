@@ -27,12 +27,12 @@ class Parameter:
         name: As tasks and people call it.
         help: One line.
         default: None: it must be given.
-        kind: str, int, bool or list.
+        kind: str, int, bool, list or dict.
     """
 
     name: str
     help: str = ""
-    default: str | int | bool | None = None
+    default: str | int | bool | Mapping[str, Any] | None = None
     kind: type = str
 
 

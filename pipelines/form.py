@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from carferry.pipelines.pods import ENVIRONMENT
 from kfp.dsl.graph_component import GraphComponent
 
 from carferry.errors import InputError
+from carferry.steps.first import DEPLOY, Wishes
+from carferry.steps.form import build_settings
+from carferry.steps.plan import MAX_WORKERS
 
-Value = str | int | bool
+Value = str | int | bool | dict[str, Any]
+MAX_BYTES = 10_000
+"""Of all parameters together (kubeflow/pipelines, MaxParameterBytes)."""
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_KINDS = {"Integer": "a whole number", "Boolean": "true or false", "Dict": "a JSON object"}
+_VOLUME_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +30,7 @@ class Field:
 
     Attributes:
         name: As the pipeline calls it.
-        kind: KFP's name for its type: String, Integer or Boolean.
+        kind: KFP's name for its type: String, Integer, Boolean or Dict.
         default: Its default; None: it must be given.
         help: One line.
     """
@@ -33,14 +44,16 @@ class Field:
         """Return text as this parameter's type.
 
         Raises:
-            InputError: Not a whole number, or not true or false.
+            InputError: Not a whole number, not true or false, or not a JSON object.
         """
         try:
             if self.kind == "Integer":
                 return int(text)
+            if self.kind == "Dict":
+                return dict(json.loads(text or "{}"))
             return _BOOLEANS[text.lower()] if self.kind == "Boolean" else text
-        except (ValueError, KeyError):
-            wanted = "a whole number" if self.kind == "Integer" else "true or false"
+        except (ValueError, KeyError, TypeError):
+            wanted = _KINDS[self.kind]
             raise InputError("read parameter", f"{self.name}={text}", f"not {wanted}") from None
 
 
@@ -61,25 +74,34 @@ def arguments(
 
     Args:
         known: The parameters.
-        given: Texts from the command line.
+        given: Texts from the command line; ``settings.NAME=VALUE`` is one entry of settings.
         defaults: Values for this run where none is given; names the pipeline lacks are left out.
 
     Returns:
         Only what differs from the pipeline's own defaults by being named here or there.
 
     Raises:
-        InputError: No '=', an unknown name, a wrong type, or a missing parameter.
+        InputError: No '=', an unknown name, a wrong type, a missing parameter, or what a run
+            would be refused for later.
     """
     values = {name: value for name, value in defaults.items() if name in known}
+    entries: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
-        if not equals or name not in known:
-            raise InputError(
-                "read parameter", repr(text), "no such parameter", f"known: {', '.join(known)}"
-            )
-        values[name] = known[name].parse(value)
+        group, dot, entry = name.partition(".")
+        if equals and dot and group == "settings" and group in known:
+            entries[entry] = value
+        elif equals and name in known:
+            values[name] = known[name].parse(value)
+        else:
+            names = f"known: {', '.join(known)}"
+            raise InputError("read parameter", repr(text), "no such parameter", names)
+    if entries:
+        settings = values.get("settings")
+        values["settings"] = {**(settings if isinstance(settings, dict) else {}), **entries}
     if missing := [name for name in known if known[name].default is None and name not in values]:
         raise InputError("read parameters", " ".join(missing), "missing", "write NAME=VALUE")
+    _check(known, values)
     return values
 
 
@@ -90,7 +112,40 @@ def described(known: Mapping[str, Field]) -> str:
     return "\n".join(lines)
 
 
+def _check(known: Mapping[str, Field], values: Mapping[str, Value]) -> None:
+    settings = values.get("settings", {})
+    include = str(values.get("pack_include", ""))
+    build_settings(settings if isinstance(settings, dict) else {}, include=include).options()
+    size = len(json.dumps(values))
+    if size > MAX_BYTES:
+        raise InputError("read parameters", "all", f"{size} bytes, at most {MAX_BYTES}")
+    Wishes(serve=str(values.get("serve", DEPLOY))).served  # noqa: B018 - raises
+    workers = values.get("pack_workers", 1)
+    if not isinstance(workers, int) or not 1 <= workers <= MAX_WORKERS:
+        raise InputError("read parameter", f"pack_workers={workers}", f"not 1 to {MAX_WORKERS}")
+    _check_secrets(known, values)
+
+
+def _check_secrets(known: Mapping[str, Field], values: Mapping[str, Value]) -> None:
+    secrets = {
+        name: str(values.get(name, field.default))
+        for name, field in known.items()
+        if name.startswith("secret_")
+    }
+    for name, value in secrets.items():
+        if not _VOLUME_NAME.fullmatch(value):
+            reason = "a Secret's name becomes a volume's: a-z, 0-9 and dashes, 1 to 63 of them"
+            raise InputError("read parameter", f"{name}={value}", reason, "it need not exist")
+        if value == ENVIRONMENT or value.startswith("carferry-library-"):
+            raise InputError(
+                "read parameter", f"{name}={value}", "a ConfigMap of carferry's has it"
+            )
+    if len({*secrets.values()}) < len(secrets):
+        reason = "the same Secret twice makes a pod that Kubernetes refuses"
+        raise InputError("read parameters", " ".join(secrets), reason, "name two; need not exist")
+
+
 def _default(field: Field) -> str:
     if field.default is None:
         return " (required)"
-    return f" [{field.default}]" if field.default != "" else ""
+    return f" [{field.default}]" if field.default not in ("", {}) else ""

@@ -12,15 +12,12 @@ from typing import NamedTuple
 from carferry.components import on, plan_model, seal_image, stream_layers
 from carferry.pipelines import parts, pods
 from carferry.pipelines.declared import Channels, Parameter, only, pipeline
-from carferry.pipelines.parameters import ACCESS, CONTENT, MODEL, SERVING, STREAMING
+from carferry.pipelines.parameters import CONTENT, MODEL, SECRETS, SERVING, SETTINGS, SPREAD
 from carferry.pipelines.pods import Site
 from kfp import dsl
-from kfp.dsl import PipelineTask
 from kfp.dsl.graph_component import GraphComponent
 
-_HOW = ("base", "include", "exclude", "image_format", "plain_http")
-_SECRETS = ("hub_secret", "registry_secret")
-_SHARE = ("model", "target", "commit", *_HOW, "mount_from")
+_SECRETS = ("secret_hub", "secret_registry")
 
 
 class Shipped(NamedTuple):
@@ -39,7 +36,7 @@ def stream(site: Site) -> GraphComponent:
     return pipeline(
         "modelcar",
         "Package a model as a ModelCar image, push it and serve it with KServe and vLLM.",
-        (*MODEL, *CONTENT, *STREAMING, *ACCESS, *SERVING),
+        (*MODEL, *CONTENT, *SPREAD, *SECRETS, *SERVING, *SETTINGS),
         partial(_stream, site, _spread(site)),
         title="Model to ModelCar to KServe",
         gives=Shipped,
@@ -48,26 +45,19 @@ def stream(site: Site) -> GraphComponent:
 
 def _stream(site: Site, spread: GraphComponent, given: Channels) -> Shipped:
     fitted = parts.fit(site, given)
-    what = only(given, "model", *_HOW) | {"target": given["image"]}
-    near = only(given, "mount_from")
-    planned = _plan(site, given, what | near).after(fitted)
-    what["commit"] = planned.outputs["commit"]
-    moved = spread(
-        shares=planned.outputs["shares"],
-        **what,
-        **near,
-        **only(given, "parallel", *_SECRETS),
+    planned = on(site.runtime, plan_model)(
+        model=fitted.outputs["model"],
+        target=given["image"],
+        include=given["pack_include"],
+        workers=given["pack_workers"],
+        settings=given["settings"],
     )
-    sealed = on(site.runtime, seal_image)(**what).after(moved)
-    pods.settle(sealed, pods.PLANNER, site, retries=3, **_secrets(given))
+    pods.settle(planned, pods.PLANNER, site, **_secrets(given))
+    moved = spread(**only(planned.outputs, "build", "shares"), **only(given, *_SECRETS))
+    sealed = on(site.runtime, seal_image)(build=planned.outputs["build"]).after(moved)
+    pods.settle(sealed, pods.PLANNER, site, **_secrets(given))
     parts.serve(site, given, fitted, sealed)
     return Shipped(sealed.outputs["reference"], sealed.outputs["digest"])
-
-
-def _plan(site: Site, given: Channels, what: Channels) -> PipelineTask:
-    planned = on(site.runtime, plan_model)(**only(given, "revision", "workers"), **what)
-    pods.settle(planned, pods.PLANNER, site, retries=2, **_secrets(given))
-    return planned
 
 
 def _spread(site: Site) -> GraphComponent:
@@ -81,9 +71,9 @@ def _spread(site: Site) -> GraphComponent:
         "stream-shares",
         "Move every share's layers from the hub into the registry.",
         (
+            Parameter("build", kind=dict),
             Parameter("shares", kind=list),
-            Parameter("parallel", kind=int),
-            *map(Parameter, (*_SHARE, *_SECRETS)),
+            *map(Parameter, _SECRETS),
         ),
         partial(_move_shares, site),
     )
@@ -91,12 +81,12 @@ def _spread(site: Site) -> GraphComponent:
 
 def _move_shares(site: Site, given: Channels) -> None:
     with dsl.ParallelFor(given["shares"], name="shares") as share:
-        moved = on(site.runtime, stream_layers)(share=share, **only(given, *_SHARE, "parallel"))
-        pods.settle(moved, pods.MOVER, site, retries=5, **_secrets(given))
+        moved = on(site.runtime, stream_layers)(share=share, build=given["build"])
+        pods.settle(moved, pods.MOVER, site, retries=pods.RESTARTS, **_secrets(given))
 
 
 def _secrets(given: Channels) -> dict[str, pods.Text]:
-    return {"hub": given["hub_secret"], "registry": given["registry_secret"]}
+    return {"hub": given["secret_hub"], "registry": given["secret_registry"]}
 
 
 if __name__ == "__main__":

@@ -1,125 +1,84 @@
-"""What the pipelines ask for: the fields of the dashboard's form, in its order."""
+"""What the pipelines ask for: the fields of the dashboard's form.
+
+Dashboards list parameters by the alphabet, whatever the order in the YAML. So the names are chosen
+such that the alphabet is a form: what must be given, then what enters the image, who may read
+and write, how it is served; the few hundred other wishes are entries of ``settings``, the last.
+"""
 
 from __future__ import annotations
 
 from carferry.pipelines.declared import Parameter
 
+from carferry.serve.settings import VLLM_IMAGE
+from carferry.steps.plan import MAX_WORKERS
+
 MODEL = (
-    Parameter("model", "Model on the hub: org/name"),
     Parameter("image", "Where the image goes: docker://host/repository:tag"),
+    Parameter("model", "Model on the hub: org/name, or org/name@branch-tag-or-commit"),
 )
 VOLUME = (
     Parameter(
-        "storage_class",
+        "model_storage_class",
         "StorageClass of the volume between the steps, see: oc get storageclass",
     ),
-    Parameter("volume_size", "Size of that volume: three times the model.", "100Gi"),
+    Parameter("model_storage_size", "Size of that volume: three times the model.", "100Gi"),
 )
 CONTENT = (
-    Parameter("revision", "Branch, tag or commit of the model.", "main"),
     Parameter(
-        "base",
-        "Base image; embedded: needs no registry; scratch: image volumes only.",
-        "registry.access.redhat.com/ubi9/ubi-micro",
-    ),
-    Parameter(
-        "include",
+        "pack_include",
         "File patterns by comma or line. Empty: safetensors, tokenizer, texts, licence.",
         "",
     ),
-    Parameter("exclude", "File patterns left out, by comma or line.", ""),
 )
-STREAMING = (
-    Parameter("image_format", "modelcar, or modelpack for native image volumes.", "modelcar"),
+SPREAD = (
     Parameter(
-        "mount_from",
-        "Images of the same registry whose layers may be mounted, by comma or line.",
-        "",
-    ),
-    Parameter(
-        "workers", "Pods to divide the work among, at most; small models take fewer.", 8, int
-    ),
-    Parameter(
-        "parallel",
-        "Layers each pod moves at the same time, about 20 MiB of memory each.",
-        2,
+        "pack_workers",
+        f"Pods to divide the work among, 1 to {MAX_WORKERS}; small models take fewer.",
+        8,
         int,
     ),
 )
-ACCESS = (
-    Parameter("plain_http", "Registry hosts spoken to without TLS, by comma or line.", ""),
+SECRETS = (
     Parameter(
-        "hub_secret", "Secret with key HF_TOKEN. Leave as it is where there is none.", "carferry-hf"
+        "secret_hub",
+        "Name of a Secret with key HF_TOKEN; it need not exist. Not empty, no dots.",
+        "carferry-hf",
     ),
     Parameter(
-        "registry_secret",
-        "Another Secret, of type kubernetes.io/dockerconfigjson.",
+        "secret_registry",
+        "Name of another Secret, kubernetes.io/dockerconfigjson; it need not exist. Not empty, "
+        "no dots.",
         "carferry-registry",
     ),
 )
-BUILDER = (
-    Parameter(
-        "builder_account",
-        "ServiceAccount that may run Buildah, made from cluster/buildah.",
-        "modelcar-builder",
-    ),
-    Parameter(
-        "builder_security",
-        "userns (OpenShift 4.20 or newer) or setfcap (with an SCC of its own).",
-        "userns",
-    ),
-    Parameter(
-        "builder_image",
-        "Image with Buildah, pinned to a release tag or a digest.",
-        "quay.io/buildah/stable:v1.43.1",
-    ),
-)
 SERVING = (
-    Parameter("deploy", "False: stop when the image is pushed.", True, bool),
     Parameter(
-        "apply",
-        "False: only write the Kubernetes objects, for clusters that GitOps changes.",
-        True,
-        bool,
+        "serve",
+        "deploy: serve it and wait; render: only write the objects, for GitOps; no: only push.",
+        "deploy",
     ),
-    Parameter("name", "InferenceService name. Empty: made from the display name or the image.", ""),
-    Parameter("namespace", "Project to deploy into. Empty: the project of this run.", ""),
-    Parameter("display_name", "Name shown in the dashboard. Empty: the name.", ""),
     Parameter(
-        "gpu",
+        "serve_args", "More vLLM arguments, quoted as in a shell. Empty: the plan's alone.", ""
+    ),
+    Parameter(
+        "serve_gpu",
         "GPUs to plan for, as in L40S x2. Empty: read the cluster; none: do not check.",
         "",
     ),
-    Parameter("vllm", "Version of vLLM in the serving image.", "0.24.0"),
     Parameter(
-        "family", "gqa: plan an unknown architecture as a plain decoder. Empty: refuse it.", ""
+        "serve_image",
+        "vLLM image by release tag or digest; the plan is for its version.",
+        VLLM_IMAGE,
     ),
+    Parameter("serve_max_model_len", "Longest sequence in tokens. 0: the plan's choice.", 0, int),
+    Parameter("serve_name", "InferenceService name. Empty: made from the image's repository.", ""),
+)
+SETTINGS = (
     Parameter(
-        "gpu_resource", "Resource to ask for where the fit is not checked.", "nvidia.com/gpu"
-    ),
-    Parameter("gpu_count", "GPUs per replica. 0: the plan's choice.", 0, int),
-    Parameter("cpu", "CPUs per replica (Kubernetes quantity).", "4"),
-    Parameter("memory", "Memory per replica (Kubernetes quantity).", "16Gi"),
-    Parameter("max_model_len", "Longest sequence in tokens. 0: the plan's choice.", 0, int),
-    Parameter("tolerations", "JSON list. Empty: the plan's choice, or the GPU's own taint.", ""),
-    Parameter(
-        "vllm_args", "More vLLM arguments, quoted as in a shell; they win over the plan's.", ""
-    ),
-    Parameter(
-        "serving_image",
-        "vLLM image, pinned to a release tag or a digest.",
-        "docker.io/vllm/vllm-openai:v0.24.0",
-    ),
-    Parameter("pull_secret", "Secret the cluster pulls the image with. Empty: none.", ""),
-    Parameter("hardware_profile", "OpenShift AI hardware profile: [namespace/]name", ""),
-    Parameter("deployment_mode", "RawDeployment or Serverless.", "RawDeployment"),
-    Parameter("auth", "Ask for a token at the endpoint.", False, bool),
-    Parameter(
-        "external_route", "Make the endpoint reachable from outside the cluster.", False, bool
-    ),
-    Parameter(
-        "wait_s",
-        "Seconds to wait until the model answers. Empty: by the image's size; 0: none.",
-        "",
+        "settings",
+        'Everything else as JSON, such as {"namespace": "demo", "auth": true}; the names are in '
+        "docs/reference/settings.md. Empty: defaults.",
+        {},
+        dict,
     ),
 )

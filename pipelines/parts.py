@@ -1,24 +1,30 @@
-"""The ends that both pipelines share: whether the model fits, before; serving it, after."""
+"""The ends that both pipelines share: whether it can run at all, before; serving it, after."""
 
 from __future__ import annotations
 
 from carferry.components import deploy_model, fit_model, on
 from carferry.pipelines import pods
-from carferry.pipelines.declared import Channels, only
+from carferry.pipelines.declared import Channels
 from carferry.pipelines.pods import Site
 from kfp import dsl
 from kfp.dsl import PipelineTask
 
-_SIZED = ("gpu_resource", "gpu_count", "tolerations", "max_model_len", "vllm_args")
-"""What fit_model decides, by the names deploy_model takes it."""
-
 
 def fit(site: Site, given: Channels) -> PipelineTask:
-    """Plan the GPUs; where nothing fits the run ends here."""
-    asked = only(given, "model", "revision", "include", "exclude") | {"target": given["image"]}
-    asked |= only(given, "gpu", "namespace", "vllm", "family", *_SIZED)
-    fitted = on(site.runtime, fit_model)(serve=given["deploy"], **asked)
-    pods.settle(fitted, pods.PLANNER, site, retries=2, hub=given["hub_secret"])
+    """Check everything and plan the GPUs; where nothing fits the run ends here."""
+    fitted = on(site.runtime, fit_model)(
+        model=given["model"],
+        target=given["image"],
+        include=given["pack_include"],
+        serve=given["serve"],
+        name=given["serve_name"],
+        serving_image=given["serve_image"],
+        gpu=given["serve_gpu"],
+        max_model_len=given["serve_max_model_len"],
+        vllm_args=given["serve_args"],
+        settings=given["settings"],
+    )
+    pods.settle(fitted, pods.PLANNER, site, hub=given["secret_hub"])
     return fitted
 
 
@@ -31,10 +37,14 @@ def serve(site: Site, given: Channels, fitted: PipelineTask, made: PipelineTask)
         fitted: The task of ``fit``.
         made: The task that put the image where a cluster can pull it.
     """
-    form = only(given, "apply", "name", "namespace", "display_name", "cpu", "memory")
-    form |= only(given, "pull_secret", "hardware_profile", "deployment_mode", "auth")
-    form |= only(given, "external_route", "wait_s") | only(fitted.outputs, *_SIZED)
-    form |= {"runtime_image": given["serving_image"], "image": made.outputs["reference"]}
-    form |= {"model_size_bytes": made.outputs["size_bytes"]}
-    with dsl.If(given["deploy"] == True, name="deploy"):  # noqa: E712 - a channel, not a bool
-        pods.settle(on(site.runtime, deploy_model)(**form), pods.CALLER, site)
+    with dsl.If(given["serve"] != "no", name="deploy"):
+        deployed = on(site.runtime, deploy_model)(
+            image=made.outputs["reference"],
+            serve=given["serve"],
+            name=given["serve_name"],
+            serving_image=given["serve_image"],
+            size_bytes=made.outputs["size_bytes"],
+            sizing=fitted.outputs["sizing"],
+            settings=given["settings"],
+        )
+        pods.settle(deployed, pods.CALLER, site)

@@ -11,13 +11,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from carferry.components.runtime import CARRIED, Runtime
+from carferry.components.runtime import CARRIED, Runtime, mount_library
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
 HF_FILES = "/etc/carferry/hf"
 REGISTRY_FILES = "/etc/carferry/registry"
+ENVIRONMENT_FILES = "/etc/carferry/environment"
+"""Where carferry.pod looks for them."""
+ENVIRONMENT = "carferry-environment"
+"""ConfigMap that a project may have: hub address, proxies and certificates for every step."""
 VOLUME = "/data"
+
+RESTARTS = 3
+"""Times that Argo starts a step again which was killed while it moved bytes. What fails for the
+moment is tried again inside the step; what fails for good should not be: Argo cannot tell."""
+_BACKOFF = "10s"
+_AS_LONG_AS_IT_TAKES = "720h"
+"""Argo ends every try at the first one's start plus this, kfp's default being one hour."""
 
 Text = Any
 """A string or a channel that carries one at run time; kfp has no type for both."""
@@ -50,11 +61,11 @@ class Pod:
     memory_limit: str
 
 
-MOVER = Pod(cpu="1", cpu_limit="4", memory="1Gi", memory_limit="4Gi")
-"""Reads, hashes and sends files in constant memory."""
+MOVER = Pod(cpu="250m", cpu_limit="4", memory="512Mi", memory_limit="4Gi")
+"""Reads, hashes and sends files in constant memory, about 20 MiB a layer."""
 PLANNER = Pod(cpu="250m", cpu_limit="2", memory="256Mi", memory_limit="1Gi")
 """Asks the hub and the registry; moves at most a base image's layers."""
-BUILDER = Pod(cpu="2", cpu_limit="4", memory="2Gi", memory_limit="8Gi")
+BUILDER = Pod(cpu="250m", cpu_limit="4", memory="1Gi", memory_limit="8Gi")
 """Waits for Buildah, then reads and copies layers; page cache counts against the limit."""
 CALLER = Pod(cpu="250m", cpu_limit="1", memory="256Mi", memory_limit="1Gi")
 """Talks to the Kubernetes API."""
@@ -89,7 +100,7 @@ def settle(
         task: The task.
         pod: Its resources.
         site: Locally nothing but the caching applies.
-        retries: Times it may be started again.
+        retries: Times it may be started again after it failed or was killed.
         hub: Secret whose key ``HF_TOKEN`` opens gated models, mounted as files if it exists.
         registry: Secret of type ``kubernetes.io/dockerconfigjson``, likewise.
         volume: Mounted where it says.
@@ -97,35 +108,28 @@ def settle(
     task.set_caching_options(False)
     if site.folder:
         return
+    mount_library(task, site.runtime)
+    kubernetes.use_config_map_as_volume(task, ENVIRONMENT, ENVIRONMENT_FILES, optional=True)
     task.set_cpu_request(pod.cpu).set_cpu_limit(pod.cpu_limit)
     task.set_memory_request(pod.memory).set_memory_limit(pod.memory_limit)
     if retries:
-        task.set_retry(retries, backoff_duration="30s", backoff_factor=2)
+        task.set_retry(retries, _BACKOFF, 1, _AS_LONG_AS_IT_TAKES)
     if hub is not None:
         kubernetes.use_secret_as_volume(task, hub, HF_FILES, optional=True)
-        task.set_env_variable("HF_TOKEN_PATH", f"{HF_FILES}/HF_TOKEN")
     if registry is not None:
         kubernetes.use_secret_as_volume(task, registry, REGISTRY_FILES, optional=True)
-        task.set_env_variable("REGISTRY_AUTH_FILE", f"{REGISTRY_FILES}/.dockerconfigjson")
     if volume is not None:
         kubernetes.mount_pvc(task, pvc_name=volume.claim, mount_path=volume.path)
 
 
-def delegated(volume: Volume, account: Text, security: Text, image: Text) -> dict[str, Text]:
+def delegated(volume: Volume) -> dict[str, Text]:
     """Return what tells a build to run Buildah in a Job of its own; locally nothing.
 
     A step's container has every capability dropped since KFP 2.16, so Buildah cannot run in it.
     """
     if volume.claim is None:
         return {}
-    return {
-        "builder": "job",
-        "builder_claim": volume.claim,
-        "builder_folder": volume.path,
-        "builder_account": account,
-        "builder_security": security,
-        "builder_image": image,
-    }
+    return {"builder": "job", "builder_claim": volume.claim, "builder_folder": volume.path}
 
 
 @contextmanager

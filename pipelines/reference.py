@@ -1,6 +1,6 @@
-"""Tables of components and pipelines, made from what kfp reads, and checked against the docs.
+"""Tables of components, pipelines and settings, made from the code and checked against the docs.
 
-python -m carferry.pipelines.reference          write README.md and docs/reference/components.md
+python -m carferry.pipelines.reference          write README.md and docs/reference
 python -m carferry.pipelines.reference --check  exit 1 where they differ
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from carferry.components import (
@@ -27,6 +27,8 @@ from carferry.pipelines.staged import buildah
 from kfp.dsl.graph_component import GraphComponent
 from kfp.dsl.python_component import PythonComponent
 
+from carferry.steps.form import BUILDER, FIT, PACK, SERVE, Setting
+
 COMPONENTS: Sequence[PythonComponent] = (
     fit_model,
     plan_model,
@@ -37,8 +39,26 @@ COMPONENTS: Sequence[PythonComponent] = (
     build_image,
     push_image,
 )
+ROOMS: Mapping[str, Sequence[Setting]] = {
+    "What enters the image, and how": PACK,
+    "Where Buildah runs": BUILDER,
+    "What the GPU plan is told": FIT,
+    "How the model is served": SERVE,
+}
 BEGIN, END = "<!-- components -->", "<!-- /components -->"
 PAGE = Path("docs/reference/components.md")
+SETTINGS_PAGE = Path("docs/reference/settings.md")
+SETTINGS_HEAD = """\
+# Settings
+
+Generated from `carferry.steps.form` by `python -m carferry.pipelines.reference`.
+
+The pipelines' last parameter, `settings`, is one JSON object; components take it too. In a
+dashboard write `{"namespace": "demo", "auth": true}`, on the command line
+`settings.namespace=demo`. A name that nobody reads stops the run in its first step. Numbers and
+switches may be JSON's own; lists of texts may be lists, or text by comma or line.
+
+"""
 HEAD = """\
 # Components and pipelines
 
@@ -66,6 +86,15 @@ def page() -> str:
     return HEAD + "\n".join(_section(each) for each in made)
 
 
+def settings_page() -> str:
+    """Return the page of what ``settings`` may hold."""
+    parts = []
+    for title, room in ROOMS.items():
+        rows = [(f"`{e.name}`", f"`{e.default}`" if e.default else "", e.help) for e in room]
+        parts.append(f"## {title}\n\n{_table(('name', 'default', 'meaning'), rows)}")
+    return SETTINGS_HEAD + "\n".join(parts)
+
+
 def with_block(text: str, block: str) -> str:
     """Return a text whose part between the markers is the block; without markers, unchanged."""
     before, begin, rest = text.partition(BEGIN)
@@ -76,7 +105,7 @@ def with_block(text: str, block: str) -> str:
 def wanted(root: Path) -> dict[Path, str]:
     """Return each generated file and what it should hold."""
     readme = root / "README.md"
-    files = {root / PAGE: page()}
+    files = {root / PAGE: page(), root / SETTINGS_PAGE: settings_page()}
     if readme.is_file():
         files[readme] = with_block(readme.read_text(encoding="utf-8"), overview())
     return files
@@ -124,7 +153,7 @@ def _default(about: object) -> str:
     if not getattr(about, "optional", False):
         return "required"
     default = getattr(about, "default", None)
-    return f"`{default}`" if default not in ("", None) else ""
+    return f"`{default}`" if default not in ("", None, {}) else ""
 
 
 def _kind(name: str) -> str:

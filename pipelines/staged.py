@@ -6,8 +6,8 @@ from functools import partial
 
 from carferry.components import build_image, download_model, on, push_image
 from carferry.pipelines import parts, pods
-from carferry.pipelines.declared import Channels, only, pipeline
-from carferry.pipelines.parameters import ACCESS, BUILDER, CONTENT, MODEL, SERVING, VOLUME
+from carferry.pipelines.declared import Channels, pipeline
+from carferry.pipelines.parameters import CONTENT, MODEL, SECRETS, SERVING, SETTINGS, VOLUME
 from carferry.pipelines.pods import Site, Volume
 from kfp.dsl import PipelineTask
 from kfp.dsl.graph_component import GraphComponent
@@ -18,46 +18,51 @@ def buildah(site: Site) -> GraphComponent:
     return pipeline(
         "modelcar-buildah",
         "Package a model as a ModelCar image with Buildah, push it, serve it with KServe and vLLM.",
-        (*MODEL, *VOLUME, *CONTENT, *ACCESS, *BUILDER, *SERVING),
+        (*MODEL, *VOLUME, *CONTENT, *SECRETS, *SERVING, *SETTINGS),
         partial(_staged, site),
         title="Model to ModelCar to KServe (Buildah)",
     )
 
 
 def _staged(site: Site, given: Channels) -> None:
-    with pods.shared_volume(site, given["volume_size"], given["storage_class"]) as volume:
+    size, kind = given["model_storage_size"], given["model_storage_class"]
+    with pods.shared_volume(site, size, kind) as volume:
         fitted = parts.fit(site, given)
-        got = _download(site, given, volume).after(fitted)
+        got = _download(site, given, volume, fitted)
         built = _build(site, given, volume, got)
         pushed = _push(site, given, volume, built)
         parts.serve(site, given, fitted, pushed)
 
 
-def _download(site: Site, given: Channels, volume: Volume) -> PipelineTask:
-    what = only(given, "model", "revision", "include", "exclude")
-    got = on(site.runtime, download_model)(folder=f"{volume.path}/model", **what)
-    pods.settle(got, pods.MOVER, site, retries=2, hub=given["hub_secret"], volume=volume)
+def _download(site: Site, given: Channels, volume: Volume, fitted: PipelineTask) -> PipelineTask:
+    got = on(site.runtime, download_model)(
+        model=fitted.outputs["model"],
+        folder=f"{volume.path}/model",
+        include=given["pack_include"],
+        settings=given["settings"],
+    )
+    login = given["secret_hub"]
+    pods.settle(got, pods.MOVER, site, retries=pods.RESTARTS, hub=login, volume=volume)
     return got
 
 
 def _build(site: Site, given: Channels, volume: Volume, got: PipelineTask) -> PipelineTask:
-    how = only(given, "builder_account", "builder_security", "builder_image")
     built = on(site.runtime, build_image)(
         model=got.outputs["path"],
         target=f"oci:{volume.path}/image:built",
         engine="buildah",
-        base=given["base"],
-        **pods.delegated(volume, *how.values()),
+        settings=given["settings"],
+        **pods.delegated(volume),
     )
-    login = given["registry_secret"]
-    pods.settle(built, pods.BUILDER, site, retries=2, registry=login, volume=volume)
+    login = given["secret_registry"]
+    pods.settle(built, pods.BUILDER, site, retries=pods.RESTARTS, registry=login, volume=volume)
     return built
 
 
 def _push(site: Site, given: Channels, volume: Volume, built: PipelineTask) -> PipelineTask:
     pushed = on(site.runtime, push_image)(
-        layout=built.outputs["reference"], target=given["image"], plain_http=given["plain_http"]
+        layout=built.outputs["reference"], target=given["image"], settings=given["settings"]
     )
-    login = given["registry_secret"]
-    pods.settle(pushed, pods.MOVER, site, retries=2, registry=login, volume=volume)
+    login = given["secret_registry"]
+    pods.settle(pushed, pods.MOVER, site, retries=pods.RESTARTS, registry=login, volume=volume)
     return pushed

@@ -1,24 +1,22 @@
-"""The components: small, self-describing, and carrying a library that runs anywhere."""
+"""The components: small, self-describing, and carrying next to nothing."""
 
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
-import json
-import os
-import subprocess
-import sys
 import textwrap
-from pathlib import Path
 from typing import Any
 
 import pytest
-from carferry.components import Runtime, embed, on, runtime
+from carferry.components import Runtime, closure, on, runtime, shrinking
+from carferry.components.functions import carried, ours
 from kfp.dsl.python_component import PythonComponent
 
 from carferry import components, serve
 from carferry.errors import InputError
 from carferry.steps.download import download
+from carferry.steps.first import Wishes
 from carferry.steps.push import push
 from carferry.steps.settings import BuildSettings
 
@@ -33,16 +31,7 @@ ALL = [
     components.stream_layers,
 ]
 IMAGE = "registry.example/team/carferry@sha256:" + "0" * 64
-LIBRARY = embed.closure(tuple(f"carferry.steps.{step}" for step in ("build", "deploy", "push")))
 each = pytest.mark.parametrize("made", ALL, ids=lambda made: made.name)
-
-# Imports every module a component carries, and says where each came from.
-REPORT = """
-import importlib, json, sys
-for name in json.loads(sys.argv[1]):
-    importlib.import_module(name)
-print(json.dumps([m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "carferry"]))
-"""
 
 
 def container(made: PythonComponent) -> Any:
@@ -83,67 +72,25 @@ def test_a_module_is_named_unlike_its_component(made: PythonComponent) -> None:
 
 
 @each
-def test_the_carried_library_is_complete_and_comes_first(
-    made: PythonComponent, tmp_path: Path
-) -> None:
-    """Every module it carries imports from the unpacked copy, though carferry is installed too."""
-    script = tmp_path / "component.py"
-    script.write_text(container(made).command[-1].partition("\nimport kfp\n")[0] + REPORT)
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    modules = [*runtime.needs(made.python_func).sources]
-    files = json.loads(run_alone(script, scratch, json.dumps(modules)))
-    assert len(files) == len(modules)
-    assert [file for file in files if not file.startswith(f"{scratch}{os.sep}carferry-")] == []
-    assert list(scratch.iterdir()) == []  # removed when the step ends
-
-
-def test_a_root_file_system_without_tmp_is_enough(tmp_path: Path) -> None:
-    """The library then unpacks in the home folder, as a random user's TMPDIR may not exist."""
-    script = tmp_path / "component.py"
-    archive = embed.pack({"carferry": embed.source_of("carferry")})
-    source = embed.bootstrap(archive).replace("tempfile.mkdtemp(prefix", "mkdtemp(prefix")
-    deny = "def mkdtemp(prefix, dir=None):\n    if dir is None: raise OSError(30, 'read-only')\n"
-    real = "    import tempfile\n    return tempfile.mkdtemp(prefix=prefix, dir=dir)\n"
-    script.write_text(deny + real + source + "import carferry; print(carferry.__file__)")
-    home = tmp_path / "home"
-    home.mkdir()
-    assert run_alone(script, home).startswith(f"{home}{os.sep}carferry-")
-
-
-def run_alone(script: Path, home: Path, *arguments: str) -> str:
-    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(home), "HOME": str(home)}
-    command = [sys.executable, "-s", "-W", "error", str(script), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.stderr == ""
-    return done.stdout
+def test_a_carried_component_holds_no_source_of_its_own(made: PythonComponent) -> None:
+    """Argo keeps five copies of what a component carries."""
+    there = container(made)
+    name = made.python_func.__name__
+    assert there.command == carried().command
+    assert there.args == ["--executor_input", "{{$}}", "--function_to_execute", name]
 
 
 @each
-def test_a_carried_component_stays_within_its_budget(made: PythonComponent) -> None:
-    source = container(made).command[-1]
-    assert len(source) <= embed.MAX_SOURCE
-    assert source.isascii()
+def test_what_travels_is_the_components_function(made: PythonComponent) -> None:
+    step = ours()[made.python_func.__name__]
+    tree = ast.parse(step.source)
+    travels = next(n for n in tree.body if isinstance(n, ast.FunctionDef))
+    assert bare(ast.unparse(travels)) == bare(without_decorators(function_of(made)))
 
 
-def test_a_library_too_large_to_carry_fails_the_compilation(monkeypatch: Any) -> None:
-    monkeypatch.setattr(embed, "MAX_ARCHIVE", 1000)
-    with pytest.raises(InputError, match="at most 1000; compile with --image"):
-        on(Runtime(), components.build_image)
-
-
-def test_a_package_without_a_pin_fails_the_compilation(monkeypatch: Any) -> None:
-    monkeypatch.setattr(runtime, "PACKAGES", {})
-    with pytest.raises(InputError, match="no version known for"):
-        on(Runtime(), components.build_image)
-
-
-@each
-def test_every_package_is_pinned_to_what_the_tests_run_with(made: PythonComponent) -> None:
-    locked = Path("constraints.txt").read_text().lower().replace("_", "-").split("\n")
-    packages = runtime.needs(made.python_func).packages
-    pins = [runtime.PACKAGES[name].lower().replace("_", "-") for name in packages]
-    assert [pin for pin in pins if pin not in locked] == []
+def without_decorators(function: ast.FunctionDef) -> str:
+    function.decorator_list = []
+    return ast.unparse(function)
 
 
 @each
@@ -151,7 +98,8 @@ def test_on_a_runtime_image_nothing_is_installed_or_carried(made: PythonComponen
     there = container(on(Runtime.choose(IMAGE), made))
     assert there.image == IMAGE
     assert "pip install" not in " ".join(there.command)
-    assert "_carferry_library" not in " ".join(there.command)
+    assert "/etc/carferry/library" not in " ".join(there.command)
+    assert "carferry.pod.enter()" in there.command[-1]
 
 
 def test_the_operators_variable_names_the_runtime_image() -> None:
@@ -171,7 +119,8 @@ def test_defaults_are_the_librarys() -> None:
         (components.build_image, parameters(BuildSettings)),
         (components.download_model, parameters(download)),
         (components.push_image, parameters(push)),
-        (components.deploy_model, dict(serve.DEFAULTS)),
+        (components.deploy_model, {"serving_image": serve.DEFAULTS["runtime_image"]}),
+        (components.fit_model, wishes()),
     ]
     wrong = []
     for made, known in pairs:
@@ -180,6 +129,10 @@ def test_defaults_are_the_librarys() -> None:
             if given.default is not inspect.Parameter.empty and as_text(given.default) != default:
                 wrong.append((made.name, name, given.default, default))
     assert wrong == []
+
+
+def wishes() -> dict[str, str]:
+    return {field.name: str(field.default) for field in dataclasses.fields(Wishes)}
 
 
 def parameters(of: Any) -> dict[str, str]:
@@ -208,7 +161,7 @@ def test_shrinking_keeps_line_numbers_and_meaning() -> None:
             """Only a docstring."""
         '''
     )
-    shrunk = embed.shrink(source)
+    shrunk = shrinking.shrink(source)
     scope: dict[str, Any] = {}
     exec(compile(shrunk, "shrunk", "exec"), scope)
     assert scope["f"](1) == "# 1 not a comment"
@@ -218,10 +171,10 @@ def test_shrinking_keeps_line_numbers_and_meaning() -> None:
     assert "another" not in shrunk
 
 
-@pytest.mark.parametrize("module", LIBRARY.sources)
+@pytest.mark.parametrize("module", closure.everything())
 def test_shrinking_changes_no_statement_of_the_library(module: str) -> None:
-    source = embed.source_of(module)
-    assert bare(embed.shrink(source)) == bare(source)
+    source = closure.source_of(module)
+    assert bare(shrinking.shrink(source)) == bare(source)
 
 
 def bare(source: str) -> list[str]:

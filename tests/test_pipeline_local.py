@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from carferry.components.functions import carried
+from carferry.components.library import ARCHIVE
 from carferry.pipelines import command, local
 from kfp import components as kfp_components
 from kfp import dsl
@@ -73,7 +75,7 @@ def test_a_folder_becomes_an_image_and_its_objects_are_written(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = tmp_path / "image"
-    arguments = [f"model={model}", f"image=oci:{image}:1", "base=scratch", "deploy=false"]
+    arguments = [f"model={model}", f"image=oci:{image}:1", "settings.base=scratch", "serve=no"]
     assert main(*arguments, root=tmp_path / "root") == 0
     steps = json.loads(capsys.readouterr().out)["steps"]
     (entry,) = json.loads((image / "index.json").read_text())["manifests"]
@@ -90,8 +92,21 @@ def test_the_hubs_model_arrives_in_the_registry_by_digest(
     hub.add("team/tiny", models.tiny())
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     target = f"{registry.host}/models/tiny"
-    arguments = ["model=team/tiny", f"image=docker://{target}:1", f"plain_http={registry.host}"]
-    assert main(*arguments, "base=scratch", "name=tiny", "namespace=here", root=tmp_path) == 0
+    arguments = [
+        "model=team/tiny",
+        f"image=docker://{target}:1",
+        f"settings.plain_http={registry.host}",
+    ]
+    assert (
+        main(
+            *arguments,
+            "settings.base=scratch",
+            "serve_name=tiny",
+            "settings.namespace=here",
+            root=tmp_path,
+        )
+        == 0
+    )
     done = json.loads(capsys.readouterr().out)
     digest = registry.tags("models/tiny")["1"]
     assert done["steps"]["seal-image"]["reference"] == f"{target}@{digest}"
@@ -102,7 +117,7 @@ def test_the_hubs_model_arrives_in_the_registry_by_digest(
 
 def test_lineage_names_the_image_by_digest_and_holds_no_bytes(model: Path, tmp_path: Path) -> None:
     image = f"oci:{tmp_path / 'image'}:1"
-    arguments = [f"model={model}", f"image={image}", "base=scratch", "deploy=false"]
+    arguments = [f"model={model}", f"image={image}", "settings.base=scratch", "serve=no"]
     assert main(*arguments, root=tmp_path / "root") == 0
     (written,) = (tmp_path / "root").rglob("seal-image/executor_output.json")
     (artifact,) = json.loads(written.read_text())["artifacts"]["modelcar"]["artifacts"]
@@ -120,8 +135,13 @@ def test_buildah_builds_over_a_shared_folder_and_pushes(
 ) -> None:
     tools("buildah")
     image = f"docker://{registry.host}/models/tiny:1"
-    arguments = [f"model={model}", f"image={image}", f"plain_http={registry.host}", "base=scratch"]
-    assert main("--engine", "buildah", *arguments, "deploy=false", root=tmp_path) == 0
+    arguments = [
+        f"model={model}",
+        f"image={image}",
+        f"settings.plain_http={registry.host}",
+        "settings.base=scratch",
+    ]
+    assert main("--engine", "buildah", *arguments, "serve=no", root=tmp_path) == 0
     steps = json.loads(capsys.readouterr().out)["steps"]
     assert steps["build-image"]["digest"] == steps["push-image"]["digest"]
     assert registry.tags("models/tiny")["1"] == steps["push-image"]["digest"]
@@ -131,10 +151,10 @@ def test_wrong_input_found_by_a_step_is_one_line_and_exit_2(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    arguments = ["model=team/absent", f"image=oci:{tmp_path / 'image'}:1", "base=scratch"]
+    arguments = ["model=team/absent", f"image=oci:{tmp_path / 'image'}:1", "settings.base=scratch"]
     assert main(*arguments, root=tmp_path / "root") == 2
     said = capsys.readouterr().err
-    assert said.splitlines()[-1].startswith("error: run step plan-model: ")
+    assert said.splitlines()[-1].startswith("error: run step fit-model: ")
     assert "team/absent" in said.splitlines()[-1]
     assert "Traceback" not in said
 
@@ -142,8 +162,12 @@ def test_wrong_input_found_by_a_step_is_one_line_and_exit_2(
 def test_a_failure_of_the_world_is_one_line_and_exit_1(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = [f"model={model}", "image=docker://127.0.0.1:1/team/m:1", "plain_http=127.0.0.1:1"]
-    assert main(*arguments, "base=scratch", root=tmp_path) == 1
+    arguments = [
+        f"model={model}",
+        "image=docker://127.0.0.1:1/team/m:1",
+        "settings.plain_http=127.0.0.1:1",
+    ]
+    assert main(*arguments, "settings.base=scratch", root=tmp_path) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: run step plan-model: ")
 
 
@@ -201,28 +225,37 @@ def test_two_runs_at_once_do_not_share_a_configuration(tmp_path: Path) -> None:
 def test_the_compiled_yaml_runs_here_too(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The library comes from the YAML; its packages are here already, so nothing is fetched."""
+    """The library comes from its ConfigMap; the packages are here already: nothing is fetched."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("CARFERRY_LIBRARY", str(unpacked(tmp_path / "library")))
     assert command.main(["--compile", "--output", str(tmp_path / "compiled")]) == 0
     text = (tmp_path / "compiled" / "modelcar.yaml").read_text()
     pipeline = kfp_components.load_component_from_text(text)
     image = f"oci:{tmp_path / 'image'}:1"
-    values = {"model": str(model), "image": image, "base": "scratch", "deploy": False}
+    values = {"model": str(model), "image": image, "serve": "no", "settings": {"base": "scratch"}}
     done = local.run(pipeline, values, root=tmp_path / "root", say=ignore)
     assert done.outputs["seal-image"]["reference"].startswith(f"oci:{tmp_path / 'image'}")
 
 
+def unpacked(folder: Path) -> Path:
+    """Lay the library's ConfigMap out as files."""
+    folder.mkdir()
+    (folder / "start.py").write_text(carried().start)
+    (folder / ARCHIVE).write_bytes(carried().archive)
+    return folder
+
+
 def test_a_run_leaves_a_report_and_numbers_beside_the_image(model: Path, tmp_path: Path) -> None:
-    arguments = [f"model={model}", f"image=oci:{tmp_path / 'image'}:1", "base=scratch"]
-    assert main(*arguments, "deploy=false", root=tmp_path / "root") == 0
+    arguments = [f"model={model}", f"image=oci:{tmp_path / 'image'}:1", "settings.base=scratch"]
+    assert main(*arguments, "serve=no", root=tmp_path / "root") == 0
     (planned,) = (tmp_path / "root").rglob("plan-model/report")
     (sealed,) = (tmp_path / "root").rglob("seal-image/report")
     assert "| move | 1 |" in planned.read_text()
     assert "model.safetensors" in sealed.read_text()
     assert re.search(r"\| several files \| \S+ \S+ \| [0-9a-f]{12} \|", sealed.read_text())
-    (written,) = (tmp_path / "root").rglob("stream-layers/executor_output.json")
+    (written,) = (tmp_path / "root").rglob("plan-model/executor_output.json")
     (artifact,) = json.loads(written.read_text())["artifacts"]["metrics"]["artifacts"]
-    assert artifact["metadata"]["moved_bytes"] > 0
+    assert artifact["metadata"]["bytes_to_move"] > 0
 
 
 def test_a_push_that_is_denied_stops_the_run_before_a_byte_moves(
@@ -230,8 +263,13 @@ def test_a_push_that_is_denied_stops_the_run_before_a_byte_moves(
 ) -> None:
     with denying(registry.url) as front:
         image = f"image=docker://{front.host}/org/tiny:1"
-        values = [f"model={model}", image, f"plain_http={front.host}", "base=scratch"]
-        assert main(*values, "deploy=false", root=tmp_path / "root") == 1
+        values = [
+            f"model={model}",
+            image,
+            f"settings.plain_http={front.host}",
+            "settings.base=scratch",
+        ]
+        assert main(*values, "serve=no", root=tmp_path / "root") == 1
     assert "needs push rights" in capsys.readouterr().err
     assert list((tmp_path / "root").rglob("stream-layers*")) == []
 
@@ -241,6 +279,8 @@ def test_an_image_that_kserve_could_not_run_ends_the_run(
 ) -> None:
     """A base without a shell: the sidecar could never link the model."""
     write_layout(tmp_path / "base", [b"\0" * 1024])
-    values = [f"model={model}", f"image=oci:{tmp_path / 'image'}:1", "deploy=false"]
-    assert main(*values, f"base=oci:{tmp_path / 'base'}:latest", root=tmp_path / "root") == 2
+    values = [f"model={model}", f"image=oci:{tmp_path / 'image'}:1", "serve=no"]
+    assert (
+        main(*values, f"settings.base=oci:{tmp_path / 'base'}:latest", root=tmp_path / "root") == 2
+    )
     assert "no sh, ls, ln, sleep, mkdir" in capsys.readouterr().err

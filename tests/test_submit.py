@@ -194,7 +194,10 @@ def test_command_line_prints_the_url_and_waits(
     [
         (["--submit", *VALUES], "--host"),
         (["--submit", "--host", "http://127.0.0.1:1", "model=a/b"], "image: missing"),
-        (["--submit", "--host", "http://127.0.0.1:1", *VALUES, "parallel=two"], "whole number"),
+        (
+            ["--submit", "--host", "http://127.0.0.1:1", *VALUES, "settings.parallel=two"],
+            "whole number",
+        ),
         (["--submit", "--host", "http://127.0.0.1:1", *VALUES, "deploy=maybe"], "true or false"),
         (["--submit", "--host", "http://127.0.0.1:1", *VALUES, "modle=x"], "no such parameter"),
         (["--submit", "--host", "h", *VALUES, "--wait", "--recurring", "* * * * * *"], "--wait"),

@@ -48,10 +48,20 @@ def open_source(text: str, revision: str = "", *, retry: Retry | None = None) ->
     from carferry.source.folder import FolderSource
     from carferry.source.hub import HubSource
 
-    if text.startswith(("./", "../", "/", "~", "file:")) or text in {".", ".."}:
+    if is_folder(text):
         place = text.removeprefix("file://").removeprefix("file:")
         return FolderSource(Path(os.path.expanduser(place)))  # noqa: PTH111 - never raises
     return HubSource(ModelRef.parse(text, revision), retry=retry)
 
 
-__all__ = ["Patterns", "Snapshot", "Source", "SourceFile", "open_source"]
+def is_folder(text: str) -> bool:
+    """Tell whether text names a folder and not a model on the hub."""
+    return text.startswith(("./", "../", "/", "~", "file:")) or text in {".", ".."}
+
+
+def pinned(text: str, commit: str) -> str:
+    """Return what names the same source at one commit; a folder has no other name."""
+    return text if is_folder(text) else f"{ModelRef.parse(text).repo}@{commit}"
+
+
+__all__ = ["Patterns", "Snapshot", "Source", "SourceFile", "is_folder", "open_source", "pinned"]

@@ -12,6 +12,9 @@ from carferry.steps.settings import BuildSettings
 
 # One stream over a 1 Gbit/s link; only used to predict.
 DEFAULT_RATE = 125_000_000.0
+MAX_WORKERS = 32
+"""Argo holds a whole run, each worker's pods included, in one object of 1 MiB
+(docs/reference/lint.md)."""
 
 
 def plan(
@@ -37,6 +40,9 @@ def plan(
     """
     if workers < 1 or not 0 < rate < float("inf"):
         raise InputError("plan", dest, "workers and rate must be positive")
+    if at_most and workers > MAX_WORKERS:
+        reason = f"one run holds at most {MAX_WORKERS} pods that move layers"
+        raise InputError("use workers", workers, reason, f"write 1 to {MAX_WORKERS}")
     access = settings.access()
     target = access.open(parse_target(dest), write=True)
     made = engine_room.plan_build(

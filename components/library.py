@@ -1,0 +1,141 @@
+"""The library as one ConfigMap that every step mounts, and the few lines that start from it.
+
+A compiled component may carry next to nothing: Argo keeps five copies of what a retried task
+carries in a Workflow of 1 MiB. So the library travels beside the run, with the components' own
+sources and requirements, in a ConfigMap whose name says version and digest
+(docs/adr/0016-library-by-volume.md).
+"""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from carferry.components import closure, shrinking
+
+from carferry import __version__
+from carferry.errors import InputError
+
+FOLDER = "/etc/carferry/library"
+"""Where a step's pod has the ConfigMap mounted."""
+START, ARCHIVE = "start.py", "carferry.zip.bz2"
+STEPS = "steps.json"
+"""Member of the archive: component's name to its source and its requirements."""
+LABELS = {
+    "app.kubernetes.io/component": "library",
+    "app.kubernetes.io/part-of": "carferry",
+    "app.kubernetes.io/version": __version__,
+}
+MAX_BYTES = 180_000
+"""Of the archive: ``oc apply`` keeps the object, in base64, in one annotation of 262,144 bytes."""
+_STORED = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold
+
+# Single quotes: every double one is escaped twice in the Workflow that holds it. kfp's local
+# runner knows a Python component by the name of kfp.dsl.executor_main.
+_COMMAND = """\
+import hashlib, os, sys  # to start kfp.dsl.executor_main from the mounted library
+f = os.environ.get('CARFERRY_LIBRARY', '%s')
+n = [f'{f}/%s', f'{f}/%s']
+b = [open(p, 'rb').read() if os.path.isfile(p) else b'' for p in n]
+if hashlib.sha256(b''.join(b)).hexdigest() != '%s':
+    w = 'wrong bytes' if all(b) else 'not in this project'
+    t = f'carferry: error: mount ConfigMap %s: {w}; oc apply -f carferry-library.yaml'
+    if os.access('/dev/termination-log', os.W_OK):
+        open('/dev/termination-log', 'w').write(t)
+    sys.exit(t)
+exec(b[0], {'archive': b[1]})
+"""
+ENTER = "import carferry.pod; carferry.pod.enter()\n"
+"""What every step does first, however the library came to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a component needs of a pod.
+
+    Attributes:
+        source: Of its function, as kfp's executor loads it.
+        requirements: Pinned packages.
+    """
+
+    source: str
+    requirements: tuple[str, ...]
+
+    @property
+    def json(self) -> dict[str, object]:
+        """The form in which ``start.py`` reads it."""
+        return {"requirements": list(self.requirements), "source": self.source}
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The library's sources, and what starts a step from them.
+
+    Attributes:
+        start: Source of ``start.py``.
+        archive: bz2 of a zip of stored members: bytes that follow from the sources alone.
+    """
+
+    start: str
+    archive: bytes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of both, 64 hex digits."""
+        return hashlib.sha256(self.start.encode("ascii") + self.archive).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """Name of the ConfigMap; it becomes a volume's name, so it has no dots."""
+        return f"carferry-library-{__version__.replace('.', '-')}-{self.digest[:12]}"
+
+    @property
+    def command(self) -> list[str]:
+        """A component's command: checks what is mounted and starts from it; under 1 KB."""
+        return ["python3", "-c", _COMMAND % (FOLDER, START, ARCHIVE, self.digest, self.name)]
+
+    @property
+    def manifest(self) -> str:
+        """The ConfigMap as YAML, ASCII; immutable, since its name is made from its bytes."""
+        labels = "".join(f"    {name}: {value}\n" for name, value in sorted(LABELS.items()))
+        start = "".join(f"    {line}".rstrip() + "\n" for line in self.start.splitlines())
+        return (
+            "apiVersion: v1\n"
+            "kind: ConfigMap\n"
+            f"metadata:\n  name: {self.name}\n  labels:\n{labels}"
+            "immutable: true\n"
+            f"data:\n  {START}: |\n{start}"
+            f"binaryData:\n  {ARCHIVE}: {base64.b64encode(self.archive).decode('ascii')}\n"
+        )
+
+
+def pack(sources: Mapping[str, str], steps: Mapping[str, Step]) -> Library:
+    """Pack modules, text by dotted name, and components by theirs.
+
+    Stored members, and bz2 over all of them: deflate's bytes depend on which zlib a Python is
+    linked with, bz2 has one implementation.
+
+    Raises:
+        InputError: More than MAX_BYTES, or a source that is not ASCII.
+    """
+    members = {closure.path_of(n).as_posix(): shrinking.shrink(t) for n, t in sources.items()}
+    members[STEPS] = json.dumps({name: step.json for name, step in steps.items()}, sort_keys=True)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, text in sorted(members.items()):
+            member = zipfile.ZipInfo(name, _STORED)
+            member.create_system, member.external_attr = 3, 0o644 << 16
+            archive.writestr(member, text)
+    start = Path(__file__).with_name(START).read_text(encoding="ascii")
+    made = Library(start, bz2.compress(out.getvalue(), 9))
+    if len(made.archive) > MAX_BYTES:
+        reason = f"{len(members)} files are {len(made.archive)} bytes packed, at most {MAX_BYTES}"
+        raise InputError("pack library", "carferry", reason, "compile with --image")
+    return made

@@ -1,0 +1,76 @@
+"""Parameter names of the release before, understood on the command line for one more.
+
+They were one list of 35; today's names make a form of the dashboards' alphabetical order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from carferry.errors import InputError
+
+RENAMED = {
+    "gpu": "serve_gpu",
+    "hub_secret": "secret_hub",
+    "image_format": "settings.format",
+    "include": "pack_include",
+    "max_model_len": "serve_max_model_len",
+    "name": "serve_name",
+    "registry_secret": "secret_registry",
+    "serving_image": "serve_image",
+    "storage_class": "model_storage_class",
+    "vllm_args": "serve_args",
+    "volume_size": "model_storage_size",
+    "workers": "pack_workers",
+}
+SETTINGS = (
+    "auth", "base", "builder_account", "builder_image", "builder_security", "cpu",
+    "deployment_mode", "display_name", "exclude", "external_route", "family", "gpu_count",
+    "gpu_resource", "hardware_profile", "memory", "mount_from", "namespace", "parallel",
+    "plain_http", "pull_secret", "tolerations", "vllm", "wait_s",
+)  # fmt: skip
+"""Entries of ``settings`` by the same name."""
+_NAMES = RENAMED | {name: f"settings.{name}" for name in SETTINGS}
+_SERVE = {"deploy": "no", "apply": "render"}
+"""Switches that became one word, by what they meant when they were false."""
+
+
+def modern(given: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return NAME=VALUE texts under today's names, and what to say of those that had another.
+
+    Raises:
+        InputError: ``deploy`` or ``apply`` is neither true nor false, or a revision has no model.
+    """
+    texts, said, serve = [], [], ""
+    for text in given:
+        name, equals, value = text.partition("=")
+        if name in _SERVE and equals:
+            serve = serve if serve == "no" else _switched(name, value, serve)
+            said.append(f"{name} became a value of serve: deploy, render or no")
+        elif name in _NAMES and equals:
+            texts.append(f"{_NAMES[name]}={value}")
+            said.append(f"{name} is now {_NAMES[name]}")
+        else:
+            texts.append(text)
+    texts, moved = _revised(texts)
+    return [*texts, *([f"serve={serve}"] if serve else [])], [*said, *moved]
+
+
+def _switched(name: str, value: str, serve: str) -> str:
+    if value.lower() in {"false", "no", "0"}:
+        return _SERVE[name]
+    if value.lower() in {"true", "yes", "1"}:
+        return serve
+    raise InputError("read parameter", f"{name}={value}", "not true or false")
+
+
+def _revised(texts: list[str]) -> tuple[list[str], list[str]]:
+    """Move a revision behind the model it belongs to."""
+    told = dict(text.split("=", 1) for text in texts if "=" in text)
+    if "revision" not in told:
+        return texts, []
+    if "model" not in told:
+        raise InputError("read parameter", "revision", "no model given", "write model=org/name@rev")
+    at = f"model={told['model']}@{told['revision']}"
+    kept = [text for text in texts if text.partition("=")[0] not in {"model", "revision"}]
+    return [at, *kept], ["revision is now part of model: org/name@revision"]

@@ -1,0 +1,131 @@
+"""What a step does in its pod around its work: environment, trust, logins, and the last word.
+
+Everything a cluster's owner says of hubs, proxies and certificates arrives in one optional
+ConfigMap, as files: optional volumes are honoured by every backend, optional variables are not.
+
+Sources: kubeflow/pipelines, argocompiler (KFP_POD_NAME); argoproj/argo-workflows,
+operator.go inferFailedReason (a terminated container's message becomes the node's);
+Kubernetes documentation, "Determine the Reason for Pod Failure".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from carferry.errors import CarferryError, one_line, redact
+
+POD = "KFP_POD_NAME"
+"""Set by KFP in every step's container, and nowhere else."""
+VARIABLES = ("HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+"""Keys of the environment's ConfigMap that become variables."""
+BUNDLE = "ca-bundle.crt"
+"""Its key with certificates to trust beside the system's, PEM."""
+_LOGINS = {"HF_TOKEN_PATH": "hf/HF_TOKEN", "REGISTRY_AUTH_FILE": "registry/.dockerconfigjson"}
+_SYSTEM = "/etc/pki/tls/cert.pem", "/etc/ssl/certs/ca-certificates.crt"
+_LONGEST = 4096
+"""Bytes of a termination message that the kubelet keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a pod keeps what concerns a step.
+
+    Attributes:
+        mounted: Folder of carferry's own volumes: environment, hf, registry.
+        account: Folder that Kubernetes mounts with the ServiceAccount's token.
+        termination: File whose text becomes the container's last message.
+    """
+
+    mounted: Path = Path("/etc/carferry")
+    account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    termination: Path = Path("/dev/termination-log")
+
+
+def enter(environ: MutableMapping[str, str] = os.environ, *, places: Places | None = None) -> None:
+    """Prepare this process for a step's work; outside a pod nothing happens.
+
+    Args:
+        environ: Variables, read and set.
+        places: Where the pod keeps things; default as Kubernetes and the pipelines mount them.
+    """
+    if POD not in environ:
+        return
+    where = places or Places()
+    _configure(environ, where.mounted)
+    _trust(environ, where)
+    sys.excepthook = Last(where.termination)
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """An exception hook: one line says what failed, for the log's end and for Kubernetes.
+
+    Attributes:
+        termination: File whose text becomes the container's last message.
+    """
+
+    termination: Path
+
+    def __call__(
+        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        """Print the error; the traceback only of what nobody foresaw."""
+        for note in getattr(error, "__notes__", ()):
+            print(redact(note), file=sys.stderr)  # noqa: T201 - a step's log is its output
+        if isinstance(error, CarferryError):
+            words = str(error)
+        else:
+            told = "".join(traceback.format_exception(kind, error, trace))
+            print(redact(told), end="", file=sys.stderr)  # noqa: T201
+            words = f"unexpected {kind.__name__}: {error}; please report it"
+        line = one_line(redact(f"carferry: error: {words}"))
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        with contextlib.suppress(OSError):  # there is none outside Kubernetes
+            self.termination.write_bytes(line.encode("utf-8", "replace")[:_LONGEST])
+
+
+def _configure(environ: MutableMapping[str, str], mounted: Path) -> None:
+    for name in VARIABLES:
+        file = mounted / "environment" / name
+        if file.is_file() and (value := file.read_text(encoding="utf-8").strip()):
+            environ[name] = value
+            if name.endswith("PROXY"):
+                environ[name.lower()] = value  # some clients read only these, and they win
+    for name, path in _LOGINS.items():
+        if (mounted / path).is_file():
+            environ.setdefault(name, str(mounted / path))
+
+
+def _trust(environ: MutableMapping[str, str], where: Places) -> None:
+    """Trust the service CA and the project's bundle beside what was trusted before.
+
+    OpenShift's own registry and the pipelines' services have certificates of the service CA.
+    Clients that are given a bundle trust nothing else, so one file holds all.
+    """
+    bundle = where.mounted / "environment" / BUNDLE
+    more = [path for path in (where.account / "service-ca.crt", bundle) if path.is_file()]
+    if not more:
+        return
+    texts = [path.read_bytes().strip() for path in (*_known(environ), *more)]
+    with tempfile.NamedTemporaryFile(prefix="carferry-ca-", suffix=".pem", delete=False) as file:
+        file.write(b"\n".join([*texts, b""]))
+    environ["SSL_CERT_FILE"] = environ["REQUESTS_CA_BUNDLE"] = file.name
+
+
+def _known(environ: MutableMapping[str, str]) -> Iterable[Path]:
+    """Return the bundle in force: the cluster's, else the system's; at most one."""
+    told = environ.get("SSL_CERT_FILE", "")
+    return [
+        Path(name)
+        for name in (told, ssl.get_default_verify_paths().cafile, *_SYSTEM)
+        if name and Path(name).is_file()
+    ][:1]

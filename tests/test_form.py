@@ -1,0 +1,139 @@
+"""A pipeline's parameters on the command line: today's names, yesterday's, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from carferry.pipelines import form
+from carferry.pipelines.modelcar import stream
+from carferry.pipelines.pods import HERE, Site
+from carferry.pipelines.renamed import RENAMED, SETTINGS, modern
+from carferry.pipelines.staged import buildah
+
+from carferry.errors import InputError
+from carferry.steps import form as steps_form
+
+NEEDED = ["model=org/name", "image=docker://quay.io/me/m:1"]
+KNOWN = form.fields(stream(Site(HERE, folder=".")))
+STAGED = form.fields(buildah(Site(HERE, folder=".")))
+
+
+def read(*given: str, known: Any = KNOWN) -> dict[str, Any]:
+    return form.arguments(known, [*NEEDED, *given], {})
+
+
+def test_an_entry_of_settings_has_a_name_of_its_own() -> None:
+    found = read('settings={"base": "scratch", "parallel": 4}', "settings.auth=true")
+    assert found["settings"] == {"base": "scratch", "parallel": 4, "auth": "true"}
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("secret_hub=", "a Secret's name becomes a volume's"),
+        ("secret_hub=my.secret", "a Secret's name becomes a volume's"),
+        ("secret_registry=Upper", "a Secret's name becomes a volume's"),
+        (f"secret_registry={'x' * 64}", "a Secret's name becomes a volume's"),
+        ("secret_registry=carferry-hf", "the same Secret twice"),
+        ("secret_hub=carferry-environment", "a ConfigMap of carferry's"),
+        ("pack_workers=0", "not 1 to 32"),
+        ("pack_workers=33", "not 1 to 32"),
+        ("pack_workers=two", "not a whole number"),
+        ("settings=[1]", "not a JSON object"),
+        ("settings={", "not a JSON object"),
+        ("settings.bsae=scratch", "no such setting"),
+        ('settings={"bsae": 1}', "no such setting"),
+        ("settings.parallel=two", "not a whole number"),
+        ("settings.parallel=0", "not a whole number above 0"),
+        ("settings.format=zip", "choose modelcar or modelpack"),
+        ("settings.platforms=amd64", "not system/architecture"),
+        ("serve=maybe", "write deploy, render or no"),
+        ("modle=x", "no such parameter"),
+        ("model", "no such parameter"),
+        (f"serve_args={'x' * 10_000}", "at most 10000"),
+    ],
+)
+def test_what_a_run_would_be_refused_for_later_is_refused_now(given: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        read(given)
+
+
+OLD = {name: f"{new}=1" for name, new in RENAMED.items()} | {
+    name: f"settings.{name}=1" for name in SETTINGS
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_the_names_of_the_release_before_are_understood_and_said(name: str) -> None:
+    texts, said = modern([*NEEDED, f"{name}=1"])
+    assert texts == [*NEEDED, OLD[name]]
+    assert len(said) == 1
+    assert name in said[0]
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_todays_names_exist(name: str) -> None:
+    label, _, entry = OLD[name].partition("=")[0].partition(".")
+    assert label in {**KNOWN, **STAGED}
+    assert not entry or entry in steps_form.SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("given", "serve"),
+    [
+        (["deploy=false"], "no"),
+        (["apply=false"], "render"),
+        (["deploy=false", "apply=false"], "no"),
+        (["apply=false", "deploy=false"], "no"),
+        (["apply=false", "deploy=true"], "render"),
+        (["deploy=True"], ""),
+    ],
+)
+def test_two_switches_became_one_word(given: list[str], serve: str) -> None:
+    texts, said = modern([*NEEDED, *given])
+    assert texts == [*NEEDED, *([f"serve={serve}"] if serve else [])]
+    assert len(said) == len(given)
+
+
+def test_a_revision_became_part_of_the_model() -> None:
+    assert modern(["revision=v1", *NEEDED])[0] == ["model=org/name@v1", NEEDED[1]]
+    with pytest.raises(InputError, match="no model given"):
+        modern(["revision=v1"])
+
+
+def test_a_switch_that_is_neither_is_refused() -> None:
+    with pytest.raises(InputError, match="deploy=maybe: not true or false"):
+        modern(["deploy=maybe"])
+
+
+def test_numbers_lists_and_objects_come_as_kfp_hands_them_over() -> None:
+    """A number arrives as a double, whatever was written."""
+    told = steps_form.texts(
+        {
+            "parallel": 4.0,
+            "auth": True,
+            "plain_http": ["a:1", "b:2"],
+            "tolerations": [{"key": "gpu", "tolerationSeconds": 300.0}],
+            "env": {"A": "1"},
+            "wait_s": None,
+            "cpu": 0.5,
+        }
+    )
+    assert told == {
+        "parallel": "4",
+        "auth": "true",
+        "plain_http": "a:1\nb:2",
+        "tolerations": '[{"key": "gpu", "tolerationSeconds": 300}]',
+        "env": '{"A": "1"}',
+        "cpu": "0.5",
+    }
+
+
+def test_a_build_is_told_to_every_step_alike() -> None:
+    made = steps_form.build_of("a/b@main", "oci:x:1", {"base": "scratch"}, include="*.json")
+    model, target, how = steps_form.told(made)
+    assert (model, target, how.base, how.include) == ("a/b@main", "oci:x:1", "scratch", "*.json")
+    for wrong in ({}, {**made, "settings": None}, {"model": "a/b"}):
+        with pytest.raises(InputError):
+            steps_form.told(wrong)
