@@ -19,6 +19,7 @@ def fit_model(
     gpu: str = "",
     max_model_len: int = 0,
     vllm_args: str = "",
+    prove: bool = False,
     settings: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
 ) -> NamedTuple("Fitted", [("model", str), ("sizing", dict)]):  # type: ignore[valid-type]
     """Check all that a run will need, and plan the GPUs; stop the pipeline where it cannot be.
@@ -35,6 +36,7 @@ def fit_model(
         gpu: GPUs to plan for, as in L40S x2. Empty: read the cluster; none: do not check.
         max_model_len: Longest sequence in tokens that must fit. 0: the plan's choice.
         vllm_args: More vLLM arguments; they win over the plan's.
+        prove: Open an upload at the target and look at the base, where no plan_model follows.
         settings: vllm, family, gpu_count, gpu_resource, tolerations, and all of a deployment's.
 
     Returns:
@@ -45,5 +47,5 @@ def fit_model(
 
     wishes = Wishes(serve, name, serving_image, gpu, max_model_len, vllm_args)
     files = {"report": report.path, "chart": chart.path}
-    found = first(model, target, wishes, settings, include=include, **files)
+    found = first(model, target, wishes, settings, include=include, prove=prove, **files)
     return found.model, found.sizing

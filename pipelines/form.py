@@ -115,7 +115,7 @@ def described(known: Mapping[str, Field]) -> str:
 def _check(known: Mapping[str, Field], values: Mapping[str, Value]) -> None:
     settings = values.get("settings", {})
     include = str(values.get("pack_include", ""))
-    build_settings(settings if isinstance(settings, dict) else {}, include=include).options()
+    build_settings(settings if isinstance(settings, dict) else {}, include=include).check()
     size = len(json.dumps(values))
     if size > MAX_BYTES:
         raise InputError("read parameters", "all", f"{size} bytes, at most {MAX_BYTES}")

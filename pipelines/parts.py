@@ -10,8 +10,14 @@ from kfp import dsl
 from kfp.dsl import PipelineTask
 
 
-def fit(site: Site, given: Channels) -> PipelineTask:
-    """Check everything and plan the GPUs; where nothing fits the run ends here."""
+def fit(site: Site, given: Channels, *, prove: bool = False) -> PipelineTask:
+    """Check everything and plan the GPUs; where nothing fits the run ends here.
+
+    Args:
+        site: Where the pipeline runs.
+        given: The pipeline's parameters.
+        prove: Look at base and target too, where no plan of the layers follows.
+    """
     fitted = on(site.runtime, fit_model)(
         model=given["model"],
         target=given["image"],
@@ -22,9 +28,11 @@ def fit(site: Site, given: Channels) -> PipelineTask:
         gpu=given["serve_gpu"],
         max_model_len=given["serve_max_model_len"],
         vllm_args=given["serve_args"],
+        prove=prove,
         settings=given["settings"],
     )
-    pods.settle(fitted, pods.PLANNER, site, hub=given["secret_hub"])
+    login = given["secret_registry"] if prove else None
+    pods.settle(fitted, pods.PLANNER, site, hub=given["secret_hub"], registry=login)
     return fitted
 
 

@@ -13,6 +13,7 @@ import trustme
 
 from carferry import pod
 from carferry.pod import Places, enter
+from carferry.steps.access import patience
 
 POD = {pod.POD: "modelcar-x-system-container-impl-1"}
 
@@ -98,6 +99,10 @@ def test_service_ca_and_bundle_are_trusted_beside_what_was(places: Places, tmp_p
     }
     assert {path.name for path in files} <= names
     Path(environ["SSL_CERT_FILE"]).unlink()
+
+
+def test_a_pod_is_patient_and_a_terminal_is_not() -> None:
+    assert patience(POD).attempts > 2 * patience({}).attempts
 
 
 RAISE = """

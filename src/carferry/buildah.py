@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
 
@@ -37,6 +38,20 @@ ACCOUNT = "modelcar-builder"
 """ServiceAccount of a pod that runs Buildah."""
 IMAGE = "quay.io/buildah/stable:v1.43.1"
 """Image of such a pod."""
+
+
+class Security(StrEnum):
+    """How Buildah gets the user namespace that it needs.
+
+    Attributes:
+        USERNS: The pod has one (OpenShift 4.20, SCC nested-container): root in it is nobody
+            on the node.
+        SETFCAP: Root with one more capability, admitted by an SCC of ours: older clusters.
+    """
+
+    USERNS = "userns"
+    SETFCAP = "setfcap"
+
 
 _GLOB = re.compile(r"([*?\[\]\\])")
 _LAST_WORDS = 400

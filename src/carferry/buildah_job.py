@@ -16,11 +16,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from carferry.buildah import ACCOUNT, IMAGE, Recipe
+from carferry.buildah import ACCOUNT, IMAGE, Recipe, Security
 from carferry.cluster.api import Api
 from carferry.cluster.jobs import run_job
 from carferry.cluster.kinds import JOBS, KINDS, Object
@@ -36,23 +35,10 @@ _SCRATCH = "/scratch"
 _LONGEST = 120 * 1024  # bytes of script; Linux ends one argument at 128 KiB (MAX_ARG_STRLEN)
 _LABELS = {"app.kubernetes.io/managed-by": "carferry", "app.kubernetes.io/component": "buildah"}
 _RESOURCES = {
-    "requests": {"cpu": "1", "memory": "1Gi"},
+    "requests": {"cpu": "250m", "memory": "1Gi"},
     "limits": {"cpu": "4", "memory": "8Gi"},
 }
 _UNCONFINED = {"type": "Unconfined"}  # runtimes' own profiles refuse unshare(CLONE_NEWUSER)
-
-
-class Security(StrEnum):
-    """How Buildah gets the user namespace that it needs.
-
-    Attributes:
-        USERNS: The pod has one (OpenShift 4.20, SCC nested-container): root in it is nobody
-            on the node.
-        SETFCAP: Root with one more capability, admitted by an SCC of ours: older clusters.
-    """
-
-    USERNS = "userns"
-    SETFCAP = "setfcap"
 
 
 @dataclass(frozen=True, slots=True)

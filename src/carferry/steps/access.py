@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
+from carferry import pod
 from carferry.errors import InputError
 from carferry.refs import Digest, ImageRef
+from carferry.retry import Retry
 from carferry.source.patterns import split_list
 from carferry.target import Target
 from carferry.targets import Access
+
+_IN_A_POD = 24
+
+
+def patience(environ: Mapping[str, str] = os.environ) -> Retry:
+    """Return how long a step tries what fails for the moment.
+
+    In a pod nobody waits at a terminal, and who starts a failed pod again cannot tell a lost
+    connection from a wrong name; so the step itself goes on for minutes without any progress.
+    """
+    return Retry(attempts=_IN_A_POD) if pod.POD in environ else Retry()
 
 
 def open_access(plain_http: str = "", ca_file: str = "") -> Access:
@@ -20,7 +35,7 @@ def open_access(plain_http: str = "", ca_file: str = "") -> Access:
     path = Path(ca_file) if ca_file else None
     if path is not None and not path.is_file():
         raise InputError("read certificates", path, "no such file", "check --ca")
-    return Access(plain_http=split_list(plain_http), ca_file=path)
+    return Access(plain_http=split_list(plain_http), ca_file=path, retry=patience())
 
 
 def uri(target: Target, digest: Digest) -> str:

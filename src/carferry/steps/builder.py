@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from carferry.buildah import LocalBuildah, Runner
+from carferry.buildah import LocalBuildah, Runner, Security
 from carferry.errors import InputError
 from carferry.steps.settings import BuildSettings
 
@@ -24,12 +24,10 @@ def open_runner(settings: BuildSettings) -> Runner:
 
 def _job(settings: BuildSettings) -> Runner:
     """The Kubernetes client costs 0.2 s and 30 MiB to import: only who needs a Job pays."""
-    from carferry.buildah_job import JobBuildah, Security
+    from carferry.buildah_job import JobBuildah
     from carferry.cluster.api import connect
 
-    if settings.builder_security not in {*Security}:
-        choice = " or ".join(Security)
-        raise InputError("use builder security", repr(settings.builder_security), choice)
+    settings.check()
     folder = Path(settings.builder_folder)
     if not settings.builder_claim or not folder.is_absolute():
         reason = "a Job needs the claim's name and where this step has it mounted"

@@ -7,9 +7,9 @@ from pathlib import Path
 from carferry.download import download as fetch
 from carferry.progress import Progress
 from carferry.results import Downloaded
-from carferry.retry import Retry
 from carferry.show import open_progress
 from carferry.source import Patterns, open_source
+from carferry.steps.access import patience
 
 
 def download(
@@ -23,7 +23,7 @@ def download(
     progress: Progress | None = None,
 ) -> Downloaded:
     """Download a model's files at one commit into a folder, verified."""
-    retry = Retry()
+    retry = patience()
     source = open_source(model, revision, retry=retry)
     snapshot = source.snapshot(Patterns.parse(include, exclude))
     moved = fetch(

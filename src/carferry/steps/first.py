@@ -14,8 +14,10 @@ from carferry.errors import InputError
 from carferry.retry import Retry
 from carferry.serve.settings import VLLM_IMAGE
 from carferry.source import Patterns, open_source, pinned
+from carferry.steps.access import patience
 from carferry.steps.fit import FitSettings, Lists
 from carferry.steps.form import Settings, build_settings, texts
+from carferry.steps.plan import plan
 from carferry.steps.sizing import UNCHECKED, Sizing, size
 
 _FOR_THE_PLAN = ("exclude", "family", "max_num_seqs", "namespace")
@@ -76,6 +78,7 @@ def first(
     settings: Settings,
     *,
     include: str = "",
+    prove: bool = False,
     report: str = "",
     chart: str = "",
     connect: Callable[[], Lists] | None = None,
@@ -89,6 +92,7 @@ def first(
         wishes: How it is to be served.
         settings: The rest.
         include: File patterns, as for the build.
+        prove: Open an upload at the target and look at the base, where no plan_model follows.
         report: File for the report as Markdown; empty for none.
         chart: File for the report as a page; empty for none.
         connect: Reaches the cluster where no GPU is named.
@@ -98,12 +102,15 @@ def first(
         InputError: Something that another try would not change; also its leaves, such as
             SourceNotFound and DoesNotFit.
     """
-    told, again = texts(settings), retry or Retry()
+    told, again = texts(settings), retry or patience()
     served = wishes.served
-    build_settings(settings, include=include).options()
+    build = build_settings(settings, include=include)
+    build.check()
     source = open_source(model, retry=again)
     snapshot = source.listing(Patterns.parse(include, told.get("exclude", "")))
     exact = pinned(model, snapshot.commit)
+    if prove:
+        plan(exact, target, build, prove=True)
     checked = served and wishes.gpu != UNCHECKED
     how = FitSettings(
         gpu=wishes.gpu,

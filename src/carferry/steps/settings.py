@@ -84,6 +84,17 @@ class BuildSettings:
             workdir=Path(self.workdir) if self.workdir else None,
         )
 
+    def check(self) -> None:
+        """Refuse what a step would refuse later.
+
+        Raises:
+            InputError: Names the setting that cannot be meant.
+        """
+        self.options()
+        if self.builder_security not in {*buildah.Security}:
+            choice = " or ".join(buildah.Security)
+            raise InputError("use builder security", repr(self.builder_security), f"not {choice}")
+
     def access(self) -> Access:
         """Return how registries are reached."""
         access = open_access(self.plain_http, self.ca_file)
