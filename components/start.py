@@ -1,11 +1,10 @@
-"""Start a step from the mounted library: its packages, its sources, then kfp's executor.
+"""Start a step from the mounted library: its sources, its packages, then kfp's executor.
 
 Travels in the ConfigMap beside the archive. A component's own command is a few lines that check
 both and run this file with ``archive`` set; they are all that Argo has to keep copies of.
 """
 
 import bz2
-import io
 import json
 import os
 import subprocess
@@ -13,6 +12,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 STEPS = "steps.json"
 """Member of the archive: component's name to its source and its pinned requirements."""
@@ -32,41 +32,46 @@ def main(archive: bytes, arguments: list[str]) -> None:
         arguments: kfp's own; ``--step`` and a JSON object before them where the component is
             not one of ours and brings its source and requirements along.
     """
-    library = bz2.decompress(archive)
-    name = arguments[arguments.index("--function_to_execute") + 1]
-    if arguments[0] == "--step":
-        step, arguments = json.loads(arguments[1]), arguments[2:]
-    else:
-        step = json.loads(zipfile.ZipFile(io.BytesIO(library)).read(STEPS))[name]
+    home = Path(tempfile.mkdtemp(prefix="carferry-"))
+    library = home / "carferry.zip"
+    library.write_bytes(bz2.decompress(archive))
+    sys.path.insert(0, str(library))
+    from carferry import pod
+
+    pod.enter()  # the project's proxies and certificates are pip's too
+    step, arguments = chosen(library, arguments)
     install(step["requirements"])
     install(KFP)
-    home = Path(tempfile.mkdtemp(prefix="carferry-"))
-    (home / "carferry.zip").write_bytes(library)
     (home / "step.py").write_text(CLEAN + step["source"])
-    environment = {
-        **os.environ,
-        "_KFP_RUNTIME": "true",
-        "PYTHONPATH": _first(home / "carferry.zip"),
-    }
+    paths = filter(None, [str(library), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "_KFP_RUNTIME": "true", "PYTHONPATH": os.pathsep.join(paths)}
     module = ["-m", "kfp.dsl.executor_main", "--component_module_path", str(home / "step.py")]
     # A new interpreter sees what pip has just installed, wherever that was.
     os.execve(sys.executable, [sys.executable, *module, *arguments], environment)  # noqa: S606
 
 
+def chosen(library: Path, arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return what the component needs, and the arguments that are kfp's."""
+    if arguments[0] == "--step":
+        return json.loads(arguments[1]), arguments[2:]
+    name = arguments[arguments.index("--function_to_execute") + 1]
+    with zipfile.ZipFile(library) as archive:
+        return json.loads(archive.read(STEPS))[name], arguments
+
+
 def install(requirements: list[str]) -> None:
-    """Install packages, or end with what pip says."""
+    """Install packages.
+
+    Raises:
+        ToolFailed: pip could not; it has said why.
+    """
+    from carferry.errors import ToolFailed
+
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command = [*pip, "--no-warn-script-location", *requirements]
     if requirements and subprocess.run(command, check=False).returncode:
-        text = f"carferry: error: pip install {' '.join(requirements)}: failed, see above; "
-        text += "check the package index, or compile with --image"
-        if os.access("/dev/termination-log", os.W_OK):
-            Path("/dev/termination-log").write_text(text)
-        sys.exit(text)
-
-
-def _first(path: Path) -> str:
-    return os.pathsep.join(filter(None, [str(path), os.environ.get("PYTHONPATH", "")]))
+        what, remedy = " ".join(requirements), "see above; or compile with --image"
+        raise ToolFailed("pip install", what, "failed", remedy)
 
 
 if "archive" in globals():

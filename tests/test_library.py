@@ -50,10 +50,12 @@ def mount(config_map: dict, folder: Path) -> Path:
     return folder
 
 
-def start(folder: Path, *arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+def start(
+    folder: Path, *arguments: str, home: Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run a component's command as a pod would; pip must find everything here already."""
     environment = {"PATH": os.environ["PATH"], "TMPDIR": str(home), "HOME": str(home)}
-    environment |= {"CARFERRY_LIBRARY": str(folder), "PIP_NO_INDEX": "1"}
+    environment |= {"CARFERRY_LIBRARY": str(folder), "PIP_NO_INDEX": "1", **variables}
     command = [sys.executable, *carried().command[1:], *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -147,6 +149,18 @@ def test_a_component_of_your_own_brings_its_source_along(mounted: Path, tmp_path
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "out.json").read_text())
     assert written["parameterValues"]["Output"] == "org/name at main"
+
+
+def test_a_package_that_cannot_be_had_ends_the_step_with_one_line(
+    mounted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = library.Step("", ("carferry-nobody-has-this==1.0",))
+    arguments = ("--step", json.dumps(step.json), "--function_to_execute", "x")
+    done = start(mounted, *arguments, home=tmp_path, KFP_POD_NAME="a-pod")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    last = "pip install carferry-nobody-has-this==1.0: failed; see above; or compile with --image"
+    assert done.stderr.splitlines()[-1] == f"carferry: error: {last}"
 
 
 def greet(model: str) -> str:

@@ -69,6 +69,7 @@ def test_the_environments_entries_become_variables(places: Places) -> None:
         "http_proxy": "value-of-HTTP_PROXY",
         "NO_PROXY": "value-of-NO_PROXY",
         "no_proxy": "value-of-NO_PROXY",
+        "PIP_INDEX_URL": "value-of-PIP_INDEX_URL",
     }
 
 
@@ -93,6 +94,9 @@ def test_service_ca_and_bundle_are_trusted_beside_what_was(places: Places, tmp_p
     environ = {**POD, "SSL_CERT_FILE": str(files[0])}
     enter(environ, places=places)
     assert environ["REQUESTS_CA_BUNDLE"] == environ["SSL_CERT_FILE"] != str(files[0])
+    once = dict(environ)
+    enter(environ, places=places)  # a process and the one it becomes both enter
+    assert environ == once
     context = ssl.create_default_context(cafile=environ["SSL_CERT_FILE"])
     names = {
         dict(pair[0] for pair in c["subject"])["organizationName"] for c in context.get_ca_certs()

@@ -25,12 +25,13 @@ from carferry.errors import CarferryError, one_line, redact
 
 POD = "KFP_POD_NAME"
 """Set by KFP in every step's container, and nowhere else."""
-VARIABLES = ("HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+VARIABLES = ("HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "PIP_INDEX_URL")
 """Keys of the environment's ConfigMap that become variables."""
 BUNDLE = "ca-bundle.crt"
 """Its key with certificates to trust beside the system's, PEM."""
 _LOGINS = {"HF_TOKEN_PATH": "hf/HF_TOKEN", "REGISTRY_AUTH_FILE": "registry/.dockerconfigjson"}
 _SYSTEM = "/etc/pki/tls/cert.pem", "/etc/ssl/certs/ca-certificates.crt"
+_PREFIX = "carferry-ca-"
 _LONGEST = 4096
 """Bytes of a termination message that the kubelet keeps."""
 
@@ -113,10 +114,10 @@ def _trust(environ: MutableMapping[str, str], where: Places) -> None:
     """
     bundle = where.mounted / "environment" / BUNDLE
     more = [path for path in (where.account / "service-ca.crt", bundle) if path.is_file()]
-    if not more:
+    if not more or Path(environ.get("SSL_CERT_FILE", "")).name.startswith(_PREFIX):
         return
     texts = [path.read_bytes().strip() for path in (*_known(environ), *more)]
-    with tempfile.NamedTemporaryFile(prefix="carferry-ca-", suffix=".pem", delete=False) as file:
+    with tempfile.NamedTemporaryFile(prefix=_PREFIX, suffix=".pem", delete=False) as file:
         file.write(b"\n".join([*texts, b""]))
     environ["SSL_CERT_FILE"] = environ["REQUESTS_CA_BUNDLE"] = file.name
 
