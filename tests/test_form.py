@@ -131,7 +131,9 @@ def test_numbers_lists_and_objects_come_as_kfp_hands_them_over() -> None:
 
 
 def test_a_build_is_told_to_every_step_alike() -> None:
-    made = steps_form.build_of("a/b@main", "oci:x:1", {"base": "scratch"}, include="*.json")
+    settings = {"base": "scratch", "env": {"LONG": "x" * 1000}}
+    made = steps_form.build_of("a/b@main", "oci:x:1", settings, include="*.json")
+    assert made["settings"] == {"base": "scratch"}
     model, target, how = steps_form.told(made)
     assert (model, target, how.base, how.include) == ("a/b@main", "oci:x:1", "scratch", "*.json")
     for wrong in ({}, {**made, "settings": None}, {"model": "a/b"}):

@@ -99,8 +99,13 @@ def build_settings(settings: Settings, *, include: str = "", **fixed: str) -> Bu
 
 
 def build_of(model: str, target: str, settings: Settings, *, include: str) -> dict[str, Any]:
-    """Return what every worker of a build and its sealer must be told alike, as one value."""
-    return {"model": model, "target": target, "include": include, "settings": dict(settings)}
+    """Return what every worker of a build and its sealer must be told alike, as one value.
+
+    Entries that concern no build stay out: Argo keeps five copies for every worker.
+    """
+    names = {each.name for each in PACK}
+    kept = {name: value for name, value in settings.items() if name in names}
+    return {"model": model, "target": target, "include": include, "settings": kept}
 
 
 def told(build: Settings) -> tuple[str, str, BuildSettings]:
