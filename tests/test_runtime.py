@@ -26,6 +26,7 @@ from servers.images import tar_of, write_layout
 from servers.pods import confined, podman
 from servers.python_base import VERSION, python_base
 from servers.registry import Registry
+from servers.wheelhouse import wheelhouse
 
 from carferry import base as bases
 from carferry.copying import copy_image, members, read_config, read_image
@@ -116,17 +117,6 @@ def test_the_image_is_tagged_and_the_next_command_is_shown(
     assert f"taking {len(pins())} wheels for Python {VERSION} on linux/amd64" in done.err
 
 
-def test_json_names_the_image_by_digest(
-    base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    dest = f"oci:{tmp_path / 'out'}:1"
-    done = carferry(capsys, "runtime", dest, "--base", base, "--json", "--progress", "none")
-    found = json.loads(done.out)
-    (entry,) = json.loads((tmp_path / "out" / "index.json").read_text())["manifests"]
-    assert (found["digest"], found["reference"]) == (entry["digest"], dest)
-    assert done.err == ""
-
-
 def test_a_second_run_moves_nothing(dock: Registry, base: str, made: RuntimeImage) -> None:
     before = len(dock.log)
     second = make(dock.host, "made", base)
@@ -192,7 +182,18 @@ def test_the_same_base_gives_the_same_digest_whoever_makes_the_image(
         env=env, umask=0o077, cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["digest"] == made.digest
+    found = json.loads(done.stdout)
+    assert (found["digest"], found["reference"]) == (made.digest, f"oci:{tmp_path / 'out'}:x")
+
+
+def test_a_private_index_leaves_no_trace_in_the_image(
+    base: str, made: RuntimeImage, wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with wheelhouse(wheels) as address:
+        monkeypatch.setenv("PIP_FIND_LINKS", address)
+        monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+        dest = f"oci:{tmp_path / 'out'}:1"
+        assert runtime(dest, RuntimeSettings(base=base), progress=Silent()).digest == made.digest
 
 
 def other_python(version: str) -> list[str]:
@@ -205,15 +206,17 @@ def other_python(version: str) -> list[str]:
 
 
 def test_two_platforms_make_an_index_with_wheels_for_each(
-    dock: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platforms = Platform("amd64"), Platform("arm64")
-    base = two_platforms(tmp_path)
+    settings = RuntimeSettings(
+        base=two_platforms(tmp_path), platforms="linux/amd64,linux/arm64", python="3.12"
+    )
     for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
         monkeypatch.delenv(name)
     with needing_an_index():
-        made = make(dock.host, "both", base, platforms="linux/amd64,linux/arm64", python="3.12")
-    image = access(dock.host).open(ImageRef.parse(made.reference))
+        made = runtime(f"oci:{tmp_path / 'both'}:v1", settings, progress=Silent())
+    image = to_layout(tmp_path / "both")
     manifests = members(image, read_image(image))
     assert made.runs == ("Python 3.12 on linux/amd64", "Python 3.12 on linux/arm64")
     assert [d.platform for d in read_image(image).manifests] == list(platforms)
