@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ferrying import access
+from ferrying import access, carferry
 from servers.images import tar_of, write_layout
 
 from carferry import base as bases
@@ -51,10 +51,10 @@ def test_the_python_of_a_base_is_what_it_says_or_what_is_asked(
         (("PYTHON_VERSION=3.12.7",), "3.11", "a/base has Python 3.12.7"),
         (("PYTHON_VERSION=3.9.20",), "", "carferry needs 3.11 or later"),
         ((), "3.9", "carferry needs 3.11 or later"),
-        ((), "312", "'312' is no Python version; write 3.12"),
-        ((), "3.12 --evil", "is no Python version"),
+        ((), "312", "parse Python version '312': not major.minor; write 3.12"),
+        ((), "3.12 --evil", "parse Python version"),
         (("PYTHON_VERSION=",), "", "names no PYTHON_VERSION"),
-        (("PYTHON_VERSION=2.7",), "", "is no Python version"),
+        (("PYTHON_VERSION=2.7",), "", "parse Python version"),
     ],
 )
 def test_a_python_that_cannot_be_is_refused(env: tuple[str, ...], asked: str, says: str) -> None:
@@ -130,3 +130,29 @@ def stored(folder: Path, *layers: bytes, zipped: int = 0) -> Base:
         for n, d in enumerate(base.layers)
     ]
     return Base(base.name, base.digest, base.platform, tuple(packed), base.config, base.home)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["docker://quay.io/me/x@sha256:" + "0" * 64], 2, "a digest cannot be chosen"),
+        (["quay.io/me/x:1"], 2, "no scheme"),
+        (["oci:x:1", "--base", "scratch"], 2, "use --base scratch: it has no Python"),
+        (["oci:x:1", "--base", "embedded"], 2, "use --base embedded: it has no Python"),
+        (["oci:x:1", "--platform", ""], 2, "use --platform '': name each platform once"),
+        (["oci:x:1", "--platform", "linux/amd64,linux/amd64"], 2, "name each platform once"),
+        (["oci:x:1", "--platform", "amd64"], 2, "not system/architecture"),
+        (["oci:x:1", "--ca", "/nowhere.pem"], 2, "no such file"),
+        (["oci:x:1", "--base", "oci:/nowhere:1"], 1, "no such image or tag"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_asked(
+    arguments: list[str], code: int, says: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    base = [] if "--base" in arguments else ["--base", "oci:/nowhere:1"]
+    done = carferry(capsys, "runtime", *arguments, *base)
+    (line,) = done.err.splitlines()
+    assert (done.code, done.out, list(tmp_path.iterdir())) == (code, "", [])
+    assert says in line

@@ -93,25 +93,24 @@ def python_of(base: Base, asked: str = "") -> Version:
     """
     env = dict(entry.partition("=")[::2] for entry in base.settings.get("Env") or [])
     said = env.get("PYTHON_VERSION", "")
-    version = _parse(asked, "--python") if asked else None
-    if version is None and not said:
+    found = {_parse(text) for text in (asked, said) if text}
+    if not found:
         raise InputError(
             "read base", base.name, "its Env names no PYTHON_VERSION", "give --python 3.12"
         )
-    own = _parse(said, "PYTHON_VERSION") if said else version
-    chosen = version or own
-    if chosen is None or own != chosen:
+    if len(found) > 1:
         raise InputError("use --python", asked, f"{base.name} has Python {said}", "leave it out")
-    if chosen < OLDEST_PYTHON:
+    (version,) = found
+    if version < OLDEST_PYTHON:
         least = ".".join(map(str, OLDEST_PYTHON))
         raise InputError(
             "use base", base.name, f"Python {said or asked}; carferry needs {least} or later",
             "choose another --base",
         )  # fmt: skip
-    return chosen
+    return version
 
 
-def _parse(text: str, where: str) -> Version:
+def _parse(text: str) -> Version:
     if not (found := _VERSION.fullmatch(text)):
-        raise InputError("parse", where, f"{text!r} is no Python version", "write 3.12")
+        raise InputError("parse Python version", f"{text!a}", "not major.minor", "write 3.12")
     return int(found[1]), int(found[2])

@@ -31,6 +31,7 @@ _NAMED = re.compile(r"(?:^|/)libc-(\d+)\.(\d+)\.so$")
 _BANNER = re.compile(rb"GNU C Library \([^)]*\) [a-z]+ release version (\d+)\.(\d+)")
 _MODES = {LAYER: "r|", f"{LAYER}+gzip": "r|gz"}
 _BUFFER = 1024 * 1024
+_LIBC_CAP_BYTES = 16 * 1024 * 1024
 
 
 def glibc_of(base: Base) -> Version:
@@ -78,5 +79,5 @@ def _version(member: tarfile.TarInfo, tar: tarfile.TarFile) -> Version | None:
     if found:
         return int(found[1]), int(found[2])
     content = tar.extractfile(member) if member.isreg() else None
-    banner = _BANNER.search(content.read()) if content else None
+    banner = _BANNER.search(content.read(_LIBC_CAP_BYTES)) if content else None
     return (int(banner[1]), int(banner[2])) if banner else None

@@ -12,7 +12,6 @@ from pathlib import Path
 from carferry.base import Base
 from carferry.blobs import put_blob
 from carferry.copying import copy_blobs, image_size
-from carferry.errors import InputError
 from carferry.image import Image, index_of
 from carferry.oci import LAYER, Descriptor, Document
 from carferry.progress import Progress
@@ -66,7 +65,7 @@ def make_runtime(
     """Put kfp's executor, carferry and its packages on a base of each platform, and tag it.
 
     Args:
-        target: Where the image goes.
+        target: Where the image goes; it names a tag.
         bases: One platform each of a base with Python.
         python: Version of the base's Python; empty where the base says.
         parallel: Blobs copied at once.
@@ -75,10 +74,9 @@ def make_runtime(
         pip: Runs pip.
 
     Raises:
-        InputError: The base or the target cannot be meant.
+        InputError: The base cannot be meant.
         CarferryError: The package index or the target failed; nothing was tagged.
     """
-    _check_tag(target)
     interpreters = tuple(retry.call(partial(interpreter_of, base, python)) for base in bases)
     target.check_push()
     copy = partial(copy_blobs, target=target, parallel=parallel, retry=retry, progress=progress)
@@ -92,14 +90,6 @@ def make_runtime(
         moved = sum(copy(blobs, origin) for blobs, origin in _sources(images, scratch))
     top = _tag(target, images, retry)
     return Made(top, tuple(image.manifest for _, image in images), interpreters, moved)
-
-
-def _check_tag(target: Target) -> None:
-    if not tag_of(target):
-        raise InputError(
-            "make", target.ref, "a digest cannot be chosen, it follows from the content",
-            "write host/repository:tag",
-        )  # fmt: skip
 
 
 def _files(interpreter: Interpreter, folder: Path, pip: Pip) -> dict[str, bytes]:

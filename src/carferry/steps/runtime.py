@@ -10,6 +10,7 @@ from carferry.oci import Platform
 from carferry.progress import Progress
 from carferry.refs import parse_target
 from carferry.runtime.make import Made, make_runtime
+from carferry.seal import tag_of
 from carferry.show import open_progress
 from carferry.source.patterns import split_list
 from carferry.steps.access import open_access
@@ -85,6 +86,7 @@ def runtime(
     access = open_access(settings.plain_http, settings.ca_file)
     start = access.retry.clock()
     target = access.open(parse_target(dest), write=True)
+    _check_tag(target)
     found = bases.open_bases(_with_python(settings.base), _platforms(settings), access.open)
     made = make_runtime(
         target,
@@ -95,6 +97,14 @@ def runtime(
         progress=progress or open_progress("auto"),
     )
     return _describe(target, made, str(found[0].digest), round(access.retry.clock() - start, 3))
+
+
+def _check_tag(target: Target) -> None:
+    if not tag_of(target):
+        raise InputError(
+            "make", target.ref, "a digest cannot be chosen, it follows from the content",
+            "write host/repository:tag",
+        )  # fmt: skip
 
 
 def _with_python(base: str) -> str:
