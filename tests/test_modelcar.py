@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from ferrying import ferry, from_folder, to_registry
 from safetensors import deserialize
 from servers.busybox import busybox_base
 from servers.models import sharded, write
+from servers.pods import confined, podman
 from servers.registry import Registry
 from servers.tools import need
 from tokenizers import Tokenizer
@@ -40,21 +40,6 @@ class Car:
     registry: Registry
     image: str
     engine: str
-
-
-def podman(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run podman with the runtime that works without a cgroup of our own."""
-    command = [need("podman"), "--runtime", need("runc"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-
-
-def confined(user: int) -> list[str]:
-    """Return the options of a restricted pod: a random user, no capability, nothing writable."""
-    return [
-        *("--user", f"{user}:0", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-        *("--read-only", "--network", "none"),
-        *("--ulimit", "nofile=1024:4096", "--ulimit", "nproc=1024:4096"),
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ def copy_image(
     target.check_push()
     manifests = members(origin, top)
     blobs = {d.digest: d for m in manifests for d in (m.config, *m.layers)}
-    moved = _copy_blobs(list(blobs.values()), origin, target, parallel, retry, progress)
+    moved = copy_blobs(list(blobs.values()), origin, target, parallel, retry, progress)
     for document in (*manifests, top):
         target.put_manifest(document, str(document.digest))
     tag = tag_of(target)
@@ -105,7 +105,7 @@ def read_config(origin: Target, manifest: Document) -> dict[str, Any]:
     return config
 
 
-def _copy_blobs(
+def copy_blobs(
     blobs: Sequence[Descriptor],
     origin: Target,
     target: Target,
@@ -113,6 +113,23 @@ def _copy_blobs(
     retry: Retry,
     progress: Progress,
 ) -> int:
+    """Copy blobs that are not there yet, several at once; mount those that can be.
+
+    Args:
+        blobs: What the target must hold afterwards.
+        origin: Where they are.
+        target: Where they go.
+        parallel: Blobs copied at once.
+        retry: Policy for each; its ``stop`` is set when one fails for good.
+        progress: Told about every blob.
+
+    Returns:
+        Bytes that crossed.
+
+    Raises:
+        CarferryError: The first failure; the others have stopped.
+    """
+
     def moved(name: str, size_bytes: int) -> None:
         # An interrupt must not wait for the end of a blob of many GiB.
         retry.check()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,29 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
-def write_layout(folder: Path, layers: Sequence[bytes], tag: str = "latest") -> str:
-    """Write an OCI layout with one image of these (uncompressed) layers; return its digest."""
+def write_layout(
+    folder: Path,
+    layers: Sequence[bytes],
+    tag: str = "latest",
+    *,
+    settings: Mapping[str, Any] | None = None,
+    architecture: str = "amd64",
+) -> str:
+    """Write an OCI layout with one image of these (uncompressed) layers; return its digest.
+
+    Args:
+        folder: The layout; made here.
+        layers: Tar archives, bottom first.
+        tag: Its name in the layout.
+        settings: The image config's ``config``: Env, User and the like.
+        architecture: As Go names it.
+    """
     (folder / "blobs" / "sha256").mkdir(parents=True)
     described = [_put(folder, body, LAYER) for body in layers]
     config = {
-        "architecture": "amd64",
+        "architecture": architecture,
         "os": "linux",
-        "config": {},
+        "config": dict(settings or {}),
         "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in described]},
     }
     manifest = {
@@ -35,6 +52,21 @@ def write_layout(folder: Path, layers: Sequence[bytes], tag: str = "latest") -> 
     (folder / "index.json").write_text(json.dumps(index))
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     return str(entry["digest"])
+
+
+def tar_of(files: Mapping[str, bytes | str]) -> bytes:
+    """Return an archive of files; text is the target of a link."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                entry.type, entry.linkname = tarfile.SYMTYPE, content
+                tar.addfile(entry)
+            else:
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+    return out.getvalue()
 
 
 def _put(folder: Path, body: bytes, media_type: str) -> dict[str, Any]:

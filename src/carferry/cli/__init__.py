@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from carferry import __version__
 from carferry.cli.image import add_image_commands
 from carferry.cli.plan import add_plan_command
+from carferry.cli.runtime import add_runtime_command
 from carferry.cli.serve import add_serve_commands
 from carferry.errors import CarferryError, one_line, redact
 
@@ -26,6 +27,7 @@ examples:
   carferry plan meta-llama/Llama-3.1-405B docker://quay.io/me/llama:405b --workers 8
   carferry push oci:out:latest docker://quay.io/me/model:1
   carferry inspect docker://quay.io/me/model:1
+  carferry runtime docker://quay.io/me/carferry-runtime:1
   carferry render quay.io/me/model@sha256:... --namespace demo > model.yaml
 
 logins come from REGISTRY_AUTH_FILE, DOCKER_CONFIG, or podman's and docker's own files;
@@ -95,4 +97,5 @@ def build_parser() -> argparse.ArgumentParser:
     add_plan_command(commands)
     add_image_commands(commands)
     add_serve_commands(commands)
+    add_runtime_command(commands)
     return parser

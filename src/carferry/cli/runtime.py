@@ -1,0 +1,84 @@
+"""The runtime command: the image that steps run in, made here."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from carferry.cli import options
+from carferry.show import human_bytes, open_progress
+from carferry.steps.runtime import DEFAULT_BASE, RuntimeImage, RuntimeSettings, runtime
+from carferry.steps.settings import DEFAULT_PLATFORM
+
+
+def add_runtime_command(commands: Any) -> None:
+    """Add runtime."""
+    parser = commands.add_parser(
+        "runtime",
+        help="make the image that pipeline steps run in",
+        description="Put kfp's executor, carferry and its packages on a Python image, as one "
+        "layer, without a container engine. A pipeline compiled with --image installs nothing "
+        "when it runs, so it works on a cluster without internet. pip fetches the wheels, as its "
+        "own configuration says. The same base, by digest, gives the same image everywhere.",
+    )
+    parser.add_argument(
+        "dest", metavar="DEST", help="docker://host/repository:tag or oci:path[:tag]"
+    )
+    parser.add_argument(
+        "--base",
+        default=DEFAULT_BASE,
+        help="image with Python and glibc: a reference or oci:path:tag; default %(default)s",
+    )
+    parser.add_argument(
+        "--platform",
+        dest="platforms",
+        default=DEFAULT_PLATFORM,
+        help="comma-separated, as in linux/amd64,linux/arm64; two make an index",
+    )
+    parser.add_argument(
+        "--python",
+        default="",
+        metavar="X.Y",
+        help="version of the base's Python, where its Env names no PYTHON_VERSION",
+    )
+    options.add_access(parser)
+    options.add_moving(parser, parallel=4, unit="blobs")
+    options.finish(parser, _runtime)
+
+
+def _runtime(arguments: argparse.Namespace) -> int:
+    settings = RuntimeSettings(
+        base=arguments.base,
+        platforms=arguments.platforms,
+        python=arguments.python,
+        plain_http="\n".join(arguments.plain_http),
+        ca_file=arguments.ca,
+        parallel=arguments.parallel,
+    )
+    made = runtime(arguments.dest, settings, progress=open_progress(arguments.progress))
+    options.show(made, arguments, _summary(made))
+    return 0
+
+
+def _summary(made: RuntimeImage) -> str:
+    moved = f"{human_bytes(made.moved_bytes)} moved, {human_bytes(made.reused_bytes)} reused"
+    return "\n".join(
+        [
+            made.reference,
+            f"digest  {made.digest}",
+            *(f"runs    {run}" for run in made.runs),
+            f"size    {human_bytes(made.size_bytes)} in {made.layers} layers",
+            f"moved   {moved}, {made.seconds:.1f} s",
+            f"next    {_next(made)}",
+        ]
+    )
+
+
+def _next(made: RuntimeImage) -> str:
+    """Return the command that follows; a layout has to reach a registry first."""
+    compile_ = "python pipelines/modelcar.py --compile --image"
+    if "@sha256:" in made.reference:
+        return f"{compile_} {made.reference}"
+    registry = "REGISTRY/carferry-runtime"
+    push = f"carferry push {made.reference} docker://{registry}:TAG"
+    return f"{push} && {compile_} {registry}@{made.digest}"

@@ -1,0 +1,116 @@
+"""The Python that will run in the image, and the wheels it takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from carferry.base import Base
+from carferry.errors import InputError
+from carferry.oci import Platform
+from carferry.runtime.libc import OLDEST, Version, glibc_of
+
+OLDEST_PYTHON: Version = (3, 11)
+_VERSION = re.compile(r"(3)\.(\d{1,2})(?:\.\w+)?")
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "ppc64le": "ppc64le", "s390x": "s390x"}
+# PEP 600: the older names of three profiles; indexes still offer wheels under them.
+_ALIASES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+_FIRST = {"x86_64": 5}
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """One Python on one platform.
+
+    Attributes:
+        version: As in (3, 12).
+        platform: What the image runs on.
+        glibc: The newest a wheel may need.
+    """
+
+    version: Version
+    platform: Platform
+    glibc: Version = OLDEST
+
+    @property
+    def short(self) -> str:
+        """``3.12``."""
+        return ".".join(map(str, self.version))
+
+    @property
+    def abi(self) -> str:
+        """``cp312``: named, since pip would ask the Python that it runs on."""
+        return "cp{}{}".format(*self.version)
+
+    @property
+    def machine(self) -> str:
+        """Architecture as wheels name it.
+
+        Raises:
+            InputError: Nobody makes wheels for it.
+        """
+        if self.platform.os != "linux" or self.platform.architecture not in _MACHINES:
+            known = ", ".join(f"linux/{name}" for name in _MACHINES)
+            raise InputError("use --platform", self.platform, f"choose of {known}")
+        return _MACHINES[self.platform.architecture]
+
+    def tags(self) -> Iterator[str]:
+        """Yield platform tags, best first: every manylinux up to the base's glibc."""
+        for minor in range(self.glibc[1], _FIRST.get(self.machine, 17) - 1, -1):
+            yield f"manylinux_2_{minor}_{self.machine}"
+            if minor in _ALIASES:
+                yield f"{_ALIASES[minor]}_{self.machine}"
+
+    def __str__(self) -> str:
+        """Return what a person calls it."""
+        return f"Python {self.short} on {self.platform}"
+
+
+def interpreter_of(base: Base, asked: str = "") -> Interpreter:
+    """Return what will run on a base; reads its layers up to the C library.
+
+    Args:
+        base: One platform of it.
+        asked: Version of its Python, as in ``3.12``; empty: the base must say.
+
+    Raises:
+        InputError: The base has no Python that suits, or no glibc.
+    """
+    version = python_of(base, asked)
+    return Interpreter(version, base.platform, glibc_of(base))
+
+
+def python_of(base: Base, asked: str = "") -> Version:
+    """Return which Python a base has: its ``PYTHON_VERSION``, or what the caller says.
+
+    Args:
+        base: One platform of it.
+        asked: As in ``3.12``; empty: the base must say.
+
+    Raises:
+        InputError: Neither says, they disagree, or it is too old for carferry.
+    """
+    env = dict(entry.partition("=")[::2] for entry in base.settings.get("Env") or [])
+    said = env.get("PYTHON_VERSION", "")
+    found = {_parse(text) for text in (asked, said) if text}
+    if not found:
+        raise InputError(
+            "read base", base.name, "its Env names no PYTHON_VERSION", "give --python 3.12"
+        )
+    if len(found) > 1:
+        raise InputError("use --python", asked, f"{base.name} has Python {said}", "leave it out")
+    (version,) = found
+    if version < OLDEST_PYTHON:
+        least = ".".join(map(str, OLDEST_PYTHON))
+        raise InputError(
+            "use base", base.name, f"Python {said or asked}; carferry needs {least} or later",
+            "choose another --base",
+        )  # fmt: skip
+    return version
+
+
+def _parse(text: str) -> Version:
+    if not (found := _VERSION.fullmatch(text)):
+        raise InputError("parse Python version", f"{text!a}", "not major.minor", "write 3.12")
+    return int(found[1]), int(found[2])

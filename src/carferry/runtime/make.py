@@ -1,0 +1,130 @@
+"""Making a runtime image: read the base, fetch wheels, pack, copy, and last of all tag."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from carferry.base import Base
+from carferry.blobs import put_blob
+from carferry.copying import copy_blobs, image_size
+from carferry.image import Image, index_of
+from carferry.oci import LAYER, Descriptor, Document
+from carferry.progress import Progress
+from carferry.refs import LayoutRef
+from carferry.retry import Retry
+from carferry.runtime.image import compose, pack
+from carferry.runtime.interpreter import Interpreter, interpreter_of
+from carferry.runtime.library import library
+from carferry.runtime.pins import pins
+from carferry.runtime.site import site_packages
+from carferry.runtime.wheels import Command, download, run_pip
+from carferry.seal import tag_of
+from carferry.target import Target
+from carferry.target.layout import LayoutTarget
+
+Pip = Callable[[Command], subprocess.CompletedProcess[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was made.
+
+    Attributes:
+        document: What the tag names: a manifest, or an index of several platforms.
+        manifests: One for each platform.
+        interpreters: Likewise.
+        moved_bytes: Blob bytes that crossed.
+    """
+
+    document: Document
+    manifests: tuple[Document, ...]
+    interpreters: tuple[Interpreter, ...]
+    moved_bytes: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all different blobs."""
+        return image_size(self.manifests)
+
+
+def make_runtime(
+    target: Target,
+    bases: Sequence[Base],
+    *,
+    python: str = "",
+    parallel: int,
+    retry: Retry,
+    progress: Progress,
+    pip: Pip = run_pip,
+) -> Made:
+    """Put kfp's executor, carferry and its packages on a base of each platform, and tag it.
+
+    Args:
+        target: Where the image goes; it names a tag.
+        bases: One platform each of a base with Python.
+        python: Version of the base's Python; empty where the base says.
+        parallel: Blobs copied at once.
+        retry: Policy for each blob.
+        progress: Told about every blob.
+        pip: Runs pip.
+
+    Raises:
+        InputError: The base cannot be meant.
+        CarferryError: The package index or the target failed; nothing was tagged.
+    """
+    interpreters = tuple(retry.call(partial(interpreter_of, base, python)) for base in bases)
+    target.check_push()
+    copy = partial(copy_blobs, target=target, parallel=parallel, retry=retry, progress=progress)
+    with tempfile.TemporaryDirectory(prefix="carferry-") as folder:
+        scratch = LayoutTarget(LayoutRef(Path(folder, "layout")))
+        images = []
+        for base, interpreter in zip(bases, interpreters, strict=True):
+            progress.note(f"taking {len(pins())} wheels for {interpreter}")
+            image = _assemble(base, interpreter, scratch, _files(interpreter, Path(folder), pip))
+            images.append((base, image))
+        moved = sum(copy(blobs, origin) for blobs, origin in _sources(images, scratch))
+    top = _tag(target, images, retry)
+    return Made(top, tuple(image.manifest for _, image in images), interpreters, moved)
+
+
+def _files(interpreter: Interpreter, folder: Path, pip: Pip) -> dict[str, bytes]:
+    """Return what goes on the image's ``sys.path``."""
+    with tempfile.TemporaryDirectory(dir=folder) as wheels:
+        packages = site_packages(download(interpreter, pins(), Path(wheels), pip=pip))
+    return packages | library()
+
+
+def _assemble(
+    base: Base, interpreter: Interpreter, scratch: Target, files: Mapping[str, bytes]
+) -> Image:
+    """Write an image's own layer and config where they are copied from."""
+    data = pack(files)
+    image = compose(base, interpreter, Descriptor(LAYER, put_blob(scratch, data), len(data)))
+    put_blob(scratch, image.config.data)
+    return image
+
+
+def _sources(
+    images: Sequence[tuple[Base, Image]], scratch: Target
+) -> Iterator[tuple[Sequence[Descriptor], Target]]:
+    """Yield which blobs come from where: the base's from its home, our own from the scratch."""
+    for base, image in images:
+        if base.home is not None:
+            yield base.layers, base.home
+        yield (image.manifest.layers[-1], image.config.descriptor()), scratch
+
+
+def _tag(target: Target, images: Sequence[tuple[Base, Image]], retry: Retry) -> Document:
+    """Write the documents by digest, and the tag when all of them are there."""
+    manifests = [image.manifest for _, image in images]
+    top = manifests[0] if len(images) == 1 else index_of(images)
+    by_digest = [*manifests, top] if top not in manifests else manifests
+    for document in by_digest:
+        retry.call(partial(target.put_manifest, document, str(document.digest)))
+    retry.call(partial(target.put_manifest, top, tag_of(target)))
+    return top

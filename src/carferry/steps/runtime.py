@@ -1,0 +1,134 @@
+"""Step: the image that steps run in on a cluster without a package index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from carferry import base as bases
+from carferry.errors import InputError
+from carferry.oci import Platform
+from carferry.progress import Progress
+from carferry.refs import parse_target
+from carferry.runtime.make import Made, make_runtime
+from carferry.seal import tag_of
+from carferry.show import open_progress
+from carferry.source.patterns import split_list
+from carferry.steps.access import open_access
+from carferry.steps.settings import DEFAULT_PLATFORM
+from carferry.target import Target
+
+DEFAULT_BASE = (
+    "registry.access.redhat.com/ubi9/python-312"
+    "@sha256:21739f35258f21e23a7e02e79c763f2a69e605416fedd54b6ec9c5ef68fd1f43"
+)
+"""Where components without an image of their own run too (docs/adr/0007)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSettings:
+    """How a runtime image is made, as text.
+
+    Attributes:
+        base: An image with Python and glibc: reference or ``oci:path:tag``.
+        platforms: As in ``linux/amd64,linux/arm64``; more than one makes an index.
+        python: Version of the base's Python, where the base does not say.
+        plain_http: Registry hosts without TLS.
+        ca_file: PEM certificates to trust.
+        parallel: Blobs at once.
+    """
+
+    base: str = DEFAULT_BASE
+    platforms: str = DEFAULT_PLATFORM
+    python: str = ""
+    plain_http: str = ""
+    ca_file: str = ""
+    parallel: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeImage:
+    """A tagged runtime image.
+
+    Attributes:
+        reference: ``host/repo@sha256:...`` or ``oci:path:tag``.
+        digest: Of the manifest or index.
+        base: Digest of the base.
+        runs: What it holds, as in ``Python 3.12 on linux/amd64``, one for each platform.
+        size_bytes: All blobs together.
+        layers: Of the first platform, base included.
+        moved_bytes: What crossed the network.
+        reused_bytes: What did not have to.
+        seconds: Wall time.
+    """
+
+    reference: str
+    digest: str
+    base: str
+    runs: tuple[str, ...]
+    size_bytes: int
+    layers: int
+    moved_bytes: int
+    reused_bytes: int
+    seconds: float
+
+
+def runtime(
+    dest: str, settings: RuntimeSettings | None = None, *, progress: Progress | None = None
+) -> RuntimeImage:
+    """Make an image with kfp's executor, carferry and its packages, and tag it.
+
+    Args:
+        dest: ``docker://host/repository:tag`` or ``oci:path:tag``.
+        settings: How.
+        progress: Told about everything that moves.
+    """
+    settings = settings or RuntimeSettings()
+    access = open_access(settings.plain_http, settings.ca_file)
+    start = access.retry.clock()
+    target = access.open(parse_target(dest), write=True)
+    _check_tag(target)
+    found = bases.open_bases(_with_python(settings.base), _platforms(settings), access.open)
+    made = make_runtime(
+        target,
+        found,
+        python=settings.python,
+        parallel=settings.parallel,
+        retry=access.retry,
+        progress=progress or open_progress("auto"),
+    )
+    return _describe(target, made, str(found[0].digest), round(access.retry.clock() - start, 3))
+
+
+def _check_tag(target: Target) -> None:
+    if not tag_of(target):
+        raise InputError(
+            "make", target.ref, "a digest cannot be chosen, it follows from the content",
+            "write host/repository:tag",
+        )  # fmt: skip
+
+
+def _with_python(base: str) -> str:
+    if base in {bases.SCRATCH, bases.EMBEDDED}:
+        raise InputError("use --base", base, "it has no Python", "name an image such as python-312")
+    return base
+
+
+def _platforms(settings: RuntimeSettings) -> tuple[Platform, ...]:
+    platforms = tuple(map(Platform.parse, split_list(settings.platforms)))
+    if not platforms or len(set(platforms)) < len(platforms):
+        raise InputError("use --platform", repr(settings.platforms), "name each platform once")
+    return platforms
+
+
+def _describe(target: Target, made: Made, base: str, seconds: float) -> RuntimeImage:
+    return RuntimeImage(
+        target.location(made.document.digest),
+        str(made.document.digest),
+        base,
+        tuple(map(str, made.interpreters)),
+        made.size_bytes,
+        len(made.manifests[0].layers),
+        made.moved_bytes,
+        made.size_bytes - made.moved_bytes,
+        seconds,
+    )
