@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from carferry.components.functions import PACKAGES
+from carferry.components.runtime import PYTHON_IMAGE
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -72,7 +73,7 @@ def test_components_that_install_packages_install_the_same_versions() -> None:
 
 
 def test_the_base_is_the_image_of_components_without_one() -> None:
-    assert DEFAULT_BASE == components.PYTHON_IMAGE
+    assert DEFAULT_BASE == PYTHON_IMAGE
 
 
 def test_all_that_the_library_imports_is_pinned() -> None:
