@@ -16,6 +16,7 @@ from carferry.errors import InputError
 from carferry.lint import templates
 from carferry.lint.document import Document
 from carferry.lint.gojson import marshal
+from carferry.lint.references import producers
 from carferry.lint.targets import Target
 from carferry.lint.templates import Json, dag_task, dag_template, parameters
 
@@ -72,7 +73,10 @@ class _Compiler:
         """Compile a component after those its tasks use; tasks without retries inherit them."""
         if name in above or len(above) > _DEEPEST:
             raise InputError(
-                "compile", name, "the component contains itself", "let no task run its own pipeline"
+                "compile",
+                f"{self.document.name}: {name}",
+                "the component contains itself",
+                "let no task run its own pipeline",
             )
         if name in self.visited:
             return
@@ -284,15 +288,5 @@ def _hook(task: Json, place: _Place) -> None:
 def _add_implicit_dependencies(tasks: Json) -> None:
     """Make a task wait for those whose outputs it takes."""
     for task in tasks.values():
-        waits = task.setdefault("dependentTasks", [])
-        inputs = task.get("inputs", {})
-        for given in (
-            *inputs.get("parameters", {}).values(),
-            *inputs.get("artifacts", {}).values(),
-        ):
-            for kind in ("taskOutputParameter", "taskOutputArtifact"):
-                producer = given.get(kind, {}).get("producerTask")
-                if producer and producer not in waits:
-                    waits.append(producer)
-        if not waits:
-            del task["dependentTasks"]
+        if waits := producers(task):
+            task["dependentTasks"] = waits

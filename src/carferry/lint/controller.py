@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carferry.lint.driver import Driver
-from carferry.lint.gojson import size
+from carferry.lint.gojson import byte_length, size, unmarshal
 from carferry.lint.targets import Target
 from carferry.lint.templates import Json
 
-MOST_BYTES = 32 * 1024 * 1024
-"""Where the simulation ends: thirty times what Argo could keep."""
+MOST_BYTES = 16 * 1024 * 1024
+"""Where the simulation ends: sixteen times what Argo could keep."""
 HOST = "ip-10-0-100-100.eu-central-1.compute.internal"
 _WHOLE = re.compile(r"\{\{([^{}]+)\}\}")
 _DEPENDS = re.compile(r"([\w-]+)\.Succeeded")
@@ -39,7 +39,8 @@ class Controller:
         driver: Answers for the driver pods.
         target: The backend.
         nodes: What became of each template's run, by id.
-        largest: Bytes of the largest ARGO_TEMPLATE so far, and the node it belongs to.
+        environment: Bytes of the largest environment string so far, and the node it belongs to.
+        argument: The same of the largest argument.
         complete: False where the run was too large to go on.
     """
 
@@ -48,7 +49,8 @@ class Controller:
     driver: Driver
     target: Target
     nodes: dict[str, Json] = field(default_factory=dict)
-    largest: tuple[int, str] = (0, "")
+    environment: tuple[int, str] = (0, "")
+    argument: tuple[int, str] = (0, "")
     complete: bool = True
     _templates: dict[str, Json] = field(default_factory=dict)
     _arguments: dict[str, str] = field(default_factory=dict)
@@ -94,17 +96,27 @@ class Controller:
         return node
 
     def _weigh(self, name: str, made: Json, inputs: list[Json]) -> None:
-        """Keep the largest ARGO_TEMPLATE: the template with values in place of its variables."""
-        values = {f"inputs.parameters.{p['name']}": p["value"] for p in inputs}
-        filled = _substitute({k: v for k, v in made.items() if k != "inputs"}, values)
+        """Keep the largest strings: ARGO_TEMPLATE, which is the template with values filled in."""
+        values = {p["name"]: p["value"] for p in inputs}
+        scope = {f"inputs.parameters.{key}": value for key, value in values.items()}
+        filled = _substitute({k: v for k, v in made.items() if k != "inputs"}, scope)
         kept = {} if self.target.simplifies_template else {"parameters": inputs}
-        weight = size(filled | {"inputs": kept})
-        self.largest = max(self.largest, (weight, name))
+        template = size(filled | {"inputs": kept}) + len("ARGO_TEMPLATE=")
+        environment, arguments = [template], [byte_length(value) for value in values.values()]
+        if "pod-spec-patch" in values:
+            main = unmarshal(values["pod-spec-patch"])["containers"][0]
+            arguments = [byte_length(a) for a in (*main["command"], *main.get("args", ()))]
+            pairs = [f"{e.get('name')}={e.get('value', '')}" for e in main.get("env", ())]
+            environment += [byte_length(pair) for pair in pairs]
+        self.environment = max(self.environment, (max(environment), name))
+        self.argument = max(self.argument, (max(arguments, default=0), name))
 
     def _dag(self, node: Json, tasks: list[Json], inputs: Mapping[str, str]) -> None:
         scope = self._arguments | {f"inputs.parameters.{k}": v for k, v in inputs.items()}
         done: dict[str, Json] = {}
         for task in _ordered(tasks):
+            if not self.complete:
+                break
             waits = _DEPENDS.findall(task.get("depends", ""))
             above = [self.nodes[n] for w in waits if w in done for n in self._outbound(done[w])]
             ran = self._task(node, task, scope, above or [node])
@@ -114,7 +126,7 @@ class Controller:
                 f"tasks.{task['name']}.outputs.parameters.{p['name']}": p["value"] for p in given
             }
         waited = {w for task in tasks for w in _DEPENDS.findall(task.get("depends", ""))}
-        leaves = [done[t["name"]] for t in tasks if t["name"] not in waited]
+        leaves = [ran for key, ran in done.items() if key not in waited]
         node["outboundNodes"] = [n for leaf in leaves for n in self._outbound(leaf)]
 
     def _task(self, dag: Json, task: Json, scope: Mapping[str, str], above: list[Json]) -> Json:

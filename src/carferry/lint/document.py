@@ -6,6 +6,7 @@ documents and refuses the same others.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import yaml
 
 from carferry.errors import InputError
 from carferry.lint.driver import guess
+from carferry.lint.references import COMPILE, check_references
 from carferry.lint.shape import clean
 from carferry.lint.templates import Json
 
@@ -22,7 +24,6 @@ MOST_BYTES = 32 * 1024 * 1024
 """What the API server reads of an upload (MaxFileLength in backend/src/apiserver/common)."""
 _MOST_VALUES = 500_000
 _DEEPEST = 100
-_COMPILE = "give the YAML that `kfp dsl compile` or Compiler().compile writes"
 _Loaded = int | float | str | bool | None | list[Any] | dict[str, Any]
 
 
@@ -104,13 +105,14 @@ def read(path: str) -> Document:
     """
     text = _text(path)
     pipeline, platforms = _sort(path, _documents(path, text))
-    document = Document(
-        path,
-        text,
-        clean(pipeline, "PipelineSpec", ""),
-        clean(platforms, "PlatformSpec", ""),
-    )
-    _check_references(document)
+    try:
+        document = Document(
+            path, text, clean(pipeline, "PipelineSpec", ""), clean(platforms, "PlatformSpec", "")
+        )
+    except InputError as error:
+        where = f"{path}: {error.subject}"
+        raise InputError("read", where, error.reason, error.remedy) from error
+    check_references(path, document.pipeline)
     return document
 
 
@@ -124,11 +126,11 @@ def _text(path: str) -> str:
     except ValueError as error:
         raise InputError("read", path, str(error), "name a compiled pipeline") from error
     if len(data) > MOST_BYTES:
-        raise InputError("read", path, "over 32 MiB, which the API server ends at", _COMPILE)
+        raise InputError("read", path, "over 32 MiB, which the API server ends at", COMPILE)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError("read", path, f"not UTF-8 at byte {error.start}", _COMPILE) from error
+        raise InputError("read", path, f"not UTF-8 at byte {error.start}", COMPILE) from error
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -143,16 +145,29 @@ _Loader.yaml_implicit_resolvers = {
 
 def _documents(path: str, text: str) -> list[_Loaded]:
     try:
+        _check_depth(path, text)
         loaded = list(yaml.load_all(text, _Loader))  # derived from the safe one
+    except InputError:
+        raise  # a ValueError as well
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" in line {mark.line + 1}" if mark else ""
-        raise InputError("read", path, f"not YAML: {error.problem}{where}", _COMPILE) from error
+        raise InputError("read", path, f"not YAML: {error.problem}{where}", COMPILE) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = str(error).split("\n", 1)[0] or type(error).__name__
-        raise InputError("read", path, f"not YAML: {reason}", _COMPILE) from error
+        raise InputError("read", path, f"not YAML: {reason}", COMPILE) from error
     budget = [_MOST_VALUES, MOST_BYTES]
     return [_plain(path, value, budget, 0) for value in loaded if value is not None]
+
+
+def _check_depth(path: str, text: str) -> None:
+    """Raise InputError where values nest too deep: libyaml's composer recurses until it crashes."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise InputError("read", path, f"nested deeper than {_DEEPEST}", COMPILE)
 
 
 def _plain(path: str, value: Any, budget: list[int], depth: int) -> _Loaded:
@@ -164,16 +179,18 @@ def _plain(path: str, value: Any, budget: list[int], depth: int) -> _Loaded:
     budget[0] -= 1
     budget[1] -= len(value) if isinstance(value, str) else 8
     if min(budget) < 0 or depth > _DEEPEST:
-        raise InputError("read", path, "more values, or deeper, than a pipeline has", _COMPILE)
+        raise InputError("read", path, "more values, or deeper, than a pipeline has", COMPILE)
     if isinstance(value, dict):
         return {str(k): _plain(path, v, budget, depth + 1) for k, v in value.items()}
     if isinstance(value, list):
         return [_plain(path, item, budget, depth + 1) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError("read", path, f"{value}, which JSON cannot hold", COMPILE)
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    raise InputError("read", path, f"a {type(value).__name__}, which JSON cannot hold", _COMPILE)
+    raise InputError("read", path, f"a {type(value).__name__}, which JSON cannot hold", COMPILE)
 
 
 def _sort(path: str, documents: list[_Loaded]) -> tuple[Json, Json]:
@@ -192,29 +209,4 @@ def _sort(path: str, documents: list[_Loaded]) -> tuple[Json, Json]:
         )
     else:
         return pipelines[0], platforms[0] if platforms else {"platforms": {}}
-    raise InputError("read", path, reason, _COMPILE)
-
-
-def _check_references(document: Document) -> None:
-    """Raise InputError where the backend would find a part missing."""
-    pipeline = document.pipeline
-    if pipeline.get("schemaVersion") != "2.1.0":
-        found = repr(pipeline.get("schemaVersion", ""))
-        raise InputError("read", document.name, f"schemaVersion {found}, not 2.1.0", _COMPILE)
-    if not pipeline.get("pipelineInfo", {}).get("name") or "root" not in pipeline:
-        raise InputError("read", document.name, "no pipelineInfo.name or no root", _COMPILE)
-    for name, component in document.components.items():
-        label = component.get("executorLabel", "")
-        if not component.get("dag", {}).get("tasks") and label not in document.executors:
-            reason = f"component {name} has neither tasks nor an executor of deploymentSpec"
-            raise InputError("read", document.name, reason, _COMPILE)
-    for owner, name, task in document.tasks():
-        if task.get("componentRef", {}).get("name", "") not in document.components:
-            reason = f"task {name} of {owner} refers to no component"
-            raise InputError("read", document.name, reason, _COMPILE)
-        missing = set(task.get("dependentTasks", ())) - set(
-            document.components[owner]["dag"]["tasks"]
-        )
-        if missing:
-            reason = f"task {name} of {owner} waits for {sorted(missing)[0]}, which is not there"
-            raise InputError("read", document.name, reason, _COMPILE)
+    raise InputError("read", path, reason, COMPILE)

@@ -56,8 +56,10 @@ class Sizes:
         packed_bytes: The same with its nodes packed.
         spec_bytes: The part that does not grow with the run.
         node_count: How many nodes there are.
-        environment_bytes: The largest environment string, ARGO_TEMPLATE, of any pod.
+        environment_bytes: The largest environment string of any pod, name and all.
         environment_at: Whose it is.
+        argument_bytes: The largest argument of any pod, the drivers' included.
+        argument_at: Whose it is.
         complete: False where the run was too large to simulate to its end; sizes are a lower bound.
         rows: What takes the room, largest first.
     """
@@ -69,6 +71,8 @@ class Sizes:
     node_count: int
     environment_bytes: int
     environment_at: str
+    argument_bytes: int
+    argument_at: str
     complete: bool
     rows: tuple[Row, ...]
 
@@ -104,8 +108,10 @@ def measure(
         packed_bytes=bare + packed + len("compressedNodes") - len("nodes"),
         spec_bytes=size(spec),
         node_count=len(controller.nodes),
-        environment_bytes=len("ARGO_TEMPLATE=") + controller.largest[0],
-        environment_at=controller.largest[1].removeprefix(f"{name}."),
+        environment_bytes=controller.environment[0],
+        environment_at=controller.environment[1].removeprefix(f"{name}."),
+        argument_bytes=controller.argument[0],
+        argument_at=controller.argument[1].removeprefix(f"{name}."),
         complete=controller.complete,
         rows=_rows(spec, controller.nodes),
     )
