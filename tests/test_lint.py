@@ -91,6 +91,7 @@ BROKEN: list[tuple[str, dict[str, frozenset[str]]]] = [
     ("text-length", {"text-length": ALL}),
     ("volume-name-dot", {"volume-name": ALL}),
     ("volume-name-map-dot", {"volume-name": ALL}),
+    ("volume-name-nested", {"volume-name": ALL}),
     ("volume-name-twice", {"volume-name": ALL}),
     ("workflow-size", {"workflow-size": ALL}),
     (

@@ -175,7 +175,7 @@ FILES: dict[str, tuple[bytes | str, str]] = {
             "    executorLabel: exec-work\n",
             "    dag: {tasks: {again: {componentRef: {name: comp-work}}}}\n",
         ),
-        "contains itself",
+        "component comp-work contains itself",
     ),
     "a type of its own": (
         IR.replace("parameterType: STRING", "parameterType: TEXT", 1),
@@ -212,9 +212,7 @@ def test_what_is_no_pipeline_ends_with_one_line_that_says_why_and_exit_2(
     file = write(tmp_path, content)
     outcome = run("lint", file)
     assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
-    assert re.match(
-        rf"carferry: (read|compile) {re.escape(str(file))}: .*{re.escape(reason)}", outcome.err
-    )
+    assert re.match(rf"carferry: read {re.escape(str(file))}: .*{re.escape(reason)}", outcome.err)
     assert time.monotonic() - started < 10
 
 

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import argparse
 import json
+from textwrap import fill
 from typing import Any
 
 from carferry.cli import options
 from carferry.errors import InputError
 from carferry.lint.report import lines, lint
+from carferry.lint.rules import RULES
 from carferry.lint.sizes import WORKERS
 from carferry.lint.targets import TARGETS, choose
 
 _MOST_WORKERS = 1000
+_DESCRIPTION = """\
+Read any compiled KFP YAML, simulate the Workflow that a run of it becomes, and name every limit it
+breaks and every field that a release refuses or drops. Reads the file only.
+"""
 _EPILOG = f"""\
-targets: {", ".join(TARGETS)}; all
+targets:
+{fill(", ".join(TARGETS), 96, initial_indent="  ", subsequent_indent="  ")}, all
+
+rules (docs/reference/lint.md says why, and whence it is known):
+{fill(", ".join(RULES), 96, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)}
 
 Sizes are of a finished run, simulated: every condition met, nothing cached, each step run once.
 A loop over a list that only a run can know counts --workers iterations; a constant list its own.
 Above 1 MiB unpacked the run's steps are not shown any more; above 1 MiB packed it fails. The
 simulation came out within 2 % of live runs, so that 3 % below a limit there is a warning.
 
-exit: 0 no rule broken (warnings may remain), 2 a rule broken, or no compiled pipeline
+exit codes:
+  0  no rule is broken; warnings may remain
+  2  a rule is broken, or a file is no compiled pipeline
 
 examples:
   carferry lint compiled/modelcar.yaml
@@ -35,8 +47,7 @@ def add_lint_command(commands: Any) -> None:
     parser = commands.add_parser(
         "lint",
         help="hold a compiled pipeline against the limits of the releases it shall run on",
-        description="Read any compiled KFP YAML, simulate the Workflow that a run of it becomes, "
-        "and name every limit it breaks and every field that a release refuses or drops.",
+        description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from carferry.lint.compiler import PLATFORM_IMAGES
 from carferry.lint.document import Document
@@ -33,7 +32,7 @@ def check_steps(document: Document) -> Iterator[Finding]:
             yield from _image(label, executor["container"].get("image", ""))
     for owner, name, task in document.tasks():
         config = document.kubernetes(task["componentRef"]["name"])
-        yield from _names(document.components[owner], f"{owner}.{name}", config)
+        yield from _names(document, owner, f"{owner}.{name}", config)
 
 
 def _caching(document: Document, where: str, task: Json, reference: str) -> Iterator[Finding]:
@@ -84,42 +83,45 @@ def _image(label: str, image: str) -> Iterator[Finding]:
         yield warning("image-tag", label, f"{image!r} has a tag, which can move", "name a digest")
 
 
-def _names(parent: Json, where: str, config: Json) -> Iterator[Finding]:
-    mounted = [_named(parent, given, kind) for kind, given in _given(config, VOLUMES)]
-    for given in config.get("pvcMount", ()):
-        source = given.get("pvcNameParameter", given)
-        mounted.append(
-            str(source["constant"]) if "constant" in source else _default(parent, source)
-        )
-    for name in mounted:
-        if name and not _LABEL.fullmatch(name):
+def _names(document: Document, owner: str, where: str, config: Json) -> Iterator[Finding]:
+    mounted = [_named(document, owner, given, kind) for kind, given in _given(config, VOLUMES)]
+    for claim in config.get("pvcMount", ()):
+        source = claim.get("pvcNameParameter", claim)
+        named = "constant" in source
+        mounted.append(str(source["constant"]) if named else _known(document, owner, source))
+    for name, count in Counter(name for name in mounted if name).items():
+        if not _LABEL.fullmatch(name):
             why = f"mounts {name!r}, and no volume may be named so"
             yield error("volume-name", where, why, "name it with a-z, 0-9 and -, without dots")
-    for name, count in Counter(name for name in mounted if name).items():
         if count > 1:
             why = f"mounts {name!r} {count} times, two volumes of one name"
             yield error("volume-name", where, why, "mount it once, or give another default")
-    every = [*mounted, *(_named(parent, g, kind) for kind, g in _given(config, ENVIRONMENT))]
-    if "" in every:
+    read = [_named(document, owner, given, kind) for kind, given in _given(config, ENVIRONMENT)]
+    if "" in (*mounted, *read):
         why = "takes a Secret, ConfigMap or claim whose name is empty"
         yield error("empty-name", where, why, "give a name as default, and optional=True")
 
 
-def _given(config: Json, kinds: Any) -> Iterator[tuple[str, Json]]:
+def _given(config: Json, kinds: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Json]]:
     for key, kind in kinds:
         for given in config.get(key, ()):
             yield kind, given
 
 
-def _named(parent: Json, given: Json, kind: str) -> str | None:
+def _named(document: Document, owner: str, given: Json, kind: str) -> str | None:
     source = given.get(f"{kind}NameParameter")
-    return str(given.get(f"{kind}Name", "")) if source is None else _default(parent, source)
+    return str(given.get(f"{kind}Name", "")) if source is None else _known(document, owner, source)
 
 
-def _default(parent: Json, source: Json) -> str | None:
-    """Return the name that a parameter gives; None where only a run knows it."""
+def _known(document: Document, owner: str, source: Json) -> str | None:
+    """Return what a task of a component is given; None where only a run knows it."""
     if "runtimeValue" in source:
         return str(source["runtimeValue"].get("constant", ""))
-    declared = parent.get("inputDefinitions", {}).get("parameters", {})
-    given = declared.get(source.get("componentInputParameter", ""), {}).get("defaultValue")
-    return None if given is None else str(given)
+    name = source.get("componentInputParameter", "")
+    for above, _, task in document.tasks():
+        inputs = task.get("inputs", {}).get("parameters", {})
+        if task["componentRef"]["name"] == owner and name in inputs:
+            return _known(document, above, inputs[name])
+    declared = document.components[owner].get("inputDefinitions", {}).get("parameters", {})
+    default = declared.get(name, {}).get("defaultValue")
+    return None if default is None else str(default)

@@ -76,10 +76,13 @@ class Controller:
             pod["nodeFlag"] = {"retried": True}
             node |= {"children": [pod["id"]], "outputs": pod["outputs"]}
         else:
-            node = self._pod(name, made, boundary, inputs)
+            return self._pod(name, made, boundary, inputs)
+        self._count(node)
+        return node
+
+    def _count(self, node: Json) -> None:
         self._bytes += size(node)
         self.complete = self.complete and self._bytes < MOST_BYTES
-        return node
 
     def _pod(self, name: str, made: Json, boundary: str, inputs: list[Json]) -> Json:
         node = self._node("Pod", name, made["name"], boundary, inputs)
@@ -92,7 +95,7 @@ class Controller:
         if self.target.simplifies_template:  # Argo 3.6 on
             node["taskResultSynced"] = True
         self._weigh(name, made, inputs)
-        self._bytes += size(node)
+        self._count(node)
         return node
 
     def _weigh(self, name: str, made: Json, inputs: list[Json]) -> None:

@@ -45,6 +45,12 @@ def _broken(pipeline: Json) -> Iterator[str]:
             if task.get("componentRef", {}).get("name", "") not in components:
                 yield f"task {key} of {name} refers to no component"
         yield from _misordered(name, {k: producers(t) for k, t in _tasks(component).items()})
+    inside = {
+        name: [task["componentRef"]["name"] for task in _tasks(component).values()]
+        for name, component in components.items()
+    }
+    if ring := _ring(inside):
+        yield f"component {ring} contains itself"
 
 
 def _tasks(component: Json) -> dict[str, Json]:
@@ -58,10 +64,17 @@ def _misordered(name: str, waits: dict[str, list[str]]) -> Iterator[str]:
         yield f"a task of {name} waits for {sorted(missing)[0]}, which is not there"
     if clashing := sorted(key for key in waits if f"{key}-driver" in waits):
         yield f"task {clashing[0]}-driver of {name} is named as the driver of {clashing[0]}"
+    if ring := _ring(waits):
+        yield f"task {ring} of {name} waits for itself"
+
+
+def _ring(needs: dict[str, list[str]]) -> str:
+    """Return a name that needs itself, in however many steps; none: an empty text."""
     try:
-        TopologicalSorter(waits).prepare()
-    except CycleError:
-        yield f"tasks of {name} wait for each other"
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        return str(min(error.args[1]))
+    return ""
 
 
 def producers(task: Json) -> list[str]:

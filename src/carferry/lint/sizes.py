@@ -88,9 +88,6 @@ def measure(
         workers: Iterations of a loop over a list that only a run can know, at least 1. A constant
             list counts as long as it is. Every step counts as run once, none as cached.
         conditions: Whether the conditions of tasks count as met, which is the largest run.
-
-    Raises:
-        InputError: The pipeline cannot be compiled.
     """
     spec = compile_workflow(copy_of(document), target)
     name = f"{document.pipeline_name}-x7k2p"
