@@ -29,6 +29,14 @@ POD_METADATA = {
 _ISTIO = {"annotations": {"sidecar.istio.io/inject": "false"}}
 _SCRATCH = ("gcs", "s3", "minio", ".local", ".cache", ".config")
 _RETRY = ("max-count", "backoff-duration", "backoff-factor", "backoff-max-duration")
+_STRATEGY = {
+    "limit": "{{inputs.parameters.retry-max-count}}",
+    "backoff": {
+        "duration": "{{inputs.parameters.retry-backoff-duration}}",
+        "factor": "{{inputs.parameters.retry-backoff-factor}}",
+        "maxDuration": "{{inputs.parameters.retry-backoff-max-duration}}",
+    },
+}
 _POD_ENV = [
     {"name": "KFP_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
     {"name": "KFP_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
@@ -202,36 +210,31 @@ def _implementation(target: Target, name: str, retry: Iterable[str]) -> Json:
         {"name": f"{folder.replace('.', 'dot-')}-scratch", "mountPath": f"/{folder}"}
         for folder in _SCRATCH
     ]
-    template: Json = {
+    return {
         "name": name,
         "inputs": {"parameters": [{"name": "pod-spec-patch"}, *({"name": n} for n in retry)]},
         "outputs": {},
         "metadata": _ISTIO,
-        "container": {
-            "name": "",
-            "image": "gcr.io/ml-pipeline/should-be-overridden-during-runtime",
-            "command": ["should-be-overridden-during-runtime"],
-            "envFrom": [{"configMapRef": {"name": "metadata-grpc-configmap", "optional": True}}],
-            "env": _POD_ENV if target.secures_steps else [*_POD_ENV, *_SERVICE_ENV],
-            "resources": {},
-            "volumeMounts": [*mounts, *scratch],
-            **_container_security(target, non_root=False),
-        },
+        "container": _stand_in(target) | {"volumeMounts": [*mounts, *scratch]},
         "volumes": [{"name": m["name"], "emptyDir": {}} for m in (*mounts, *scratch)],
         "initContainers": [_launcher(target, mounts)],
         "podSpecPatch": "{{inputs.parameters.pod-spec-patch}}",
         **pod_security(target, non_root=False),
+        **({"retryStrategy": _STRATEGY} if retry else {}),
     }
-    if retry:
-        template["retryStrategy"] = {
-            "limit": "{{inputs.parameters.retry-max-count}}",
-            "backoff": {
-                "duration": "{{inputs.parameters.retry-backoff-duration}}",
-                "factor": "{{inputs.parameters.retry-backoff-factor}}",
-                "maxDuration": "{{inputs.parameters.retry-backoff-max-duration}}",
-            },
-        }
-    return template
+
+
+def _stand_in(target: Target) -> Json:
+    """Return the container that the patch makes into the step's."""
+    return {
+        "name": "",
+        "image": "gcr.io/ml-pipeline/should-be-overridden-during-runtime",
+        "command": ["should-be-overridden-during-runtime"],
+        "envFrom": [{"configMapRef": {"name": "metadata-grpc-configmap", "optional": True}}],
+        "env": _POD_ENV if target.secures_steps else [*_POD_ENV, *_SERVICE_ENV],
+        "resources": {},
+        **_container_security(target, non_root=False),
+    }
 
 
 def _launcher(target: Target, mounts: list[Json]) -> Json:
