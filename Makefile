@@ -21,7 +21,7 @@ demo: $(STAMP) ## package a real model through the pipeline run locally: no clus
 test: $(STAMP) tools ## run the tests against real parts
 	$(BIN)/python -m pytest
 
-check: $(STAMP) ## lint, types, import contracts, generated files
+check: $(STAMP) ## lint, types, import contracts, generated files, limits of the backends
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	rm -rf build/types && mkdir -p build/types/carferry
@@ -30,6 +30,7 @@ check: $(STAMP) ## lint, types, import contracts, generated files
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python pipelines/modelcar.py --compile --output build/compiled
 	diff -r compiled build/compiled
+	$(BIN)/carferry lint compiled/modelcar*.yaml --target all
 	$(BIN)/python -m carferry.pipelines.reference --check
 
 compile: $(STAMP) ## write compiled/*.yaml and the generated reference anew

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from carferry import __version__
 from carferry.cli.image import add_image_commands
+from carferry.cli.lint import add_lint_command
 from carferry.cli.plan import add_plan_command
 from carferry.cli.runtime import add_runtime_command
 from carferry.cli.serve import add_serve_commands
@@ -29,6 +30,7 @@ examples:
   carferry inspect docker://quay.io/me/model:1
   carferry runtime docker://quay.io/me/carferry-runtime:1
   carferry render quay.io/me/model@sha256:... --namespace demo > model.yaml
+  carferry lint my-pipeline.yaml --target rhoai-3.4
 
 logins come from REGISTRY_AUTH_FILE, DOCKER_CONFIG, or podman's and docker's own files;
 hub access from HF_TOKEN and HF_ENDPOINT.
@@ -98,4 +100,5 @@ def build_parser() -> argparse.ArgumentParser:
     add_image_commands(commands)
     add_serve_commands(commands)
     add_runtime_command(commands)
+    add_lint_command(commands)
     return parser

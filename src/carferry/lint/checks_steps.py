@@ -1,0 +1,127 @@
+"""Steps: caching, retries, images, and the names of what they mount."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from carferry.lint.compiler import PLATFORM_IMAGES
+from carferry.lint.document import Document
+from carferry.lint.pods import ENVIRONMENT, VOLUMES
+from carferry.lint.rules import Finding, error, warning
+from carferry.lint.templates import Json
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)s")
+_KFP_DURATION_S = 3600
+_MOUNTS = ("pvcMount", *(key for key, _ in VOLUMES))
+_PLACEHOLDER = "{{"
+
+
+def check_steps(document: Document) -> Iterator[Finding]:
+    """Yield what is wrong with the steps on every release."""
+    for owner, name, task in document.tasks():
+        where = f"{owner}.{name}"
+        reference = task["componentRef"]["name"]
+        if "container" in document.executor(reference):
+            yield from _caching(document, where, task, reference)
+        yield from _retries(where, task.get("retryPolicy", {}))
+    for label, executor in document.executors.items():
+        if "container" in executor:
+            yield from _image(label, executor["container"].get("image", ""))
+    for owner, name, task in document.tasks():
+        config = document.kubernetes(task["componentRef"]["name"])
+        yield from _names(document, owner, f"{owner}.{name}", config)
+
+
+def _caching(document: Document, where: str, task: Json, reference: str) -> Iterator[Finding]:
+    if not task.get("cachingOptions", {}).get("enableCache"):
+        return
+    component, config = document.components[reference], document.kubernetes(reference)
+    image = document.executor(reference)["container"].get("image")
+    mounts = [key for key in (*_MOUNTS, *(k for k, _ in ENVIRONMENT)) if config.get(key)]
+    outputs = component.get("outputDefinitions", {})
+    if image in PLATFORM_IMAGES:
+        why = "makes or deletes a volume"
+    elif mounts:
+        why = f"has {mounts[0]}"
+    elif not outputs.get("parameters") and not outputs.get("artifacts"):
+        why = "gives no output, so it is run for what it does"
+    else:
+        return
+    yield error(
+        "cached-side-effect",
+        where,
+        f"is cached and {why}",
+        "set_caching_options(False) on the task",
+    )
+
+
+def _retries(where: str, policy: Json) -> Iterator[Finding]:
+    if not policy.get("maxRetryCount"):
+        return
+    given = policy.get("backoffMaxDuration", "")
+    found = _DURATION.fullmatch(given)
+    seconds = float(found[1]) if found else 0.0
+    remedy = "set_retry(backoff_max_duration='720h')"
+    if not seconds:
+        told = repr(given) if given else "none"
+        yield error("retry-duration", where, f"maximum duration {told}: no retry", remedy)
+    elif seconds <= _KFP_DURATION_S:
+        why = f"no retry later than {seconds:.0f} s after the first start"
+        yield warning("retry-duration", where, why, remedy)
+
+
+def _image(label: str, image: str) -> Iterator[Finding]:
+    if image in PLATFORM_IMAGES or _PLACEHOLDER in image or "@" in image:
+        return
+    _, _, tag = image.rsplit("/", 1)[-1].partition(":")
+    if tag in ("", "latest"):
+        yield error("image-unpinned", label, f"{image!r} is another image any day", "name a digest")
+    else:
+        yield warning("image-tag", label, f"{image!r} has a tag, which can move", "name a digest")
+
+
+def _names(document: Document, owner: str, where: str, config: Json) -> Iterator[Finding]:
+    mounted = [_named(document, owner, given, kind) for kind, given in _given(config, VOLUMES)]
+    for claim in config.get("pvcMount", ()):
+        source = claim.get("pvcNameParameter", claim)
+        named = "constant" in source
+        mounted.append(str(source["constant"]) if named else _known(document, owner, source))
+    for name, count in Counter(name for name in mounted if name).items():
+        if not _LABEL.fullmatch(name):
+            why = f"mounts {name!r}, and no volume may be named so"
+            yield error("volume-name", where, why, "name it with a-z, 0-9 and -, without dots")
+        if count > 1:
+            why = f"mounts {name!r} {count} times, two volumes of one name"
+            yield error("volume-name", where, why, "mount it once, or give another default")
+    read = [_named(document, owner, given, kind) for kind, given in _given(config, ENVIRONMENT)]
+    if "" in (*mounted, *read):
+        why = "takes a Secret, ConfigMap or claim whose name is empty"
+        yield error("empty-name", where, why, "give a name as default, and optional=True")
+
+
+def _given(config: Json, kinds: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Json]]:
+    for key, kind in kinds:
+        for given in config.get(key, ()):
+            yield kind, given
+
+
+def _named(document: Document, owner: str, given: Json, kind: str) -> str | None:
+    source = given.get(f"{kind}NameParameter")
+    return str(given.get(f"{kind}Name", "")) if source is None else _known(document, owner, source)
+
+
+def _known(document: Document, owner: str, source: Json) -> str | None:
+    """Return what a task of a component is given; None where only a run knows it."""
+    if "runtimeValue" in source:
+        return str(source["runtimeValue"].get("constant", ""))
+    name = source.get("componentInputParameter", "")
+    for above, _, task in document.tasks():
+        inputs = task.get("inputs", {}).get("parameters", {})
+        if task["componentRef"]["name"] == owner and name in inputs:
+            return _known(document, above, inputs[name])
+    declared = document.components[owner].get("inputDefinitions", {}).get("parameters", {})
+    default = declared.get(name, {}).get("defaultValue")
+    return None if default is None else str(default)
