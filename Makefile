@@ -30,7 +30,7 @@ check: $(STAMP) ## lint, types, import contracts, generated files, limits of the
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python pipelines/modelcar.py --compile --output build/compiled
 	diff -r compiled build/compiled
-	$(BIN)/carferry lint compiled/modelcar*.yaml --target all
+	$(BIN)/carferry lint compiled/modelcar*.yaml --target all --workers 32
 	$(BIN)/python -m carferry.pipelines.reference --check
 
 compile: $(STAMP) ## write compiled/*.yaml and the generated reference anew

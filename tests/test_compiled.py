@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ from kfp import components as kfp_components
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from carferry.cli import main as carferry
 from carferry.errors import InputError
+from carferry.lint.targets import TARGETS
+from carferry.steps.plan import MAX_WORKERS
 
 ROOT = Path(__file__).parent.parent
 NAMES = ["modelcar", "modelcar-buildah"]
@@ -278,3 +282,22 @@ def test_no_step_asks_for_a_whole_cpu(fresh: Path, name: str) -> None:
         label: c["resources"]["resourceCpuRequest"] for label, c in executors(fresh, name).items()
     }
     assert set(asked.values()) == {"250m"}
+
+
+@pytest.mark.parametrize("image", ["", IMAGE], ids=["mounted library", "own image"])
+@pytest.mark.parametrize("workers", [1, 8, 16, MAX_WORKERS])
+def test_every_backend_can_hold_a_run_of_it(
+    tmp_path: Path, image: str, workers: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["--compile", "--output", str(tmp_path), "--image", image]) == 0
+    capsys.readouterr()
+    files = [str(tmp_path / f"{name}.yaml") for name in NAMES]
+    asked = ["--target", "all", "--workers", str(workers), "--json"]
+    assert carferry(["lint", *files, *asked]) == 0
+    reports = json.loads(capsys.readouterr().out)
+    judged = [target for report in reports for target in report["targets"]]
+    assert len(judged) == 2 * len(TARGETS)
+    assert [target for target in judged if target["findings"]] == []
+    assert max(target["sizes"]["unpacked_bytes"] for target in judged) < 2**20
+    assert max(target["sizes"]["packed_bytes"] for target in judged) < 900_000
+    assert max(target["sizes"]["environment_bytes"] for target in judged) < 60_000
