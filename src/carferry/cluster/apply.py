@@ -7,19 +7,13 @@ import re
 from collections.abc import Iterable
 
 from carferry.cluster.api import Api
-from carferry.cluster.kinds import KINDS, Kind, Object, Rule, as_yaml
+from carferry.cluster.kinds import Kind, Object, Rule, as_yaml
+from carferry.cluster.rights import to_apply
 from carferry.errors import ClusterError
 
 FIELD_MANAGER = "carferry"
 
 _MANAGERS = re.compile(r'conflicts? with "([^"]+)"')
-
-_WATCHED = (
-    ("list", "Pod", ""),
-    ("get", "Pod", "log"),
-    ("list", "Event", ""),
-    ("get", "Deployment", ""),
-)
 
 logger = logging.getLogger("carferry")
 
@@ -91,14 +85,12 @@ def preflight(api: Api, objects: Iterable[Object]) -> list[str]:
 
 def needed(objects: Iterable[Object]) -> list[Rule]:
     """Return the permissions that applying objects and waiting for them takes."""
-    rules: dict[Rule, None] = {}
-    for each in objects:
-        namespace = each["metadata"]["namespace"]
-        for verb in ("get", "create", "patch"):
-            rules[Rule(verb, Kind.of(each), namespace)] = None
-        for verb, kind, subresource in _WATCHED:
-            rules[Rule(verb, KINDS[kind], namespace, subresource)] = None
-    return list(rules)
+    return [
+        *dict.fromkeys(
+            rule for each in objects
+            for rule in to_apply(Kind.of(each), each["metadata"]["namespace"])
+        )
+    ]  # fmt: skip
 
 
 def _dry_run(api: Api, obj: Object) -> str:
