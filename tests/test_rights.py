@@ -177,7 +177,8 @@ def test_a_cluster_that_lets_nobody_ask_gets_a_warning(server: KubeServer) -> No
     server.forbidden.add(("create", "selfsubjectaccessreviews"))
     said: list[str] = []
     found = check_rights("deploy", connect=reach(server), report=said.append)
-    assert "you may not ask" in said[0]
+    assert f'User "{RUNNER}" cannot create' in said[0]
+    assert "grant to demo/pipeline-runner-dspa in the whole cluster: - {apiGroups" in said[0]
     assert "Rights\n\nrights were not checked" in found.markdown
 
 

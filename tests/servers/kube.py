@@ -118,7 +118,7 @@ class KubeServer:
     def _review(self, request: Request) -> Object:
         assert request.body is not None
         if ("create", "selfsubjectaccessreviews") in self.forbidden:
-            raise Refusal(403, "Forbidden", "you may not ask", "")
+            raise Refusal(403, "Forbidden", f'User "{self.user}" cannot create resource "reviews"')
         asked = request.body["spec"]["resourceAttributes"]
         resource = f"{asked['resource']}/{asked.get('subresource') or ''}".rstrip("/")
         place = asked.get("namespace") or ""
