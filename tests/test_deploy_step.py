@@ -213,6 +213,14 @@ def test_a_cluster_that_cannot_rehearse_stops_nobody(
     assert (made.name, server.store.objects) == ("granite-31-2b", {})
 
 
+@pytest.mark.parametrize("auth", ["false", "true"])
+def test_a_first_deployment_can_be_rehearsed(server: KubeServer, laptop: Path, auth: str) -> None:
+    form = {"namespace": "demo", "auth": auth}
+    check(TARGET, form, connect=lambda: Cluster.connect(host=server.url), account=laptop)
+    assert {request.query["dryRun"] for request in server.requests} == {"All"}
+    assert server.store.objects == {}
+
+
 def test_a_conflict_that_will_be_forced_is_none(server: KubeServer, laptop: Path) -> None:
     edited(server)
     form = {"namespace": "demo"}
