@@ -13,8 +13,8 @@ from pathlib import Path
 from carferry.errors import InputError
 
 LIBRARY = "carferry"
-_STAY_HERE = {"__main__", "cli", "components", "lint", "pipelines", "runtime"}
-"""Rooms that no pod needs."""
+_STAY_HERE = {"__main__", "cli", "components", "lint", "pipelines", "runtime", "steps.runtime"}
+"""Rooms and modules that no pod needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def everything() -> Mapping[str, str]:
     found = {}
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
-        if parts[0] not in _STAY_HERE:
+        if not {parts[0], ".".join(parts)} & _STAY_HERE:
             name = ".".join([LIBRARY, *parts]).removesuffix(".__init__")
             found[name] = source_of(name)
     return found

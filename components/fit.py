@@ -20,6 +20,7 @@ def fit_model(
     max_model_len: int = 0,
     vllm_args: str = "",
     prove: bool = False,
+    builder: str = "",
     settings: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
 ) -> NamedTuple("Fitted", [("model", str), ("sizing", dict)]):  # type: ignore[valid-type]
     """Check all that a run will need, and plan the GPUs; stop the pipeline where it cannot be.
@@ -37,15 +38,18 @@ def fit_model(
         max_model_len: Longest sequence in tokens that must fit. 0: the plan's choice.
         vllm_args: More vLLM arguments; they win over the plan's.
         prove: Open an upload at the target and look at the base, where no plan_model follows.
+        builder: job where Buildah will run in a Job of its own. Empty: it will not.
         settings: vllm, family, gpu_count, gpu_resource, tolerations, and all of a deployment's.
 
     Returns:
         model: The model at one commit, for every later step.
         sizing: gpu_resource, gpu_count, tolerations, max_model_len and vllm_args to deploy with.
     """
-    from carferry.steps.first import Wishes, first
+    from carferry.steps.first import first
+    from carferry.steps.run import Run
 
-    wishes = Wishes(serve, name, serving_image, gpu, max_model_len, vllm_args)
-    files = {"report": report.path, "chart": chart.path}
-    found = first(model, target, wishes, settings, include=include, prove=prove, **files)
+    plan = {"gpu": gpu, "max_model_len": max_model_len, "vllm_args": vllm_args}
+    how = {"name": name, "serving_image": serving_image, "builder": builder, "prove": prove}
+    run = Run(model, target, include, serve, settings=settings, **plan, **how)  # type: ignore[arg-type]
+    found = first(run, report=report.path, chart=chart.path)
     return found.model, found.sizing

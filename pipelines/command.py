@@ -19,12 +19,13 @@ from kfp.dsl.graph_component import GraphComponent
 from carferry.errors import CarferryError, InputError
 
 ENGINES: Mapping[str, Callable[[Site], GraphComponent]] = {"stream": stream, "buildah": buildah}
-LOCAL_DEFAULTS: Mapping[str, form.Value] = {
+LOCAL_DEFAULTS: dict[str, form.Value] = {
     "serve": "render",
     "serve_gpu": "none",
     "model_storage_class": "none",
 }
-"""What differs in a local run: objects are written, no cluster is asked, a folder is the volume."""
+"""What differs in a local run: objects are written, no cluster is asked, a folder is the volume;
+an image that stays in a folder is not served at all."""
 
 USE = """\
 compile and import the YAML in the dashboard:
@@ -72,7 +73,8 @@ def run_local(options: argparse.Namespace) -> int:
     """Run one pipeline on this machine and print what its steps returned as JSON."""
     root = options.root.absolute()
     pipeline = ENGINES[options.engine](Site(HERE, folder=str(root / "shared")))
-    values = _values(pipeline, options, LOCAL_DEFAULTS)
+    layout = any(text.startswith("image=oci:") for text in options.parameters)
+    values = _values(pipeline, options, LOCAL_DEFAULTS | ({"serve": "no"} if layout else {}))
     done = local.run(pipeline, values, root=root / "runs", say=_say)
     print(json.dumps({"folder": str(done.folder), "steps": done.outputs}, indent=2))
     return 0

@@ -12,9 +12,8 @@ from carferry.pipelines.pods import ENVIRONMENT
 from kfp.dsl.graph_component import GraphComponent
 
 from carferry.errors import InputError
-from carferry.steps.first import DEPLOY, Wishes
-from carferry.steps.form import build_settings
 from carferry.steps.plan import MAX_WORKERS
+from carferry.steps.run import DEPLOY, Run
 
 Value = str | int | bool | dict[str, Any]
 MAX_BYTES = 10_000
@@ -113,13 +112,13 @@ def described(known: Mapping[str, Field]) -> str:
 
 
 def _check(known: Mapping[str, Field], values: Mapping[str, Value]) -> None:
-    settings = values.get("settings", {})
+    settings, serve = values.get("settings", {}), str(values.get("serve", DEPLOY))
     include = str(values.get("pack_include", ""))
-    build_settings(settings if isinstance(settings, dict) else {}, include=include).check()
+    told = settings if isinstance(settings, dict) else {}
+    Run(str(values["model"]), serve=serve, include=include, settings=told).check()
     size = len(json.dumps(values))
     if size > MAX_BYTES:
         raise InputError("read parameters", "all", f"{size} bytes, at most {MAX_BYTES}")
-    Wishes(serve=str(values.get("serve", DEPLOY))).served  # noqa: B018 - raises
     workers = values.get("pack_workers", 1)
     if not isinstance(workers, int) or not 1 <= workers <= MAX_WORKERS:
         raise InputError("read parameter", f"pack_workers={workers}", f"not 1 to {MAX_WORKERS}")

@@ -10,13 +10,14 @@ from kfp import dsl
 from kfp.dsl import PipelineTask
 
 
-def fit(site: Site, given: Channels, *, prove: bool = False) -> PipelineTask:
+def fit(site: Site, given: Channels, *, staged: bool = False) -> PipelineTask:
     """Check everything and plan the GPUs; where nothing fits the run ends here.
 
     Args:
         site: Where the pipeline runs.
         given: The pipeline's parameters.
-        prove: Look at base and target too, where no plan of the layers follows.
+        staged: No plan of the layers follows, so base and target are looked at here; in a
+            cluster Buildah will need rights of its own.
     """
     fitted = on(site.runtime, fit_model)(
         model=given["model"],
@@ -28,10 +29,11 @@ def fit(site: Site, given: Channels, *, prove: bool = False) -> PipelineTask:
         gpu=given["serve_gpu"],
         max_model_len=given["serve_max_model_len"],
         vllm_args=given["serve_args"],
-        prove=prove,
+        prove=staged,
+        builder="job" if staged and not site.folder else "",
         settings=given["settings"],
     )
-    login = given["secret_registry"] if prove else None
+    login = given["secret_registry"] if staged else None
     pods.settle(fitted, pods.PLANNER, site, hub=given["secret_hub"], registry=login)
     return fitted
 

@@ -27,7 +27,7 @@ def buildah(site: Site) -> GraphComponent:
 def _staged(site: Site, given: Channels) -> None:
     size, kind = given["model_storage_size"], given["model_storage_class"]
     with pods.shared_volume(site, size, kind) as volume:
-        fitted = parts.fit(site, given, prove=True)
+        fitted = parts.fit(site, given, staged=True)
         got = _download(site, given, volume, fitted)
         built = _build(site, given, volume, got)
         pushed = _push(site, given, volume, built)

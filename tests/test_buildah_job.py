@@ -39,7 +39,7 @@ from carferry.steps.builder import open_runner
 from carferry.steps.settings import BuildSettings
 
 Object = dict[str, Any]
-CLUSTER = Path(__file__).parent.parent / "cluster"
+MANIFESTS = Path(__file__).parent.parent / "manifests"
 FILES = sharded(2) | {"it's $(touch here) *.json": b"{}", "1_Pooling/config.json": b"{}"}
 DATA = Path("/data")
 
@@ -298,7 +298,7 @@ def test_settings_that_cannot_be_meant_are_wrong_input(given: dict[str, str], sa
 
 
 def documents(path: str) -> dict[tuple[str, str], Object]:
-    found = [each for each in yaml.safe_load_all((CLUSTER / path).read_text()) if each]
+    found = [each for each in yaml.safe_load_all((MANIFESTS / path).read_text()) if each]
     return {(each["kind"], each["metadata"]["name"]): each for each in found}
 
 
@@ -315,14 +315,6 @@ def test_the_manifests_name_what_the_job_asks_for() -> None:
     bound = [*documents("buildah/nested-container.yaml").values(), *ours.values()]
     subjects = {s["name"] for each in bound for s in each.get("subjects", [])}
     assert subjects == {ACCOUNT}
-
-
-@pytest.mark.parametrize("folder", ["buildah", "buildah-setfcap"])
-def test_every_manifest_is_part_of_its_kustomization(folder: str) -> None:
-    (kustomization,) = yaml.safe_load_all((CLUSTER / folder / "kustomization.yaml").read_text())
-    listed = {name for name in kustomization["resources"] if not name.startswith("..")}
-    there = {path.name for path in (CLUSTER / folder).glob("*.yaml")} - {"kustomization.yaml"}
-    assert listed == there
 
 
 def test_the_runners_role_allows_every_request_that_was_made(

@@ -179,10 +179,11 @@ def test_preflight_lets_the_server_check_the_objects(server: KubeServer, cluster
     assert ['namespaces "demo" not found' in problem for problem in problems] == [True] * 3
 
 
+@pytest.mark.parametrize("auth", ["false", "true"])
 def test_preflight_finds_nothing_where_nothing_is_wrong(
-    server: KubeServer, cluster: Cluster
+    server: KubeServer, cluster: Cluster, auth: str
 ) -> None:
-    assert cluster.preflight(make_objects(settings())) == []
+    assert cluster.preflight(make_objects(settings(auth=auth))) == []
     assert server.store.objects == {}
 
 

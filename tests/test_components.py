@@ -16,8 +16,8 @@ from kfp.dsl.python_component import PythonComponent
 from carferry import components, serve
 from carferry.errors import InputError
 from carferry.steps.download import download
-from carferry.steps.first import Wishes
 from carferry.steps.push import push
+from carferry.steps.run import Run
 from carferry.steps.settings import BuildSettings
 
 ALL = [
@@ -120,7 +120,7 @@ def test_defaults_are_the_librarys() -> None:
         (components.download_model, parameters(download)),
         (components.push_image, parameters(push)),
         (components.deploy_model, {"serving_image": serve.DEFAULTS["runtime_image"]}),
-        (components.fit_model, wishes()),
+        (components.fit_model, a_run()),
     ]
     wrong = []
     for made, known in pairs:
@@ -131,8 +131,12 @@ def test_defaults_are_the_librarys() -> None:
     assert wrong == []
 
 
-def wishes() -> dict[str, str]:
-    return {field.name: str(field.default) for field in dataclasses.fields(Wishes)}
+def a_run() -> dict[str, str]:
+    return {
+        field.name: as_text(field.default)
+        for field in dataclasses.fields(Run)
+        if field.default is not dataclasses.MISSING
+    }
 
 
 def parameters(of: Any) -> dict[str, str]:

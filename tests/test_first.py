@@ -11,9 +11,9 @@ from servers import models
 from servers.hub import Hub
 
 from carferry.errors import InputError, SourceNotFound
-from carferry.steps.first import Wishes, first, vllm_version
+from carferry.steps.first import first
+from carferry.steps.run import Run, vllm_version
 
-PUSH_ONLY = Wishes(serve="no")
 TARGET = "docker://registry.example/team/m:1"
 
 
@@ -25,21 +25,22 @@ def hosted(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
 
 
 def test_a_branch_becomes_a_commit_for_every_later_step(hosted: Hub) -> None:
-    found = first("team/tiny@main", TARGET, PUSH_ONLY, {})
+    found = first(Run("team/tiny@main", TARGET, serve="no"))
     repo, _, commit = found.model.partition("@")
     assert repo == "team/tiny"
     assert len(commit) == 40
-    assert first(found.model, TARGET, PUSH_ONLY, {}) == found
+    assert first(Run(found.model, TARGET, serve="no")) == found
 
 
 def test_a_folder_keeps_its_name(tmp_path: Path) -> None:
     folder = models.write(models.tiny(), tmp_path / "model")
-    assert first(str(folder), "oci:x:1", PUSH_ONLY, {}).model == str(folder)
+    assert first(Run(str(folder), "oci:x:1", serve="no")).model == str(folder)
 
 
 def test_a_pinned_size_is_handed_on_where_nothing_is_checked(hosted: Hub) -> None:
-    wishes = Wishes(gpu="none", max_model_len=128, vllm_args="--seed=1")
-    found = first("team/tiny", TARGET, wishes, {"gpu_count": 2.0, "tolerations": []})
+    told = {"gpu_count": 2.0, "tolerations": []}
+    wished = {"gpu": "none", "max_model_len": 128, "vllm_args": "--seed=1"}
+    found = first(Run("team/tiny", TARGET, serve="render", settings=told, **wished))
     assert found.sizing == {
         "gpu_resource": "nvidia.com/gpu",
         "gpu_count": 2,
@@ -50,26 +51,34 @@ def test_a_pinned_size_is_handed_on_where_nothing_is_checked(hosted: Hub) -> Non
 
 
 @pytest.mark.parametrize(
-    ("wishes", "settings", "reason"),
+    ("told", "reason"),
     [
-        (Wishes(serve="yes"), {}, "write deploy, render or no"),
-        (PUSH_ONLY, {"bsae": "scratch"}, "no such setting"),
-        (PUSH_ONLY, {"format": "zip"}, "choose modelcar or modelpack"),
-        (PUSH_ONLY, {"parallel": 0}, "not a whole number above 0"),
-        (Wishes(gpu="none"), {"gpu_count": "many"}, "not a whole number"),
-        (Wishes(gpu="L4", serving_image="quay.io/x/vllm:3.2.2"), {}, "no vLLM version"),
+        ({"serve": "yes"}, "write deploy, render or no"),
+        ({"serve": "no", "settings": {"bsae": "scratch"}}, "no such setting"),
+        ({"serve": "no", "settings": {"format": "zip"}}, "choose modelcar or modelpack"),
+        ({"serve": "no", "settings": {"parallel": 0}}, "not a whole number above 0"),
+        ({"serve": "no", "settings": {"builder_security": "x"}}, "not userns or setfcap"),
+        ({"settings": {"gpu_count": "many"}}, "not a whole number"),
+        ({"gpu": "L4", "serving_image": "quay.io/x/vllm:3.2.2"}, "no vLLM version"),
+        ({"serving_image": "quay.io/x/vllm"}, "not pinned"),
+        ({"name": "Not_A_Name"}, "not a"),
+        ({"settings": {"cpu": "many"}}, "not a quantity"),
+        ({"settings": {"tolerations": "none"}}, "not JSON"),
+        ({"settings": {"wait_s": "soon"}}, "not a whole number"),
+        ({"target": "oci:image:1"}, "a cluster pulls from a registry"),
+        ({"vllm_args": "--model=other"}, "carferry sets it"),
     ],
 )
 def test_what_another_try_would_not_change_is_refused(
-    hosted: Hub, wishes: Wishes, settings: dict[str, Any], reason: str
+    hosted: Hub, told: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(InputError, match=reason):
-        first("team/tiny", TARGET, wishes, settings)
+        first(Run("team/tiny", **{"target": TARGET, "serve": "render", **told}))
 
 
 def test_a_model_nobody_has_is_refused_though_nothing_is_served(hosted: Hub) -> None:
     with pytest.raises(SourceNotFound):
-        first("team/absent", TARGET, PUSH_ONLY, {})
+        first(Run("team/absent", TARGET, serve="no"))
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
-import yaml
-from serve_samples import settings
+import pytest
 
-from carferry.cluster.apply import needed
-from carferry.serve import PARAMETERS, make_objects
+from carferry.cli import build_parser
+from carferry.cluster.rights import Need, to_build, to_deploy, to_see_gpus
+from carferry.serve import PARAMETERS
 
-PAGE = (Path(__file__).parents[1] / "docs" / "how-to" / "deploy.md").read_text(encoding="ascii")
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs" / "how-to"
+PAGE = (DOCS / "deploy.md").read_text(encoding="ascii")
 
 
 def test_the_table_of_settings_is_the_one_in_the_code() -> None:
@@ -19,9 +22,40 @@ def test_the_table_of_settings_is_the_one_in_the_code() -> None:
     assert rows == [(p.name, f"`{p.default}`" if p.default else "", p.help) for p in PARAMETERS]
 
 
-def test_the_rules_on_the_page_are_those_that_preflight_asks_about() -> None:
-    rules = [r for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-             for r in yaml.safe_load(block)]  # fmt: skip
-    on_page = {(r["apiGroups"][0], r["resources"][0], verb) for r in rules for verb in r["verbs"]}
-    asked = needed(make_objects(settings(auth="true")))
-    assert on_page == {(rule.kind.group, rule.resource, rule.verb) for rule in asked}
+def rows(purpose: str, needs: list[Need]) -> list[str]:
+    verbs: dict[tuple[str, str, str], list[str]] = {}
+    for need in needs:
+        group = need.rule.kind.group
+        resource = need.rule.resource + (f".{group}" if group else "")
+        place = "the project" if need.rule.namespace else "the cluster"
+        key = (resource, place, need.without or "the run stops")
+        verbs.setdefault(key, []).append(need.rule.verb)
+    return [
+        f"| {purpose} | `{resource}` | {', '.join(each)} | {place} | {without} |"
+        for (resource, place, without), each in verbs.items()
+    ]
+
+
+def test_the_table_of_permissions_is_the_one_in_the_code() -> None:
+    plain = to_deploy("p")
+    guarded = [need for need in to_deploy("p", auth=True) if need not in plain]
+    expected = rows("deploying", plain) + rows("deploying with `auth`", guarded)
+    expected += rows("the GPU plan", to_see_gpus("p")) + rows("Buildah in a Job", to_build("p"))
+    on_page = PAGE.partition("| Without them |\n|---|---|---|---|---|\n")[2].partition("\n\n")[0]
+    assert on_page.splitlines() == expected
+
+
+@pytest.mark.parametrize("folder", ["manifests/", "manifests/auth", "manifests/buildah"])
+def test_the_page_on_a_project_names_commands_that_work_here(folder: str) -> None:
+    page = (DOCS / "set-up-a-project.md").read_text(encoding="ascii")
+    assert f"oc apply -k {folder} -n my-project" in page
+    assert (ROOT / folder / "kustomization.yaml").is_file()
+
+
+def test_what_the_pages_say_the_command_line_understands() -> None:
+    page = (DOCS / "set-up-a-project.md").read_text(encoding="ascii")
+    lines = re.findall(r"^    carferry (.+)$", page, re.MULTILINE)
+    assert [build_parser().parse_args(shlex.split(line)).namespace for line in lines] == [
+        "my-project"
+    ] * len(lines)
+    assert lines

@@ -28,7 +28,7 @@ from carferry.errors import InputError
 
 DEADLINE_S = 4 * 3600
 SCC_SETFCAP = "carferry-buildah"
-"""SecurityContextConstraints of ours, in cluster/buildah-setfcap/."""
+"""SecurityContextConstraints of ours, in manifests/buildah-setfcap/."""
 
 _KEEP_S = 3600  # seconds a Job outlives its end, should its maker not come back to delete it
 _SCRATCH = "/scratch"

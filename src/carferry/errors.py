@@ -12,6 +12,7 @@ CarferryError                 exit 1: something in the world failed
 |   +-- ContractViolation     an image KServe cannot serve
 |   +-- UnsupportedModel      a model the GPU plan does not know
 |   +-- DoesNotFit            no GPU option of this cluster can hold the model
+|   +-- RightsMissing         the account may not do what the run will need
 +-- SourceError               the hub or the folder failed while being read
 |   +-- SourceChanged         bytes differ from what the snapshot promised
 +-- TargetError               the registry or the layout refused or failed
@@ -130,6 +131,22 @@ class UnsupportedModel(InputError):
 
 class DoesNotFit(InputError):
     """No GPU option of this cluster can hold the model."""
+
+
+class RightsMissing(InputError):
+    """The account may not do what the run will need; all of it, asked before anything is done.
+
+    Attributes:
+        manifest: Role and RoleBinding (and their cluster-wide twins) that grant what is missing,
+            as YAML for ``oc apply -f -``.
+    """
+
+    def __init__(
+        self, action: str, subject: object, reason: str, remedy: str = "", *, manifest: str = ""
+    ) -> None:
+        """Keep the YAML beside the line."""
+        self.manifest = manifest
+        super().__init__(action, subject, reason, remedy)
 
 
 class SourceError(CarferryError):

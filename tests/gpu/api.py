@@ -54,6 +54,19 @@ def serving(
             self.end_headers()
             self.wfile.write(data)
 
+        def do_POST(self) -> None:
+            """Answer an access review about a collection: whoever is not forbidden may list it."""
+            review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked = review["spec"].get("resourceAttributes") or {}
+            root = f"/apis/{asked.get('group')}/v1" if asked.get("group") else "/api/v1"
+            scope = f"/namespaces/{asked['namespace']}" if asked.get("namespace") else ""
+            path = f"{root}{scope}/{asked.get('resource')}"
+            data = json.dumps({"status": {"allowed": path not in forbidden}}).encode()
+            self.send_response(201)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
         def log_message(self, format: str, *args: object) -> None:
             """Keep test output clean."""
 

@@ -1,7 +1,7 @@
 """A small Kubernetes API server of ours: real HTTP on a free port, state in memory.
 
 Knows create, read, list, delete and server-side apply (field managers, conflicts, dry run),
-access reviews, and rules that forbid. Nothing runs behind it: a test scripts what the
+access reviews, Roles, and rules that forbid. Nothing runs behind it: a test scripts what the
 controllers would have written, one step per look at the InferenceService or the Job.
 """
 
@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from servers.kube_store import RESOURCES, Object, Refusal, Store
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+IDENTITY = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _PATH = re.compile(
     r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+/[^/]+))/namespaces/(?P<namespace>[^/]+)"
     r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>log))?"
@@ -46,8 +47,11 @@ class KubeServer:
         tokens: Bearer tokens that are accepted; empty accepts anybody.
         namespaces: Those that exist.
         forbidden: (verb, plural) pairs that answer 403.
+        roles: Namespace to the rules that the caller holds there, as a Role writes them; those of
+            "" hold everywhere. None: everything is allowed that is not forbidden.
+        anonymous: Answer 404 when asked who the caller is, as before Kubernetes 1.28.
         uninstalled: API groups that answer 404, as before their CRDs are there.
-        failing: Answers ``failure`` to that many requests.
+        failing: Answers ``failure``, with ``failing_words``, to that many requests.
         denials: Kind's plural to what an admission webhook says about it.
         logs: (pod, container, of the previous run) to log text.
         requests: Every request, in order.
@@ -57,9 +61,12 @@ class KubeServer:
     tokens: set[str] = field(default_factory=set)
     namespaces: set[str] = field(default_factory=lambda: {"demo"})
     forbidden: set[tuple[str, str]] = field(default_factory=set)
+    roles: dict[str, list[Object]] | None = None
+    anonymous: bool = False
     uninstalled: set[str] = field(default_factory=set)
     failing: int = 0
     failure: int = 503
+    failing_words: str = "the server is overloaded"
     denials: dict[str, str] = field(default_factory=dict)
     logs: dict[tuple[str, str, bool], str] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
@@ -96,9 +103,11 @@ class KubeServer:
             self.requests.append(request)
             if self.failing:
                 self.failing -= 1
-                raise Refusal(self.failure, "Overloaded", "the server is overloaded")
+                raise Refusal(self.failure, "Overloaded", self.failing_words)
             if request.path == REVIEWS and request.method == "POST":
                 return self._review(request)
+            if request.path == IDENTITY and not self.anonymous:
+                return {"status": {"userInfo": {"username": self.user}}}
             if (
                 not request.path.startswith(("/api/v1/", "/apis/"))
                 or "/namespaces/" not in request.path
@@ -108,9 +117,22 @@ class KubeServer:
 
     def _review(self, request: Request) -> Object:
         assert request.body is not None
+        if ("create", "selfsubjectaccessreviews") in self.forbidden:
+            raise Refusal(403, "Forbidden", f'User "{self.user}" cannot create resource "reviews"')
         asked = request.body["spec"]["resourceAttributes"]
-        allowed = (asked["verb"], asked["resource"]) not in self.forbidden
+        resource = f"{asked['resource']}/{asked.get('subresource') or ''}".rstrip("/")
+        place = asked.get("namespace") or ""
+        allowed = self._allows(asked["verb"], asked["group"], resource, place)
         return request.body | {"status": {"allowed": allowed}}
+
+    def _allows(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+        if (verb, resource) in self.forbidden:
+            return False
+        if self.roles is None:
+            return True
+        held = [*self.roles.get("", []), *(self.roles.get(namespace, []) if namespace else [])]
+        wanted = (("verbs", verb), ("apiGroups", group), ("resources", resource))
+        return any(all({part, "*"} & {*rule[key]} for key, part in wanted) for rule in held)
 
     def _discover(self, path: str) -> Object:
         if path == "/version":
@@ -145,10 +167,12 @@ class KubeServer:
         plural, namespace, name = match["plural"], match["namespace"], match["name"] or ""
         verb = _VERBS.get(request.method, "get" if name else "list")
         group = version.rpartition("/")[0]
-        if (verb, plural) in self.forbidden:
-            raise Refusal(
-                403, "Forbidden", self._cannot(verb, plural, group, namespace, name), name
-            )
+        resource = f"{plural}/{match['sub'] or ''}".rstrip("/")
+        makes = verb == "patch" and (plural, namespace, name) not in self.store.objects
+        for each in (verb, "create") if makes else (verb,):
+            if not self._allows(each, group, resource, namespace):
+                said = self._cannot(each, plural, group, namespace, name)
+                raise Refusal(403, "Forbidden", said, name)
         if match["sub"]:
             return self._log(name, request.query)
         if verb in ("create", "patch") and namespace not in self.namespaces:

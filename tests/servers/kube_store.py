@@ -130,7 +130,13 @@ class Store:
         return self._store(key, merged, query)
 
     def _admit(self, key: Key, body: Object) -> None:
-        """Deny what OpenShift AI's connection webhook denies: a link to no Secret."""
+        """Deny a binding to no Role, as Kubernetes does, and a link to no Secret.
+
+        The second is OpenShift AI's connection webhook.
+        """
+        role = (body.get("roleRef") or {}).get("name")
+        if role and ("roles", key[1], role) not in self.objects:
+            raise Refusal(404, "NotFound", f'roles "{role}" not found', role)
         annotations = body["metadata"].get("annotations") or {}
         secret = annotations.get("opendatahub.io/connections")
         if secret and ("secrets", key[1], secret) not in self.objects:

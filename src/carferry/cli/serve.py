@@ -1,4 +1,4 @@
-"""Commands that serve an image: render the objects, or deploy and wait.
+"""Commands that serve an image: ask for rights, render the objects, or deploy and wait.
 
 The Kubernetes client is imported where a command needs it: it costs 0.3 s and 40 MiB, which
 building an image should not pay.
@@ -14,10 +14,12 @@ from typing import Any
 
 from carferry.cli import options
 from carferry.serve import PARAMETERS
+from carferry.steps.rights import SERVE, find_rights
 
 
 def add_serve_commands(commands: Any) -> None:
-    """Add render and deploy."""
+    """Add rights, render and deploy."""
+    _add_rights(commands)
     parser = commands.add_parser(
         "render",
         help="write the KServe objects as YAML, for GitOps",
@@ -36,9 +38,32 @@ def add_serve_commands(commands: Any) -> None:
     parser.add_argument(
         "--force", action="store_true", help="take over fields that somebody else has changed"
     )
+    _add_cluster(parser)
+    options.finish(parser, _deploy)
+
+
+def _add_rights(commands: Any) -> None:
+    parser = commands.add_parser(
+        "rights",
+        help="list what a run would need and this login may not do",
+        description="Ask the cluster about every right that a run needs, before there is one. "
+        "Prints what is missing as YAML, fit for 'oc apply -f -'; exit 2 where a run would stop. "
+        "Nothing is changed.",
+    )
+    parser.add_argument("--serve", default="deploy", choices=SERVE, help="as for the pipeline")
+    parser.add_argument("--namespace", default="", help="project to serve in; default: your own")
+    parser.add_argument("--auth", action="store_true", help="the endpoint will ask for a token")
+    parser.add_argument(
+        "--gpu", default="", metavar="TEXT", help="GPUs to plan for; default: those of the cluster"
+    )
+    parser.add_argument("--builder", default="", choices=("", "job"), help="job: Buildah in a Job")
+    _add_cluster(parser)
+    options.finish(parser, _rights)
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kubeconfig", default="", metavar="FILE", help="default: the usual ones")
     parser.add_argument("--context", default="", help="kubeconfig context")
-    options.finish(parser, _deploy)
 
 
 def _add_form(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +81,28 @@ def _form(arguments: argparse.Namespace) -> dict[str, str]:
     return {parameter.name: getattr(arguments, parameter.name) for parameter in PARAMETERS[1:]}
 
 
+def _rights(arguments: argparse.Namespace) -> int:
+    from carferry.cluster.api import connect
+
+    found = find_rights(
+        arguments.serve,
+        namespace=arguments.namespace,
+        auth=arguments.auth,
+        gpu=arguments.gpu,
+        builder=arguments.builder,
+        connect=partial(connect, **_where(arguments)),
+    )
+    options.show(found, arguments, found.manifest.rstrip() or f"# {found.text}")
+    if found.missing and not arguments.json:
+        print(f"carferry: {found.text}", file=sys.stderr)
+    return 2 if found.stops else 0
+
+
+def _where(arguments: argparse.Namespace) -> dict[str, Any]:
+    kubeconfig = Path(arguments.kubeconfig) if arguments.kubeconfig else None
+    return {"kubeconfig": kubeconfig, "context": arguments.context}
+
+
 def _render(arguments: argparse.Namespace) -> int:
     from carferry.steps.deploy import deploy
 
@@ -69,11 +116,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
     from carferry.cluster.client import Cluster
     from carferry.steps.deploy import deploy
 
-    connect = partial(
-        Cluster.connect,
-        kubeconfig=Path(arguments.kubeconfig) if arguments.kubeconfig else None,
-        context=arguments.context,
-    )
+    connect = partial(Cluster.connect, **_where(arguments))
     made = deploy(
         arguments.image,
         _form(arguments),

@@ -18,14 +18,14 @@ from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.incluster_config import InClusterConfigLoader
 
-from carferry.cluster.kinds import REVIEWS, Kind, Object, Rule
+from carferry.cluster.account import SERVICE_ACCOUNT, named_in
+from carferry.cluster.kinds import IDENTITY, REVIEWS, Kind, Object, Rule
 from carferry.cluster.refusals import names_object, parsed, refused, unreachable
-from carferry.errors import ClusterError, InputError
+from carferry.errors import CarferryError, ClusterError, InputError
 
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)  # seconds
 # What the official client raises on a broken kubeconfig: it indexes what it parsed unchecked.
 _UNUSABLE = (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, LookupError)
-_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class Api:
@@ -89,18 +89,34 @@ class Api:
             "resource": rule.kind.plural,
             "subresource": rule.subresource,
         }
-        review = {
-            "apiVersion": f"{REVIEWS.group}/{REVIEWS.version}",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
-        }
-        asked = Rule("create", REVIEWS, rule.namespace)
-        path = f"/apis/{REVIEWS.api_version}/{REVIEWS.plural}"
-        response = self._send("POST", path, {}, review, "application/json")
+        answer = self._review(
+            REVIEWS, "SelfSubjectAccessReview", {"resourceAttributes": attributes}
+        )
+        return bool(answer.get("allowed"))
+
+    def whoami(self) -> str:
+        """Return the user name the server knows this connection by.
+
+        Where it does not say (SelfSubjectReview is there from Kubernetes 1.28), the name that a
+        ServiceAccount's token carries; empty where there is neither.
+        """
+        try:
+            answer = self._review(IDENTITY, "SelfSubjectReview", {})
+            return str((answer.get("userInfo") or {})["username"])
+        except (CarferryError, LookupError):
+            headers: dict[str, str] = {}
+            self._client.update_params_for_auth(headers, [], ["BearerToken"])
+            return named_in(headers.get("authorization", "").rpartition(" ")[2])
+
+    def _review(self, kind: Kind, name: str, spec: Object) -> Object:
+        """Ask the server about this user; such questions belong to no namespace."""
+        body = {"apiVersion": kind.api_version, "kind": name, "spec": spec}
+        path = f"/apis/{kind.api_version}/{kind.plural}"
+        response = self._send("POST", path, {}, body, "application/json")
+        asked = Rule("create", kind, "")
         if response.status >= 300:
             raise refused(response.status, response.data, asked, "")
-        answer = parsed(response.data, asked, "").get("status") or {}
-        return bool(answer.get("allowed"))
+        return dict(parsed(response.data, asked, "").get("status") or {})
 
     def _send(
         self,
@@ -183,7 +199,7 @@ def connect(
     token: str = "",
     ca_file: Path | None = None,
     environ: Mapping[str, str] = os.environ,
-    service_account: Path = _SERVICE_ACCOUNT,
+    service_account: Path = SERVICE_ACCOUNT,
 ) -> Api:
     """Connect as told, else as the pod's ServiceAccount, else by the usual kubeconfig.
 

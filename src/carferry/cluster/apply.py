@@ -7,19 +7,13 @@ import re
 from collections.abc import Iterable
 
 from carferry.cluster.api import Api
-from carferry.cluster.kinds import KINDS, Kind, Object, Rule, as_yaml
+from carferry.cluster.kinds import Kind, Object, Rule, as_yaml
+from carferry.cluster.rights import to_apply
 from carferry.errors import ClusterError
 
 FIELD_MANAGER = "carferry"
 
 _MANAGERS = re.compile(r'conflicts? with "([^"]+)"')
-
-_WATCHED = (
-    ("list", "Pod", ""),
-    ("get", "Pod", "log"),
-    ("list", "Event", ""),
-    ("get", "Deployment", ""),
-)
 
 logger = logging.getLogger("carferry")
 
@@ -36,8 +30,9 @@ def apply(
     Args:
         api: The connection.
         objects: Connection Secret first: admission refuses an InferenceService without it.
-        dry_run: Let the server check and default everything, and keep nothing. Leaves out
-            the link to the connection Secret: that is not there yet, and admission would miss it.
+        dry_run: Let the server check and default everything, and keep nothing. Leaves out what
+            needs an object that is not there yet: the link to the connection Secret, which
+            admission would miss, and RoleBindings, whose Role the server looks up.
         force: Take over conflicting fields.
 
     Raises:
@@ -46,7 +41,8 @@ def apply(
 
     Source: Kubernetes documentation, Server-Side Apply.
     """
-    return [_apply(api, each, dry_run=dry_run, force=force) for each in objects]
+    chosen = [each for each in objects if not (dry_run and each["kind"] == "RoleBinding")]
+    return [_apply(api, each, dry_run=dry_run, force=force) for each in chosen]
 
 
 def _apply(api: Api, obj: Object, *, dry_run: bool, force: bool) -> Object:
@@ -91,19 +87,17 @@ def preflight(api: Api, objects: Iterable[Object]) -> list[str]:
 
 def needed(objects: Iterable[Object]) -> list[Rule]:
     """Return the permissions that applying objects and waiting for them takes."""
-    rules: dict[Rule, None] = {}
-    for each in objects:
-        namespace = each["metadata"]["namespace"]
-        for verb in ("get", "create", "patch"):
-            rules[Rule(verb, Kind.of(each), namespace)] = None
-        for verb, kind, subresource in _WATCHED:
-            rules[Rule(verb, KINDS[kind], namespace, subresource)] = None
-    return list(rules)
+    return [
+        *dict.fromkeys(
+            rule for each in objects
+            for rule in to_apply(Kind.of(each), each["metadata"]["namespace"])
+        )
+    ]  # fmt: skip
 
 
 def _dry_run(api: Api, obj: Object) -> str:
     try:
-        _apply(api, obj, dry_run=True, force=False)
+        apply(api, [obj], dry_run=True)
     except ClusterError as error:
         return str(error)
     return ""

@@ -54,13 +54,28 @@ KINDS: Mapping[str, Kind] = {
     "InferenceService": Kind("serving.kserve.io", "v1beta1", "inferenceservices"),
 }
 JOBS = Kind("batch", "v1", "jobs")
+NODES = Kind("", "v1", "nodes")
+QUOTAS = Kind("", "v1", "resourcequotas")
+LIMITS = Kind("", "v1", "limitranges")
+PROFILES = (
+    Kind("infrastructure.opendatahub.io", "v1", "hardwareprofiles"),
+    Kind("dashboard.opendatahub.io", "v1", "acceleratorprofiles"),
+)
 REVIEWS = Kind("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
+IDENTITY = Kind("authentication.k8s.io", "v1", "selfsubjectreviews")
 KSERVE_GROUP = "serving.kserve.io"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One permission: what a Role must hold for one request to pass."""
+    """One permission: what a Role must hold for one request to pass.
+
+    Attributes:
+        verb: ``get``, ``list``, ``create``, ``patch`` or ``delete``.
+        kind: Of the objects.
+        namespace: Where; empty means in the whole cluster, which takes a ClusterRole.
+        subresource: As in ``pods/log``.
+    """
 
     verb: str
     kind: Kind

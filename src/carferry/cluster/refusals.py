@@ -83,7 +83,8 @@ def _missing_rule(message: str, rule: Rule) -> str:
     if not who:
         return ""  # an admission webhook or a quota said no: its message is the reason
     account = who[1].removeprefix("system:serviceaccount:").replace(":", "/")
-    return f"grant to {account} in namespace {rule.namespace}: {rule}"
+    place = f"namespace {rule.namespace}" if rule.namespace else "the whole cluster"
+    return f"grant to {account} in {place}: {rule}"
 
 
 def _status(body: bytes) -> Object:

@@ -33,7 +33,7 @@ def access_objects(name: str, namespace: str) -> list[Object]:
         _object(f"{_RBAC}/v1", "RoleBinding", f"{name}-view", namespace)
         | {
             "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": f"{name}-view-role"},
-            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
+            "subjects": [{"kind": "ServiceAccount", "name": account, **placed(namespace)}],
         },
         _token(name, namespace),
     ]
@@ -42,6 +42,11 @@ def access_objects(name: str, namespace: str) -> list[Object]:
 def account_name(name: str) -> str:
     """Return the name of the ServiceAccount whose token opens the model."""
     return f"{name}-sa"
+
+
+def placed(namespace: str) -> dict[str, str]:
+    """Return the part of an object that says where it is: nothing where its applier decides."""
+    return {"namespace": namespace} if namespace else {}
 
 
 def owned_by(obj: Object, owner: Object) -> Object:
@@ -72,5 +77,5 @@ def _token(name: str, namespace: str) -> Object:
 
 
 def _object(version: str, kind: str, name: str, namespace: str) -> Object:
-    metadata = {"name": name, "namespace": namespace, "labels": dict(_LABELS)}
+    metadata = {"name": name, **placed(namespace), "labels": dict(_LABELS)}
     return {"apiVersion": version, "kind": kind, "metadata": metadata}

@@ -34,7 +34,7 @@ class Parameter:
 PARAMETERS = (
     Parameter("image", "", "ModelCar by digest: host/repository[:tag]@sha256:..."),
     Parameter("name", "", "InferenceService name; empty: made from the display name or image"),
-    Parameter("namespace", "", "Project to deploy into"),
+    Parameter("namespace", "", "Project to deploy into; empty: the caller's own"),
     Parameter("display_name", "", "Name shown in the dashboard; empty: the name"),
     Parameter("description", "", "Text shown in the dashboard"),
     Parameter("runtime_image", VLLM_IMAGE, "vLLM image, pinned to a release tag or a digest"),
@@ -174,9 +174,8 @@ def _completed(values: Mapping[str, str]) -> dict[str, str]:
     for unknown in sorted(values.keys() - DEFAULTS.keys()):
         raise InputError("read settings", repr(unknown), "no such setting")
     form = {**DEFAULTS, **{name: text.strip() for name, text in values.items()}}
-    for name in ("image", "namespace"):
-        if not form[name]:
-            raise InputError("deploy", "", f"no {name} given", f"pass --{name}")
+    if not form["image"]:
+        raise InputError("deploy", "", "no image given", "pass --image")
     return form
 
 

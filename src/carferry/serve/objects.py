@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from carferry.serve.access import Object, access_objects
+from carferry.serve.access import Object, access_objects, placed
 from carferry.serve.settings import Deployment, Mode, Toleration
 
 PORT = 8080
@@ -206,6 +206,7 @@ def _annotations(deployment: Deployment) -> dict[str, str]:
         annotations["carferry/image-tag"] = deployment.image.tag
     if deployment.profile:
         annotations["opendatahub.io/hardware-profile-name"] = deployment.profile.name
+        # Left out, the webhook looks where the InferenceService is.
         annotations["opendatahub.io/hardware-profile-namespace"] = deployment.profile.namespace
     if deployment.mode is Mode.SERVERLESS:
         annotations["serving.knative.openshift.io/enablePassthrough"] = "true"
@@ -239,7 +240,7 @@ def _metadata(
 ) -> Object:
     return {
         "name": name,
-        "namespace": deployment.namespace,
+        **placed(deployment.namespace),
         "labels": dict(sorted(labels.items())),
         "annotations": dict(sorted(annotations.items())),
     }

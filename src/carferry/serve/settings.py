@@ -98,7 +98,8 @@ class HardwareProfile:
     def __post_init__(self) -> None:
         """Check both names."""
         check_kubernetes_name(self.name, kind="hardware profile", limit=253)
-        check_kubernetes_name(self.namespace, kind="hardware profile namespace", limit=63)
+        if self.namespace:
+            check_kubernetes_name(self.namespace, kind="hardware profile namespace", limit=63)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,7 @@ class Deployment:
     Attributes:
         image: The pushed ModelCar; a digest is required, its tag is only recorded.
         name: Of the InferenceService, its runtime and the model in the API.
+        namespace: Where it will be; empty in objects whose applier says where, as GitOps does.
         runtime_image: The vLLM server's image.
         gpu_resource: Resource name to ask for, ``gpu_count`` of it per replica.
         max_model_len: Longest sequence in tokens; 0 leaves it to vLLM.
@@ -186,6 +188,8 @@ def _check_image(image: ImageRef) -> None:
 
 def _check_names(name: str, namespace: str) -> None:
     check_kubernetes_name(name, kind="InferenceService", limit=NAME_LIMIT)
+    if not namespace:
+        return
     if not re.fullmatch(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", namespace):
         raise InvalidName("name namespace", repr(namespace), "not a DNS-1123 label")
     joined = len(name) + 1 + len(namespace)

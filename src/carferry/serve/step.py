@@ -65,8 +65,10 @@ def deploy(
         ClusterError: The API refused; DeploymentFailed if the model will not come up.
         DeadlineExceeded: Not ready in time.
         Unreachable: The cluster does not answer.
-        InputError: ``wait_s`` is negative.
+        InputError: ``wait_s`` is negative, or a cluster is given and no namespace.
     """
+    if cluster is not None and not settings.namespace:
+        raise InputError("deploy", settings.name, "no namespace given", "pass --namespace")
     if wait_s is not None and wait_s < 0:
         raise InputError("deploy", settings.name, f"cannot wait {wait_s} s", "0 does not wait")
     objects = make_objects(settings)

@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from html import escape
 from pathlib import Path
+from typing import Protocol
 
-from carferry.errors import DoesNotFit
+from carferry.errors import DoesNotFit, RightsMissing
 from carferry.gpu import GpuPlan
 from carferry.gpu.page import html
 from carferry.gpu.report import markdown
 from carferry.gpu.words import change
+from carferry.steps import rights as asking
 from carferry.steps.fit import FitSettings, Lists, fit
+from carferry.steps.rights import Rights, check_rights
 
 UNCHECKED = "none"
-_NOT_CHECKED = "# Will it fit\n\nNot checked: {reason}.\n"
 # The deployment writes these itself, from the count and the length it is given.
 _OWN = ("--tensor-parallel-size=", "--max-model-len=")
+
+
+class Cluster(Lists, asking.Asks, Protocol):
+    """The part of a connection to an API server that is used here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,34 +54,52 @@ def size(
     wishes: Sizing,
     *,
     revision: str = "",
-    serve: bool = True,
+    serve: str | bool = True,
+    auth: bool = False,
+    builder: str = "",
     report: str = "",
     chart: str = "",
-    connect: Callable[[], Lists] | None = None,
+    connect: Callable[[], Cluster] | None = None,
+    rights: Callable[..., Rights] = check_rights,
 ) -> Sizing:
     """Decide what a deployment asks for; the reports are written whatever the answer.
+
+    What the run will need to be allowed is asked first: who may not deploy need not plan.
 
     Args:
         model: ``org/name`` or a folder.
         settings: GPUs to plan for; ``none`` as the GPU takes the wishes unchecked.
         wishes: What the user pinned.
         revision: Branch, tag or commit.
-        serve: False where the image is only pushed: then nothing is checked.
+        serve: ``deploy``, ``render`` or ``no``; True is ``render``, False ``no``. Where the image
+            is only pushed no GPU is planned for.
+        auth: The endpoint will ask for a token.
+        builder: ``job`` where Buildah runs in a Job.
         report: File for the report as Markdown; empty for none.
         chart: File for the report as a page; empty for none.
-        connect: Reaches the cluster where no GPU is named.
+        connect: Reaches the cluster where something is to be asked there.
+        rights: Finds out whether the account may do what the run will need.
 
     Raises:
+        RightsMissing: The account may not; all of it is in the report, as YAML.
         DoesNotFit: Nothing fits; names what is missing and the smallest change.
         InputError: As ``fit``.
     """
-    if not serve or settings.gpu == UNCHECKED:
-        text = _NOT_CHECKED.format(reason="no GPU was asked about" if serve else "not served")
-        _write(report, text)
-        _write(chart, f"<!doctype html><title>Will it fit</title><p>{text[15:].strip()}</p>\n")
+    served = serve if isinstance(serve, str) else "render" if serve else "no"
+    try:
+        held = rights(
+            served, namespace=settings.namespace, auth=auth, gpu=settings.gpu, builder=builder,
+            connect=connect,
+        )  # fmt: skip
+    except RightsMissing as error:
+        _unplanned(report, chart, str(error), f"\n```yaml\n{error.manifest}```\n")
+        raise
+    if served == "no" or settings.gpu == UNCHECKED:
+        reason = "not served" if served == "no" else "no GPU was asked about"
+        _unplanned(report, chart, reason, held.markdown)
         return replace(wishes, gpu_count=wishes.gpu_count or 1)
     plan = fit(model, _pinned(settings, wishes), revision=revision, connect=connect)
-    _write(report, markdown(plan))
+    _write(report, markdown(plan) + held.markdown)
     _write(chart, html(plan))
     return _sized(plan, wishes)
 
@@ -100,6 +125,12 @@ def _sized(plan: GpuPlan, wishes: Sizing) -> Sizing:
         vllm_args=" ".join([*planned, wishes.vllm_args]).strip(),
         verdict=plan.verdict.value,
     )
+
+
+def _unplanned(report: str, chart: str, reason: str, more: str) -> None:
+    text = f"Not checked: {reason}."
+    _write(report, f"# Will it fit\n\n{text}\n{more}")
+    _write(chart, f"<!doctype html><title>Will it fit</title><p>{escape(text)}</p>\n")
 
 
 def _write(path: str, text: str) -> None:

@@ -1,0 +1,191 @@
+"""Step: may this account do what the run will need; asked before any work is done."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from carferry.cluster import grants, rights
+from carferry.cluster.account import Account
+from carferry.cluster.rights import Need
+from carferry.errors import ClusterError, InputError, RightsMissing
+from carferry.gpu.listing import SHARED
+from carferry.retry import Retry
+
+SERVE = ("deploy", "render", "no")
+# Forbidden, unknown, not allowed or not implemented: this server does not answer such questions.
+_NO_ANSWER = (403, 404, 405, 501)
+_AUTH = "manifests/auth"
+_FOLDERS = {"serviceaccounts": _AUTH, "roles": _AUTH, "rolebindings": _AUTH}
+_FOLDERS |= {"jobs": "manifests/buildah"}
+_log = logging.getLogger("carferry")
+
+
+class Asks(rights.Asks, Protocol):
+    """A connection that also knows whose it is."""
+
+    def whoami(self) -> str:
+        """Return the user name the server knows this connection by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What an account was asked about and what it lacks.
+
+    Attributes:
+        account: ``PROJECT/NAME`` of a ServiceAccount, or a user; empty where nothing is missing.
+        asked: How many permissions the run needs.
+        missing: Those that are not held, also the ones a run can do without.
+        summary: The same in a few words.
+        manifest: YAML that grants what is missing.
+        note: Why nothing was checked; empty where it was.
+        project: Of a ServiceAccount; empty for a person.
+    """
+
+    account: str = ""
+    asked: int = 0
+    missing: tuple[Need, ...] = ()
+    summary: str = ""
+    manifest: str = ""
+    note: str = ""
+    project: str = ""
+
+    @property
+    def stops(self) -> tuple[Need, ...]:
+        """What the run cannot do without."""
+        return tuple(each for each in self.missing if not each.without)
+
+    @property
+    def text(self) -> str:
+        """The answer in one line."""
+        if self.note:
+            return f"rights were not checked: {self.note}"
+        if not self.missing:
+            return f"all {self.asked} rights that this run needs are there"
+        lost = dict.fromkeys(each.without for each in self.missing)
+        more = "" if self.stops else "".join(f"; {text}" for text in lost)
+        return (
+            f"{self.account} lacks {len(self.missing)} of {self.asked} rights: {self.summary}{more}"
+        )
+
+    @property
+    def markdown(self) -> str:
+        """The answer as a section of a report; empty where nothing was asked."""
+        if not self.asked and not self.note:
+            return ""
+        grant = f"\nTo grant them, `oc apply -f -` this:\n\n```yaml\n{self.manifest}```\n"
+        return f"\n## Rights\n\n{self.text}\n{grant if self.missing else ''}"
+
+
+def check_rights(
+    serve: str,
+    *,
+    namespace: str = "",
+    auth: bool = False,
+    gpu: str = "",
+    builder: str = "",
+    connect: Callable[[], Asks] | None = None,
+    report: Callable[[str], None] = _log.warning,
+    retry: Retry | None = None,
+) -> Rights:
+    """Find out whether this account may do everything a run will need; asks, changes nothing.
+
+    Args:
+        serve: ``deploy``, ``render`` (only the YAML is made) or ``no``.
+        namespace: Where the model will be served; empty means where this runs.
+        auth: The endpoint will ask for a token.
+        gpu: GPUs to plan for; empty reads the cluster's, and asks for the rights to.
+        builder: ``job`` where Buildah runs in a Job.
+        connect: Reaches the cluster; default as kubectl would. Not called where nothing is needed.
+        report: Told what the run has to do without, and the YAML that would change it.
+        retry: How often a server that is away is asked again.
+
+    Raises:
+        RightsMissing: The run cannot do without what is missing; holds all of it as YAML.
+        InputError: ``serve`` is none of the three, or no cluster is at hand.
+        ClusterError: The cluster refused the login or does not answer.
+    """
+    asked = {"namespace": namespace, "gpu": gpu, "builder": builder}
+    found = find_rights(serve, auth=auth, connect=connect, retry=retry, **asked)
+    if found.note or found.missing:
+        report("\n".join(filter(None, (found.text, found.manifest.rstrip()))))
+    if found.stops:
+        raise _refused(found)
+    return found
+
+
+def find_rights(
+    serve: str,
+    *,
+    namespace: str = "",
+    auth: bool = False,
+    gpu: str = "",
+    builder: str = "",
+    connect: Callable[[], Asks] | None = None,
+    retry: Retry | None = None,
+) -> Rights:
+    """As ``check_rights``, but only return what was found.
+
+    Raises:
+        InputError: ``serve`` is none of the three, or no cluster is at hand.
+        ClusterError: The cluster refused the login or does not answer.
+    """
+    if serve not in SERVE:
+        raise InputError("read serve", repr(serve), "none of " + ", ".join(SERVE))
+    plans = serve != "no" and not gpu
+    if serve != "deploy" and not plans and builder != "job":
+        return Rights()
+    api = (connect or _connect)()
+    place = namespace or api.namespace
+    needs = [
+        *(rights.to_deploy(place, auth=auth) if serve == "deploy" else ()),
+        *(rights.to_see_gpus(place) if plans else ()),
+        *(rights.to_build(api.namespace) if builder == "job" else ()),
+    ]
+    try:
+        lacking = (retry or Retry(attempts=4)).call(
+            lambda: rights.missing(api, needs, projects=(place, *SHARED))
+        )
+    except ClusterError as error:
+        if error.status not in _NO_ANSWER:
+            raise
+        return Rights(note=str(error))
+    return _rights(api, len({need.rule for need in needs}), lacking)
+
+
+def _rights(api: Asks, asked: int, lacking: list[Need]) -> Rights:
+    if not lacking:
+        return Rights(asked=asked)
+    account = Account(api.whoami())
+    return Rights(
+        account=str(account),
+        asked=asked,
+        missing=tuple(lacking),
+        summary=grants.brief(lacking),
+        manifest=grants.manifest(account, lacking),
+        project=account.namespace,
+    )
+
+
+def _refused(found: Rights) -> RightsMissing:
+    remedy = "oc apply -f - the YAML in this step's log or report"
+    here = [need.rule for need in found.stops if need.rule.namespace]
+    if {rule.namespace for rule in here} == {found.project}:
+        folders = dict.fromkeys(_FOLDERS.get(rule.resource, "manifests/") for rule in here)
+        commands = " and ".join(f"oc apply -k {folder} -n {found.project}" for folder in folders)
+        remedy += f", or once for the project: {commands}"
+    if len(here) < len(found.stops):
+        remedy += "; nodes take an administrator, or name the GPU, as in 'L40S x2'"
+    reason = f"{len(found.missing)} of {found.asked} are missing: {found.summary}"
+    return RightsMissing(
+        "check the rights of", found.account, reason, remedy, manifest=found.manifest
+    )
+
+
+def _connect() -> Asks:
+    """The Kubernetes client costs 0.3 s to import: only who asks a cluster pays."""
+    from carferry.cluster import api
+
+    return api.connect()

@@ -1,0 +1,260 @@
+"""Rights are asked before work; one answer holds all that is missing and, applied, grants it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ferrying import carferry
+from rights_samples import OWN_ROLES, RUNNER, a_rule, jwt, reach, serve_in_time
+from servers.kube import KubeServer
+from test_cluster_connect import kubeconfig
+
+from carferry.cluster.account import Account
+from carferry.cluster.api import Api, connect
+from carferry.cluster.kinds import NODES, PROFILES, Kind, Rule
+from carferry.cluster.rights import Need, to_build, to_deploy, to_see_gpus
+from carferry.errors import ClusterError, InputError, RightsMissing, Unreachable
+from carferry.steps.fit import FitSettings
+from carferry.steps.rights import Rights, check_rights, find_rights
+from carferry.steps.sizing import Sizing, size
+
+
+@pytest.fixture
+def server() -> Iterator[KubeServer]:
+    with KubeServer(user=RUNNER, namespaces={"demo", "models"}) as running:
+        yield running
+
+
+def never() -> Api:
+    pytest.fail("a cluster was asked")
+
+
+def apply_yaml(server: KubeServer, text: str, user: str) -> None:
+    """Grant what YAML grants to a user, as an API server would understand it."""
+    assert server.roles is not None
+    documents = list(yaml.safe_load_all(text))
+    roles = {each["metadata"]["name"]: each for each in documents if "rules" in each}
+    for binding in (each for each in documents if "roleRef" in each):
+        (who,) = binding["subjects"]
+        assert f"system:serviceaccount:{who['namespace']}:{who['name']}" == user
+        role = roles[binding["roleRef"]["name"]]
+        assert binding["roleRef"]["kind"] == role["kind"]
+        assert binding["metadata"].get("namespace") == role["metadata"].get("namespace")
+        place = role["metadata"].get("namespace", "")
+        server.roles.setdefault(place, []).extend(role["rules"])
+
+
+@pytest.mark.parametrize("release", OWN_ROLES)
+def test_the_pipeline_accounts_own_role_is_refused_before_any_work(
+    server: KubeServer, release: str
+) -> None:
+    server.roles = {"demo": [*OWN_ROLES[release]]}
+    said: list[str] = []
+    with pytest.raises(RightsMissing) as caught:
+        check_rights("deploy", gpu="none", connect=reach(server), report=said.append)
+    line = str(caught.value)
+    assert line == (
+        "check the rights of demo/pipeline-runner-dspa: 6 of 13 are missing: secrets (create, "
+        "patch), events (list), servingruntimes (get, create, patch) in demo; oc apply -f - the "
+        "YAML in this step's log or report, or once for the project: oc apply -k manifests/ -n demo"
+    )
+    assert caught.value.exit_code == 2
+    assert caught.value.manifest.rstrip() in "\n".join(said)
+    assert {request.method for request in server.requests} == {"POST"}
+    assert server.store.objects == {}
+
+
+@pytest.mark.parametrize("release", OWN_ROLES)
+@pytest.mark.parametrize("auth", [False, True])
+@pytest.mark.parametrize("namespace", ["demo", "models"])
+def test_what_the_error_prints_makes_the_next_run_pass(
+    server: KubeServer, release: str, auth: bool, namespace: str
+) -> None:
+    server.roles = {"demo": [*OWN_ROLES[release]]}
+    asked: dict[str, Any] = {"namespace": namespace, "auth": auth, "gpu": "", "builder": "job"}
+    with pytest.raises(RightsMissing) as caught:
+        check_rights("deploy", connect=reach(server), report=len, **asked)
+    folders = ["manifests/", "manifests/auth"][: 1 + auth] if namespace == "demo" else []
+    assert re.findall(r"-k (\S+)", str(caught.value)) == folders
+    apply_yaml(server, caught.value.manifest, RUNNER)
+    found = check_rights("deploy", connect=reach(server), report=never, **asked)
+    assert (found.missing, found.manifest) == ((), "")
+    if namespace == "demo":
+        serve_in_time(server, auth=auth)
+
+
+def test_what_a_run_can_do_without_is_said_and_no_stop(server: KubeServer) -> None:
+    missing = [("list", "events"), ("get", "pods/log"), ("list", "nodes"), ("list", "limitranges")]
+    server.forbidden.update(missing)
+    said: list[str] = []
+    found = check_rights("deploy", connect=reach(server), report=said.append)
+    assert sorted((need.rule.verb, need.rule.resource) for need in found.missing) == sorted(missing)
+    assert found.stops == ()
+    for each in found.missing:
+        assert each.without in "\n".join(said)
+        assert each.without in found.manifest
+        assert each.without in found.markdown
+
+
+def test_without_nodes_and_without_profiles_there_is_nothing_to_plan_from(
+    server: KubeServer,
+) -> None:
+    server.roles = {"demo": [a_rule(need.rule) for need in to_deploy("demo")]}
+    with pytest.raises(RightsMissing) as caught:
+        check_rights("deploy", connect=reach(server), report=len)
+    assert "nodes (list)" in str(caught.value)
+    assert "name the GPU" in str(caught.value)
+    last = [*yaml.safe_load_all(caught.value.manifest)][-2:]
+    assert [each["kind"] for each in last] == ["ClusterRole", "ClusterRoleBinding"]
+    assert last[1]["subjects"] == [Account(RUNNER).subject]
+
+
+@pytest.mark.parametrize("place", ["", "demo", "redhat-ods-applications", "opendatahub"])
+@pytest.mark.parametrize("kind", PROFILES)
+def test_profiles_anywhere_are_another_way(server: KubeServer, kind: Kind, place: str) -> None:
+    server.roles = {"demo": [a_rule(need.rule) for need in to_deploy("demo")]}
+    server.roles.setdefault(place, []).append(a_rule(Rule("list", kind, place)))
+    assert check_rights("deploy", connect=reach(server), report=len).stops == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"serve": "deploy", "gpu": "none"}, to_deploy("demo")),
+        ({"serve": "deploy", "gpu": "L4", "auth": True}, to_deploy("demo", auth=True)),
+        ({"serve": "deploy", "gpu": "L4", "namespace": "models"}, to_deploy("models")),
+        ({"serve": "deploy"}, [*to_deploy("demo"), *to_see_gpus("demo")]),
+        ({"serve": "render"}, to_see_gpus("demo")),
+        ({"serve": "render", "namespace": "models"}, to_see_gpus("models")),
+        ({"serve": "no", "builder": "job"}, to_build("demo")),
+        ({"serve": "no", "builder": "job", "namespace": "models"}, to_build("demo")),
+    ],
+)
+def test_a_run_is_asked_about_what_it_will_do_and_no_more(
+    server: KubeServer, asked: dict[str, Any], expected: list[Need]
+) -> None:
+    found = check_rights(connect=reach(server), report=never, **asked)
+    bodies = [request.body["spec"]["resourceAttributes"] for request in server.requests]
+    seen = [
+        (b["verb"], b["group"], b["resource"], b["subresource"], b["namespace"]) for b in bodies
+    ]
+    rules = [need.rule for need in expected]
+    assert seen == [
+        (r.verb, r.kind.group, r.kind.plural, r.subresource, r.namespace) for r in rules
+    ]
+    assert found.asked == len(expected)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"serve": "no"}, {"serve": "no", "gpu": "L4"}, {"serve": "render", "gpu": "none"},
+     {"serve": "render", "gpu": "L40S x2"}],
+)  # fmt: skip
+def test_where_nothing_is_needed_no_cluster_is_asked(asked: dict[str, str]) -> None:
+    assert check_rights(connect=never, report=never, **asked) == Rights()
+
+
+def test_whoever_deploys_outside_a_cluster_is_told_before_the_work() -> None:
+    def nowhere() -> Api:
+        return connect(environ={"KUBECONFIG": "/none"})
+
+    with pytest.raises(InputError, match="no kubeconfig there"):
+        check_rights("deploy", gpu="none", connect=nowhere)
+
+
+def test_what_is_no_way_to_serve_is_refused() -> None:
+    with pytest.raises(InputError, match="deploy, render, no"):
+        check_rights("maybe", connect=never)
+
+
+def test_a_cluster_that_lets_nobody_ask_gets_a_warning(server: KubeServer) -> None:
+    server.forbidden.add(("create", "selfsubjectaccessreviews"))
+    said: list[str] = []
+    found = check_rights("deploy", connect=reach(server), report=said.append)
+    assert f'User "{RUNNER}" cannot create' in said[0]
+    assert "grant to demo/pipeline-runner-dspa in the whole cluster: - {apiGroups" in said[0]
+    assert "Rights\n\nrights were not checked" in found.markdown
+
+
+def test_a_server_that_is_away_for_a_moment_is_asked_again(server: KubeServer) -> None:
+    server.failing = 2
+    assert check_rights("deploy", gpu="none", connect=reach(server), report=never).missing == ()
+
+
+def test_a_login_that_is_refused_stops(server: KubeServer) -> None:
+    server.tokens.add("another")
+    with pytest.raises(ClusterError, match="log in again"):
+        check_rights("deploy", connect=reach(server))
+
+
+def test_a_server_that_is_not_there_stops() -> None:
+    with KubeServer() as server:
+        api = reach(server)
+    with pytest.raises(Unreachable):
+        check_rights("deploy", connect=api)
+
+
+def test_where_the_server_does_not_say_who_asks_the_token_does(server: KubeServer) -> None:
+    server.anonymous, server.roles = True, {}
+    token = jwt({"sub": RUNNER})
+    with pytest.raises(RightsMissing, match="demo/pipeline-runner-dspa") as caught:
+        check_rights("deploy", connect=reach(server, token), report=len)
+    assert token not in str(caught.value) + caught.value.manifest
+
+
+def test_the_first_step_stops_before_it_reads_the_model_and_leaves_the_list(
+    server: KubeServer, tmp_path: Path
+) -> None:
+    server.roles = {"demo": [*OWN_ROLES["rhoai-3.4"]]}
+    report, chart = tmp_path / "report", tmp_path / "chart"
+    with pytest.raises(RightsMissing) as caught:
+        size(
+            "org/absent", FitSettings(), Sizing(), serve="deploy", report=str(report),
+            chart=str(chart), connect=reach(server),
+        )  # fmt: skip
+    assert caught.value.manifest in report.read_text()
+    assert str(caught.value) in report.read_text()
+    assert "demo/pipeline-runner-dspa" in chart.read_text()
+
+
+@pytest.mark.parametrize(("serve", "auth", "asked"), [("deploy", True, 22), ("deploy", False, 13)])
+def test_the_first_step_says_that_all_rights_are_there(
+    server: KubeServer, tmp_path: Path, serve: str, auth: bool, asked: int
+) -> None:
+    report = tmp_path / "report"
+    size(
+        "org/absent", FitSettings(gpu="none"), Sizing(), serve=serve, auth=auth,
+        report=str(report), connect=reach(server),
+    )  # fmt: skip
+    assert f"all {asked} rights that this run needs are there" in report.read_text()
+
+
+def test_the_command_prints_what_is_missing_ready_to_be_applied(
+    server: KubeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.roles = {"demo": [*OWN_ROLES["rhoai-3.4"]]}
+    config = kubeconfig(tmp_path / "config", server.url)
+    command = ("rights", "--kubeconfig", str(config), "--gpu", "none")
+    first = carferry(capsys, *command)
+    assert (first.code, first.err.count("\n")) == (2, 1)
+    assert "lacks 6 of 13 rights: secrets (create, patch)" in first.err
+    document = json.loads(carferry(capsys, *command, "--json").out)
+    assert document["manifest"] == first.out
+    assert [each["rule"]["kind"]["plural"] for each in document["missing"]].count(
+        "servingruntimes"
+    ) == 3
+    apply_yaml(server, first.out, RUNNER)
+    assert carferry(capsys, *command).code == 0
+
+
+def test_what_was_found_without_stopping_is_the_same(server: KubeServer) -> None:
+    server.forbidden.add(("list", NODES.plural))
+    quiet = find_rights("deploy", connect=reach(server))
+    assert quiet == check_rights("deploy", connect=reach(server), report=len)
+    assert [need.rule.resource for need in quiet.missing] == ["nodes"]

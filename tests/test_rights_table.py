@@ -1,0 +1,62 @@
+"""The table of rights against what a deployment really asks an API server for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from rights_samples import RUNNER, hold, serve_in_time
+from serve_samples import settings
+from servers.kube import KubeServer
+
+from carferry.cluster.apply import needed
+from carferry.cluster.kinds import PROFILES
+from carferry.cluster.rights import Need, to_deploy
+from carferry.errors import ClusterError
+from carferry.gpu.profiles import ACCELERATOR, HARDWARE
+from carferry.serve import make_objects
+
+
+@pytest.fixture
+def server() -> Iterator[KubeServer]:
+    with KubeServer(user=RUNNER, namespaces={"demo", "models"}) as running:
+        yield running
+
+
+@pytest.mark.parametrize("auth", [False, True])
+def test_the_table_is_what_a_deployments_objects_need(auth: bool) -> None:
+    objects = make_objects(settings(auth=str(auth).lower()))
+    assert {need.rule for need in to_deploy("demo", auth=auth)} == {*needed(objects)}
+
+
+def test_the_profiles_asked_about_are_those_the_plan_reads() -> None:
+    paths = [(f"/apis/{kind.api_version}", kind.plural) for kind in PROFILES]
+    assert paths == [HARDWARE, ACCELERATOR]
+
+
+@pytest.mark.parametrize("auth", [False, True])
+def test_a_deployment_goes_through_with_exactly_the_table(server: KubeServer, auth: bool) -> None:
+    hold(server, to_deploy("demo", auth=auth))
+    serve_in_time(server, auth=auth)
+
+
+# Asked for beside create and patch, as kubectl's own apply needs it; nothing of ours gets them.
+UNUSED = {"secrets", "servingruntimes", "serviceaccounts", "roles", "rolebindings"}
+
+
+@pytest.mark.parametrize(
+    "dropped",
+    [n for n in to_deploy("demo", auth=True) if (n.rule.verb, n.rule.resource)
+     not in {("get", each) for each in UNUSED}],
+    ids=lambda need: f"{need.rule.verb}-{need.rule.resource}",
+)  # fmt: skip
+def test_without_one_of_the_table_a_deployment_fails_where_the_table_says_so(
+    server: KubeServer, dropped: Need
+) -> None:
+    hold(server, [need for need in to_deploy("demo", auth=True) if need != dropped])
+    if dropped.without:
+        serve_in_time(server, auth=True)
+        return
+    with pytest.raises(ClusterError) as caught:
+        serve_in_time(server, auth=True)
+    assert caught.value.status == 403
