@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from carferry.components.runtime import IMAGE_VARIABLE, Runtime
-from carferry.pipelines import compiling, form, local, renamed, submit
+from carferry.pipelines import compiling, follow, form, local, renamed, submit, workbench
+from carferry.pipelines.endpoint import Endpoint, token_of
 from carferry.pipelines.modelcar import stream
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.staged import buildah
@@ -26,6 +27,7 @@ LOCAL_DEFAULTS: dict[str, form.Value] = {
 }
 """What differs in a local run: objects are written, no cluster is asked, a folder is the volume;
 an image that stays in a folder is not served at all."""
+_INTERRUPTED = 130  # as shells count SIGINT
 
 USE = """\
 compile and import the YAML in the dashboard:
@@ -35,6 +37,8 @@ run the same pipeline here, without a cluster:
 run it on a pipeline server, and follow it:
   python pipelines/modelcar.py --submit --host https://ds-pipeline-dspa-... --namespace models \\
       --token-file token --wait model=org/name image=docker://quay.io/team/model:1
+look again at a run that is there, by the id in its URL:
+  ... --submit ... --follow 0f9c8d7e-...
 every night at two, under the name it has on the hub:
   ... --submit ... --recurring '0 0 2 * * *' model=org/name image=docker://quay.io/team/model:1
 
@@ -81,20 +85,31 @@ def run_local(options: argparse.Namespace) -> int:
 
 
 def run_remote(options: argparse.Namespace) -> int:
-    """Run or schedule one pipeline on a cluster and print its page."""
+    """Run or schedule one pipeline on a cluster and print its page; follow it if asked."""
     if not options.host:
         raise InputError("submit", "--host", "missing", "see: oc get route -n PROJECT")
     if options.recurring and options.wait:
         raise InputError("submit", "--wait", "a recurring run does not end")
+    if options.follow:
+        return _follow(options, options.follow)
     pipeline = ENGINES[options.engine](Site(Runtime.choose(options.image)))
     values = _values(pipeline, options, {})
     package = compiling.write(pipeline, options.output)
-    endpoint = _endpoint(options)
-    client = submit.connect(endpoint)
-    made = submit.start(endpoint, package, values, cron=options.recurring, client=client)
+    made = submit.start(_endpoint(options), package, values, cron=options.recurring)
+    for note in made.notes:
+        _say(note)
     print(made.url, flush=True)
-    if options.wait:
-        submit.wait(endpoint, made.id, say=_say, timeout_s=options.timeout, client=client)
+    return _follow(options, made.id) if options.wait else 0
+
+
+def _follow(options: argparse.Namespace, run_id: str) -> int:
+    kube = workbench.cluster(options.kubeconfig)
+    try:
+        follow.wait(_endpoint(options), run_id, say=_say, timeout_s=options.timeout, kube=kube)
+    except KeyboardInterrupt as stopped:
+        for note in stopped.__notes__:
+            _say(note)
+        return _INTERRUPTED
     return 0
 
 
@@ -107,11 +122,9 @@ def _values(
     return form.arguments(form.fields(pipeline), texts, defaults)
 
 
-def _endpoint(options: argparse.Namespace) -> submit.Endpoint:
-    token = submit.token_of(options.kubeconfig) if options.kubeconfig else ""
-    return submit.Endpoint(
-        options.host, options.namespace, options.token_file, token=token, ca=options.ca
-    )
+def _endpoint(options: argparse.Namespace) -> Endpoint:
+    token = token_of(options.kubeconfig) if options.kubeconfig else ""
+    return Endpoint(options.host, options.namespace, options.token_file, token=token, ca=options.ca)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -148,6 +161,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--kubeconfig", type=Path, help="take the token from this file's current context")
     add("--ca", type=Path, help="certificates to trust, PEM")
     add("--wait", action="store_true", help="follow the run; exit 1 when it fails")
+    add("--follow", default="", metavar="RUN", help="start nothing, follow the run of this id")
     add("--timeout", type=float, default=7200, metavar="S", help="seconds to wait [7200]")
     add("--recurring", default="", metavar="CRON", help="six fields, seconds first")
 

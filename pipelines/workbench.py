@@ -7,10 +7,13 @@ the workbench's own service account may use it if it has the Role
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from carferry.pipelines.submit import Endpoint
+from carferry.pipelines.endpoint import Endpoint
 
+from carferry.cluster import api
 from carferry.errors import InputError
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -38,3 +41,25 @@ def endpoint(*, server: str = "dspa", account: Path = ACCOUNT) -> Endpoint:
         token_file=account / "token",
         ca=ca if ca.is_file() else None,
     )
+
+
+def cluster(
+    kubeconfig: Path | None = None, *, environ: Mapping[str, str] = os.environ
+) -> api.Api | None:
+    """Return the cluster's API, as a kubeconfig's user or as this pod's account.
+
+    A kubeconfig that nobody named is not used: it may be another cluster's.
+
+    Args:
+        kubeconfig: File to read; None: only in a pod there is a way in.
+        environ: Where KUBERNETES_SERVICE_HOST is looked up.
+
+    Returns:
+        A connection, or None without a way in: nothing that is asked of it is necessary.
+    """
+    if kubeconfig is None and "KUBERNETES_SERVICE_HOST" not in environ:
+        return None
+    try:
+        return api.connect(kubeconfig=kubeconfig, environ=environ)
+    except InputError:
+        return None

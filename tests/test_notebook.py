@@ -67,3 +67,8 @@ def test_a_workbench_finds_the_server_of_its_project(tmp_path: Path) -> None:
 def test_outside_a_pod_there_is_no_such_server(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not in a pod"):
         workbench.endpoint(account=tmp_path)
+
+
+def test_outside_a_pod_the_cluster_is_asked_only_with_a_kubeconfig(tmp_path: Path) -> None:
+    assert workbench.cluster(environ={}) is None
+    assert workbench.cluster(tmp_path / "none", environ={}) is None

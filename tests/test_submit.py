@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
-from carferry.pipelines import command, submit
-from carferry.pipelines.submit import Endpoint
+from carferry.pipelines import command, endpoint, submit, upload
+from carferry.pipelines import server as api
+from carferry.pipelines.endpoint import Endpoint
+from servers.argo import Look
 from servers.chaos import Answer, Rule
 from servers.dsp import PipelineServer
 from servers.proxy import Proxy
 
-from carferry.errors import ClusterError, DeadlineExceeded, InputError, Unreachable
+from carferry.errors import ClusterError, InputError, Unreachable
 
 VALUES = ["model=org/name", "image=docker://registry.example/team/model:1"]
 TYPED = {"model": "org/name", "image": "docker://registry.example/team/model:1"}
-
-
-class Ticks:
-    """A clock that waiting moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
+NIGHTLY = "0 0 2 * * *"
 
 
 @pytest.fixture(scope="module")
@@ -39,60 +31,150 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "modelcar.yaml"
 
 
-def endpoint(server: PipelineServer, **more: object) -> Endpoint:
+@pytest.fixture
+def server() -> Iterator[PipelineServer]:
+    with PipelineServer() as running:
+        yield running
+
+
+def at(server: PipelineServer, **more: object) -> Endpoint:
     return Endpoint(server.url, "models", **more)  # type: ignore[arg-type]
 
 
-def test_a_run_uses_an_uploaded_version_and_the_given_parameters(package: Path) -> None:
-    with PipelineServer() as server:
-        made = submit.start(endpoint(server), package, TYPED)
-        run = server.store.runs[made.id]
-        version = server.store.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
-        assert run["runtime_config"]["parameters"] == TYPED
-        assert version["display_name"] == submit.version_name(package)
-        assert made.url == f"{server.url}/#/runs/details/{made.id}"
+def test_a_run_uses_an_uploaded_version_and_the_given_parameters(
+    server: PipelineServer, package: Path
+) -> None:
+    made = submit.start(at(server), package, TYPED)
+    run = server.store.runs[made.id].request
+    version = server.store.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
+    assert run["runtime_config"]["parameters"] == TYPED
+    assert version["display_name"] == upload.version_name(package)
+    assert made.url == f"{server.url}/#/runs/details/{made.id}"
 
 
-def test_the_same_yaml_is_uploaded_once(package: Path) -> None:
-    with PipelineServer() as server:
-        submit.start(endpoint(server), package, TYPED)
-        before = len(server.store.versions)
-        submit.start(endpoint(server), package, TYPED)
-        assert len(server.store.versions) == before
-        assert [p["display_name"] for p in server.store.pipelines.values()] == ["modelcar"]
+def test_a_first_submit_makes_one_pipeline_with_one_version(
+    server: PipelineServer, package: Path
+) -> None:
+    """The server names a first version after the pipeline if both come in one upload."""
+    submit.start(at(server), package, TYPED)
+    assert named(server.store.pipelines) == ["modelcar"]
+    assert named(server.store.versions) == [upload.version_name(package)]
 
 
-def test_changed_yaml_becomes_a_new_version(package: Path, tmp_path: Path) -> None:
+def test_the_same_yaml_is_uploaded_once(server: PipelineServer, package: Path) -> None:
+    submit.start(at(server), package, TYPED)
+    submit.start(at(server), package, TYPED)
+    assert named(server.store.versions) == [upload.version_name(package)]
+    assert named(server.store.pipelines) == ["modelcar"]
+    assert named(server.store.experiments) == ["carferry"]
+
+
+def test_changed_yaml_becomes_a_new_version_of_the_same_pipeline(
+    server: PipelineServer, package: Path, tmp_path: Path
+) -> None:
     changed = tmp_path / package.name
     changed.write_text(package.read_text() + "\n# changed\n")
-    assert submit.version_name(changed) != submit.version_name(package)
+    submit.start(at(server), package, TYPED)
+    submit.start(at(server), changed, TYPED)
+    assert named(server.store.versions) == [*map(upload.version_name, (package, changed))]
+    assert named(server.store.pipelines) == ["modelcar"]
+
+
+def test_two_who_submit_at_once_share_one_pipeline_and_version(
+    server: PipelineServer, package: Path
+) -> None:
+    """Both have looked before either has made: the slower one is told 409 and looks again."""
+    both = threading.Barrier(2, timeout=20)
+
+    def hold(method: str, path: str) -> None:
+        if method == "POST" and "/pipelines" in path:
+            both.wait()
+
+    server.before = hold
+    threads = [
+        threading.Thread(target=submit.start, args=(at(server), package, TYPED)) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert named(server.store.pipelines) == ["modelcar"]
+    assert named(server.store.versions) == [upload.version_name(package)]
+    assert len(server.store.runs) == 2
+
+
+def test_what_is_on_a_later_page_is_found(package: Path) -> None:
+    with PipelineServer(page_size=2) as server:
+        for n in range(5):
+            server.store.pipelines[f"other{n}"] = pipeline(f"other{n}", "elsewhere")
+        submit.start(at(server), package, TYPED)
+        (mine,) = (p for p in server.store.pipelines.values() if p["namespace"] == "models")
+        of_it = {"pipeline_id": mine["pipeline_id"]}
+        old = {
+            f"old{n}": {**of_it, "pipeline_version_id": f"old{n}", "display_name": f"old{n}"}
+            for n in range(5)
+        }
+        server.store.versions = old | server.store.versions
+        submit.start(at(server), package, TYPED)
+        assert len(server.store.versions) == 6
+        assert len(server.store.pipelines) == 6
+
+
+def test_a_pipeline_of_the_same_name_in_another_project_is_left_alone(
+    server: PipelineServer, package: Path
+) -> None:
+    server.store.pipelines["theirs"] = pipeline("theirs", "elsewhere", "modelcar")
+    submit.start(at(server), package, TYPED)
+    assert {v["pipeline_id"] for v in server.store.versions.values()} == {"p1"}
 
 
 def test_the_token_is_read_again_from_its_file(package: Path, tmp_path: Path) -> None:
     token = tmp_path / "token"
+    token.write_text("first\n")
+    with PipelineServer(token="first") as server:
+        connected = api.connect(at(server, token_file=token))
+        submit.start(at(server), package, TYPED, server=connected)
+        server.token = "second"
+        token.write_text("second\n")
+        made = submit.start(at(server), package, TYPED, server=connected)
+        assert made.id in server.store.runs
+
+
+def test_a_token_file_that_went_away_is_named(package: Path, tmp_path: Path) -> None:
+    token = tmp_path / "token"
     token.write_text("first")
     with PipelineServer(token="first") as server:
-        client = submit.connect(endpoint(server, token_file=token))
-        submit.start(endpoint(server), package, TYPED, client=client)
-        server.token = "second"
-        token.write_text("second")
-        made = submit.start(endpoint(server), package, TYPED, client=client)
-        assert made.id in server.store.runs
+        connected = api.connect(at(server, token_file=token))
+        token.unlink()
+        with pytest.raises(InputError, match=r"read token .*/token: "):
+            submit.start(at(server), package, TYPED, server=connected)
 
 
 def test_a_refused_token_says_how_to_get_one(package: Path) -> None:
     with PipelineServer(token="right") as server:
         with pytest.raises(ClusterError, match=r"401 .*--token-file") as caught:
-            submit.start(endpoint(server, token="wrong"), package, TYPED)
+            submit.start(at(server, token="wrong"), package, TYPED)
         assert caught.value.status == 401
         assert "wrong" not in str(caught.value)
 
 
 def test_a_server_that_is_not_there_is_unreachable(package: Path) -> None:
     with PipelineServer() as server:
-        gone = endpoint(server)
+        gone = at(server)
     with pytest.raises(Unreachable, match="--host"):
         submit.start(gone, package, TYPED)
+
+
+def test_a_server_that_is_not_there_costs_one_line_on_stderr(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """No line of urllib3's about its retries, no warning of kfp's."""
+    with PipelineServer() as server:
+        gone = server.url
+    where = ["--host", gone, "--namespace", "models", "--output", str(tmp_path)]
+    assert command.main(["--submit", *where, *VALUES]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"error: call pipelines API {gone}: ")
 
 
 def test_an_unknown_certificate_asks_for_ca_and_ca_helps(package: Path, tmp_path: Path) -> None:
@@ -103,58 +185,131 @@ def test_an_unknown_certificate_asks_for_ca_and_ca_helps(package: Path, tmp_path
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     with PipelineServer(certificate=(tmp_path / "chain.pem", tmp_path / "key.pem")) as server:
         with pytest.raises(Unreachable, match="--ca"):
-            submit.start(endpoint(server), package, TYPED)
-        made = submit.start(endpoint(server, ca=tmp_path / "ca.pem"), package, TYPED)
+            submit.start(at(server), package, TYPED)
+        made = submit.start(at(server, ca=tmp_path / "ca.pem"), package, TYPED)
         assert made.id in server.store.runs
 
 
-def test_waiting_tells_each_state_once_and_ends_with_success(package: Path) -> None:
-    told: list[str] = []
-    with PipelineServer(states=["PENDING", "RUNNING", "RUNNING", "SUCCEEDED"]) as server:
-        made = submit.start(endpoint(server), package, TYPED)
-        state = submit.wait(endpoint(server), made.id, say=told.append, clock=Ticks())
-    assert state == "SUCCEEDED"
-    assert told == ["PENDING", "RUNNING", "SUCCEEDED"]
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({**TYPED, "modle": "x"}, "parameter(s) provided are not required by pipeline: modle"),
+        ({"model": "a/b"}, "parameter image is not optional, yet has neither default value nor"),
+        ({**TYPED, "image": 3}, "input parameter image requires type string"),
+    ],
+)
+def test_a_400_is_shown_in_the_servers_own_words(
+    given: dict[str, object], reason: str, server: PipelineServer, package: Path
+) -> None:
+    with pytest.raises(ClusterError) as caught:
+        submit.start(at(server), package, given)
+    line = str(caught.value)
+    assert line.startswith(f"call pipelines API {server.url}: 400 Bad Request: {reason}")
+    assert "Failed to" not in line
 
 
-def test_waiting_outlives_a_server_that_stumbles(package: Path) -> None:
-    """The run goes on whether or not the server answers this once."""
-    told: list[str] = []
-    with PipelineServer(states=["RUNNING", "RUNNING", "SUCCEEDED"]) as server:
-        made = submit.start(endpoint(server), package, TYPED)
-        busy = Rule(Answer(503), method="GET", path="/runs/", first=2)
-        with Proxy(server.url, [busy]) as proxy:
-            through = Endpoint(proxy.endpoint, "models")
-            state = submit.wait(through, made.id, say=told.append, clock=Ticks())
-    assert state == "SUCCEEDED"
-    assert any("503" in line for line in told)
+INTERNAL = '{"message": "why", "details": [{"message": "Internal Server Error"}]}'
+ANSWERS = [
+    (400, "application/json", '{"error": "old form", "code": 3}', "400 Chaos: old form"),
+    (400, "application/json", '{"error_message": "upload form"}', "400 Chaos: upload form"),
+    (
+        400,
+        "application/json",
+        '{"message": "new", "details": [{"message": "in"}]}',
+        "400 Chaos: in",
+    ),
+    (400, "application/json", json.dumps({"message": "x" * 9000}), "..." + "x" * 500),
+    (400, "application/json", '{"message": "hf_abcdefgh"}', "400 Chaos: ***"),
+    (400, "application/json", '{"message": "a\\nb"}', "400 Chaos: a\\nb"),
+    (400, "application/json", "[]", "400 Chaos"),
+    (400, "text/plain", "plain", "400 Chaos"),
+    (403, "text/plain", "Forbidden", "Role ds-pipeline-user-access"),
+    (404, "application/json", '{"code": 5, "message": "Not Found"}', "route ds-pipeline-"),
+    (500, "application/json", INTERNAL, "500 Chaos: why"),
+    (502, "text/html", "<html>", "502"),
+    (200, "text/html; charset=utf-8", "<html>log in", "a web page answered, not the API"),
+]
 
 
-def test_a_failed_run_names_the_step(package: Path) -> None:
-    with PipelineServer(states=["FAILED"], failed_step="build-image") as server:
-        made = submit.start(endpoint(server), package, TYPED)
-        with pytest.raises(ClusterError, match="FAILED; build-image exit code 1"):
-            submit.wait(endpoint(server), made.id, say=print, clock=Ticks())
+@pytest.mark.parametrize(("status", "kind", "body", "line"), ANSWERS)
+def test_every_form_of_refusal_is_one_line(
+    status: int, kind: str, body: str, line: str, server: PipelineServer, package: Path
+) -> None:
+    answer = Answer(status, {"Content-Type": kind}, body.encode())
+    with (
+        Proxy(server.url, [Rule(answer, path="/pipelines")]) as proxy,
+        pytest.raises(ClusterError) as caught,
+    ):
+        submit.start(Endpoint(proxy.endpoint, "models"), package, TYPED)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_waiting_ends_at_its_deadline_with_the_last_state(package: Path) -> None:
-    with PipelineServer(states=["RUNNING"]) as server:
-        made = submit.start(endpoint(server), package, TYPED)
-        with pytest.raises(DeadlineExceeded, match="still RUNNING after 30 s"):
-            submit.wait(endpoint(server), made.id, say=print, timeout_s=30, clock=Ticks())
-
-
-def test_a_schedule_is_created_with_six_fields(package: Path) -> None:
-    with PipelineServer() as server:
-        made = submit.start(endpoint(server), package, TYPED, cron="0 0 2 * * *")
-        recurring = server.store.recurring[made.id]
-    assert recurring["trigger"] == {"cron_schedule": {"cron": "0 0 2 * * *"}}
+def test_a_schedule_is_created_with_six_fields(server: PipelineServer, package: Path) -> None:
+    made = submit.start(at(server), package, TYPED, cron=NIGHTLY)
+    recurring = server.store.recurring[made.id]
+    assert recurring["trigger"] == {"cron_schedule": {"cron": NIGHTLY}}
     assert recurring["no_catchup"] is True
+    assert made.notes == ()
+
+
+def test_the_same_schedule_again_is_found_not_doubled(
+    server: PipelineServer, package: Path
+) -> None:
+    first = submit.start(at(server), package, TYPED, cron=NIGHTLY)
+    again = submit.start(at(server), package, TYPED, cron=NIGHTLY)
+    assert (again.id, again.notes) == (first.id, ("the same schedule is there already",))
+    assert len(server.store.recurring) == 1
+
+
+def test_a_schedule_that_was_switched_off_is_switched_on_again(
+    server: PipelineServer, package: Path
+) -> None:
+    first = submit.start(at(server), package, TYPED, cron=NIGHTLY)
+    server.store.recurring[first.id]["status"] = "DISABLED"
+    again = submit.start(at(server), package, TYPED, cron=NIGHTLY)
+    assert (again.id, again.notes) == (
+        first.id,
+        ("the same schedule was there, off: it is on again",),
+    )
+    assert server.store.recurring[first.id]["status"] == "ENABLED"
+
+
+def test_a_schedule_of_an_older_version_is_pointed_out(
+    server: PipelineServer, package: Path, tmp_path: Path
+) -> None:
+    """Both would start their own run at two in the morning."""
+    newer = tmp_path / package.name
+    newer.write_text(package.read_text() + "\n# newer\n")
+    first = submit.start(at(server), package, TYPED, cron=NIGHTLY)
+    second = submit.start(at(server), newer, TYPED, cron=NIGHTLY)
+    assert second.notes == (f"of an older version, at the same times: {first.url}",)
+    server.store.recurring[first.id]["status"] = "DISABLED"
+    again = submit.start(at(server), newer, TYPED, cron=NIGHTLY)
+    assert again.notes == ("the same schedule is there already",)
+
+
+@pytest.mark.parametrize(
+    ("given", "cron"), [({**TYPED, "model": "org/other"}, NIGHTLY), (TYPED, "0 0 3 * * *")]
+)
+def test_another_model_or_time_is_another_schedule(
+    given: dict[str, str], cron: str, server: PipelineServer, package: Path
+) -> None:
+    submit.start(at(server), package, TYPED, cron=NIGHTLY)
+    assert submit.start(at(server), package, given, cron=cron).notes == ()
+    assert len(server.store.recurring) == 2
 
 
 def test_a_schedule_with_five_fields_is_refused_before_any_request(package: Path) -> None:
     with pytest.raises(InputError, match="seconds first"):
         submit.start(Endpoint("127.0.0.1:1", "models"), package, TYPED, cron="0 2 * * *")
+
+
+def test_a_schedule_the_server_cannot_read_is_refused_in_its_words(
+    server: PipelineServer, package: Path
+) -> None:
+    with pytest.raises(ClusterError, match=r"400 .*End of range \(99\) above maximum \(23\)"):
+        submit.start(at(server), package, TYPED, cron="0 0 99 * * *")
 
 
 def test_the_token_of_a_kubeconfig_is_its_current_contexts(tmp_path: Path) -> None:
@@ -170,23 +325,34 @@ def test_the_token_of_a_kubeconfig_is_its_current_contexts(tmp_path: Path) -> No
         "contexts": [context],
     }
     (tmp_path / "config").write_text(json.dumps(document))
-    assert submit.token_of(tmp_path / "config") == "from-login"
+    assert endpoint.token_of(tmp_path / "config") == "from-login"
 
 
 def test_a_kubeconfig_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="read kubeconfig"):
-        submit.token_of(tmp_path / "none")
+        endpoint.token_of(tmp_path / "none")
 
 
-def test_command_line_prints_the_url_and_waits(
+def test_the_command_line_prints_the_url_and_waits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = ["--output", str(tmp_path), "--namespace", "models"]
-    with PipelineServer(states=["SUCCEEDED"]) as server:
+    with PipelineServer([Look("SUCCEEDED", skip="condition-1")]) as server:
         code = command.main(["--submit", "--wait", "--host", server.url, *where, *VALUES])
         (run,) = server.store.runs
     assert code == 0
     assert capsys.readouterr().out == f"{server.url}/#/runs/details/{run}\n"
+
+
+def test_the_command_line_says_that_a_schedule_was_there(
+    server: PipelineServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--output", str(tmp_path), "--namespace", "models", "--host", server.url]
+    for _ in range(2):
+        assert command.main(["--submit", "--recurring", NIGHTLY, *where, *VALUES]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0] == said.out.splitlines()[1]
+    assert said.err == "the same schedule is there already\n"
 
 
 @pytest.mark.parametrize(
@@ -211,3 +377,11 @@ def test_wrong_command_lines_exit_2_with_one_line(
     assert said.startswith("error: ")
     assert said.count("\n") == 1
     assert reason in said
+
+
+def named(known: dict[str, dict[str, str]]) -> list[str]:
+    return [each["display_name"] for each in known.values()]
+
+
+def pipeline(key: str, namespace: str, name: str = "") -> dict[str, str]:
+    return {"pipeline_id": key, "display_name": name or key, "namespace": namespace}

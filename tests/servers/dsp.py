@@ -1,28 +1,36 @@
 """A pipelines API server (KFP v2beta1), as far as a client that submits runs can see it.
 
 Real HTTP on a free port of 127.0.0.1. It takes what the real server takes: a bearer token, IR
-documents as multipart uploads, runs whose parameters the uploaded pipeline declares, six-field
-schedules. A run goes through the states a test gives it, one per look.
+documents as multipart uploads, runs whose parameters the uploaded pipeline declares, schedules
+that its cron library parses. A run goes through the looks a test gives it, one at a time.
 
-Source: kubeflow/pipelines backend/api/v2beta1 (swagger), server 2.5 to 2.16.
+Source: kubeflow/pipelines backend/api/v2beta1 (swagger) and backend/src/apiserver, 2.5 to 2.16.
 """
 
 from __future__ import annotations
 
-import email
-import email.policy
 import json
 import re
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-import yaml
+from servers.argo import Look
+from servers.dsp_rules import (
+    EXISTS,
+    NOT_FOUND,
+    Refused,
+    UploadRefused,
+    check_cron,
+    check_parameters,
+    uploaded,
+)
+from servers.dsp_runs import Run
 
 Document = dict[str, Any]
 
@@ -35,16 +43,11 @@ class Store:
     versions: dict[str, Document] = field(default_factory=dict)
     specs: dict[str, Document] = field(default_factory=dict)
     experiments: dict[str, Document] = field(default_factory=dict)
-    runs: dict[str, Document] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
     recurring: dict[str, Document] = field(default_factory=dict)
-
-
-class Refused(Exception):
-    """An answer that is not 200."""
-
-    def __init__(self, status: int, message: str) -> None:
-        self.status = status
-        super().__init__(message)
+    logs: dict[str, str] = field(default_factory=dict)
+    published: list[tuple[str, str]] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
 
 
 class PipelineServer:
@@ -52,18 +55,30 @@ class PipelineServer:
 
     def __init__(
         self,
+        looks: Sequence[Look] = (Look("RUNNING", at="fit-model"), Look("SUCCEEDED")),
         *,
         token: str = "",
-        states: Sequence[str] = ("PENDING", "RUNNING", "SUCCEEDED"),
-        failed_step: str = "",
         certificate: tuple[Path, Path] | None = None,
+        page_size: int = 100,
+        v1beta1: bool = True,
     ) -> None:
-        """Demand a token, if one is given; certificate is a chain and a key for TLS."""
+        """Demand a token, if one is given; certificate is a chain and a key for TLS.
+
+        Args:
+            looks: What each look at a run finds; the last one stays.
+            token: Bearer token to demand.
+            certificate: For TLS.
+            page_size: Most objects that one page of a list holds.
+            v1beta1: Whether the older form of the API is served, as all releases until now do.
+        """
         self.store = Store()
         self.token = token
-        self.states = list(states)
-        self.failed_step = failed_step
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.looks = list(looks)
+        self.page_size = page_size
+        self.v1beta1 = v1beta1
+        self.before: Callable[[str, str], None] = lambda method, path: None
+        self._lock = threading.Lock()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
@@ -81,48 +96,74 @@ class PipelineServer:
         self._thread.join()
         self._http.server_close()
 
-    def answer(self, method: str, target: str, body: bytes, content_type: str) -> Document:
-        """Return the JSON answer to a request.
+    def answer(self, method: str, target: str, body: bytes, content_type: str) -> Document | str:
+        """Return the answer to a request.
 
         Raises:
-            Refused: 400 or 404 with a message.
+            Refused: 400, 404 or 409 with the server's words.
         """
         split = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(split.query).items()}
-        for verb, pattern, route in self._routes():
-            if verb == method and (match := re.fullmatch(pattern, split.path)):
-                if route in (self._upload, self._upload_version):
-                    return route(query, uploaded(body, content_type))
-                return route(query, json.loads(body or b"{}"), *match.groups())
-        raise Refused(404, f"no such path: {method} {split.path}")
+        self.before(method, split.path)
+        with self._lock:
+            self.store.requests.append((method, split.path))
+            for verb, pattern, route in self._routes():
+                if verb == method and (match := re.fullmatch(pattern, split.path)):
+                    if "multipart" in content_type:
+                        return route(query, uploaded(body, content_type))
+                    return route(query, json.loads(body or b"{}"), *match.groups())
+        raise Refused(NOT_FOUND, "Not Found")
 
-    def _routes(self) -> Sequence[tuple[str, str, Callable[..., Document]]]:
+    def _routes(self) -> Sequence[tuple[str, str, Callable[..., Document | str]]]:
         api = "/apis/v2beta1"
+        old = [
+            ("GET", "/apis/v1beta1/runs/([^/]+)", lambda q, b, run: self._run(run).v1beta1()),
+            ("GET", "/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log", self._log),
+        ]
         return (
-            ("GET", f"{api}/healthz", lambda query, body: {"multi_user": False}),
+            *(old if self.v1beta1 else ()),
             ("GET", f"{api}/pipelines", self._list_pipelines),
+            ("POST", f"{api}/pipelines", self._create_pipeline),
             ("POST", f"{api}/pipelines/upload", self._upload),
             ("POST", f"{api}/pipelines/upload_version", self._upload_version),
             ("GET", f"{api}/pipelines/([^/]+)/versions", self._list_versions),
+            ("GET", f"{api}/pipelines/[^/]+/versions/([^/]+)", self._get_version),
             ("GET", f"{api}/experiments", self._list_experiments),
             ("POST", f"{api}/experiments", self._create_experiment),
             ("POST", f"{api}/runs", self._create_run),
-            ("GET", f"{api}/runs/([^/]+)", self._get_run),
+            ("GET", f"{api}/runs/([^/]+)", lambda q, b, run: self._run(run).v2beta1()),
+            ("GET", f"{api}/artifacts", self._list_artifacts),
+            ("GET", f"{api}/artifacts/([0-9]+)", self._sign),
+            ("GET", "/store/([0-9]+)", lambda q, b, key: self.store.published[int(key)][1]),
+            ("GET", f"{api}/recurringruns", self._list_recurring),
             ("POST", f"{api}/recurringruns", self._create_recurring),
+            ("POST", f"{api}/recurringruns/([^/]+):enable", self._enable),
         )
 
     def _list_pipelines(self, query: Document, body: Document) -> Document:
-        return {"pipelines": filtered(self.store.pipelines, query)}
+        return self._page("pipelines", self.store.pipelines.values(), query)
+
+    def _create_pipeline(self, query: Document, body: Document) -> Document:
+        name, place = body["display_name"], body.get("namespace", "")
+        taken = {(p["display_name"], p["namespace"]) for p in self.store.pipelines.values()}
+        if (name, place) in taken:
+            said = f"Failed to create a new pipeline. The name {name} already exist."
+            raise Refused(EXISTS, said, "Failed to create a pipeline due to server error")
+        made = {"pipeline_id": f"p{len(taken)}", "display_name": name, "namespace": place}
+        self.store.pipelines[made["pipeline_id"]] = made
+        return made
 
     def _upload(self, query: Document, spec: Document) -> Document:
-        made = {"pipeline_id": f"p{len(self.store.pipelines)}", "display_name": query["name"]}
-        self.store.pipelines[made["pipeline_id"]] = made
+        """Make a pipeline and, as the real server does, a version of the same name."""
+        wanted = {"display_name": query["name"], "namespace": query.get("namespace", "")}
+        made = self._create_pipeline({}, wanted)
         self._upload_version({"pipelineid": made["pipeline_id"], "name": query["name"]}, spec)
         return made
 
     def _upload_version(self, query: Document, spec: Document) -> Document:
-        if query["pipelineid"] not in self.store.pipelines:
-            raise Refused(404, "no such pipeline")
+        known = [v for v in self.store.versions.values() if v["pipeline_id"] == query["pipelineid"]]
+        if query["name"] in {version["display_name"] for version in known}:
+            raise UploadRefused(EXISTS, "Failed to create a pipeline version")
         made = {
             "pipeline_id": query["pipelineid"],
             "pipeline_version_id": f"v{len(self.store.versions)}",
@@ -134,10 +175,16 @@ class PipelineServer:
 
     def _list_versions(self, query: Document, body: Document, pipeline: str) -> Document:
         of_it = [v for v in self.store.versions.values() if v["pipeline_id"] == pipeline]
-        return {"pipeline_versions": of_it}
+        return self._page("pipeline_versions", of_it, query)
+
+    def _get_version(self, query: Document, body: Document, version: str) -> Document:
+        if version not in self.store.specs:
+            raise Refused(NOT_FOUND, f"PipelineVersion {version} not found", "Failed to get it")
+        spec = {"pipeline_spec": self.store.specs[version], "platform_spec": {}}
+        return self.store.versions[version] | {"pipeline_spec": spec}
 
     def _list_experiments(self, query: Document, body: Document) -> Document:
-        return {"experiments": filtered(self.store.experiments, query)}
+        return self._page("experiments", self.store.experiments.values(), query)
 
     def _create_experiment(self, query: Document, body: Document) -> Document:
         made = {**body, "experiment_id": f"e{len(self.store.experiments)}"}
@@ -145,96 +192,93 @@ class PipelineServer:
         return made
 
     def _create_run(self, query: Document, body: Document) -> Document:
-        self._check(body)
-        run_id = f"r{len(self.store.runs)}"
-        self.store.runs[run_id] = {**body, "run_id": run_id, "state": "PENDING", "looks": 0}
-        return visible(self.store.runs[run_id])
+        run = Run(body, self._checked(body), self.looks)
+        self.store.runs[run.id] = run
+        return run.shown()
 
     def _create_recurring(self, query: Document, body: Document) -> Document:
-        self._check(body)
-        if len(body["trigger"]["cron_schedule"]["cron"].split()) != 6:
-            raise Refused(400, "cron must have six fields")
-        made = {**body, "recurring_run_id": f"c{len(self.store.recurring)}"}
+        check_cron(body["trigger"]["cron_schedule"]["cron"])
+        self._checked(body)
+        status = {"ENABLE": "ENABLED", "DISABLE": "DISABLED"}[body["mode"]]
+        made = {**body, "recurring_run_id": f"c{len(self.store.recurring)}", "status": status}
         self.store.recurring[made["recurring_run_id"]] = made
         return made
 
-    def _get_run(self, query: Document, body: Document, run_id: str) -> Document:
+    def _list_recurring(self, query: Document, body: Document) -> Document:
+        group = query.get("experiment_id")
+        known = [r for r in self.store.recurring.values() if group in (None, r["experiment_id"])]
+        return self._page("recurringRuns", known, query)  # so spelled in the v2beta1 API
+
+    def _enable(self, query: Document, body: Document, recurring: str) -> Document:
+        self.store.recurring[recurring]["status"] = "ENABLED"
+        return {}
+
+    def _run(self, run_id: str) -> Run:
         if run_id not in self.store.runs:
-            raise Refused(404, "no such run")
-        run = self.store.runs[run_id]
-        run["state"] = self.states[min(run["looks"], len(self.states) - 1)]
-        run["looks"] += 1
-        if run["state"] == "FAILED" and self.failed_step:
-            task = {"display_name": self.failed_step, "state": "FAILED"}
-            run["run_details"] = {"task_details": [{**task, "error": {"message": "exit code 1"}}]}
-        return visible(run)
+            raise Refused(NOT_FOUND, f"Run {run_id} not found", "Failed to get a run")
+        return self.store.runs[run_id]
 
-    def _check(self, body: Document) -> None:
-        """Refuse parameters that the pipeline does not declare, or lacks."""
+    def _log(self, query: Document, body: Document, run_id: str, pod: str) -> Document | str:
+        """Return a pod's log; the real server has sent its 200 before it looks for the pod."""
+        missing = f"Failed to read logs for run {run_id}"
+        return self.store.logs.get(pod) or {"error_message": missing, "error_details": pod}
+
+    def _list_artifacts(self, query: Document, body: Document) -> Document:
+        known = [
+            {"artifact_id": str(key), "uri": uri}
+            for key, (uri, _) in enumerate(self.store.published)
+        ]
+        return {"artifacts": known[::-1] if query.get("order_by") == "desc" else known}
+
+    def _sign(self, query: Document, body: Document, key: str) -> Document:
+        signed = f"{self.url}/store/{key}?X-Amz-Signature=5ec4e7"
+        return {"artifact_id": key} | ({"download_url": signed} if "view" in query else {})
+
+    def _checked(self, body: Document) -> Document:
         spec = self.store.specs[body["pipeline_version_reference"]["pipeline_version_id"]]
-        declared = spec["root"]["inputDefinitions"]["parameters"]
-        given = body["runtime_config"].get("parameters", {})
-        needed = {name for name, about in declared.items() if not about.get("isOptional")}
-        if wrong := sorted((given.keys() - declared.keys()) | (needed - given.keys())):
-            raise Refused(400, f"parameters do not match the pipeline: {wrong}")
-        if body["experiment_id"] not in self.store.experiments:
-            raise Refused(404, "no such experiment")
+        check_parameters(spec, body["runtime_config"].get("parameters", {}))
+        return spec
 
-    def _handler(outer) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - self is the handler
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._reply()
-
-            do_POST = do_GET  # noqa: N815 - http.server's name
-
-            def _reply(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, document = 200, {}
-                try:
-                    wanted = f"Bearer {outer.token}"
-                    if outer.token and self.headers.get("authorization") != wanted:
-                        raise Refused(401, "who are you?")
-                    content_type = self.headers.get("Content-Type", "")
-                    document = outer.answer(self.command, self.path, body, content_type)
-                except Refused as refused:
-                    status, document = refused.status, {"message": str(refused)}
-                text = json.dumps(document).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_: object) -> None:
-                """Stay silent."""
-
-        return Handler
+    def _page(self, kind: str, known: Iterable[Document], query: Mapping[str, str]) -> Document:
+        predicates = json.loads(query.get("filter", "{}")).get("predicates", [])
+        names = {each.get("string_value", each.get("stringValue")) for each in predicates}
+        found = [item for item in known if not names or item["display_name"] in names]
+        start = int(query.get("page_token") or 0)
+        end = start + min(int(query.get("page_size", 20)), self.page_size)
+        rest = {"next_page_token": str(end)} if end < len(found) else {}
+        return {kind: found[start:end], "total_size": len(found)} | rest
 
 
-def filtered(known: dict[str, Document], query: Document) -> list[Document]:
-    """Return what an EQUALS filter on the name leaves."""
-    predicates = json.loads(query.get("filter", "{}")).get("predicates", [])
-    names = {
-        predicate.get("stringValue", predicate.get("string_value")) for predicate in predicates
-    }
-    return [item for item in known.values() if not names or item["display_name"] in names]
+def _handler(server: PipelineServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._reply()
 
+        do_POST = do_GET  # noqa: N815 - http.server's name
 
-def visible(run: Document) -> Document:
-    """Return a run without the server's own notes."""
-    return {name: value for name, value in run.items() if name != "looks"}
+        def _reply(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            stored = self.path.startswith("/store/")  # its link is signed, a token is too much
+            wanted = f"Bearer {server.token}" if server.token and not stored else None
+            if (wanted or stored) and self.headers.get("authorization") != wanted:
+                self._send(401, "Unauthorized\n")  # the proxy before the server
+                return
+            content_type = self.headers.get("Content-Type", "")
+            try:
+                self._send(200, server.answer(self.command, self.path, body, content_type))
+            except Refused as refused:
+                self._send(refused.status, refused.body)
 
+        def _send(self, status: int, answer: Document | str) -> None:
+            text = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
+            kind = "text/plain" if isinstance(answer, str) else "application/json"
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
 
-def uploaded(body: bytes, content_type: str) -> Document:
-    """Return the IR document in a multipart upload.
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
 
-    Raises:
-        Refused: 400: no file, or not a pipeline.
-    """
-    head = f"Content-Type: {content_type}\r\n\r\n".encode()
-    message = email.message_from_bytes(head + body, policy=email.policy.default)
-    for part in message.iter_parts():
-        documents = list(yaml.safe_load_all(part.get_payload(decode=True)))
-        if documents and "pipelineInfo" in documents[0]:
-            return documents[0]
-    raise Refused(400, "no pipeline in the upload")
+    return Handler

@@ -22,6 +22,7 @@ RESOURCES = {
     "batch/v1": {"Job": "jobs"},
     "apps/v1": {"Deployment": "deployments"},
     "rbac.authorization.k8s.io/v1": {"Role": "roles", "RoleBinding": "rolebindings"},
+    "argoproj.io/v1alpha1": {"Workflow": "workflows"},
     "serving.kserve.io/v1alpha1": {"ServingRuntime": "servingruntimes"},
     "serving.kserve.io/v1beta1": {"InferenceService": "inferenceservices"},
 }

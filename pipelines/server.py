@@ -1,0 +1,172 @@
+"""Requests to a pipelines API server: they end, fail with our errors, and print nothing.
+
+Source: kfp-server-api 2.17, the generated client of the v2beta1 API. kfp's own ``Client`` above
+it prints links, warns about old servers, waits for ever and guesses an in-cluster service that
+OpenShift AI does not have.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import kfp_server_api
+import urllib3
+from carferry.pipelines.endpoint import Endpoint
+from carferry.pipelines.refusal import refused, unreachable, web_page
+from kfp_server_api import ApiException
+
+from carferry.errors import InputError
+
+Object = dict[str, Any]
+_TIMEOUT_S = (10, 60)  # to connect, and between two bytes
+_LOG_BYTES = 1 << 18
+
+
+class Server:
+    """Requests to one endpoint: a time limit on each, our errors, nothing printed."""
+
+    def __init__(self, endpoint: Endpoint, client: kfp_server_api.ApiClient) -> None:
+        """Keep a logged-in client; nothing is sent yet."""
+        self.endpoint = endpoint
+        self._client = client
+        self.pipelines = kfp_server_api.PipelineServiceApi(client)
+        self.uploads = kfp_server_api.PipelineUploadServiceApi(client)
+        self.experiments = kfp_server_api.ExperimentServiceApi(client)
+        self.runs = kfp_server_api.RunServiceApi(client)
+        self.recurring_runs = kfp_server_api.RecurringRunServiceApi(client)
+
+    def call(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Return what one method of the generated APIs answers.
+
+        Raises:
+            ClusterError: The server refused; ``status`` holds the code.
+            Unreachable: No answer, or a certificate nobody vouched for.
+        """
+        with self._named():
+            return method(*arguments, _request_timeout=_TIMEOUT_S, **options)
+
+    def listed(self, method: Callable[..., Any], kind: str, *arguments: Any, **options: Any) -> Any:
+        """Yield the objects of every page of a list.
+
+        Args:
+            method: A list method of the generated APIs.
+            kind: Name of the answer's field that holds the objects.
+            arguments: For the method.
+            options: For the method.
+
+        Raises:
+            ClusterError: The server refused.
+            Unreachable: No answer.
+        """
+        token = ""
+        while True:
+            page = self.call(method, *arguments, page_size=100, page_token=token, **options)
+            yield from getattr(page, kind) or []
+            token = page.next_page_token or ""
+            if not token:
+                return
+
+    def read(self, path: str, **names: str) -> Object:
+        """Return the JSON object at a path that the generated client does not know.
+
+        Raises:
+            ClusterError: The server refused, or answered with something else.
+            Unreachable: No answer.
+        """
+        found = self.call(self._get, path, names, response_type="object")
+        return found if isinstance(found, dict) else {}
+
+    def tail(self, path: str, **names: str) -> str:
+        """Return the end of a text of any length.
+
+        Raises:
+            ClusterError: The server refused.
+            Unreachable: No answer, or it broke off.
+        """
+        answer = self.call(self._get, path, names, _preload_content=False)
+        kept = b""
+        with self._named(), contextlib.closing(answer):
+            for chunk in answer.stream(1 << 16):
+                kept = (kept + chunk)[-_LOG_BYTES:]
+        return kept.decode("utf-8", "replace")
+
+    def _get(self, path: str, names: dict[str, str], **options: Any) -> Any:
+        accept = {"Accept": "application/json"}
+        return self._client.call_api(
+            path,
+            "GET",
+            names,
+            [],
+            accept,
+            auth_settings=["Bearer"],
+            _return_http_data_only=True,
+            **options,
+        )
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Turn the client's exceptions into ours, and drop what it says on its own."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        except ApiException as error:
+            raise refused(error, self.endpoint.url) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise unreachable(error, self.endpoint.url) from error
+
+
+class _Client(kfp_server_api.ApiClient):  # type: ignore[misc]
+    """The generated client; it would take a login page for an object without fields."""
+
+    def request(self, method: str, url: str, **options: Any) -> Any:
+        answer = super().request(method, url, **options)
+        if "html" in (answer.getheader("content-type") or ""):
+            raise web_page(self.configuration.host)
+        return answer
+
+
+def connect(endpoint: Endpoint) -> Server:
+    """Return a server to send requests to; the first one comes later.
+
+    Raises:
+        InputError: The token file or the CA file is not there.
+    """
+    for path in filter(None, (endpoint.token_file, endpoint.ca)):
+        if not path.is_file():
+            raise InputError("read", path, "no such file")
+    settings = kfp_server_api.Configuration(host=endpoint.url)
+    settings.retries = urllib3.Retry(0)  # whoever waits decides what is tried again
+    settings.ssl_ca_cert = str(endpoint.ca) if endpoint.ca else None
+    if endpoint.token_file or endpoint.token:
+        settings.api_key["authorization"] = endpoint.token
+        settings.api_key_prefix["authorization"] = "Bearer"
+    if endpoint.token_file:
+        settings.refresh_api_key_hook = _token_reader(endpoint.token_file)
+    return Server(endpoint, _Client(settings))
+
+
+def _token_reader(path: Path) -> Callable[[kfp_server_api.Configuration], None]:
+    """Return a hook that reads the token anew: in a pod it changes every hour."""
+
+    def read(settings: kfp_server_api.Configuration) -> None:
+        try:
+            settings.api_key["authorization"] = path.read_text(encoding="ascii").strip()
+        except (OSError, ValueError) as error:
+            raise InputError("read token", path, str(error)) from error
+
+    return read
+
+
+def json_object(text: str) -> Mapping[str, Any]:
+    """Return the JSON object that a text is; empty if it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
