@@ -1,7 +1,7 @@
 """From a model to a served ModelCar: the pipeline that streams, and the command line.
 
 python pipelines/modelcar.py --compile
-python pipelines/modelcar.py --local  model=org/name image=oci:out:1 base=embedded
+python pipelines/modelcar.py --local  model=org/name image=oci:out:1 settings.base=embedded
 python pipelines/modelcar.py --submit --host URL model=org/name image=docker://host/repo:1
 """
 
