@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help bench demo test soak check compile format tools clean
+.PHONY: help bench demo test soak check compile format tools rig clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## package a real model through the pipeline run locally: no cluster, no token, no registry
 	$(BIN)/python demo/run.py
 
-test: $(STAMP) tools ## run the tests against real parts
+test: $(STAMP) tools rig ## run the tests against real parts
 	$(BIN)/python -m pytest
 
 check: $(STAMP) ## lint, types, import contracts, generated files, limits of the backends
@@ -49,9 +49,12 @@ soak: $(STAMP) ## thousands of runs through broken networks: make soak SEEDS=500
 tools: ## say which real parts the tests want and this machine lacks
 	@sh .ci/tools --missing
 
+rig: ## make the environment of the backend tests' servers (.rig), where a Python for it is here
+	@sh .ci/rig
+
 format: $(STAMP) ## rewrite the sources as the linter wants them
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .rig build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from servers.hub import Hub
+from servers.python_base import python_base
 from servers.registry import Registry
+from servers.runtimes import fetch_wheels
 from servers.threads import left_behind
 from servers.tools import need
 
@@ -86,6 +88,18 @@ def registry_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]
     """A registry behind a certificate nobody knows."""
     with Registry(tmp_path_factory.mktemp("registry"), tls=True) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def python_layout(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A base image with this Python, in a layout."""
+    return python_base(tmp_path_factory.mktemp("base") / "python")
+
+
+@pytest.fixture(scope="session")
+def wheels(python_layout: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every wheel of the runtime image for that base."""
+    return fetch_wheels(python_layout, tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +23,18 @@ from ferrying import access, carferry, to_layout
 from servers.denying import denying
 from servers.images import tar_of, write_layout
 from servers.pods import confined, podman
-from servers.python_base import VERSION, python_base
+from servers.python_base import VERSION
 from servers.registry import Registry
+from servers.runtimes import from_folder, needing_an_index
 from servers.wheelhouse import wheelhouse
 
-from carferry import base as bases
 from carferry.copying import copy_image, members, read_config, read_image
-from carferry.errors import PushDenied, Unreachable
+from carferry.errors import PushDenied
 from carferry.oci import INDEX, Document, Platform, canonical
 from carferry.progress import Silent
 from carferry.refs import ImageRef, LayoutRef, parse_target
 from carferry.retry import Retry
-from carferry.runtime.interpreter import interpreter_of
 from carferry.runtime.pins import pins
-from carferry.runtime.wheels import download
 from carferry.steps.runtime import RuntimeImage, RuntimeSettings, runtime
 
 SITES = sysconfig.get_paths()["purelib"]
@@ -53,39 +50,15 @@ def dock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+def base(python_layout: str) -> str:
     """A base with Python, in a layout."""
-    return python_base(tmp_path_factory.mktemp("base") / "python")
-
-
-@pytest.fixture(scope="module")
-def wheels(base: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every wheel for that base, from wherever this machine's pip takes them."""
-    (found,) = bases.open_bases(base, (Platform(),), access().open)
-    folder = tmp_path_factory.mktemp("wheels")
-    with needing_an_index():
-        download(interpreter_of(found), pins(), folder)
-    return folder
-
-
-@contextmanager
-def needing_an_index() -> Iterator[None]:
-    """Without a package index skip the test, or fail it where CI is set."""
-    try:
-        yield
-    except Unreachable as error:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
+    return python_layout
 
 
 @pytest.fixture(autouse=True)
 def offline(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Point pip at the folder, the way a private index is named: by its environment."""
     from_folder(wheels, monkeypatch)
-
-
-def from_folder(wheels: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.setenv("PIP_NO_INDEX", "1")
-    patch.setenv("PIP_FIND_LINKS", str(wheels))
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from urllib.parse import parse_qs, urlsplit
 
+from servers.certs import Certificates
 from servers.kube_store import RESOURCES, Object, Refusal, Store
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -55,6 +57,7 @@ class KubeServer:
         denials: Kind's plural to what an admission webhook says about it.
         logs: (pod, container, of the previous run) to log text.
         requests: Every request, in order.
+        certificates: What clients must trust, where there is TLS.
     """
 
     user: str = "system:serviceaccount:demo:pipeline-runner"
@@ -71,10 +74,15 @@ class KubeServer:
     logs: dict[tuple[str, str, bool], str] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     store: Store = field(default_factory=Store)
+    certificates: Certificates | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> KubeServer:
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        if self.certificates:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificates.chain, self.certificates.key)
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
         self._thread.start()
         return self
@@ -91,7 +99,8 @@ class KubeServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        scheme = "https" if self.certificates else "http"
+        return f"{scheme}://127.0.0.1:{self._http.server_port}"
 
     def answer(self, request: Request) -> Object | str:
         """Return the answer to one request.

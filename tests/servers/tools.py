@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -24,9 +25,13 @@ def need(program: str, package: str = "") -> str:
         package: The Debian package that brings it; looked up in `PACKAGES` by default.
     """
     path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
-    if path is not None:
-        return path
-    missing = f"{program} is missing: apt-get install {package or PACKAGES[program]}"
+    if path is None:
+        lacking(f"{program} is missing: apt-get install {package or PACKAGES[program]}")
+    return path
+
+
+def lacking(missing: str) -> NoReturn:
+    """Skip the test and say what this machine lacks; where CI is set, fail it."""
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(missing)
     pytest.skip(missing)
