@@ -107,7 +107,7 @@ def _follow(options: argparse.Namespace, run_id: str) -> int:
     try:
         follow.wait(_endpoint(options), run_id, say=_say, timeout_s=options.timeout, kube=kube)
     except KeyboardInterrupt as stopped:
-        for note in stopped.__notes__:
+        for note in getattr(stopped, "__notes__", ()):  # none before the first look
             _say(note)
         return _INTERRUPTED
     return 0
