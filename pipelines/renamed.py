@@ -69,8 +69,11 @@ def _revised(texts: list[str]) -> tuple[list[str], list[str]]:
     told = dict(text.split("=", 1) for text in texts if "=" in text)
     if "revision" not in told:
         return texts, []
-    if "model" not in told:
+    if told["revision"] and "model" not in told:
         raise InputError("read parameter", "revision", "no model given", "write model=org/name@rev")
-    at = f"model={told['model']}@{told['revision']}"
-    kept = [text for text in texts if text.partition("=")[0] not in {"model", "revision"}]
-    return [at, *kept], ["revision is now part of model: org/name@revision"]
+    said = ["revision is now part of model: org/name@revision"]
+    kept = [text for text in texts if text.partition("=")[0] != "revision"]
+    if not told["revision"]:  # its default, main
+        return kept, said
+    kept = [text for text in kept if text.partition("=")[0] != "model"]
+    return [f"model={told['model']}@{told['revision']}", *kept], said

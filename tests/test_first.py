@@ -98,6 +98,12 @@ def test_the_serving_image_says_which_vllm_is_planned_for(
     assert vllm_version(image, told) == version
 
 
+def test_an_emptied_serving_image_is_the_default_one() -> None:
+    """KFP's own form sends what a person emptied as an empty text."""
+    emptied, left = Run("a/b", TARGET, serving_image=""), Run("a/b", TARGET)
+    assert emptied.plan_settings() == left.plan_settings()
+
+
 @pytest.mark.parametrize(
     "image",
     ["host:0.5/vllm@sha256:" + "0" * 64, "quay.io/x/vllm:latest", "x/vllm:3.2.2", "x/vllm:v0.2x"],

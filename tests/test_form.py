@@ -98,6 +98,7 @@ def test_two_switches_became_one_word(given: list[str], serve: str) -> None:
 
 def test_a_revision_became_part_of_the_model() -> None:
     assert modern(["revision=v1", *NEEDED])[0] == ["model=org/name@v1", NEEDED[1]]
+    assert modern([*NEEDED, "revision="])[0] == NEEDED
     with pytest.raises(InputError, match="no model given"):
         modern(["revision=v1"])
 
@@ -117,6 +118,7 @@ def test_numbers_lists_and_objects_come_as_kfp_hands_them_over() -> None:
             "tolerations": [{"key": "gpu", "tolerationSeconds": 300.0}],
             "env": {"A": "1"},
             "wait_s": None,
+            "exclude": [],
             "cpu": 0.5,
         }
     )
@@ -128,6 +130,10 @@ def test_numbers_lists_and_objects_come_as_kfp_hands_them_over() -> None:
         "env": '{"A": "1"}',
         "cpu": "0.5",
     }
+
+
+def test_no_tolerations_at_all_can_be_said() -> None:
+    assert steps_form.texts({"tolerations": [], "platforms": []}) == {"tolerations": "[]"}
 
 
 def test_a_build_is_told_to_every_step_alike() -> None:

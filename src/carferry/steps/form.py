@@ -68,7 +68,9 @@ _FIELDS = {"format": "form"}
 
 
 def texts(settings: Settings) -> dict[str, str]:
-    """Return settings as text by name; what is null is left out.
+    """Return settings as text by name; what is null is left out, and a list of nothing.
+
+    An empty list of tolerations says more: none, where none said would be the plan's choice.
 
     Raises:
         InputError: A name that nobody reads, or not an object.
@@ -78,7 +80,8 @@ def texts(settings: Settings) -> dict[str, str]:
     if unknown := sorted(settings.keys() - SETTINGS.keys()):
         known = f"known: {', '.join(sorted(SETTINGS))}"
         raise InputError("read settings", ", ".join(map(repr, unknown)), "no such setting", known)
-    return {name: _text(value) for name, value in settings.items() if value is not None}
+    said = {n: v for n, v in settings.items() if v is not None and (v != [] or n == "tolerations")}
+    return {name: _text(value) for name, value in said.items()}
 
 
 def build_settings(settings: Settings, *, include: str = "", **fixed: str) -> BuildSettings:

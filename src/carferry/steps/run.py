@@ -117,7 +117,8 @@ class Run:
             InputError: Nobody says which vLLM to plan for.
         """
         told, planned = self.told, self.is_served and self.gpu != UNCHECKED
-        version = vllm_version(self.serving_image, told.get("vllm", "")) if planned else ""
+        image = self.serving_image or VLLM_IMAGE  # KFP's own form sends emptied fields
+        version = vllm_version(image, told.get("vllm", "")) if planned else ""
         more = {name: told[name] for name in _FOR_THE_PLAN if name in told}
         return FitSettings(
             gpu=self.gpu, include=self.include, image=self.target, vllm=version, **more
