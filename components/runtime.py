@@ -26,11 +26,8 @@ from kfp.dsl import PipelineTask
 from kfp.dsl.python_component import PythonComponent
 
 from carferry.errors import InputError
+from carferry.steps.runtime import DEFAULT_BASE
 
-PYTHON_IMAGE = (
-    "registry.access.redhat.com/ubi9/python-312"
-    "@sha256:21739f35258f21e23a7e02e79c763f2a69e605416fedd54b6ec9c5ef68fd1f43"
-)
 IMAGE_VARIABLE = "RELATED_IMAGE_CARFERRY_RUNTIME"
 """Environment variable naming an image with carferry in it, as operators name mirrored images."""
 
@@ -47,7 +44,7 @@ class Runtime:
         installed: True: the image holds carferry and kfp; False: steps mount the library.
     """
 
-    image: str = PYTHON_IMAGE
+    image: str = DEFAULT_BASE
     installed: bool = False
 
     @classmethod

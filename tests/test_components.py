@@ -18,6 +18,7 @@ from carferry.errors import InputError
 from carferry.steps.download import download
 from carferry.steps.push import push
 from carferry.steps.run import Run
+from carferry.steps.runtime import DEFAULT_BASE
 from carferry.steps.settings import BuildSettings
 
 ALL = [
@@ -104,7 +105,7 @@ def test_on_a_runtime_image_nothing_is_installed_or_carried(made: PythonComponen
 
 def test_the_operators_variable_names_the_runtime_image() -> None:
     assert Runtime.choose("", {runtime.IMAGE_VARIABLE: IMAGE}) == Runtime(IMAGE, installed=True)
-    assert Runtime.choose("", {}) == Runtime(runtime.PYTHON_IMAGE)
+    assert Runtime.choose("", {}) == Runtime(DEFAULT_BASE)
 
 
 @pytest.mark.parametrize("image", ["quay.io/team/carferry", "host:5000/carferry:latest"])

@@ -98,7 +98,7 @@ def test_what_does_not_fit_stops_and_still_leaves_the_report(tmp_path: Path) -> 
 
 
 def test_nothing_is_asked_where_nothing_is_served(tmp_path: Path) -> None:
-    made = size("org/absent", FitSettings(), Sizing(), serve=False, report=str(tmp_path / "r"))
+    made = size("org/absent", FitSettings(), Sizing(), serve="no", report=str(tmp_path / "r"))
     assert (made.gpu_count, made.verdict) == (1, "unchecked")
     assert "Not checked: not served." in (tmp_path / "r").read_text()
 

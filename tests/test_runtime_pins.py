@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from carferry.components.functions import PACKAGES
-from carferry.components.runtime import PYTHON_IMAGE
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -24,7 +23,6 @@ from carferry.errors import (
 )
 from carferry.runtime.library import library
 from carferry.runtime.pins import pins
-from carferry.steps.runtime import DEFAULT_BASE
 
 ROOT = Path(__file__).parent.parent
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -70,10 +68,6 @@ def needed(names: set[str], python: str, machine: str) -> set[str]:
 def test_components_that_install_packages_install_the_same_versions() -> None:
     installed = versions(PACKAGES.values())
     assert installed.items() <= versions(pins()).items()
-
-
-def test_the_base_is_the_image_of_components_without_one() -> None:
-    assert DEFAULT_BASE == PYTHON_IMAGE
 
 
 def test_all_that_the_library_imports_is_pinned() -> None:

@@ -10,16 +10,20 @@ from carferry.show import human_bytes, open_progress
 from carferry.steps.runtime import DEFAULT_BASE, RuntimeImage, RuntimeSettings, runtime
 from carferry.steps.settings import DEFAULT_PLATFORM
 
+_ABOUT = """\
+Put kfp's executor, carferry and its packages on a Python image, as one layer, without a container
+engine. A pipeline compiled with --image installs nothing when it runs, so it works on a cluster
+without internet. pip fetches the wheels, as its own configuration says. The same base, by digest,
+gives the same image everywhere.
+"""
+
 
 def add_runtime_command(commands: Any) -> None:
     """Add runtime."""
     parser = commands.add_parser(
         "runtime",
         help="make the image that pipeline steps run in",
-        description="Put kfp's executor, carferry and its packages on a Python image, as one "
-        "layer, without a container engine. A pipeline compiled with --image installs nothing "
-        "when it runs, so it works on a cluster without internet. pip fetches the wheels, as its "
-        "own configuration says. The same base, by digest, gives the same image everywhere.",
+        description=_ABOUT,
     )
     parser.add_argument(
         "dest", metavar="DEST", help="docker://host/repository:tag or oci:path[:tag]"

@@ -53,8 +53,7 @@ def size(
     settings: FitSettings,
     wishes: Sizing,
     *,
-    revision: str = "",
-    serve: str | bool = True,
+    serve: str = "render",
     auth: bool = False,
     builder: str = "",
     report: str = "",
@@ -70,9 +69,7 @@ def size(
         model: ``org/name`` or a folder.
         settings: GPUs to plan for; ``none`` as the GPU takes the wishes unchecked.
         wishes: What the user pinned.
-        revision: Branch, tag or commit.
-        serve: ``deploy``, ``render`` or ``no``; True is ``render``, False ``no``. Where the image
-            is only pushed no GPU is planned for.
+        serve: ``deploy``, ``render`` or ``no``; with ``no``, no GPU is planned for.
         auth: The endpoint will ask for a token.
         builder: ``job`` where Buildah runs in a Job.
         report: File for the report as Markdown; empty for none.
@@ -85,20 +82,19 @@ def size(
         DoesNotFit: Nothing fits; names what is missing and the smallest change.
         InputError: As ``fit``.
     """
-    served = serve if isinstance(serve, str) else "render" if serve else "no"
     try:
         held = rights(
-            served, namespace=settings.namespace, auth=auth, gpu=settings.gpu, builder=builder,
+            serve, namespace=settings.namespace, auth=auth, gpu=settings.gpu, builder=builder,
             connect=connect,
         )  # fmt: skip
     except RightsMissing as error:
         _unplanned(report, chart, str(error), f"\n```yaml\n{error.manifest}```\n")
         raise
-    if served == "no" or settings.gpu == UNCHECKED:
-        reason = "not served" if served == "no" else "no GPU was asked about"
+    if serve == "no" or settings.gpu == UNCHECKED:
+        reason = "not served" if serve == "no" else "no GPU was asked about"
         _unplanned(report, chart, reason, held.markdown)
         return replace(wishes, gpu_count=wishes.gpu_count or 1)
-    plan = fit(model, _pinned(settings, wishes), revision=revision, connect=connect)
+    plan = fit(model, _pinned(settings, wishes), connect=connect)
     _write(report, markdown(plan) + held.markdown)
     _write(chart, html(plan))
     return _sized(plan, wishes)
