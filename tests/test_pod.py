@@ -107,6 +107,7 @@ def test_service_ca_and_bundle_are_trusted_beside_what_was(places: Places, tmp_p
 
 def test_a_pod_is_patient_and_a_terminal_is_not() -> None:
     assert patience(POD).attempts > 2 * patience({}).attempts
+    assert patience(POD).first_tries > 2 * patience({}).first_tries
 
 
 RAISE = """

@@ -81,6 +81,11 @@ def test_first_contact_gives_up_soon_where_nothing_answers() -> None:
     assert work.calls == 2
 
 
+def test_whoever_has_time_waits_longer_for_a_first_answer() -> None:
+    work = Flaky(4, Unreachable("reach", "host", "no such name yet"))
+    assert quick(first_tries=5).call(work, first=lambda: True) == "done"
+
+
 def test_first_contact_is_over_as_soon_as_somebody_got_through() -> None:
     """Several requests start at once: one that is reset twice is no sign of a wrong host name."""
     work = Flaky(3, Unreachable("reach", "host", "reset"))

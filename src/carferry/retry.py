@@ -13,7 +13,6 @@ from typing import TypeVar
 from carferry.errors import CarferryError, DeadlineExceeded, Unreachable
 
 Result = TypeVar("Result")
-_FIRST_TRIES = 2
 
 
 class Cancelled(CarferryError):
@@ -26,6 +25,7 @@ class Retry:
 
     Attributes:
         attempts: Tries in all without any progress in between.
+        first_tries: The same where nobody answered so far: the host's name may be wrong.
         base_s: First pause; doubles each time.
         cap_s: Longest pause, also for what a server asks with Retry-After.
         deadline_s: Seconds from ``started`` after which nothing is tried again; by default none,
@@ -36,6 +36,7 @@ class Retry:
     """
 
     attempts: int = 6
+    first_tries: int = 2
     base_s: float = 0.5
     cap_s: float = 30.0
     deadline_s: float = math.inf
@@ -83,8 +84,8 @@ class Retry:
 
         Args:
             work: What to do.
-            first: Says whether nobody was reached so far. A wrong host name should show at
-                once, so where nothing answers two tries are enough; a server that asks for
+            first: Says whether nobody was reached so far. A wrong host name should show soon,
+                so where nothing answers ``first_tries`` are enough; a server that asks for
                 patience gets it. Asked after each failure: meanwhile others may get through.
         """
         attempt = 0
@@ -94,7 +95,7 @@ class Retry:
                 return work()
             except CarferryError as error:
                 attempt += 1
-                if attempt >= _FIRST_TRIES and isinstance(error, Unreachable) and first():
+                if attempt >= self.first_tries and isinstance(error, Unreachable) and first():
                     raise
                 self.pause(attempt, error)
 

@@ -15,6 +15,7 @@ from carferry.target import Target
 from carferry.targets import Access
 
 _IN_A_POD = 24
+_UNANSWERED_IN_A_POD = 8  # most of a minute: names and networks of a new pod may come late
 
 
 def patience(environ: Mapping[str, str] = os.environ) -> Retry:
@@ -23,7 +24,9 @@ def patience(environ: Mapping[str, str] = os.environ) -> Retry:
     In a pod nobody waits at a terminal, and who starts a failed pod again cannot tell a lost
     connection from a wrong name; so the step itself goes on for minutes without any progress.
     """
-    return Retry(attempts=_IN_A_POD) if pod.POD in environ else Retry()
+    if pod.POD not in environ:
+        return Retry()
+    return Retry(attempts=_IN_A_POD, first_tries=_UNANSWERED_IN_A_POD)
 
 
 def open_access(plain_http: str = "", ca_file: str = "") -> Access:
