@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ferrying import quick
 from serve_samples import DIGEST
 from servers.kube import KubeServer
 from test_cluster_connect import kubeconfig
@@ -211,6 +212,18 @@ def test_a_cluster_that_cannot_rehearse_stops_nobody(
     form = {"namespace": "demo"}
     made = check(TARGET, form, connect=lambda: Cluster.connect(host=server.url), account=laptop)
     assert (made.name, server.store.objects) == ("granite-31-2b", {})
+
+
+def test_a_cluster_that_is_away_for_a_moment_does_not_lose_the_push(
+    server: KubeServer, laptop: Path
+) -> None:
+    server.failing, server.failing_words = 3, "failed calling webhook: connection refused"
+    made = deploy(
+        PUSHED, {"namespace": "demo"}, wait_s="0", account=laptop, retry=quick(),
+        connect=lambda: Cluster.connect(host=server.url),
+    )  # fmt: skip
+    assert made.applied
+    assert len(server.store.objects) == 3
 
 
 @pytest.mark.parametrize("auth", ["false", "true"])

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from carferry.cluster.account import SERVICE_ACCOUNT, own_namespace
 from carferry.errors import CarferryError, InputError
 from carferry.refs import Digest, ImageRef
+from carferry.retry import Retry
 from carferry.serve import Deployed, Deployment, make_objects, settings_from_strings, write
 from carferry.serve import deploy as serve
+from carferry.steps.access import patience
 
 if TYPE_CHECKING:
     from carferry.cluster.client import Cluster
@@ -73,6 +75,7 @@ def deploy(
     connect: Callable[[], Cluster] | None = None,
     report: Callable[[str], None] = _log.info,
     account: Path = SERVICE_ACCOUNT,
+    retry: Retry | None = None,
 ) -> Deployed:
     """Serve an image, and leave the objects as YAML where asked.
 
@@ -89,6 +92,7 @@ def deploy(
         connect: Reaches the cluster; default as kubectl would.
         report: Told about each new status.
         account: Folder with the pod's own project.
+        retry: How often a cluster that is away is asked again; default ``patience``.
 
     Raises:
         InputError: A setting cannot be meant.
@@ -101,7 +105,11 @@ def deploy(
     settings = settings_from_strings(**_placed({**form, "image": image}, here))
     if render_to:
         write(make_objects(settings), Path(render_to))
-    return serve(settings, cluster, wait_s=seconds, force=force, report=report)
+    # The wait bears with a server that is away; applying is the same however often it is done.
+    return (retry or patience()).call(
+        lambda: serve(settings, cluster, wait_s=seconds, force=force, report=report),
+        first=lambda: True,
+    )
 
 
 def _rehearse(cluster: Cluster, settings: Deployment, *, force: bool) -> None:
