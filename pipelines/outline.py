@@ -30,9 +30,10 @@ class Step:
 
 
 def steps(spec: Mapping[str, Any]) -> tuple[Step, ...]:
-    """Return the steps of an IR document, each after those it waits for."""
+    """Return the steps of an IR document, each after those it waits for; none of another kind."""
     components = spec.get("components") or {}
-    return tuple(_steps(spec["root"]["dag"]["tasks"], components, (), repeated=False))
+    graph = (spec.get("root") or {}).get("dag") or {}
+    return tuple(_steps(graph.get("tasks") or {}, components, (), repeated=False))
 
 
 def _steps(

@@ -40,6 +40,12 @@ def test_steps_come_in_the_order_of_the_pipeline() -> None:
     ]
 
 
+@pytest.mark.parametrize("spec", [{}, {"root": None}, {"root": {"executorLabel": "x"}}])
+def test_a_run_of_another_kind_has_no_steps_to_tell(spec: dict[str, Any]) -> None:
+    """Any run can be followed: of an Argo manifest, of the first version of Pipelines."""
+    assert outline.steps(spec) == ()
+
+
 def test_a_step_comes_after_all_that_it_waits_for() -> None:
     for name in ("modelcar", "modelcar-buildah"):
         spec = next(yaml.safe_load_all((COMPILED / f"{name}.yaml").read_text()))
