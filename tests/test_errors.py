@@ -67,6 +67,8 @@ def test_the_drawn_tree_is_the_tree() -> None:
         ("Authorization: Bearer eyJhbGciOi.J9.x-_y", "eyJhbGciOi.J9.x-_y"),
         ("authorization: basic ZmVycnk6cGFzcw==", "ZmVycnk6cGFzcw=="),
         ("GET https://user:hunter2@host/x", "hunter2"),
+        ("proxy http://user:hun@ter2@host:3128 refused", "ter2"),
+        ("token sha256~AbCdEf0123456789_xyz-AbCdEf", "AbCdEf0123456789_xyz-AbCdEf"),
         ("https://cdn/x?Signature=abc123&Expires=1", "abc123"),
         ("https://s3/x?X-Amz-Signature=deadbeef&a=b", "deadbeef"),
         ("https://auth/token?access_token=sesame", "sesame"),

@@ -35,7 +35,8 @@ _SECRETS = (
     re.compile(r"\bhf_[A-Za-z0-9]{6,}"),
     re.compile(r"(?i)(?<=bearer )[A-Za-z0-9._~+/=-]+"),
     re.compile(r"(?i)(?<=basic )[A-Za-z0-9+/=]{6,}"),
-    re.compile(r"(?<=://)[^/@\s]+(?=@)"),
+    re.compile(r"(?<=://)[^/\s]+(?=@)"),  # up to the last @: a password may hold others
+    re.compile(r"\bsha256~[A-Za-z0-9_-]{16,}"),  # OpenShift's tokens
     re.compile(r"(?i)(?<=[?&])(?:token|access_token|password|x-amz-[a-z-]+|sig|signature)=[^&\s]+"),
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
