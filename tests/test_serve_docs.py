@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from carferry import pod
 from carferry.cli import build_parser
 from carferry.cluster.rights import Need, to_build, to_deploy, to_see_gpus
 from carferry.serve import PARAMETERS
@@ -50,6 +51,11 @@ def test_the_page_on_a_project_names_commands_that_work_here(folder: str) -> Non
     page = (DOCS / "set-up-a-project.md").read_text(encoding="ascii")
     assert f"oc apply -k {folder} -n my-project" in page
     assert (ROOT / folder / "kustomization.yaml").is_file()
+
+
+@pytest.mark.parametrize("key", [*pod.VARIABLES, pod.BUNDLE])
+def test_the_page_on_a_project_names_all_that_its_environment_may_hold(key: str) -> None:
+    assert re.search(rf"\b{key}\b", (DOCS / "set-up-a-project.md").read_text(encoding="ascii"))
 
 
 def test_what_the_pages_say_the_command_line_understands() -> None:
