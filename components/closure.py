@@ -90,7 +90,8 @@ def source_of(module: str) -> str:
     """
     text = _file(module).read_text(encoding="utf-8")
     if not text.isascii():
-        raise InputError("carry library", module, "holds characters outside ASCII")
+        reason = "holds characters outside ASCII"
+        raise InputError("carry library", module, reason, "write them as escapes")
     return text
 
 

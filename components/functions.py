@@ -74,7 +74,8 @@ def _step(node: ast.stmt, text: str) -> Step:
     lines = text.splitlines(keepends=True)[node.lineno - 1 : node.end_lineno]
     needed = _needs(node)
     if left := sorted(needed.sources.keys() - closure.everything().keys()):
-        raise InputError("carry library", node.name, f"these stay here: {left}")
+        reason = f"these stay here: {left}"
+        raise InputError("carry library", node.name, reason, "do without them in a step")
     source = _PRELUDE + shrinking.compact("".join(lines))
     return Step(source, tuple(_pins(node.name, needed.packages)))
 
@@ -85,5 +86,6 @@ def _needs(tree: ast.AST) -> closure.Closure:
 
 def _pins(name: str, packages: Sequence[str]) -> list[str]:
     if missing := [package for package in packages if package not in PACKAGES]:
-        raise InputError("pin packages", name, f"no version known for {missing}")
+        reason, remedy = f"no version known for {missing}", "use on(), with an image that has it"
+        raise InputError("pin packages", name, reason, remedy)
     return [PACKAGES[package] for package in packages]

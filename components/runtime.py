@@ -59,7 +59,8 @@ class Runtime:
             return cls()
         tag = chosen.rpartition("/")[2].partition(":")[2]
         if "@sha256:" not in chosen and tag in {"", "latest"}:
-            raise InputError("choose runtime image", chosen, "no digest and no fixed tag")
+            reason, remedy = "no digest and no fixed tag", "name it by digest"
+            raise InputError("choose runtime image", chosen, reason, remedy)
         return cls(chosen, installed=True)
 
 

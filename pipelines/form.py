@@ -118,7 +118,7 @@ def _check(known: Mapping[str, Field], values: Mapping[str, Value]) -> None:
     Run(str(values["model"]), serve=serve, include=include, settings=told).check()
     size = len(json.dumps(values))
     if size > MAX_BYTES:
-        raise InputError("read parameters", "all", f"{size} bytes, at most {MAX_BYTES}")
+        raise InputError("read parameters", "all", f"{size} bytes, at most {MAX_BYTES}", "shorten")
     workers = values.get("pack_workers", 1)
     if not isinstance(workers, int) or not 1 <= workers <= MAX_WORKERS:
         raise InputError("read parameter", f"pack_workers={workers}", f"not 1 to {MAX_WORKERS}")
@@ -136,9 +136,8 @@ def _check_secrets(known: Mapping[str, Field], values: Mapping[str, Value]) -> N
             reason = "a Secret's name becomes a volume's: a-z, 0-9 and dashes, 1 to 63 of them"
             raise InputError("read parameter", f"{name}={value}", reason, "it need not exist")
         if value == ENVIRONMENT or value.startswith("carferry-library-"):
-            raise InputError(
-                "read parameter", f"{name}={value}", "a ConfigMap of carferry's has it"
-            )
+            reason = "a ConfigMap of carferry's has it"
+            raise InputError("read parameter", f"{name}={value}", reason, "choose another name")
     if len({*secrets.values()}) < len(secrets):
         reason = "the same Secret twice makes a pod that Kubernetes refuses"
         raise InputError("read parameters", " ".join(secrets), reason, "name two; need not exist")

@@ -103,7 +103,8 @@ class Run:
             InputError: Names it.
         """
         if self.serve not in (DEPLOY, RENDER, NO):
-            raise InputError("read serve", repr(self.serve), "write deploy, render or no")
+            remedy = "write deploy, render or no"
+            raise InputError("read serve", repr(self.serve), "no way to serve", remedy)
         if self.is_served and self.target.startswith("oci:"):
             reason, remedy = "a cluster pulls from a registry, not a folder", "or choose serve=no"
             raise InputError("serve", self.target, reason, f"write docker://..., {remedy}")
