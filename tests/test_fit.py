@@ -89,12 +89,16 @@ def test_what_the_user_pins_is_planned_for_and_kept(llama: str) -> None:
     assert (made.gpu_count, made.max_model_len, made.tolerations) == (2, 1024, "[]")
 
 
-def test_what_does_not_fit_stops_and_still_leaves_the_report(tmp_path: Path) -> None:
+def test_what_does_not_fit_stops_and_still_leaves_the_report(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a file for who runs it here; in the log, since KFP keeps no file of a failed step."""
     model, report = folder_of(BIG, tmp_path / "big"), tmp_path / "report"
     with pytest.raises(DoesNotFit) as caught:
         size(model, FitSettings(gpu="T4"), Sizing(), report=str(report))
     assert caught.value.exit_code == 2
     assert "does not fit" in report.read_text()
+    assert "does not fit" in caplog.text
 
 
 def test_nothing_is_asked_where_nothing_is_served(tmp_path: Path) -> None:

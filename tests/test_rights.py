@@ -62,7 +62,7 @@ def test_the_pipeline_accounts_own_role_is_refused_before_any_work(
     assert line == (
         "check the rights of demo/pipeline-runner-dspa: 6 of 13 are missing: secrets (create, "
         "patch), events (list), servingruntimes (get, create, patch) in demo; oc apply -f - the "
-        "YAML in this step's log or report, or once for the project: oc apply -k manifests/ -n demo"
+        "YAML in this step's log, or once for the project: oc apply -k manifests/ -n demo"
     )
     assert caught.value.exit_code == 2
     assert caught.value.manifest.rstrip() in "\n".join(said)

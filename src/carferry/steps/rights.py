@@ -170,7 +170,7 @@ def _rights(api: Asks, asked: int, lacking: list[Need]) -> Rights:
 
 
 def _refused(found: Rights) -> RightsMissing:
-    remedy = "oc apply -f - the YAML in this step's log or report"
+    remedy = "oc apply -f - the YAML in this step's log"
     here = [need.rule for need in found.stops if need.rule.namespace]
     if {rule.namespace for rule in here} == {found.project}:
         folders = dict.fromkeys(_FOLDERS.get(rule.resource, "manifests/") for rule in here)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from html import escape
@@ -12,13 +13,14 @@ from typing import Protocol
 from carferry.errors import DoesNotFit, RightsMissing
 from carferry.gpu import GpuPlan
 from carferry.gpu.page import html
-from carferry.gpu.report import markdown
+from carferry.gpu.report import markdown, text
 from carferry.gpu.words import change
 from carferry.steps import rights as asking
 from carferry.steps.fit import FitSettings, Lists, fit
 from carferry.steps.rights import Rights, check_rights
 
 UNCHECKED = "none"
+_log = logging.getLogger("carferry")
 # The deployment writes these itself, from the count and the length it is given.
 _OWN = ("--tensor-parallel-size=", "--max-model-len=")
 
@@ -63,6 +65,7 @@ def size(
 ) -> Sizing:
     """Decide what a deployment asks for; the reports are written whatever the answer.
 
+    A refusal is also logged in full, since KFP keeps no artifact of a step that failed.
     What the run will need to be allowed is asked first: who may not deploy need not plan.
 
     Args:
@@ -78,7 +81,7 @@ def size(
         rights: Finds out whether the account may do what the run will need.
 
     Raises:
-        RightsMissing: The account may not; all of it is in the report, as YAML.
+        RightsMissing: The account may not; all of it is in log and report, as YAML.
         DoesNotFit: Nothing fits; names what is missing and the smallest change.
         InputError: As ``fit``.
     """
@@ -109,10 +112,12 @@ def _pinned(settings: FitSettings, wishes: Sizing) -> FitSettings:
 def _sized(plan: GpuPlan, wishes: Sizing) -> Sizing:
     chosen = plan.chosen
     if chosen is None or chosen.best is None:
+        # KFP's launcher keeps no artifact of a step that fails: here only the log is read.
+        _log.warning("%s", text(plan))
         raise DoesNotFit("fit", plan.model.subject, plan.binding, change(plan))
     resource, count = next(iter(chosen.resources.items()))
     tolerations = [asdict(rule) for rule in chosen.group.tolerations]
-    planned = [text for text in plan.arguments if not text.startswith(_OWN)]
+    planned = [each for each in plan.arguments if not each.startswith(_OWN)]
     return Sizing(
         gpu_resource=resource,
         gpu_count=int(count),
