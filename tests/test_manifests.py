@@ -129,7 +129,7 @@ kustomize = pytest.mark.skipif(not COMMAND, reason="neither kustomize nor a kube
 
 def built(folder: Path) -> list[Object]:
     done = subprocess.run([*COMMAND, str(folder)], check=True, capture_output=True, text=True)
-    assert done.stderr == ""
+    assert "Warning" not in done.stderr  # of a field that is going; a client may log otherwise
     return [*yaml.safe_load_all(done.stdout)]
 
 
