@@ -13,6 +13,7 @@ import bz2
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -94,7 +95,8 @@ class Library:
     @property
     def name(self) -> str:
         """Name of the ConfigMap; it becomes a volume's name, so it has no dots."""
-        return f"carferry-library-{__version__.replace('.', '-')}-{self.digest[:12]}"
+        version = re.sub("[^a-z0-9]+", "-", __version__.lower())
+        return f"carferry-library-{version}-{self.digest[:12]}"
 
     @property
     def command(self) -> list[str]:

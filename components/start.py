@@ -68,7 +68,8 @@ def install(requirements: list[str]) -> None:
     from carferry.errors import ToolFailed
 
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command = [*pip, "--no-warn-script-location", *requirements]
+    # Nobody starts a planner again: an index that is away for a moment is waited for here.
+    command = [*pip, "--retries", "8", "--no-warn-script-location", *requirements]
     if requirements and subprocess.run(command, check=False).returncode:
         what, remedy = " ".join(requirements), "see above; or compile with --image"
         raise ToolFailed("pip install", what, "failed", remedy)

@@ -20,6 +20,7 @@ MAX_BYTES = 10_000
 """Of all parameters together (kubeflow/pipelines, MaxParameterBytes)."""
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _KINDS = {"Integer": "a whole number", "Boolean": "true or false", "Dict": "a JSON object"}
+_NEVER_EMPTY = ("image", "model", "model_storage_class", "model_storage_size")
 _VOLUME_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -98,7 +99,10 @@ def arguments(
     if entries:
         settings = values.get("settings")
         values["settings"] = {**(settings if isinstance(settings, dict) else {}), **entries}
-    if missing := [name for name in known if known[name].default is None and name not in values]:
+    emptied = [name for name in _NEVER_EMPTY if values.get(name) == ""]
+    if missing := emptied + [
+        name for name in known if known[name].default is None and name not in values
+    ]:
         raise InputError("read parameters", " ".join(missing), "missing", "write NAME=VALUE")
     _check(known, values)
     return values

@@ -21,7 +21,9 @@ VOLUME = (
         "model_storage_class",
         "StorageClass of the volume between the steps, see: oc get storageclass",
     ),
-    Parameter("model_storage_size", "Size of that volume: three times the model.", "100Gi"),
+    Parameter(
+        "model_storage_size", "Size of that volume: three times the model. Not empty.", "100Gi"
+    ),
 )
 CONTENT = (
     Parameter(

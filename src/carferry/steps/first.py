@@ -64,18 +64,17 @@ def first(
     exact = _pinned(run, again)
     if run.prove:
         plan(exact, run.target, run.build, prove=True)
-    made = again.call(
-        lambda: size(
-            exact,
-            run.plan_settings(),
-            run.wishes,
-            serve=run.serve,
-            auth=run.has_auth,
-            builder=run.builder,
-            report=report,
-            chart=chart,
-            connect=connect,
-        )
+    made = size(
+        exact,
+        run.plan_settings(),
+        run.wishes,
+        serve=run.serve,
+        auth=run.has_auth,
+        builder=run.builder,
+        report=report,
+        chart=chart,
+        connect=connect,
+        retry=again,
     )
     sizing = {name: value for name, value in asdict(made).items() if name != "verdict"}
     if run.serve == DEPLOY and run.target:

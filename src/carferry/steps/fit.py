@@ -12,6 +12,7 @@ from carferry.gpu.config import load_config
 from carferry.gpu.inventory import read_inventory
 from carferry.gpu.listing import paged
 from carferry.gpu.nodes import Inventory
+from carferry.retry import Retry
 from carferry.source import Patterns, Source, SourceFile, open_source
 
 # The version in the default serving image: the plan must be for what will run.
@@ -84,6 +85,7 @@ def fit(
     *,
     revision: str = "",
     connect: Callable[[], Lists] | None = None,
+    retry: Retry | None = None,
 ) -> GpuPlan:
     """Decide how a model runs; reads its config and headers, a few MB at the most.
 
@@ -92,13 +94,15 @@ def fit(
         settings: GPUs and wishes.
         revision: Branch, tag or commit.
         connect: Reaches the cluster where no GPU is named; default as kubectl would.
+        retry: How often what fails for the moment is tried again.
 
     Raises:
         UnsupportedModel: An unknown architecture.
         InputError: A config or header that does not add up, or a GPU nobody knows.
         DoesNotFit: The cluster has no GPU at all.
     """
-    source = open_source(model, revision)
+    again = retry or Retry()
+    source = open_source(model, revision, retry=again)
     snapshot = source.listing(Patterns.parse(settings.include, settings.exclude))
     files = {file.path: file for file in snapshot.files}
 
@@ -108,7 +112,7 @@ def fit(
 
     return decide(
         _config(source, files),
-        gpus=settings.gpu or _cluster_gpus((connect or _connect)(), settings),
+        gpus=settings.gpu or again.call(lambda: _cluster_gpus((connect or _connect)(), settings)),
         read_range=read_range,
         files={path: file.size_bytes for path, file in files.items()},
         goal=settings.goal(snapshot.size_bytes),

@@ -15,6 +15,7 @@ from carferry.gpu import GpuPlan
 from carferry.gpu.page import html
 from carferry.gpu.report import markdown, text
 from carferry.gpu.words import change
+from carferry.retry import Retry
 from carferry.steps import rights as asking
 from carferry.steps.fit import FitSettings, Lists, fit
 from carferry.steps.rights import Rights, check_rights
@@ -61,6 +62,7 @@ def size(
     report: str = "",
     chart: str = "",
     connect: Callable[[], Cluster] | None = None,
+    retry: Retry | None = None,
     rights: Callable[..., Rights] = check_rights,
 ) -> Sizing:
     """Decide what a deployment asks for; the reports are written whatever the answer.
@@ -78,6 +80,7 @@ def size(
         report: File for the report as Markdown; empty for none.
         chart: File for the report as a page; empty for none.
         connect: Reaches the cluster where something is to be asked there.
+        retry: How often what fails for the moment is tried again.
         rights: Finds out whether the account may do what the run will need.
 
     Raises:
@@ -88,7 +91,7 @@ def size(
     try:
         held = rights(
             serve, namespace=settings.namespace, auth=auth, gpu=settings.gpu, builder=builder,
-            connect=connect,
+            connect=connect, retry=retry,
         )  # fmt: skip
     except RightsMissing as error:
         _unplanned(report, chart, str(error), f"\n```yaml\n{error.manifest}```\n")
@@ -97,7 +100,7 @@ def size(
         reason = "not served" if serve == "no" else "no GPU was asked about"
         _unplanned(report, chart, reason, held.markdown)
         return replace(wishes, gpu_count=wishes.gpu_count or 1)
-    plan = fit(model, _pinned(settings, wishes), connect=connect)
+    plan = fit(model, _pinned(settings, wishes), connect=connect, retry=retry)
     _write(report, markdown(plan) + held.markdown)
     _write(chart, html(plan))
     return _sized(plan, wishes)
