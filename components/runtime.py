@@ -26,6 +26,7 @@ from kfp.dsl import PipelineTask
 from kfp.dsl.python_component import PythonComponent
 
 from carferry.errors import InputError
+from carferry.refs import ImageRef
 from carferry.steps.runtime import DEFAULT_BASE
 
 IMAGE_VARIABLE = "RELATED_IMAGE_CARFERRY_RUNTIME"
@@ -52,16 +53,17 @@ class Runtime:
         """Return the runtime for an image name, the environment's, or the carried default.
 
         Raises:
-            InputError: The tag is ``latest`` or missing: every pod would ask the registry again.
+            InputError: No reference, or the tag is ``latest`` or missing: every pod would ask
+                the registry again.
         """
         chosen = image or environ.get(IMAGE_VARIABLE, "")
         if not chosen:
             return cls()
-        tag = chosen.rpartition("/")[2].partition(":")[2]
-        if "@sha256:" not in chosen and tag in {"", "latest"}:
-            reason, remedy = "no digest and no fixed tag", "name it by digest"
-            raise InputError("choose runtime image", chosen, reason, remedy)
-        return cls(chosen, installed=True)
+        ref = ImageRef.parse(chosen)
+        if ref.digest is None and ref.tag in {None, "latest"}:
+            remedy = "write host/repository@sha256:..."
+            raise InputError("choose runtime image", chosen, "no digest and no fixed tag", remedy)
+        return cls(str(ref), installed=True)
 
 
 CARRIED = Runtime()

@@ -76,4 +76,10 @@ def install(requirements: list[str]) -> None:
 
 
 if "archive" in globals():
-    main(globals()["archive"], sys.argv[1:])
+    try:
+        main(globals()["archive"], sys.argv[1:])
+    except (OSError, LookupError, ValueError) as error:
+        if type(error).__module__ != "builtins":
+            raise  # carferry's own: whoever reads the log is told of them already
+        text = f"carferry: error: start step: {type(error).__name__}: {error}; is /tmp full, or the"
+        sys.exit(f"{text} YAML edited? compile it again")

@@ -119,7 +119,8 @@ def _values(
     texts, said = renamed.modern(options.parameters)
     for line in said:
         _say(f"note: {line}; the old name goes with the next release")
-    return form.arguments(form.fields(pipeline), texts, defaults)
+    remote = options.action == "submit"
+    return form.arguments(form.fields(pipeline), texts, defaults, remote=remote)
 
 
 def _endpoint(options: argparse.Namespace) -> Endpoint:

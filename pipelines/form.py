@@ -12,15 +12,29 @@ from carferry.pipelines.pods import ENVIRONMENT
 from kfp.dsl.graph_component import GraphComponent
 
 from carferry.errors import InputError
+from carferry.source import is_folder
+from carferry.steps.deploy import check
 from carferry.steps.plan import MAX_WORKERS
-from carferry.steps.run import DEPLOY, Run
+from carferry.steps.run import Run
 
 Value = str | int | bool | dict[str, Any]
 MAX_BYTES = 10_000
 """Of all parameters together (kubeflow/pipelines, MaxParameterBytes)."""
+_NUMBER = re.compile("-?[0-9]{1,9}")
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _KINDS = {"Integer": "a whole number", "Boolean": "true or false", "Dict": "a JSON object"}
 _NEVER_EMPTY = ("image", "model", "model_storage_class", "model_storage_size")
+_OF_A_RUN = {
+    "model": "model",
+    "image": "target",
+    "pack_include": "include",
+    "serve": "serve",
+    "serve_args": "vllm_args",
+    "serve_gpu": "gpu",
+    "serve_image": "serving_image",
+    "serve_name": "name",
+}
+"""Parameters by what a run calls them."""
 _VOLUME_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -48,13 +62,26 @@ class Field:
         """
         try:
             if self.kind == "Integer":
-                return int(text)
+                return _whole(text)
             if self.kind == "Dict":
-                return dict(json.loads(text or "{}"))
+                return _object(text)
             return _BOOLEANS[text.lower()] if self.kind == "Boolean" else text
-        except (ValueError, KeyError, TypeError):
-            wanted = _KINDS[self.kind]
-            raise InputError("read parameter", f"{self.name}={text}", f"not {wanted}") from None
+        except (ValueError, KeyError, RecursionError):
+            wanted, said = _KINDS[self.kind], f"{self.name}={text[:80]}"
+            raise InputError("read parameter", said, f"not {wanted}") from None
+
+
+def _whole(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError
+    return int(text)
+
+
+def _object(text: str) -> dict[str, Any]:
+    found = json.loads(text or "{}")
+    if not isinstance(found, dict):
+        raise ValueError
+    return found
 
 
 def fields(pipeline: GraphComponent) -> dict[str, Field]:
@@ -68,7 +95,11 @@ def fields(pipeline: GraphComponent) -> dict[str, Field]:
 
 
 def arguments(
-    known: Mapping[str, Field], given: Iterable[str], defaults: Mapping[str, Value]
+    known: Mapping[str, Field],
+    given: Iterable[str],
+    defaults: Mapping[str, Value],
+    *,
+    remote: bool = True,
 ) -> dict[str, Value]:
     """Parse NAME=VALUE texts against a pipeline's parameters.
 
@@ -76,6 +107,7 @@ def arguments(
         known: The parameters.
         given: Texts from the command line; ``settings.NAME=VALUE`` is one entry of settings.
         defaults: Values for this run where none is given; names the pipeline lacks are left out.
+        remote: In pods, which see no folder of this machine.
 
     Returns:
         Only what differs from the pipeline's own defaults by being named here or there.
@@ -84,28 +116,34 @@ def arguments(
         InputError: No '=', an unknown name, a wrong type, a missing parameter, or what a run
             would be refused for later.
     """
+    texts = _once(given, known)
+    entries = {n.partition(".")[2]: text for n, text in texts.items() if "." in n}
     values = {name: value for name, value in defaults.items() if name in known}
-    entries: dict[str, Any] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        group, dot, entry = name.partition(".")
-        if equals and dot and group == "settings" and group in known:
-            entries[entry] = value
-        elif equals and name in known:
-            values[name] = known[name].parse(value)
-        else:
-            names = f"known: {', '.join(known)}"
-            raise InputError("read parameter", repr(text), "no such parameter", names)
+    values |= {name: known[name].parse(text) for name, text in texts.items() if "." not in name}
     if entries:
         settings = values.get("settings")
         values["settings"] = {**(settings if isinstance(settings, dict) else {}), **entries}
-    emptied = [name for name in _NEVER_EMPTY if values.get(name) == ""]
-    if missing := emptied + [
-        name for name in known if known[name].default is None and name not in values
-    ]:
+    needed = [name for name in known if known[name].default is None and name not in values]
+    if missing := needed + [name for name in _NEVER_EMPTY if values.get(name) == ""]:
         raise InputError("read parameters", " ".join(missing), "missing", "write NAME=VALUE")
-    _check(known, values)
+    _check(known, values, remote=remote)
     return values
+
+
+def _once(given: Iterable[str], known: Mapping[str, Field]) -> dict[str, str]:
+    """Return texts by name; what is said twice is not guessed at."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        group, _, entry = name.partition(".")
+        is_entry = group == "settings" and group in known and bool(entry)
+        if not equals or not (name in known or is_entry):
+            names = f"known: {', '.join(known)}"
+            raise InputError("read parameter", repr(text[:200]), "no such parameter", names)
+        if name in found:
+            raise InputError("read parameter", name, "given twice", "say it once")
+        found[name] = value
+    return found
 
 
 def described(known: Mapping[str, Field]) -> str:
@@ -115,11 +153,14 @@ def described(known: Mapping[str, Field]) -> str:
     return "\n".join(lines)
 
 
-def _check(known: Mapping[str, Field], values: Mapping[str, Value]) -> None:
-    settings, serve = values.get("settings", {}), str(values.get("serve", DEPLOY))
-    include = str(values.get("pack_include", ""))
-    told = settings if isinstance(settings, dict) else {}
-    Run(str(values["model"]), serve=serve, include=include, settings=told).check()
+def _check(known: Mapping[str, Field], values: Mapping[str, Value], *, remote: bool) -> None:
+    run = _run(values)
+    run.check()
+    if remote and (is_folder(run.model) or run.target.startswith("oci:")):
+        what = run.model if is_folder(run.model) else run.target
+        raise InputError("submit", what, "pods see no folder of this machine", "or use --local")
+    if run.is_served:
+        check(run.target, run.form({}), wait_s=run.told.get("wait_s", ""))
     size = len(json.dumps(values))
     if size > MAX_BYTES:
         raise InputError("read parameters", "all", f"{size} bytes, at most {MAX_BYTES}", "shorten")
@@ -127,6 +168,16 @@ def _check(known: Mapping[str, Field], values: Mapping[str, Value]) -> None:
     if not isinstance(workers, int) or not 1 <= workers <= MAX_WORKERS:
         raise InputError("read parameter", f"pack_workers={workers}", f"not 1 to {MAX_WORKERS}")
     _check_secrets(known, values)
+
+
+def _run(values: Mapping[str, Value]) -> Run:
+    settings, length = values.get("settings", {}), values.get("serve_max_model_len", 0)
+    texts = {name: str(values[name]) for name in _OF_A_RUN if values.get(name)}
+    return Run(
+        max_model_len=length if isinstance(length, int) else 0,
+        settings=settings if isinstance(settings, dict) else {},
+        **{_OF_A_RUN[name]: text for name, text in texts.items()},  # type: ignore[arg-type]
+    )
 
 
 def _check_secrets(known: Mapping[str, Field], values: Mapping[str, Value]) -> None:

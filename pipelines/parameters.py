@@ -13,7 +13,7 @@ from carferry.serve.settings import VLLM_IMAGE
 from carferry.steps.plan import MAX_WORKERS
 
 MODEL = (
-    Parameter("image", "Where the image goes: docker://host/repository:tag"),
+    Parameter("image", "Where the image goes: host/repository:tag, as in quay.io/me/granite:1"),
     Parameter("model", "Model on the hub: org/name, or org/name@branch-tag-or-commit"),
 )
 VOLUME = (
@@ -43,20 +43,22 @@ SPREAD = (
 SECRETS = (
     Parameter(
         "secret_hub",
-        "Name of a Secret with key HF_TOKEN; it need not exist. Not empty, no dots.",
+        "Name of the Secret with key HF_TOKEN. Leave as it is for public models; never empty, no "
+        "dots.",
         "carferry-hf",
     ),
     Parameter(
         "secret_registry",
-        "Name of another Secret, kubernetes.io/dockerconfigjson; it need not exist. Not empty, "
-        "no dots.",
+        "Name of another Secret, kubernetes.io/dockerconfigjson. Leave as it is without a login; "
+        "never empty, no dots.",
         "carferry-registry",
     ),
 )
 SERVING = (
     Parameter(
         "serve",
-        "deploy: serve it and wait; render: only write the objects, for GitOps; no: only push.",
+        "One of deploy: serve it and wait; render: only write the objects, for GitOps; no: only "
+        "push.",
         "deploy",
     ),
     Parameter(

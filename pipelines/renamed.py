@@ -53,6 +53,10 @@ def modern(given: Iterable[str]) -> tuple[list[str], list[str]]:
         else:
             texts.append(text)
     texts, moved = _revised(texts)
+    named = [text for text in texts if text.startswith("serve=")]
+    if named and any(switch in line for switch in _SERVE for line in said):
+        switches = " and ".join(f"{name}=..." for name in _SERVE)
+        raise InputError("read parameters", named[0], f"{switches} say it too", "say it once")
     return [*texts, *([f"serve={serve}"] if serve else [])], [*said, *moved]
 
 

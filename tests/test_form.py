@@ -145,3 +145,57 @@ def test_a_build_is_told_to_every_step_alike() -> None:
     for wrong in ({}, {**made, "settings": None}, {"model": "a/b"}):
         with pytest.raises(InputError):
             steps_form.told(wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (["image=quay.io/me/m"], "no tag"),
+        (["image=docker://quay.io/me/m@sha256:" + "0" * 64], "a digest cannot be chosen"),
+        (["image=quay.io/Me/m:1"], "not lower-case"),
+        (["image=oci:out:1", "serve=no"], "pods see no folder"),
+        (["model=./folder"], "pods see no folder"),
+        (["model=a/b@c@d"], "malformed"),
+        (["model="], "model: missing"),
+        (["serve_name=a.b"], "name InferenceService"),
+        (["serve_image=docker.io/vllm/vllm-openai:latest"], "not pinned"),
+        (["serve_max_model_len=-5"], "negative"),
+        (["serve_max_model_len=" + "9" * 5000], "not a whole number"),
+        (["serve=no", "serve=deploy"], "serve: given twice"),
+        (["settings.base=a", "settings.base=b"], "settings.base: given twice"),
+        (["settings={}", "settings={}"], "settings: given twice"),
+        (['settings=[["base","embedded"]]'], "not a JSON object"),
+        (["settings=" + "[" * 100_000], "not a JSON object"),
+        (['settings={"exclude":{"a":1}}'], "not a list of texts"),
+        (['settings={"plain_http":[1,2]}'], "not a list of texts"),
+        (['settings={"cpu":["1"]}'], "not one value"),
+        (["settings.parallel=" + "9" * 5000], "not a whole number"),
+        (["settings.gpu_count=" + "9" * 5000], "not a whole number"),
+        (["settings.tolerations=" + "[" * 9000], "not JSON"),
+        (["settings.env=HF_TOKEN=hf_x"], "a secret would be readable"),
+        (['settings={"env":{"A":"hf_abcdefghijklmn"}}'], "a secret would be readable"),
+        (["serve_args=--api-key sk-1"], "use auth instead"),
+    ],
+)
+def test_what_no_pod_could_do_is_refused_before_one_starts(given: list[str], reason: str) -> None:
+    said = {text.partition("=")[0] for text in given}
+    needed = [text for text in NEEDED if text.partition("=")[0] not in said]
+    with pytest.raises(InputError, match=reason) as caught:
+        form.arguments(KNOWN, [*needed, *given], {})
+    assert len(str(caught.value)) < 1500
+
+
+def test_a_bare_reference_is_a_registrys() -> None:
+    assert read_image("quay.io/me/m:1") == "quay.io/me/m:1"
+
+
+def read_image(image: str) -> object:
+    return form.arguments(KNOWN, ["model=a/b", f"image={image}"], {})["image"]
+
+
+def test_old_and_new_words_for_one_thing_are_not_guessed_at() -> None:
+    for given in (["serve=no", "deploy=true"], ["deploy=false", "serve=deploy"]):
+        with pytest.raises(InputError, match="say it once"):
+            modern([*NEEDED, *given])
+    with pytest.raises(InputError, match="pack_workers: given twice"):
+        read(*modern(["workers=4", "pack_workers=5"])[0])

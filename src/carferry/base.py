@@ -95,7 +95,7 @@ def embedded_layout() -> LayoutRef:
             "use base",
             EMBEDDED,
             "the package modelcar-base-image is not installed",
-            "pip install 'carferry[embedded]', or name another --base",
+            "pip install modelcar-base-image==0.1.0, or name another base",
         ) from error
     folder = Path(str(modelcar_base_image.__file__)).parent
     return LayoutRef(folder / "embedded_oci_layout", "latest")

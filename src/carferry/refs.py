@@ -136,14 +136,15 @@ class LayoutRef:
 
 
 def parse_target(text: str) -> ImageRef | LayoutRef:
-    """Parse a place an image lives: ``docker://host/repo:tag`` or ``oci:path:tag``.
+    """Parse a place an image lives: ``[docker://]host/repo:tag`` or ``oci:path:tag``.
 
     Raises:
         InvalidReference: No known scheme, or a malformed reference behind it.
     """
     if text.startswith("oci:") and not text.startswith("oci://"):
         return LayoutRef.parse(text)
-    if text.startswith(("docker://", "oci://")):
+    host, slash, _ = text.partition("/")
+    if text.startswith(("docker://", "oci://")) or (slash and _is_host(host)):
         return ImageRef.parse(text)
     raise InvalidReference(
         "parse target", repr(text), "no scheme", "write docker://host/repo:tag or oci:path:tag"

@@ -217,7 +217,7 @@ def _profile(text: str, namespace: str) -> HardwareProfile | None:
 def _json(text: str, what: str) -> object:
     try:
         found: object = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"read {what}", _short(text), f"not JSON ({error})") from error
     return found
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from carferry.errors import InputError, InvalidName
+from carferry.errors import InputError, InvalidName, redact
 from carferry.refs import ImageRef, check_kubernetes_name
 
 # The upstream release of the vLLM version that RHOAI 3.5 names in its CUDA template
@@ -28,6 +28,8 @@ _LABEL_KEY = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 )
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+_SECRET_NAME = re.compile(r"(?i)(?:token|passwo?r?d|secret|api_?key|private_?key)$")
+_KEEP_ELSEWHERE = "keep it in a Secret that a ServingRuntime of your own names"
 _FIXED_ARGS = ("--model", "--port", "--served-model-name")
 NAME_LIMIT = 53
 ROUTE_LABEL_LIMIT = 63
@@ -153,6 +155,7 @@ class Deployment:
         _check_pairs("environment", self.env, _ENV_NAME, re.compile(r"(?s).*"))
         _check_pairs("node selector", self.node_selector, _LABEL_KEY, _LABEL_VALUE)
         _check_args(self.args)
+        _check_secrets(self.env, self.args)
         if self.pull_secret:
             check_kubernetes_name(self.pull_secret, kind="pull secret", limit=63)
 
@@ -241,6 +244,18 @@ def _check_pairs(
         if name in seen:
             raise InputError(f"read {what}", repr(name), "given twice")
         seen.add(name)
+
+
+def _check_secrets(env: Iterable[tuple[str, str]], args: Iterable[str]) -> None:
+    """Whoever may read the objects reads these: a cluster's users, and a GitOps repository's."""
+    for name, value in env:
+        if value and (_SECRET_NAME.search(name) or redact(value) != value):
+            raise InputError(
+                "read environment", name, "a secret would be readable", _KEEP_ELSEWHERE
+            )
+    for arg in args:
+        if arg.partition("=")[0] == "--api-key":
+            raise InputError("read vLLM arguments", "--api-key", "readable", "use auth instead")
 
 
 def _check_args(args: tuple[str, ...]) -> None:

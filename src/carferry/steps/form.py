@@ -7,6 +7,7 @@ has a field of its own; the rest are entries of one JSON object, under these nam
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -65,23 +66,27 @@ SERVE = (
 )
 SETTINGS: Mapping[str, Setting] = {each.name: each for each in (*PACK, *BUILDER, *FIT, *SERVE)}
 _FIELDS = {"format": "form"}
+_OBJECTS = {"env", "node_selector"}
+_LISTS = {"env", "exclude", "mount_from", "plain_http", "platforms", "tolerations"}
+_COUNT = re.compile("[1-9][0-9]{0,2}")
 
 
 def texts(settings: Settings) -> dict[str, str]:
-    """Return settings as text by name; what is null is left out, and a list of nothing.
+    """Return settings as text by name; what is null or empty is left out, as not said.
 
     An empty list of tolerations says more: none, where none said would be the plan's choice.
 
     Raises:
-        InputError: A name that nobody reads, or not an object.
+        InputError: A name that nobody reads, a value of another shape, or not an object.
     """
     if not isinstance(settings, Mapping):
         raise InputError("read settings", repr(settings)[:80], "not a JSON object")
     if unknown := sorted(settings.keys() - SETTINGS.keys()):
         known = f"known: {', '.join(sorted(SETTINGS))}"
         raise InputError("read settings", ", ".join(map(repr, unknown)), "no such setting", known)
-    said = {n: v for n, v in settings.items() if v is not None and (v != [] or n == "tolerations")}
-    return {name: _text(value) for name, value in said.items()}
+    said = {n: v for n, v in settings.items() if v != [] or n == "tolerations"}
+    read = {n: _checked(n, value) for n, value in said.items() if value is not None}
+    return {name: text for name, text in read.items() if text}
 
 
 def build_settings(settings: Settings, *, include: str = "", **fixed: str) -> BuildSettings:
@@ -96,8 +101,8 @@ def build_settings(settings: Settings, *, include: str = "", **fixed: str) -> Bu
     names = [each.name for each in (*PACK, *BUILDER)]
     chosen = {_FIELDS.get(name, name): told[name] for name in names if name in told}
     parallel = chosen.pop("parallel", _BUILD["parallel"])
-    if not parallel.isdecimal() or parallel == "0":
-        raise InputError("read parallel", repr(parallel), "not a whole number above 0")
+    if not _COUNT.fullmatch(parallel):
+        raise InputError("read parallel", repr(parallel[:20]), "not a whole number above 0")
     return BuildSettings(include=include, parallel=int(parallel), **(chosen | fixed))
 
 
@@ -137,6 +142,17 @@ def deployment(settings: Settings, sizing: Settings, **told: str) -> dict[str, s
     known = {each.name for each in PARAMETERS}
     form = {name: text for name, text in given.items() if name in known}
     return form | {name: _text(value) for name, value in sizing.items()} | told
+
+
+def _checked(name: str, value: Any) -> str:
+    is_wrong = isinstance(value, Mapping) and name not in _OBJECTS
+    if isinstance(value, list):
+        flat = all(isinstance(item, str) for item in value)
+        is_wrong = name not in _LISTS or not (flat or name == "tolerations")
+    if is_wrong:
+        what = "a list of texts, or text by comma" if name in _LISTS else "one value"
+        raise InputError(f"read settings {name}", repr(value)[:80], f"not {what}")
+    return _text(value)
 
 
 def _text(value: Any) -> str:

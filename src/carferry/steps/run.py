@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carferry.errors import InputError
+from carferry.refs import ImageRef, LayoutRef, ModelRef, parse_target
 from carferry.serve.settings import VLLM_IMAGE
-from carferry.source import Patterns
+from carferry.source import Patterns, is_folder
 from carferry.steps.fit import FitSettings
 from carferry.steps.form import Settings, build_settings, deployment, texts
 from carferry.steps.settings import BuildSettings
@@ -86,8 +87,8 @@ class Run:
             InputError: A count that is no number.
         """
         told, count = self.told, self.told.get("gpu_count", "") or "0"
-        if not count.isdecimal():
-            raise InputError("read gpu_count", repr(count), "not a whole number")
+        if not re.fullmatch("[0-9]{1,4}", count):
+            raise InputError("read gpu_count", repr(count[:20]), "not a whole number")
         return Sizing(
             gpu_resource=told.get("gpu_resource", "") or Sizing().gpu_resource,
             gpu_count=int(count),
@@ -105,11 +106,23 @@ class Run:
         if self.serve not in (DEPLOY, RENDER, NO):
             remedy = "write deploy, render or no"
             raise InputError("read serve", repr(self.serve), "no way to serve", remedy)
-        if self.is_served and self.target.startswith("oci:"):
-            reason, remedy = "a cluster pulls from a registry, not a folder", "or choose serve=no"
-            raise InputError("serve", self.target, reason, f"write docker://..., {remedy}")
+        if not is_folder(self.model):
+            ModelRef.parse(self.model)
+        if self.target:
+            self._check_target()
+        if self.max_model_len < 0:
+            raise InputError("read max_model_len", self.max_model_len, "negative", "0: the plan's")
         self.build.check()
         _ = self.wishes
+
+    def _check_target(self) -> None:
+        ref = parse_target(self.target)
+        if isinstance(ref, ImageRef) and (ref.digest or not ref.tag):
+            reason = "a digest cannot be chosen" if ref.digest else "no tag"
+            raise InputError("push to", self.target, reason, "write docker://host/repository:tag")
+        if self.is_served and isinstance(ref, LayoutRef):
+            reason, remedy = "a cluster pulls from a registry, not a folder", "or choose serve=no"
+            raise InputError("serve", self.target, reason, f"write docker://..., {remedy}")
 
     def plan_settings(self) -> FitSettings:
         """Return what the GPU plan is told.
