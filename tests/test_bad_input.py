@@ -136,7 +136,7 @@ def test_pickled_weights_need_to_be_named(
     assert build_to("org/old", "--include", "*.bin,*.json").code == 0
 
 
-@pytest.mark.parametrize("target", ["quay.io/a:1", "docker://model:1", "docker://q.io/A:1", "oci:"])
+@pytest.mark.parametrize("target", ["quay/a:1", "docker://model:1", "docker://q.io/A:1", "oci:"])
 def test_malformed_image_reference(run: Run, tmp_path: Path, target: str) -> None:
     source = write(tiny(), tmp_path / "model")
     assert_refused(run("build", source, target, "--base", "scratch"), 2, r"parse (image|target)")
