@@ -15,7 +15,7 @@ from carferry.holdings import survey
 from carferry.layers import Format, arrange
 from carferry.oci import Document
 from carferry.options import Options
-from carferry.plan import How, Plan, Step, check_lengths, make_plan
+from carferry.plan import MOST_WORKERS, How, Plan, Step, check_lengths, make_plan
 from carferry.progress import Progress, Silent
 from carferry.retry import Retry
 from carferry.seal import seal, tag_of
@@ -124,8 +124,9 @@ def stream_share(
         InputError: No such worker.
         CarferryError: Source or target failed; what had arrived is pinned for the next try.
     """
-    if not 1 <= worker <= workers:
-        raise InputError("use --worker", f"{worker}/{workers}", "write I/N with I from 1 to N")
+    if not 1 <= worker <= workers <= MOST_WORKERS:
+        reason = f"write I/N with I from 1 to N, and N at most {MOST_WORKERS}"
+        raise InputError("use --worker", f"{worker}/{workers}", reason)
     access, progress = access or Access(), progress or Silent()
     plan = plan_build(source, target, options, access)
     target.check_push()
