@@ -202,12 +202,13 @@ def test_two_platforms_make_an_index_with_wheels_for_each(
 
 
 def two_platforms(folder: Path) -> str:
-    """Write an index of two bases that hold no more than a C library's banner."""
+    """Write an index of two bases of no more than a C library's banner and a Python's name."""
     banner = b"GNU C Library (GNU libc) stable release version 2.34.\n"
     home = to_layout(folder / "base", "latest")
     entries = []
     for name in ("amd64", "arm64"):
-        layer = tar_of({"lib64/libc.so.6": banner, "etc/arch": name.encode()})
+        files = {"lib64/libc.so.6": banner, "bin/python3.12": b"", "etc/arch": name.encode()}
+        layer = tar_of(files)
         write_layout(folder / name, [layer], architecture=name)
         origin = access().open(LayoutRef(folder / name))
         copied = copy_image(origin, home, parallel=1, retry=Retry(), progress=Silent())
