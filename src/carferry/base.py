@@ -7,7 +7,7 @@ program as entrypoint that does the same work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,6 +91,21 @@ def open_bases(
     return tuple(_resolve(name, document, platform, home) for platform in platforms)
 
 
+def check_apart(bases: Sequence[Base], here: ImageRef | LayoutRef) -> None:
+    """Refuse to tag an image as its own base: the next build would stand on this one's result.
+
+    Args:
+        bases: What it stands on.
+        here: Where it goes.
+
+    Raises:
+        InputError: One of them is there.
+    """
+    for base in bases:
+        if base.home is not None and _is_same(base.home.ref, here):
+            raise InputError("write", here, "it is the base itself", "choose another tag")
+
+
 def embedded_layout() -> LayoutRef:
     """Return the OCI layout that PyPI's modelcar-base-image carries.
 
@@ -108,6 +123,14 @@ def embedded_layout() -> LayoutRef:
         ) from error
     folder = Path(str(modelcar_base_image.__file__)).parent
     return LayoutRef(folder / "embedded_oci_layout", "latest")
+
+
+def _is_same(one: ImageRef | LayoutRef, other: ImageRef | LayoutRef) -> bool:
+    if isinstance(one, LayoutRef) and isinstance(other, LayoutRef):
+        return one.tag == other.tag and other.path.exists() and one.path.samefile(other.path)
+    if isinstance(one, ImageRef) and isinstance(other, ImageRef):
+        return (one.name, one.reference) == (other.name, other.reference)
+    return False
 
 
 def _locate(text: str) -> ImageRef | LayoutRef:
