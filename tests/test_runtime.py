@@ -169,6 +169,17 @@ def test_a_private_index_leaves_no_trace_in_the_image(
         assert runtime(dest, RuntimeSettings(base=base), progress=Silent()).digest == made.digest
 
 
+def test_a_first_image_in_a_layout_is_all_new_and_a_second_none_of_it(
+    base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("runtime", f"oci:{tmp_path / 'out'}:1", "--base", base)
+    first, again = (carferry(capsys, *arguments).out.splitlines() for _ in range(2))
+    (size,) = (line.split(maxsplit=1)[1] for line in first if line.startswith("size"))
+    whole = size.partition(" in ")[0]
+    assert f"moved   {whole} moved, 0 B reused" in "\n".join(first)
+    assert f"moved   0 B moved, {whole} reused" in "\n".join(again)
+
+
 def other_python(version: str) -> list[str]:
     """Find another interpreter; it borrows this environment's packages."""
     found = shutil.which(f"python{version}")

@@ -38,7 +38,7 @@ class Made:
         document: What the tag names: a manifest, or an index of several platforms.
         manifests: One for each platform.
         interpreters: Likewise.
-        moved_bytes: Blob bytes that crossed.
+        moved_bytes: Blob bytes that crossed, or that a layout got.
     """
 
     document: Document
