@@ -136,6 +136,14 @@ def test_pickled_weights_need_to_be_named(
     assert build_to("org/old", "--include", "*.bin,*.json").code == 0
 
 
+@pytest.mark.parametrize(
+    "command", [("inspect",), ("push", "oci:x:1"), ("build", "./x"), ("runtime",)]
+)
+def test_a_port_that_no_socket_has(run: Run, command: tuple[str, ...]) -> None:
+    refused = run(*command, "docker://127.0.0.1:99999/a/b:1")
+    assert_refused(refused, 2, r"parse image .*the port of 127\.0\.0\.1:99999 is not 1 to 65535")
+
+
 @pytest.mark.parametrize("target", ["quay/a:1", "docker://model:1", "docker://q.io/A:1", "oci:"])
 def test_malformed_image_reference(run: Run, tmp_path: Path, target: str) -> None:
     source = write(tiny(), tmp_path / "model")
@@ -494,6 +502,27 @@ def test_a_rate_that_predicts_nothing(run: Run, tmp_path: Path, rate: str) -> No
     target = f"oci:{tmp_path / 'out'}"
     refused = run("plan", folder, target, "--base", "scratch", f"--rate={rate}")
     assert_refused(refused, 2, r"workers and rate must be positive")
+
+
+@pytest.mark.parametrize("share", ["1/10001", "1/99999999", "2/1", "0/1", "1/0"])
+def test_a_share_among_workers_that_cannot_be(run: Run, tmp_path: Path, share: str) -> None:
+    folder = write(tiny(), tmp_path / "model")
+    target = f"oci:{tmp_path / 'out'}"
+    refused = run("stream", folder, target, "--base", "scratch", "--worker", share)
+    assert_refused(refused, 2, rf"use --worker {share}: .*N at most 10000")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("share", ["", "1", "a/b", "-1/4", f"1/{'9' * 5000}", "\u0661/\u0662"])
+def test_a_share_that_is_none(run: Run, tmp_path: Path, share: str) -> None:
+    refused = run("stream", tmp_path, f"oci:{tmp_path / 'out'}", f"--worker={share}")
+    assert_refused(refused, 2, r"take share .*not I/N")
+
+
+def test_more_workers_in_a_plan_than_can_be(run: Run, tmp_path: Path) -> None:
+    folder = write(tiny(), tmp_path / "model")
+    planned = ("plan", folder, f"oci:{tmp_path / 'out'}", "--base", "scratch")
+    assert_refused(run(*planned, "--workers=10001"), 2, r"too many; write 1 to 10000")
 
 
 def test_a_hub_address_that_is_none(build_to: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,14 @@ def test_the_sums_add_up(built: Target, shared: Registry) -> None:
     assert set(shared.tags("copied/sums")) == {"v1", "v2"}
 
 
+def test_a_new_layout_has_got_all_even_where_links_did_it(built: Target, tmp_path: Path) -> None:
+    first = copy(built, to_layout(tmp_path / "linked"))
+    again = copy(built, to_layout(tmp_path / "linked", "v2"))
+    total = image_size([manifest(built)])
+    assert (first.moved_bytes, first.reused_bytes) == (total, 0)
+    assert (again.moved_bytes, again.reused_bytes) == (0, total)
+
+
 def test_a_neighbours_blobs_are_mounted(built: Target, shared: Registry) -> None:
     one = to_registry(shared, "copied/neighbour")
     copy(built, one)

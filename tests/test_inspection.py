@@ -72,7 +72,13 @@ def judged(folder: Path, *layers: bytes, settings: dict[str, object] | None = No
     target = to_layout(folder)
     if settings is not None:
         image = manifest(target)
-        config = {"architecture": "amd64", "os": "linux", "config": settings}
+        diff_ids = [str(layer.digest) for layer in image.layers]
+        config = {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": settings,
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        }
         digest = put_blob(target, canonical(config))
         fields = image.json | {
             "config": Descriptor(CONFIG, digest, len(canonical(config))).to_json()

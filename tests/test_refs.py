@@ -28,6 +28,8 @@ HEX = "a" * 64
         ("oci://localhost/m:v1.2_x-y", ("localhost", "m", "v1.2_x-y", None)),
         ("127.0.0.1:5000/a/b/c/d:t", ("127.0.0.1:5000", "a/b/c/d", "t", None)),
         ("[::1]:5000/a:t", ("[::1]:5000", "a", "t", None)),
+        ("[::1]/a:t", ("[::1]", "a", "t", None)),
+        ("quay.io:65535/a:t", ("quay.io:65535", "a", "t", None)),
         (f"quay.io/a/b@sha256:{HEX}", ("quay.io", "a/b", None, HEX)),
         (f"quay.io/a/b:1@sha256:{HEX}", ("quay.io", "a/b", "1", HEX)),
         ("quay.io/a__b/c---d.e", ("quay.io", "a__b/c---d.e", None, None)),
@@ -64,6 +66,10 @@ def test_an_image_reference_comes_apart(
         "https://quay.io/team/model:1",
         "user:pass@quay.io/team/model:1",
         "quay.io:port/team/model",
+        "quay.io:0/team/model",
+        "quay.io:65536/team/model",
+        "127.0.0.1:99999/team/model:1",
+        "[::1]:70000/team/model:1",
     ],
 )
 def test_a_malformed_image_reference_is_refused(text: str) -> None:

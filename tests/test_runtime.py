@@ -169,6 +169,17 @@ def test_a_private_index_leaves_no_trace_in_the_image(
         assert runtime(dest, RuntimeSettings(base=base), progress=Silent()).digest == made.digest
 
 
+def test_a_first_image_in_a_layout_is_all_new_and_a_second_none_of_it(
+    base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("runtime", f"oci:{tmp_path / 'out'}:1", "--base", base)
+    first, again = (carferry(capsys, *arguments).out.splitlines() for _ in range(2))
+    (size,) = (line.split(maxsplit=1)[1] for line in first if line.startswith("size"))
+    whole = size.partition(" in ")[0]
+    assert f"moved   {whole} moved, 0 B reused" in "\n".join(first)
+    assert f"moved   0 B moved, {whole} reused" in "\n".join(again)
+
+
 def other_python(version: str) -> list[str]:
     """Find another interpreter; it borrows this environment's packages."""
     found = shutil.which(f"python{version}")
@@ -202,12 +213,13 @@ def test_two_platforms_make_an_index_with_wheels_for_each(
 
 
 def two_platforms(folder: Path) -> str:
-    """Write an index of two bases that hold no more than a C library's banner."""
+    """Write an index of two bases of no more than a C library's banner and a Python's name."""
     banner = b"GNU C Library (GNU libc) stable release version 2.34.\n"
     home = to_layout(folder / "base", "latest")
     entries = []
     for name in ("amd64", "arm64"):
-        layer = tar_of({"lib64/libc.so.6": banner, "etc/arch": name.encode()})
+        files = {"lib64/libc.so.6": banner, "bin/python3.12": b"", "etc/arch": name.encode()}
+        layer = tar_of(files)
         write_layout(folder / name, [layer], architecture=name)
         origin = access().open(LayoutRef(folder / name))
         copied = copy_image(origin, home, parallel=1, retry=Retry(), progress=Silent())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from carferry.errors import (
 )
 from carferry.oci import LAYER, Descriptor, Platform
 from carferry.refs import Digest
-from carferry.runtime.interpreter import Interpreter, python_of
-from carferry.runtime.libc import OLDEST, glibc_of
+from carferry.runtime.interpreter import Interpreter, interpreter_of, python_of
+from carferry.runtime.libc import OLDEST
 
 
 def a_base(*env: str, **config: Any) -> Base:
@@ -117,13 +118,55 @@ def test_a_base_with_musl_is_refused_in_one_line(tmp_path: Path) -> None:
 
 def test_a_broken_base_layer_is_named(tmp_path: Path) -> None:
     broken = gzip.compress(tar_of({"lib/x": b"x" * 100_000}))[:-40]
-    with pytest.raises(TargetError, match="not a readable tar"):
+    with pytest.raises(
+        TargetError, match=f"read base oci:{tmp_path}:latest: layer sha256:.* is not a readable tar"
+    ):
         glibc_of(stored(tmp_path, broken, zipped=1))
 
 
-def stored(folder: Path, *layers: bytes, zipped: int = 0) -> Base:
+PYTHONS: dict[str, tuple[list[dict[str, bytes | str]], bool]] = {
+    "none": ([{"bin/sh": b""}], False),
+    "no layer": ([], False),
+    "another": ([{"usr/bin/python3.9": b"", "usr/bin/python3": "python3.9"}], False),
+    "its digits in a longer version": ([{"bin/python3.1": b"", "bin/python3.120": b""}], False),
+    "beside a bin folder": ([{"lib/python3.12": b"", "sbin/python3.12-config": b""}], False),
+    "named": ([{"./usr/local/bin/python3.12": b""}], True),
+    "in another place": ([{"opt/conda/bin/python3.12": b""}], True),
+    "linked": ([{"usr/bin/python3": "/opt/python/bin/python3.12"}], True),
+    "unversioned": ([{"usr/bin/python3": "/etc/alternatives/python3"}], True),
+    "above the C library": ([{"lib64/libc-2.28.so": b""}, {"usr/bin/python3.12": b""}], True),
+    "under the C library": ([{"usr/bin/python3.12": b""}, {"lib64/libc-2.28.so": b""}], True),
+}
+
+
+@pytest.mark.parametrize("name", PYTHONS)
+def test_a_base_must_have_the_python_that_the_caller_says(name: str, tmp_path: Path) -> None:
+    layers, suits = PYTHONS[name]
+    base = stored(tmp_path / "base", *map(tar_of, layers), env=())
+    if suits:
+        assert interpreter_of(base, "3.12") == Interpreter((3, 12), Platform(), OLDEST)
+        return
+    says = f"use base {base.name}: no layer of it holds bin/python3.12; choose another --base"
+    with pytest.raises(InputError, match=re.escape(says)):
+        interpreter_of(base, "3.12")
+
+
+def test_a_base_that_cannot_be_searched_is_believed(tmp_path: Path) -> None:
+    found = stored(tmp_path, tar_of({"bin/sh": b""}), env=())
+    (layer,) = found.layers
+    packed = replace(layer, media_type=f"{LAYER}+zstd")
+    assert interpreter_of(replace(found, layers=(packed,)), "3.12").version == (3, 12)
+
+
+def glibc_of(base: Base) -> tuple[int, int]:
+    return interpreter_of(base).glibc
+
+
+def stored(
+    folder: Path, *layers: bytes, zipped: int = 0, env: tuple[str, ...] = ("PYTHON_VERSION=3.12",)
+) -> Base:
     """Write a base and open it; the first layers are compressed already."""
-    write_layout(folder, layers)
+    write_layout(folder, layers, settings={"Env": list(env)})
     (base,) = bases.open_bases(f"oci:{folder}:latest", (Platform(),), access().open)
     packed = [
         Descriptor(f"{LAYER}+gzip" if n < zipped else LAYER, d.digest, d.size_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from carferry.holdings import survey
 from carferry.layers import Format, arrange
 from carferry.oci import Document
 from carferry.options import Options
-from carferry.plan import How, Plan, Step, check_lengths, make_plan
+from carferry.plan import MOST_WORKERS, How, Plan, Step, check_lengths, make_plan
 from carferry.progress import Progress, Silent
+from carferry.refs import LayoutRef
 from carferry.retry import Retry
 from carferry.seal import seal, tag_of
 from carferry.source import Snapshot, Source
@@ -124,8 +126,9 @@ def stream_share(
         InputError: No such worker.
         CarferryError: Source or target failed; what had arrived is pinned for the next try.
     """
-    if not 1 <= worker <= workers:
-        raise InputError("use --worker", f"{worker}/{workers}", "write I/N with I from 1 to N")
+    if not 1 <= worker <= workers <= MOST_WORKERS:
+        reason = f"write I/N with I from 1 to N, and N at most {MOST_WORKERS}"
+        raise InputError("use --worker", f"{worker}/{workers}", reason)
     access, progress = access or Access(), progress or Silent()
     plan = plan_build(source, target, options, access)
     target.check_push()
@@ -165,11 +168,17 @@ def seal_shares(
 
 
 def plan_build(source: Source, target: Target, options: Options, access: Access) -> Plan:
-    """Resolve everything and say what would move; nothing is written."""
+    """Resolve everything and say what would move; nothing is written.
+
+    Raises:
+        InputError: What would be made would become part of what it is made of.
+    """
+    _check_apart(source, target)
     snapshot = source.snapshot(options.patterns)
     text = base.SCRATCH if options.form is Format.MODELPACK else options.base
     platforms = options.platforms[:1] if options.form is Format.MODELPACK else options.platforms
     bases = base.open_bases(text, platforms, access.open)
+    base.check_apart(bases, target.ref)
     deepest = max(len(one.layers) for one in bases)
     layers = arrange(
         snapshot.files,
@@ -188,6 +197,21 @@ def plan_build(source: Source, target: Target, options: Options, access: Access)
     made = make_plan(snapshot, bases, layers, held, target.ref, options.form)
     check_lengths(made, target.largest_blob_bytes, target.ref)
     return made
+
+
+def _check_apart(source: Source, target: Target) -> None:
+    """Refuse a layout in the model's folder, or around it: the next build would take it in."""
+    if not isinstance(source, FolderSource) or not isinstance(target.ref, LayoutRef):
+        return
+    # Path.resolve would raise at a loop of links, which has an error of its own later.
+    folder, layout = (Path(os.path.realpath(path)) for path in (source.root, target.ref.path))
+    if layout.is_relative_to(folder):
+        reason = f"it lies in the model's folder {source.root}"
+    elif folder.is_relative_to(layout):
+        reason = f"the model's folder {source.root} lies in it"
+    else:
+        return
+    raise InputError("write", target.ref, reason, "choose a folder beside the model")
 
 
 def _check_tag(target: Target) -> None:

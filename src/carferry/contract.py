@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from carferry.base import MODELCAR_ENTRYPOINT
+from carferry.imageconfig import flaw_of
 from carferry.layers import MOST_LAYERS, ROOT
 from carferry.oci import Descriptor
 
@@ -50,7 +51,10 @@ class Rule:
 
 
 def modelcar_rules(
-    config: Mapping[str, Any], entries: Sequence[Entry], models: Sequence[Entry], layers: int
+    config: Mapping[str, Any],
+    entries: Sequence[Entry],
+    models: Sequence[Entry],
+    layers: Sequence[Descriptor],
 ) -> tuple[Rule, ...]:
     """Judge an image for modelcar mode.
 
@@ -58,7 +62,7 @@ def modelcar_rules(
         config: Image config.
         entries: Every path of every layer.
         models: The last word on each path under ``/models``.
-        layers: How many, base included.
+        layers: All of them, base included.
     """
     settings = config.get("config") or {}
     return (
@@ -70,7 +74,8 @@ def modelcar_rules(
         _tools(settings, entries),
         _user(settings),
         _platform(config),
-        Rule("layers", layers <= MOST_LAYERS, f"{layers}"),
+        _config(config, layers),
+        Rule("layers", len(layers) <= MOST_LAYERS, f"{len(layers)}"),
     )
 
 
@@ -141,6 +146,11 @@ def _user(settings: Mapping[str, Any]) -> Rule:
     user = str(settings.get("User") or "")
     ok = user.partition(":")[0].isdigit() and not user.startswith("0")
     return Rule("user", ok, user or "root")
+
+
+def _config(config: Mapping[str, Any], layers: Sequence[Descriptor]) -> Rule:
+    flaw = flaw_of(config, layers)
+    return Rule("config", not flaw, flaw or "fits the layers")
 
 
 def _platform(config: Mapping[str, Any]) -> Rule:

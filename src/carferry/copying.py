@@ -11,6 +11,7 @@ from carferry.blobs import copy_blob
 from carferry.errors import ManifestMissing, TargetError
 from carferry.oci import CONFIG, Descriptor, Document
 from carferry.progress import Progress
+from carferry.refs import LayoutRef
 from carferry.retry import Retry
 from carferry.seal import tag_of
 from carferry.target import Target
@@ -23,8 +24,8 @@ class Copied:
     Attributes:
         document: The manifest or index, the same bytes at both ends.
         manifests: The manifests it names, or itself.
-        moved_bytes: Blob bytes that crossed.
-        reused_bytes: Blob bytes that were there already.
+        moved_bytes: Blob bytes that crossed, or that a layout got.
+        reused_bytes: Blob bytes that were there already, or that the registry mounted.
     """
 
     document: Document
@@ -124,7 +125,8 @@ def copy_blobs(
         progress: Told about every blob.
 
     Returns:
-        Bytes that crossed.
+        Bytes that crossed. A layout that is given a link to a file of this disk has got them all
+        the same: it can be carried away with them.
 
     Raises:
         CarferryError: The first failure; the others have stopped.
@@ -138,10 +140,13 @@ def copy_blobs(
     def copy(blob: Descriptor) -> int:
         name = f"blob {blob.digest.hex[:12]}"
         progress.begin(name, blob.size_bytes)
-        there = target.blob_size(blob.digest) == blob.size_bytes
-        if there or target.mount(blob.digest, origin.ref):
+        if target.blob_size(blob.digest) == blob.size_bytes:
             progress.end(name, "reuse")
             return 0
+        if target.mount(blob.digest, origin.ref):
+            linked = isinstance(target.ref, LayoutRef)
+            progress.end(name, "link" if linked else "mount")
+            return blob.size_bytes if linked else 0
         copy_blob(blob, origin, target, moved=lambda size: moved(name, size))
         progress.end(name, "move")
         return blob.size_bytes

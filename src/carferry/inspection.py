@@ -84,7 +84,7 @@ def inspect(target: Target) -> Report:
     else:
         entries = [entry for layer in manifest.layers for entry in _entries(target, layer)]
         models = tuple(_under_models(entries))
-        rules = modelcar_rules(config, entries, models, len(manifest.layers))
+        rules = modelcar_rules(config, entries, models, manifest.layers)
     return Report(top, rules, models, image_size(manifests), manifest.layers, manifest.annotations)
 
 

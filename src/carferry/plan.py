@@ -20,6 +20,8 @@ from carferry.source.snapshot import Snapshot
 _GIB = 1024**3
 # Starting a pod and resolving the plan anew costs about what moving this much does.
 WORTH_A_WORKER_BYTES = 2 * _GIB
+MOST_WORKERS = 10_000
+"""An image has far fewer layers; every worker computes the bins of all."""
 
 
 class How(StrEnum):

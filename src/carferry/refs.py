@@ -17,6 +17,8 @@ _HEX64 = re.compile(r"[0-9a-f]{64}")
 _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 )
+_PORT = re.compile(r"[^:]:([0-9]+)$")
+_PORTS = range(1, 65536)
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -78,6 +80,8 @@ class ImageRef:
         repository, tag = (path, None) if colon < 0 else (path[:colon], path[colon + 1 :])
         if not slash or not _is_host(registry):
             raise _bad_image(text, "no registry host before the first '/'")
+        if not _is_port(registry):
+            raise _bad_image(text, f"the port of {registry} is not 1 to {_PORTS[-1]}")
         if not _REPOSITORY.fullmatch(repository) or len(repository) > 255:
             raise _bad_image(text, f"repository {repository!r} is not lower-case path parts")
         if tag is not None and not _TAG.fullmatch(tag):
@@ -219,6 +223,12 @@ def check_kubernetes_name(text: str, *, kind: str, limit: int = 53) -> str:
 
 def _is_host(text: str) -> bool:
     return bool(_HOST.fullmatch(text)) and ("." in text or ":" in text or text == "localhost")
+
+
+def _is_port(host: str) -> bool:
+    """Tell whether a host's port, where it names one, is one that a socket can have."""
+    port = _PORT.search(host)
+    return port is None or int(port[1]) in _PORTS
 
 
 def _is_model_part(text: str) -> bool:

@@ -85,7 +85,7 @@ def _environment(base: Base) -> list[str]:
     one, and compiled caches have nowhere to go. kfp imports no more than its executor with
     ``_KFP_RUNTIME``, which compiled steps set as well.
     """
-    env = dict(entry.partition("=")[::2] for entry in base.settings.get("Env") or [])
+    env = base.env
     path = ":".join(filter(None, [f"/{SITE}", env.get("PYTHONPATH", "")]))
     ours = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "_KFP_RUNTIME": "true"}
     return [f"{name}={value}" for name, value in ({"HOME": "/tmp"} | env | ours).items()]  # noqa: S108

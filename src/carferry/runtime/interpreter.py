@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from carferry.base import Base
 from carferry.errors import InputError
 from carferry.oci import Platform
-from carferry.runtime.libc import OLDEST, Version, glibc_of
+from carferry.runtime.libc import OLDEST, Version, glibc_in
+from carferry.runtime.search import is_readable, search
 
 OLDEST_PYTHON: Version = (3, 11)
+_SAID = "PYTHON_VERSION"
 _VERSION = re.compile(r"(3)\.(\d{1,2})(?:\.\w+)?")
+_PROGRAM = re.compile(r"(?:^|/)bin/python3(?:\.(\d{1,2}))?$")
+_LINKED = re.compile(r"(?:^|/)python3\.(\d{1,2})$")
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "ppc64le": "ppc64le", "s390x": "s390x"}
 # PEP 600: the older names of three profiles; indexes still offer wheels under them.
 _ALIASES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
@@ -70,15 +76,26 @@ class Interpreter:
 def interpreter_of(base: Base, asked: str = "") -> Interpreter:
     """Return what will run on a base; reads its layers up to the C library.
 
+    A base that does not name its Python is read up to its ``bin/python3`` as well.
+
     Args:
         base: One platform of it.
         asked: Version of its Python, as in ``3.12``; empty: the base must say.
 
     Raises:
         InputError: The base has no Python that suits, or no glibc.
+        TargetError: A layer is not a readable tar.
     """
     version = python_of(base, asked)
-    return Interpreter(version, base.platform, glibc_of(base))
+    program = _is_taken_on_trust if base.env.get(_SAID) else partial(_is_program, version)
+    glibc, python = search(base, partial(glibc_in, base.name), program)
+    if not python and is_readable(base):
+        short = ".".join(map(str, version))
+        raise InputError(
+            "use base", base.name, f"no layer of it holds bin/python{short}",
+            "choose another --base, or the --python that it has",
+        )  # fmt: skip
+    return Interpreter(version, base.platform, glibc or OLDEST)
 
 
 def python_of(base: Base, asked: str = "") -> Version:
@@ -91,8 +108,7 @@ def python_of(base: Base, asked: str = "") -> Version:
     Raises:
         InputError: Neither says, they disagree, or it is too old for carferry.
     """
-    env = dict(entry.partition("=")[::2] for entry in base.settings.get("Env") or [])
-    said = env.get("PYTHON_VERSION", "")
+    said = base.env.get(_SAID, "")
     found = {_parse(text) for text in (asked, said) if text}
     if not found:
         raise InputError(
@@ -108,6 +124,20 @@ def python_of(base: Base, asked: str = "") -> Version:
             "choose another --base",
         )  # fmt: skip
     return version
+
+
+def _is_taken_on_trust(_member: tarfile.TarInfo, _tar: tarfile.TarFile) -> bool:
+    """Spare a base that names its Python the reading of further layers."""
+    return True
+
+
+def _is_program(version: Version, member: tarfile.TarInfo, _tar: tarfile.TarFile) -> bool | None:
+    """Tell whether a file may be that Python; a ``python3`` that does not say which, may."""
+    found = _PROGRAM.search(member.name)
+    if found is None or member.isdir():
+        return None
+    named = found if found[1] else _LINKED.search(member.linkname)
+    return named is None or int(named[1]) == version[1] or None
 
 
 def _parse(text: str) -> Version:

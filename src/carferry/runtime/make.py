@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from carferry.base import Base
+from carferry.base import Base, check_apart
 from carferry.blobs import put_blob
 from carferry.copying import copy_blobs, image_size
 from carferry.image import Image, index_of
@@ -38,7 +38,7 @@ class Made:
         document: What the tag names: a manifest, or an index of several platforms.
         manifests: One for each platform.
         interpreters: Likewise.
-        moved_bytes: Blob bytes that crossed.
+        moved_bytes: Blob bytes that crossed, or that a layout got.
     """
 
     document: Document
@@ -77,6 +77,7 @@ def make_runtime(
         InputError: The base cannot be meant.
         CarferryError: The package index or the target failed; nothing was tagged.
     """
+    check_apart(bases, target.ref)
     interpreters = tuple(retry.call(partial(interpreter_of, base, python)) for base in bases)
     target.check_push()
     copy = partial(copy_blobs, target=target, parallel=parallel, retry=retry, progress=progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from carferry import build as engine_room
 from carferry.errors import InputError
-from carferry.plan import Plan
+from carferry.plan import MOST_WORKERS, Plan
 from carferry.refs import parse_target
 from carferry.results import Planned, PlannedLayer
 from carferry.source import open_source
@@ -40,6 +40,8 @@ def plan(
     """
     if workers < 1 or not 0 < rate < float("inf"):
         raise InputError("plan", dest, "workers and rate must be positive")
+    if workers > MOST_WORKERS:
+        raise InputError("use workers", workers, "too many", f"write 1 to {MOST_WORKERS}")
     if at_most and workers > MAX_WORKERS:
         reason = f"one run holds at most {MAX_WORKERS} pods that move layers"
         raise InputError("use workers", workers, reason, f"write 1 to {MAX_WORKERS}")

@@ -56,7 +56,7 @@ class RuntimeImage:
         runs: What it holds, as in ``Python 3.12 on linux/amd64``, one for each platform.
         size_bytes: All blobs together.
         layers: Of the first platform, base included.
-        moved_bytes: What crossed the network.
+        moved_bytes: What crossed the network, or was written into the layout.
         reused_bytes: What did not have to.
         seconds: Wall time.
     """

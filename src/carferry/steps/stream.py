@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from carferry import build as engine_room
 from carferry.errors import InputError
 from carferry.progress import Progress
@@ -12,6 +14,8 @@ from carferry.source import open_source
 from carferry.steps.describe import describe
 from carferry.steps.settings import BuildSettings
 from carferry.stream import moved_bytes
+
+_SHARE = re.compile(r"([0-9]{1,20})/([0-9]{1,20})")
 
 
 def stream(
@@ -51,10 +55,10 @@ def stream(
 
 
 def _share(text: str) -> tuple[int, int]:
-    worker, _, workers = text.partition("/")
-    if not (worker.isdecimal() and workers.isdecimal()):
-        raise InputError("take share", repr(text), "not I/N", "write 1/4 for the first of four")
-    return int(worker), int(workers)
+    if not (found := _SHARE.fullmatch(text)):
+        asked = ascii(text[:40])
+        raise InputError("take share", asked, "not I/N", "write 1/4 for the first of four")
+    return int(found[1]), int(found[2])
 
 
 def seal(
