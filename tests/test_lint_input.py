@@ -26,6 +26,9 @@ IR, PLATFORM = SMALL.split("---\n")
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(9)
 )
+MERGE = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{i + 1}: &a{i + 1} {{<<: [{', '.join([f'*a{i}'] * 9)}]}}\n" for i in range(8)
+)
 Run = Callable[..., Outcome]
 
 FILES: dict[str, tuple[bytes | str, str]] = {
@@ -75,11 +78,11 @@ FILES: dict[str, tuple[bytes | str, str]] = {
     ),
     "bytes": (
         IR.replace("name: fixture", "name: !!binary aGVsbG8="),
-        "a bytes",
+        "a tag ('tag:yaml.org,2002:binary')",
     ),
     "a set": (
         IR.replace("name: fixture", "name: !!set {a, b}"),
-        "a set",
+        "a tag ('tag:yaml.org,2002:set')",
     ),
     "a map as key": (
         "? {a: b}\n: c\n",
@@ -116,6 +119,50 @@ FILES: dict[str, tuple[bytes | str, str]] = {
     "an alias bomb in a pipeline": (
         IR + BOMB,
         "more values",
+    ),
+    "a merge bomb": (
+        MERGE,
+        "a merge key (<<) in line 2",
+    ),
+    "a merge bomb in a pipeline": (
+        IR + MERGE,
+        "a merge key (<<) in line",
+    ),
+    "a merge of one map": (
+        IR.replace("cachingOptions: {}", "<<: {cachingOptions: {}}"),
+        "a merge key (<<) in line",
+    ),
+    "directives that are compared with each other": (
+        "".join(f"%TAG !{i}! x\n" for i in range(200_000)),
+        "a YAML directive",
+    ),
+    "a number of a million digits": (
+        IR.replace("cachingOptions: {}", f"retryPolicy: {{maxRetryCount: {'9' * 10**6}}}"),
+        "a number of 1000000 characters in line",
+    ),
+    "a hexadecimal number of a million digits": (
+        IR.replace("defaultValue: hello", f"defaultValue: 0x{'f' * 10**6}"),
+        "a number of 1000002 characters in line",
+    ),
+    "a number to the base of sixty": (
+        IR.replace("defaultValue: hello", f"defaultValue: 1{':1' * 10**6}"),
+        "a number of 2000001 characters in line",
+    ),
+    "keys that collide": (
+        "\n".join(f"{i * (2**61 - 1)}: x" for i in range(50_000)),
+        "0 documents with",
+    ),
+    "more values than memory holds": (
+        f"[{'1,' * 5 * 10**6}]",
+        "more values",
+    ),
+    "a number that is none": (
+        IR.replace("name: fixture", "name: !!int ''"),
+        "a tag ('tag:yaml.org,2002:int')",
+    ),
+    "a date that is none": (
+        IR.replace("name: fixture", "name: !!timestamp x"),
+        "a tag ('tag:yaml.org,2002:timestamp')",
     ),
     "an alias to itself": (
         "pipelineInfo: &a [*a]\n",

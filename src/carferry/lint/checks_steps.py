@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from carferry.lint.checks_fields import takes_status
 from carferry.lint.compiler import PLATFORM_IMAGES
 from carferry.lint.document import Document
 from carferry.lint.pods import ENVIRONMENT, VOLUMES
@@ -16,6 +17,8 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)s")
 _KFP_DURATION_S = 3600
 _MOUNTS = ("pvcMount", *(key for key, _ in VOLUMES))
+_OUTSIDE = ("secretAsVolume", "pvcMount")
+"""Mounts by which a step reaches a registry, a cluster or a volume that outlives it."""
 _PLACEHOLDER = "{{"
 
 
@@ -36,26 +39,24 @@ def check_steps(document: Document) -> Iterator[Finding]:
 
 
 def _caching(document: Document, where: str, task: Json, reference: str) -> Iterator[Finding]:
-    if not task.get("cachingOptions", {}).get("enableCache"):
+    """Yield a step whose effect a cached answer would leave out; an exit task is for its run."""
+    if not task.get("cachingOptions", {}).get("enableCache") or takes_status(task):
         return
     component, config = document.components[reference], document.kubernetes(reference)
     image = document.executor(reference)["container"].get("image")
-    mounts = [key for key in (*_MOUNTS, *(k for k, _ in ENVIRONMENT)) if config.get(key)]
     outputs = component.get("outputDefinitions", {})
+    certain = [key for key in _OUTSIDE if config.get(key)]
+    perhaps = [key for key in (*_MOUNTS, *(k for k, _ in ENVIRONMENT)) if config.get(key)]
     if image in PLATFORM_IMAGES:
-        why = "makes or deletes a volume"
-    elif mounts:
-        why = f"has {mounts[0]}"
+        made, why = error, "makes or deletes a volume"
+    elif certain or perhaps:
+        made, why = (error if certain else warning), f"has {[*certain, *perhaps][0]}"
     elif not outputs.get("parameters") and not outputs.get("artifacts"):
-        why = "gives no output, so it is run for what it does"
+        made, why = warning, "gives no output, so it may be run for what it does"
     else:
         return
-    yield error(
-        "cached-side-effect",
-        where,
-        f"is cached and {why}",
-        "set_caching_options(False) on the task",
-    )
+    remedy = "set_caching_options(False) on the task"
+    yield made("cached-side-effect", where, f"is cached and {why}", remedy)
 
 
 def _retries(where: str, policy: Json) -> Iterator[Finding]:
