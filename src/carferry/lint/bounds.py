@@ -13,7 +13,7 @@ from carferry.errors import InputError
 from carferry.lint.gojson import size
 from carferry.lint.templates import Json
 
-_MOST_PARTS = 2000
+_MOST_PARTS = 1000
 """Tasks, components or executors."""
 _MOST_DEPENDENCIES = 20_000
 _DEEPEST = 50

@@ -80,13 +80,18 @@ class Document:
         """Components by name, the root as ``root``."""
         return {**self.pipeline.get("components", {}), "root": self.root}
 
+    def component(self, name: str) -> Json:
+        """Return a component."""
+        made: Json = self.root if name == "root" else self.pipeline["components"][name]
+        return made
+
     def executor(self, component: str) -> Json:
         """Return the executor of a component; empty for one that holds tasks."""
-        return self.executors.get(self.components[component].get("executorLabel", ""), {})
+        return self.executors.get(self.component(component).get("executorLabel", ""), {})
 
     def kubernetes(self, component: str) -> Json:
         """Return the Kubernetes configuration of a component; empty without one."""
-        return self.configured.get(self.components[component].get("executorLabel", ""), {})
+        return self.configured.get(self.component(component).get("executorLabel", ""), {})
 
     def tasks(self) -> Iterator[tuple[str, str, Json]]:
         """Yield component, name and task of every task."""
