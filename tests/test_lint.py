@@ -102,7 +102,10 @@ BROKEN: list[tuple[str, dict[str, frozenset[str]]]] = [
         },
     ),
 ]
-WARNED = {"artifact-oneof", "image-tag", "not-ascii", "retry-duration-default", "text-length"}
+WARNED = {
+    *("artifact-oneof", "cached-side-effect-no-output", "image-tag", "not-ascii"),
+    *("retry-duration-default", "text-length"),
+}
 """Pipelines that earn warnings and no error."""
 
 
@@ -135,6 +138,34 @@ def test_a_silent_killer_breaks_its_rule_where_it_kills_and_no_other(
 @pytest.mark.parametrize("name", ["clean", "loop"])
 def test_a_clean_pipeline_breaks_nothing_on_any_target(name: str) -> None:
     assert broken(lint(str(DATA / f"{name}.yaml"), TARGETS.values())) == {}
+
+
+@pytest.mark.parametrize(
+    ("config", "is_error"),
+    [
+        ({"secretAsVolume": [{"secretName": "login", "mountPath": "/login"}]}, True),
+        ({"pvcMount": [{"constant": "data", "mountPath": "/data"}]}, True),
+        ({"secretAsEnv": [{"secretName": "login", "keyToEnv": []}]}, False),
+        ({"configMapAsVolume": [{"configMapName": "settings", "mountPath": "/s"}]}, False),
+        ({"configMapAsEnv": [{"configMapName": "settings", "keyToEnv": []}]}, False),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+@pytest.mark.parametrize("final_status", [False, True], ids=["step", "exit task"])
+def test_a_cached_step_is_wrong_for_certain_only_with_a_secret_or_claim_mounted(
+    config: dict[str, Any], is_error: bool, final_status: bool, tmp_path: Path
+) -> None:
+    """And never a task that takes the final status: kfp caches it unless told otherwise."""
+    name = "compile-refused-final-status" if final_status else "cached-side-effect-no-output"
+    pipeline = yaml.safe_load((DATA / f"{name}.yaml").read_text())
+    task = pipeline["root"]["dag"]["tasks"]["tell" if final_status else "work"]
+    task["cachingOptions"] = {"enableCache": True}
+    platform = {"kubernetes": {"deploymentSpec": {"executors": {"exec-work": config}}}}
+    file = tmp_path / "cached.yaml"
+    file.write_text(f"{json.dumps(pipeline)}\n---\n{json.dumps({'platforms': platform})}")
+    (report,) = lint(str(file), [TARGETS["rhoai-3.4"]]).checked
+    found = {one.rule: one.is_error for one in report.findings}
+    assert found == ({} if final_status else {"cached-side-effect": is_error})
 
 
 def fill(size: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import random
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ SMALL = (DATA / "volume-name-twice.yaml").read_text()
 IR, PLATFORM = SMALL.split("---\n")
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(9)
+)
+MERGE = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{i + 1}: &a{i + 1} {{<<: [{', '.join([f'*a{i}'] * 9)}]}}\n" for i in range(8)
 )
 Run = Callable[..., Outcome]
 
@@ -75,11 +79,11 @@ FILES: dict[str, tuple[bytes | str, str]] = {
     ),
     "bytes": (
         IR.replace("name: fixture", "name: !!binary aGVsbG8="),
-        "a bytes",
+        "a tag ('tag:yaml.org,2002:binary')",
     ),
     "a set": (
         IR.replace("name: fixture", "name: !!set {a, b}"),
-        "a set",
+        "a tag ('tag:yaml.org,2002:set')",
     ),
     "a map as key": (
         "? {a: b}\n: c\n",
@@ -116,6 +120,50 @@ FILES: dict[str, tuple[bytes | str, str]] = {
     "an alias bomb in a pipeline": (
         IR + BOMB,
         "more values",
+    ),
+    "a merge bomb": (
+        MERGE,
+        "a merge key (<<) in line 2",
+    ),
+    "a merge bomb in a pipeline": (
+        IR + MERGE,
+        "a merge key (<<) in line",
+    ),
+    "a merge of one map": (
+        IR.replace("cachingOptions: {}", "<<: {cachingOptions: {}}"),
+        "a merge key (<<) in line",
+    ),
+    "directives that are compared with each other": (
+        "".join(f"%TAG !{i}! x\n" for i in range(200_000)),
+        "a YAML directive",
+    ),
+    "a number of a million digits": (
+        IR.replace("cachingOptions: {}", f"retryPolicy: {{maxRetryCount: {'9' * 10**6}}}"),
+        "a number of 1000000 characters in line",
+    ),
+    "a hexadecimal number of a million digits": (
+        IR.replace("defaultValue: hello", f"defaultValue: 0x{'f' * 10**6}"),
+        "a number of 1000002 characters in line",
+    ),
+    "a number to the base of sixty": (
+        IR.replace("defaultValue: hello", f"defaultValue: 1{':1' * 10**6}"),
+        "a number of 2000001 characters in line",
+    ),
+    "keys that collide": (
+        "\n".join(f"{i * (2**61 - 1)}: x" for i in range(50_000)),
+        "0 documents with",
+    ),
+    "more values than memory holds": (
+        f"[{'1,' * 5 * 10**6}]",
+        "more values",
+    ),
+    "a number that is none": (
+        IR.replace("name: fixture", "name: !!int ''"),
+        "a tag ('tag:yaml.org,2002:int')",
+    ),
+    "a date that is none": (
+        IR.replace("name: fixture", "name: !!timestamp x"),
+        "a tag ('tag:yaml.org,2002:timestamp')",
     ),
     "an alias to itself": (
         "pipelineInfo: &a [*a]\n",
@@ -181,6 +229,14 @@ FILES: dict[str, tuple[bytes | str, str]] = {
         IR.replace("parameterType: STRING", "parameterType: TEXT", 1),
         "'TEXT' is no parameter type",
     ),
+    "a number as a text of a million digits": (
+        IR.replace("cachingOptions: {}", f"retryPolicy: {{maxRetryCount: '{'9' * 10**6}'}}"),
+        "a text where a number belongs",
+    ),
+    "an endless number as a text": (
+        IR.replace("cachingOptions: {}", "retryPolicy: {maxRetryCount: '1e999'}"),
+        "a text where a number belongs",
+    ),
     "not a number": (
         IR.replace("cachingOptions: {}", "retryPolicy: {maxRetryCount: .nan}"),
         "nan",
@@ -236,6 +292,100 @@ def test_a_ring_of_dependencies_is_refused_and_not_followed(run: Run, tmp_path: 
         tasks[name] = {**tasks["work"], "dependentTasks": [other]}
     outcome = run("lint", write(tmp_path, json.dumps(pipeline)))
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+
+
+def grown(kind: str, count: int) -> str:
+    """Return a pipeline with one part of it many times over."""
+    pipeline = yaml.safe_load(IR)
+    tasks, components = pipeline["root"]["dag"]["tasks"], pipeline["components"]
+    executors = pipeline["deploymentSpec"]["executors"]
+    work = tasks["work"]
+    if kind == "tasks":
+        tasks.update({f"t{n}": work for n in range(count)})
+    elif kind == "components":
+        components.update({f"c{n}": components["comp-work"] for n in range(count)})
+    elif kind == "executors":
+        executors.update({f"e{n}": executors["exec-work"] for n in range(count)})
+    elif kind == "dependencies":
+        tasks.update({f"t{n}": {**work, "dependentTasks": ["work"] * count} for n in range(30)})
+    elif kind == "nested":
+        for n in range(count):
+            inner = {"componentRef": {"name": f"c{n + 1}" if n + 1 < count else "comp-work"}}
+            components[f"c{n}"] = {"dag": {"tasks": {"t": {**work, **inner}}}}
+        tasks["work"] = {**work, "componentRef": {"name": "c0"}}
+    elif kind == "name":
+        pipeline["pipelineInfo"]["name"] = "n" * count
+    else:
+        executors["exec-work"]["container"]["args"].append("x" * count)
+    return json.dumps(pipeline)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "reason"),
+    [
+        ("tasks", 1000, "1,001 tasks"),
+        ("components", 1000, "1,002 components"),
+        ("executors", 1000, "1,001 executors"),
+        ("dependencies", 1000, "30,000 dependencies"),
+        ("nested", 60, "components nested 61 deep"),
+        ("nested", 900, "components nested 901 deep"),
+        ("name", 1001, "a name of 1,001 characters"),
+        ("bytes", 5 * 1024 * 1024, "bytes of components and executors"),
+    ],
+)
+def test_more_than_a_workflow_holds_is_refused_and_not_simulated(
+    kind: str, count: int, reason: str, run: Run, tmp_path: Path
+) -> None:
+    started = time.monotonic()
+    outcome = run("lint", write(tmp_path, grown(kind, count)))
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert f"{reason}, more than any Workflow holds" in outcome.err
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "1001", "9" * 30, "x", "1e3", ""])
+def test_workers_beyond_reason_end_with_exit_2(workers: str, run: Run) -> None:
+    outcome = run("lint", DATA / "loop.yaml", f"--workers={workers}")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "Traceback" not in outcome.err
+
+
+HOSTILE = [
+    *("<<", "<<: *a", "&a", "*a", "!!int", "!!python/name:os.system", "!", "%YAML 9.9", "%TAG ! x"),
+    *("---\n", "...\n", "? ", "- ", "[" * 200, "{" * 200, "{a: " * 50, "]", "}", "|\n", ">-\n"),
+    *(".nan", "-.inf", "1e999", "9" * 5000, "0x" + "f" * 5000, "1" + ":59" * 2000, "~", "=", "0b_"),
+    *("\0", "\x85", "\ufeff", "\U0001f600", "'", '"', '"\\ud800"', "{{$.x}}", "x" * 100_000, "\t"),
+    *(
+        "root",
+        "comp-work",
+        "exec-work",
+        "work-driver",
+        "null",
+        "true",
+        "2026-01-01",
+        "''",
+        "[]",
+        "{}",
+    ),
+]
+
+
+def test_hostile_text_anywhere_is_a_finding_or_one_line(run: Run, tmp_path: Path) -> None:
+    """Each turn puts one to three of the table between words of a pipeline, or in their place."""
+    source = random.Random(20)
+    started = time.monotonic()
+    refused = 0
+    for _ in range(150):
+        words = re.split(r"(\s+)", SMALL)
+        for _ in range(source.randint(1, 3)):
+            at = source.randrange(len(words))
+            words[at] = source.choice(["", words[at] + " "]) + source.choice(HOSTILE)
+        outcome = run("lint", write(tmp_path, "".join(words)), "--target", "rhoai-3.4")
+        told = outcome.err.count("\n") == 1 if outcome.code == 2 and outcome.err else outcome.out
+        assert outcome.code in (0, 2) and told, "".join(words)
+        refused += bool(outcome.err)
+    assert 0 < refused < 150
+    assert time.monotonic() - started < 60
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

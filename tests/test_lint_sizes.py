@@ -164,4 +164,4 @@ def test_a_run_without_end_is_cut_and_says_so(shape: dict[str, Any], tmp_path: P
     file.write_text(yaml.safe_dump(pipeline))
     sizes = measure(read(str(file)), LIVE)
     assert not sizes.complete
-    assert 10 * WORKFLOW_BYTES < sizes.unpacked_bytes < 30 * WORKFLOW_BYTES
+    assert 8 * WORKFLOW_BYTES < sizes.unpacked_bytes < 16 * WORKFLOW_BYTES

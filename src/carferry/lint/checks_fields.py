@@ -9,6 +9,7 @@ from carferry.lint.fields import PIPELINE
 from carferry.lint.rules import Finding, error, warning
 from carferry.lint.shape import Unknown, unknown
 from carferry.lint.targets import Target
+from carferry.lint.templates import Json
 
 _LEAVE = "leave it out, or name only later targets"
 
@@ -57,14 +58,15 @@ def check_compiler(document: Document, target: Target) -> Iterator[Finding]:
         if conditional and "importer" in document.executor(task["componentRef"]["name"]):
             why = "an importer cannot be conditional"
             yield error("compile-refused", where, why, "import outside the condition")
-        if not target.knows_final_status and _takes_status(task):
+        if not target.knows_final_status and takes_status(task):
             why = "the final status of a task is not supported before 2.14"
             yield error("compile-refused", where, why, "leave PipelineTaskFinalStatus out")
     yield from _workspace(document, target)
     yield from _outputs(document, target)
 
 
-def _takes_status(task: dict[str, dict[str, dict[str, dict[str, object]]]]) -> bool:
+def takes_status(task: Json) -> bool:
+    """Return whether a task takes PipelineTaskFinalStatus, as exit tasks do."""
     given = task.get("inputs", {}).get("parameters", {}).values()
     return any("taskFinalStatus" in source for source in given)
 

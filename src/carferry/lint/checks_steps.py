@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from carferry.lint.checks_fields import takes_status
 from carferry.lint.compiler import PLATFORM_IMAGES
 from carferry.lint.document import Document
 from carferry.lint.pods import ENVIRONMENT, VOLUMES
@@ -16,7 +17,10 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)s")
 _KFP_DURATION_S = 3600
 _MOUNTS = ("pvcMount", *(key for key, _ in VOLUMES))
+_OUTSIDE = ("secretAsVolume", "pvcMount")
+"""Mounts by which a step reaches a registry, a cluster or a volume that outlives it."""
 _PLACEHOLDER = "{{"
+_Callers = Mapping[str, Mapping[str, tuple[str, Json]]]
 
 
 def check_steps(document: Document) -> Iterator[Finding]:
@@ -30,32 +34,31 @@ def check_steps(document: Document) -> Iterator[Finding]:
     for label, executor in document.executors.items():
         if "container" in executor:
             yield from _image(label, executor["container"].get("image", ""))
+    callers = _callers(document)
     for owner, name, task in document.tasks():
         config = document.kubernetes(task["componentRef"]["name"])
-        yield from _names(document, owner, f"{owner}.{name}", config)
+        yield from _names(document, callers, owner, f"{owner}.{name}", config)
 
 
 def _caching(document: Document, where: str, task: Json, reference: str) -> Iterator[Finding]:
-    if not task.get("cachingOptions", {}).get("enableCache"):
+    """Yield a step whose effect a cached answer would leave out; an exit task is for its run."""
+    if not task.get("cachingOptions", {}).get("enableCache") or takes_status(task):
         return
-    component, config = document.components[reference], document.kubernetes(reference)
+    component, config = document.component(reference), document.kubernetes(reference)
     image = document.executor(reference)["container"].get("image")
-    mounts = [key for key in (*_MOUNTS, *(k for k, _ in ENVIRONMENT)) if config.get(key)]
     outputs = component.get("outputDefinitions", {})
+    certain = [key for key in _OUTSIDE if config.get(key)]
+    perhaps = [key for key in (*_MOUNTS, *(k for k, _ in ENVIRONMENT)) if config.get(key)]
     if image in PLATFORM_IMAGES:
-        why = "makes or deletes a volume"
-    elif mounts:
-        why = f"has {mounts[0]}"
+        made, why = error, "makes or deletes a volume"
+    elif certain or perhaps:
+        made, why = (error if certain else warning), f"has {[*certain, *perhaps][0]}"
     elif not outputs.get("parameters") and not outputs.get("artifacts"):
-        why = "gives no output, so it is run for what it does"
+        made, why = warning, "gives no output, so it may be run for what it does"
     else:
         return
-    yield error(
-        "cached-side-effect",
-        where,
-        f"is cached and {why}",
-        "set_caching_options(False) on the task",
-    )
+    remedy = "set_caching_options(False) on the task"
+    yield made("cached-side-effect", where, f"is cached and {why}", remedy)
 
 
 def _retries(where: str, policy: Json) -> Iterator[Finding]:
@@ -83,12 +86,18 @@ def _image(label: str, image: str) -> Iterator[Finding]:
         yield warning("image-tag", label, f"{image!r} has a tag, which can move", "name a digest")
 
 
-def _names(document: Document, owner: str, where: str, config: Json) -> Iterator[Finding]:
-    mounted = [_named(document, owner, given, kind) for kind, given in _given(config, VOLUMES)]
+def _names(
+    document: Document, callers: _Callers, owner: str, where: str, config: Json
+) -> Iterator[Finding]:
+    mounted = [
+        _named(document, callers, owner, (kind, given)) for kind, given in _given(config, VOLUMES)
+    ]
     for claim in config.get("pvcMount", ()):
         source = claim.get("pvcNameParameter", claim)
         named = "constant" in source
-        mounted.append(str(source["constant"]) if named else _known(document, owner, source))
+        mounted.append(
+            str(source["constant"]) if named else _known(document, callers, owner, source)
+        )
     for name, count in Counter(name for name in mounted if name).items():
         if not _LABEL.fullmatch(name):
             why = f"mounts {name!r}, and no volume may be named so"
@@ -96,7 +105,10 @@ def _names(document: Document, owner: str, where: str, config: Json) -> Iterator
         if count > 1:
             why = f"mounts {name!r} {count} times, two volumes of one name"
             yield error("volume-name", where, why, "mount it once, or give another default")
-    read = [_named(document, owner, given, kind) for kind, given in _given(config, ENVIRONMENT)]
+    read = [
+        _named(document, callers, owner, (kind, given))
+        for kind, given in _given(config, ENVIRONMENT)
+    ]
     if "" in (*mounted, *read):
         why = "takes a Secret, ConfigMap or claim whose name is empty"
         yield error("empty-name", where, why, "give a name as default, and optional=True")
@@ -108,20 +120,33 @@ def _given(config: Json, kinds: Iterable[tuple[str, str]]) -> Iterator[tuple[str
             yield kind, given
 
 
-def _named(document: Document, owner: str, given: Json, kind: str) -> str | None:
+def _named(
+    document: Document, callers: _Callers, owner: str, mount: tuple[str, Json]
+) -> str | None:
+    kind, given = mount
     source = given.get(f"{kind}NameParameter")
-    return str(given.get(f"{kind}Name", "")) if source is None else _known(document, owner, source)
+    if source is None:
+        return str(given.get(f"{kind}Name", ""))
+    return _known(document, callers, owner, source)
 
 
-def _known(document: Document, owner: str, source: Json) -> str | None:
+def _callers(document: Document) -> _Callers:
+    """Return by component what its tasks are given, and where they stand; first come first."""
+    made: dict[str, dict[str, tuple[str, Json]]] = {}
+    for owner, _, task in document.tasks():
+        given = made.setdefault(task["componentRef"]["name"], {})
+        for name, source in task.get("inputs", {}).get("parameters", {}).items():
+            given.setdefault(name, (owner, source))
+    return made
+
+
+def _known(document: Document, callers: _Callers, owner: str, source: Json) -> str | None:
     """Return what a task of a component is given; None where only a run knows it."""
     if "runtimeValue" in source:
         return str(source["runtimeValue"].get("constant", ""))
     name = source.get("componentInputParameter", "")
-    for above, _, task in document.tasks():
-        inputs = task.get("inputs", {}).get("parameters", {})
-        if task["componentRef"]["name"] == owner and name in inputs:
-            return _known(document, above, inputs[name])
-    declared = document.components[owner].get("inputDefinitions", {}).get("parameters", {})
+    if name in callers.get(owner, {}):
+        return _known(document, callers, *callers[owner][name])
+    declared = document.component(owner).get("inputDefinitions", {}).get("parameters", {})
     default = declared.get(name, {}).get("defaultValue")
     return None if default is None else str(default)

@@ -76,7 +76,7 @@ class _Compiler:
             if task and "retryPolicy" in task:
                 inner.setdefault("retryPolicy", task["retryPolicy"])
             reference = _reference(inner)
-            self.visit(reference, self.document.components[reference], inner)
+            self.visit(reference, self.document.component(reference), inner)
         self._add_dag(name, component)
 
     def add_entrypoint(self) -> None:
@@ -131,7 +131,7 @@ class _Compiler:
     def _task(self, name: str, task: Json, place: _Place) -> list[Json]:
         if not place.index and ("parameterIterator" in task or "artifactIterator" in task):
             return [self._iterator(name, task, place)]
-        component = self.document.components[_reference(task)]
+        component = self.document.component(_reference(task))
         if "dag" in component:
             return self._dag(name, task, place)
         executor = self.document.executor(_reference(task))

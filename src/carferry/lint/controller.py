@@ -10,8 +10,10 @@ step runs once: Argo's copy for another attempt is not counted.
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from typing import Any
 
 from carferry.lint.driver import Driver
@@ -19,8 +21,8 @@ from carferry.lint.gojson import byte_length, size, unmarshal
 from carferry.lint.targets import Target
 from carferry.lint.templates import Json
 
-MOST_BYTES = 16 * 1024 * 1024
-"""Where the simulation ends: sixteen times what Argo could keep."""
+MOST_BYTES = 8 * 1024 * 1024
+"""Where the simulation ends: eight times what Argo could keep."""
 HOST = "ip-10-0-100-100.eu-central-1.compute.internal"
 _WHOLE = re.compile(r"\{\{([^{}]+)\}\}")
 _DEPENDS = re.compile(r"([\w-]+)\.Succeeded")
@@ -115,7 +117,8 @@ class Controller:
         self.argument = max(self.argument, (max(arguments, default=0), name))
 
     def _dag(self, node: Json, tasks: list[Json], inputs: Mapping[str, str]) -> None:
-        scope = self._arguments | {f"inputs.parameters.{k}": v for k, v in inputs.items()}
+        given_here = {f"inputs.parameters.{k}": v for k, v in inputs.items()}
+        scope = ChainMap(given_here, self._arguments)
         done: dict[str, Json] = {}
         for task in _ordered(tasks):
             if not self.complete:
@@ -125,14 +128,14 @@ class Controller:
             ran = self._task(node, task, scope, above or [node])
             done[task["name"]] = ran
             given = ran.get("outputs", {}).get("parameters", ())
-            scope |= {
-                f"tasks.{task['name']}.outputs.parameters.{p['name']}": p["value"] for p in given
-            }
+            scope.update(
+                (f"tasks.{task['name']}.outputs.parameters.{p['name']}", p["value"]) for p in given
+            )
         waited = {w for task in tasks for w in _DEPENDS.findall(task.get("depends", ""))}
         leaves = [ran for key, ran in done.items() if key not in waited]
         node["outboundNodes"] = [n for leaf in leaves for n in self._outbound(leaf)]
 
-    def _task(self, dag: Json, task: Json, scope: Mapping[str, str], above: list[Json]) -> Json:
+    def _task(self, dag: Json, task: Json, scope: ChainMap[str, str], above: list[Json]) -> Json:
         name = f"{dag['name']}.{task['name']}"
         given = {p["name"]: p["value"] for p in task["arguments"]["parameters"]}
         if _lookup(task.get("when", "").removesuffix(_UNLESS), scope) == "false":
@@ -145,7 +148,7 @@ class Controller:
             ran = self._node("TaskGroup", name, task["template"], dag["id"], [])
             _connect(above, ran)
             for index in range(int(_lookup(task["withSequence"]["count"], scope))):
-                items = {**scope, "item": str(index)}
+                items = scope.new_child({"item": str(index)})
                 inner = self._run(task["template"], f"{name}({index}:{index})", given, items, dag)
                 _connect([ran], inner)
                 if not self.complete:
@@ -221,16 +224,19 @@ def _connect(above: list[Json], node: Json) -> None:
 
 
 def _ordered(tasks: list[Json]) -> Iterator[Json]:
-    """Yield tasks after those they wait for; those in a ring come last, as they stand."""
-    left = {task["name"]: task for task in tasks}
-    while left:
-        ready = [
-            task
-            for task in left.values()
-            if not any(w in left for w in _DEPENDS.findall(task.get("depends", "")))
-        ]
-        for task in ready or list(left.values()):
-            yield left.pop(task["name"])
+    """Yield tasks after those they wait for, else as they stand; there is no ring by now."""
+    known = {task["name"]: task for task in tasks}
+    place = {name: number for number, name in enumerate(known)}
+    waits = {
+        name: [w for w in _DEPENDS.findall(task.get("depends", "")) if w in known]
+        for name, task in known.items()
+    }
+    sorter = TopologicalSorter(waits)
+    sorter.prepare()
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready(), key=place.__getitem__)
+        yield from (known[name] for name in ready)
+        sorter.done(*ready)
 
 
 def _fnv(text: str) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from carferry.errors import InputError
+from carferry.lint.bounds import check_bounds
 from carferry.lint.driver import guess
 from carferry.lint.references import COMPILE, check_references
 from carferry.lint.shape import clean
@@ -22,8 +23,10 @@ from carferry.lint.templates import Json
 
 MOST_BYTES = 32 * 1024 * 1024
 """What the API server reads of an upload (MaxFileLength in backend/src/apiserver/common)."""
-_MOST_VALUES = 500_000
+_MOST_VALUES = 250_000
 _DEEPEST = 100
+_LONGEST_NUMBER = 64
+"""Digits; the YAML reader's time grows with their square."""
 _Loaded = int | float | str | bool | None | list[Any] | dict[str, Any]
 
 
@@ -77,13 +80,18 @@ class Document:
         """Components by name, the root as ``root``."""
         return {**self.pipeline.get("components", {}), "root": self.root}
 
+    def component(self, name: str) -> Json:
+        """Return a component."""
+        made: Json = self.root if name == "root" else self.pipeline["components"][name]
+        return made
+
     def executor(self, component: str) -> Json:
         """Return the executor of a component; empty for one that holds tasks."""
-        return self.executors.get(self.components[component].get("executorLabel", ""), {})
+        return self.executors.get(self.component(component).get("executorLabel", ""), {})
 
     def kubernetes(self, component: str) -> Json:
         """Return the Kubernetes configuration of a component; empty without one."""
-        return self.configured.get(self.components[component].get("executorLabel", ""), {})
+        return self.configured.get(self.component(component).get("executorLabel", ""), {})
 
     def tasks(self) -> Iterator[tuple[str, str, Json]]:
         """Yield component, name and task of every task."""
@@ -101,7 +109,7 @@ def read(path: str) -> Document:
     """Read a compiled pipeline.
 
     Raises:
-        InputError: No such file, not UTF-8, not YAML, or not what kfp compiles.
+        InputError: No such file, not UTF-8, not YAML, not from kfp, or larger than any run.
     """
     text = _text(path)
     pipeline, platforms = _sort(path, _documents(path, text))
@@ -113,6 +121,7 @@ def read(path: str) -> Document:
         where = f"{path}: {error.subject}"
         raise InputError("read", where, error.reason, error.remedy) from error
     check_references(path, document.pipeline)
+    check_bounds(path, document.pipeline)
     return document
 
 
@@ -133,8 +142,26 @@ def _text(path: str) -> str:
         raise InputError("read", path, f"not UTF-8 at byte {error.start}", COMPILE) from error
 
 
+_TEXT, _TYPES = "tag:yaml.org,2002:str", ("int", "float", "bool", "null")
+_SCALARS = {f"tag:yaml.org,2002:{name}" for name in _TYPES}
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as JSON: a date is a text."""
+    """YAML as JSON: a date is a text, a key is a text, and a number ends."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """Return a map by texts: numbers as keys can be chosen to collide in a dict."""
+        for key, _ in node.value:
+            key.tag = _TEXT if key.tag in _SCALARS else key.tag
+        return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        """Return a value; a number of a million digits would be read for hours."""
+        if node.tag in _NUMBERS and len(node.value) > _LONGEST_NUMBER:
+            reason = f"a number of {len(node.value)} characters"
+            raise yaml.constructor.ConstructorError(None, None, reason, node.start_mark)
+        return super().construct_object(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -145,7 +172,7 @@ _Loader.yaml_implicit_resolvers = {
 
 def _documents(path: str, text: str) -> list[_Loaded]:
     try:
-        _check_depth(path, text)
+        _check_events(path, text)
         loaded = list(yaml.load_all(text, _Loader))  # derived from the safe one
     except InputError:
         raise  # a ValueError as well
@@ -160,14 +187,35 @@ def _documents(path: str, text: str) -> list[_Loaded]:
     return [_plain(path, value, budget, 0) for value in loaded if value is not None]
 
 
-def _check_depth(path: str, text: str) -> None:
-    """Raise InputError where values nest too deep: libyaml's composer recurses until it crashes."""
+def _check_events(path: str, text: str) -> None:
+    """Raise InputError for what would keep the reader for hours, before it builds a value.
+
+    libyaml's composer recurses until it crashes, merges multiply before anything can be counted,
+    and directives are compared with each other.
+    """
+    if text.startswith("%") or "\n%" in text:
+        raise InputError("read", path, "a YAML directive (%), which kfp never writes", COMPILE)
     depth = 0
-    for event in yaml.parse(text, _Loader):
+    for count, event in enumerate(yaml.parse(text, _Loader)):
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
             raise InputError("read", path, f"nested deeper than {_DEEPEST}", COMPILE)
+        if count > _MOST_VALUES:
+            raise InputError("read", path, "more values than a pipeline has", COMPILE)
+        if reason := _never_written(event):
+            raise InputError("read", path, f"{reason}, which kfp never writes", COMPILE)
+
+
+def _never_written(event: Any) -> str:
+    """Return what YAML has beyond JSON, and its line; aliases apart, which are counted later."""
+    if getattr(event, "tag", None):
+        found = f"a tag ({event.tag[:_LONGEST_NUMBER]!r})"
+    elif isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
+        found = "a merge key (<<)"
+    else:
+        return ""
+    return f"{found} in line {event.start_mark.line + 1}"
 
 
 def _plain(path: str, value: Any, budget: list[int], depth: int) -> _Loaded:

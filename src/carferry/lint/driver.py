@@ -163,7 +163,7 @@ def constant_items(task: Json) -> list[Any] | None:
         return None
     try:
         items = unmarshal(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return items if isinstance(items, list) else None
 

@@ -153,8 +153,8 @@ _RULES = (
     ),
     Rule(
         "cached-side-effect",
-        "caching left on for a step that mounts a Secret, ConfigMap or volume, or that gives no "
-        "output",
+        "caching left on for a step that mounts a Secret or claim, or makes one; warns for one "
+        "that mounts a ConfigMap, reads a Secret or ConfigMap as variable, or gives no output",
         "the next run skips it: what it did outside, or on a new volume, is missing",
         _KFP + "v2/driver/cache.go: names of volumes enter the fingerprint from 2.14 on only",
     ),

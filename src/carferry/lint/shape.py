@@ -6,6 +6,7 @@ null is nothing, and names may be written ``like_this``.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from carferry.lint.fields import LATER, MESSAGES, PARAMETER_TYPES
 from carferry.lint.targets import Target
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_LONGEST_NUMBER = 64
 _SNAKE = re.compile(r"_([a-z])")
 _VALUES: dict[str, tuple[type, ...]] = {
     "text": (str,),
@@ -68,13 +70,19 @@ def clean(value: Any, kind: str, path: str) -> Any:
 
 def _value(value: Any, kind: str, path: str) -> Any:
     wanted = _VALUES[kind]
-    if kind == "number" and isinstance(value, str) and _NUMBER.fullmatch(value):
+    if kind == "number" and isinstance(value, str) and _is_number(value):
         return int(value) if value.lstrip("+-").isdigit() else float(value)
     if not isinstance(value, wanted) or (kind == "number" and isinstance(value, bool)):
         raise _wrong(value, _NAMES[wanted[0]], path)
     if kind == "ParameterType" and value not in PARAMETER_TYPES:
         raise InputError("read", path, f"{value!r} is no parameter type", "compile it with kfp")
     return value
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a text is a number that JSON holds; Python refuses thousands of digits."""
+    found = len(text) <= _LONGEST_NUMBER and _NUMBER.fullmatch(text)
+    return bool(found) and math.isfinite(float(text))
 
 
 def _of(value: Any, wanted: type, path: str) -> Any:
