@@ -29,7 +29,7 @@ rules (docs/reference/lint.md says why, and whence it is known):
 Sizes are of a finished run, simulated: every condition met, nothing cached, each step run once.
 A loop over a list that only a run can know counts --workers iterations; a constant list its own.
 Above 1 MiB unpacked the run's steps are not shown any more; above 1 MiB packed it fails. The
-simulation came out within 2 % of live runs, so that 3 % below a limit there is a warning.
+simulation came out within 6 % of live runs (docs/reference/lint.md); 3 % below a limit it warns.
 
 exit codes:
   0  no rule is broken; warnings may remain

@@ -27,7 +27,7 @@ _GUESSES: Mapping[str, Any] = {
     "NUMBER_DOUBLE": 1234.56789,
     "BOOLEAN": True,
     "LIST": [UNKNOWN],
-    "STRUCT": {"key": UNKNOWN},
+    "STRUCT": {"one": UNKNOWN, "two": UNKNOWN, "three": UNKNOWN, "four": {"five": UNKNOWN}},
     "TASK_FINAL_STATUS": {"state": "SUCCEEDED", "pipelineTaskName": "t", "error": UNKNOWN},
 }
 
@@ -36,8 +36,10 @@ Outputs = Mapping[str, str]
 
 def guess(parameter: Json) -> Any:
     """Return what stands for a parameter's value: its default, or one of its type."""
-    if "defaultValue" in parameter:
-        return parameter["defaultValue"]
+    return parameter.get("defaultValue", _of_type(parameter))
+
+
+def _of_type(parameter: Json) -> Any:
     return _GUESSES.get(parameter.get("parameterType", ""), UNKNOWN)
 
 
@@ -107,7 +109,10 @@ class Driver:
         declared = component.get("inputDefinitions", {}).get("parameters", {})
         parent = self.executions[int(given["parent-dag-id"]) - 1].values
         values = {name: guess(spec) for name, spec in declared.items()}
-        values |= {name: _resolve(source, parent, values) for name, source in inputs.items()}
+        values |= {
+            name: _resolve(source, parent, _of_type(declared.get(name, {})))
+            for name, source in inputs.items()
+        }
         item = task.get("parameterIterator", {}).get("itemInput", "")
         if item and given["iteration-index"] != "-1":
             items = constant_items(task)
@@ -173,15 +178,15 @@ def _task(given: Outputs) -> Json:
     return task
 
 
-def _resolve(source: Json, parent: Mapping[str, Any], declared: Mapping[str, Any]) -> Any:
+def _resolve(source: Json, parent: Mapping[str, Any], unknown: Any) -> Any:
+    """Return a value, or what stands for the one that only a run will know."""
     if "componentInputParameter" in source:
-        return parent.get(source["componentInputParameter"], UNKNOWN)
+        return parent.get(source["componentInputParameter"], unknown)
     if "runtimeValue" in source:
         return source["runtimeValue"].get("constant", "")
     if "taskFinalStatus" in source:
         return _GUESSES["TASK_FINAL_STATUS"]
-    key = source.get("taskOutputParameter", {}).get("outputParameterKey", "")
-    return declared.get(key, UNKNOWN)
+    return unknown
 
 
 def _inputs(values: Mapping[str, Any], component: Json, pipeline: str) -> Json:
@@ -204,7 +209,7 @@ def _named(values: Mapping[str, Any]) -> Callable[[Json], str]:
     """Return what resolves the name of a Secret, ConfigMap or claim given as a parameter."""
 
     def resolve(source: Json) -> str:
-        return str(_resolve(source, values, {}))
+        return str(_resolve(source, values, UNKNOWN))
 
     return resolve
 
