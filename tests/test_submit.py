@@ -355,6 +355,18 @@ def test_the_command_line_says_that_a_schedule_was_there(
     assert said.err == "the same schedule is there already\n"
 
 
+def test_submitting_leaves_no_file_where_it_was_called(
+    server: PipelineServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a clone, ./compiled holds committed files."""
+    monkeypatch.chdir(tmp_path)
+    where = ["--submit", "--namespace", "models", "--host", server.url, *VALUES]
+    assert command.main(where) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert command.main([*where, "--output", "kept"]) == 0
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["modelcar.yaml"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
