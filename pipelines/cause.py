@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from carferry.pipelines import logs, progress
+from carferry.pipelines.answers import mapping
 from carferry.pipelines.logs import Ways
 from carferry.pipelines.outline import Path, Step
 from carferry.pipelines.server import json_object
@@ -81,8 +82,8 @@ def cancelled(run: Any, seen: Workflow) -> bool:
 def _kept(ways: Ways, run_id: str) -> Mapping[str, Any]:
     """Return the Workflow that the API server keeps; it outlives the one in the cluster."""
     found = ways.server.read("/apis/v1beta1/runs/{run}", run=run_id)
-    text = (found.get("pipeline_runtime") or {}).get("workflow_manifest") or ""
-    return json_object(text)
+    text = mapping(found.get("pipeline_runtime")).get("workflow_manifest")
+    return json_object(str(text or ""))
 
 
 def _live(ways: Ways, run_id: str) -> Mapping[str, Any]:

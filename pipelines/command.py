@@ -6,7 +6,9 @@ import argparse
 import json
 import logging
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from carferry.components.runtime import IMAGE_VARIABLE, Runtime
@@ -48,28 +50,38 @@ settings (docs/reference/settings.md):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 1 failed, 2 wrong input."""
-    options = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    """Run the command line and return its exit code.
+
+    Returns:
+        0 done, 1 failed, 2 wrong input, 130 interrupted.
+    """
+    action = ""
     try:
-        return _ACTIONS[options.action](options)
+        options = _parser().parse_args(argv)
+        action = options.action
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        return _ACTIONS[action](options)
+    except KeyboardInterrupt as stopped:
+        for line in getattr(stopped, "__notes__", ["interrupted"]):
+            _say(line)
+        return _INTERRUPTED
     except CarferryError as error:
         for note in getattr(error, "__notes__", ()):
             _say(note)
         _say(f"error: {error}")
         return error.exit_code
     except OSError as error:
-        _say(f"error: {error.filename or options.action}: {error.strerror or error}")
+        _say(f"error: {error.filename or action}: {error.strerror or error}")
         return 1
 
 
 def compile_all(options: argparse.Namespace) -> int:
     """Write every engine's YAML, and the library it mounts, and print the paths."""
-    runtime = Runtime.choose(options.image)
+    runtime, folder = Runtime.choose(options.image), options.output or Path("compiled")
     for build in ENGINES.values():
-        print(compiling.write(build(Site(runtime)), options.output))
+        print(compiling.write(build(Site(runtime)), folder))
     if not runtime.installed:
-        print(compiling.write_library(options.output))
+        print(compiling.write_library(folder))
     return 0
 
 
@@ -79,7 +91,9 @@ def run_local(options: argparse.Namespace) -> int:
     pipeline = ENGINES[options.engine](Site(HERE, folder=str(root / "shared")))
     layout = any(text.startswith("image=oci:") for text in options.parameters)
     values = _values(pipeline, options, LOCAL_DEFAULTS | ({"serve": "no"} if layout else {}))
-    done = local.run(pipeline, values, root=root / "runs", say=_say)
+    shared = local.alone(root / "shared") if options.engine == "buildah" else nullcontext()
+    with shared:
+        done = local.run(pipeline, values, root=root / "runs", say=_say)
     print(json.dumps({"folder": str(done.folder), "steps": done.outputs}, indent=2))
     return 0
 
@@ -94,8 +108,9 @@ def run_remote(options: argparse.Namespace) -> int:
         return _follow(options, options.follow)
     pipeline = ENGINES[options.engine](Site(Runtime.choose(options.image)))
     values = _values(pipeline, options, {})
-    package = compiling.write(pipeline, options.output)
-    made = submit.start(_endpoint(options), package, values, cron=options.recurring)
+    with tempfile.TemporaryDirectory(prefix="carferry-") as folder:
+        package = compiling.write(pipeline, options.output or Path(folder))
+        made = submit.start(_endpoint(options), package, values, cron=options.recurring)
     for note in made.notes:
         _say(note)
     print(made.url, flush=True)
@@ -103,13 +118,8 @@ def run_remote(options: argparse.Namespace) -> int:
 
 
 def _follow(options: argparse.Namespace, run_id: str) -> int:
-    kube = workbench.cluster(options.kubeconfig)
-    try:
-        follow.wait(_endpoint(options), run_id, say=_say, timeout_s=options.timeout, kube=kube)
-    except KeyboardInterrupt as stopped:
-        for note in getattr(stopped, "__notes__", ()):  # none before the first look
-            _say(note)
-        return _INTERRUPTED
+    where, kube = _endpoint(options), workbench.cluster(options.kubeconfig)
+    follow.wait(where, run_id, say=_say, timeout_s=options.timeout, kube=kube)
     return 0
 
 
@@ -153,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--engine", choices=sorted(ENGINES), default="stream", help="pipeline to run [stream]")
-    add("--output", type=Path, default=Path("compiled"), help="folder for the YAML [compiled]")
+    add("--output", type=Path, help="folder for the YAML [compiled; with --submit, none]")
     add("--image", default="", help=f"image with carferry in it, by digest [${IMAGE_VARIABLE}]")
     add("--root", type=Path, default=Path("local_outputs"), help="folder of local runs")
     add("--host", default="", help="URL of the pipeline server (route ds-pipeline-<dspa>)")

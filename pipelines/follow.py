@@ -7,11 +7,14 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from carferry.pipelines import cause, outline, progress
+from carferry.pipelines.answers import mapping
 from carferry.pipelines.endpoint import Endpoint
 from carferry.pipelines.logs import Ways
 from carferry.pipelines.outline import Step
+from carferry.pipelines.refusal import bounded
 from carferry.pipelines.server import Server, connect
 from carferry.pipelines.workflow import Workflow
+from kfp_server_api import V2beta1RuntimeState
 
 from carferry.cluster.api import Api
 from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, one_line, redact
@@ -19,6 +22,7 @@ from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, one_l
 Say = Callable[[str], None]
 DONE = {"SUCCEEDED", "SKIPPED"}
 _OVER = DONE | {"FAILED", "CANCELED"}
+_STATES = frozenset(V2beta1RuntimeState.allowable_values)
 _CLOSER_S = 60.0
 _MOST_STUMBLES = 3  # then the run is told without its Workflow
 
@@ -62,6 +66,7 @@ def wait(
         Unreachable: The server stopped answering.
     """
     run = Run(Ways(server or connect(endpoint), kube), run_id, say, clock)
+    say(one_line(redact(f"following run {run_id}")))
     deadline = clock.monotonic() + timeout_s
     try:
         while not run.is_over():
@@ -86,6 +91,7 @@ class Run:
         self._steps: tuple[Step, ...] | None = None
         self._told: dict[str, str] = {}
         self._looked_s = float("-inf")
+        self._unknown = ""
         self._stumbles = 0
         self._trouble: CarferryError | None = None
 
@@ -131,10 +137,13 @@ class Run:
 
     def _look(self) -> None:
         runs = self._ways.server.runs
-        before = self._seen
-        self._seen = self._ways.server.call(runs.run_service_get_run, self._id)
+        before, server = self._seen, self._ways.server
+        found = server.call(runs.run_service_get_run, self._id)
+        server.identity(found, "run")
+        self._seen = found
+        self._name_unknown(str(found.state or ""))
         if self._steps is None:
-            self._steps = _steps(self._ways.server, self._seen)
+            self._steps = _steps(server, self._seen)
         over = str(self._seen.state) in _OVER
         if over or _changed(before, self._seen) or self._clock.monotonic() >= self._looked_s:
             self._look_closer()
@@ -142,6 +151,12 @@ class Run:
         nodes = self._workflow.nodes or progress.listed(self._steps, self._seen)
         for name, state in progress.standing(self._steps, nodes).items():
             self._tell(name, state.replace("failed", "stopped") if stopped else state)
+
+    def _name_unknown(self, state: str) -> None:
+        """Say once that a newer server's state means nothing here: the waiting might not end."""
+        if state and state not in _STATES and state != self._unknown:
+            self._say(bounded(f"the run's state is {state!r}, unknown here: waiting goes on"))
+            self._unknown = state
 
     def _look_closer(self) -> None:
         """Read the Workflow: larger, so not on every look, but it says what is held up and why."""
@@ -170,11 +185,9 @@ def _states(run: Any) -> list[tuple[str, str]]:
 
 def _steps(server: Server, run: Any) -> tuple[Step, ...]:
     """Return the steps of the pipeline version that a run uses, or of its own specification."""
-    spec = run.pipeline_spec
-    if reference := run.pipeline_version_reference:
-        spec = _spec_of(server, reference)
-    spec = spec or {}
-    return outline.steps(spec.get("pipeline_spec") or spec) if spec else ()
+    reference = run.pipeline_version_reference
+    spec = mapping(_spec_of(server, reference) if reference else run.pipeline_spec)
+    return outline.steps(mapping(spec.get("pipeline_spec")) or spec)
 
 
 def _spec_of(server: Server, reference: Any) -> Any:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import fcntl
 import io
 import json
 import logging
 import re
+import secrets
 import shutil
 import sys
 import tempfile
@@ -21,9 +23,11 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from carferry.pipelines.processes import ended_together
 from kfp import local
 from kfp.dsl.graph_component import GraphComponent
 
@@ -105,23 +109,50 @@ def run(
     Args:
         pipeline: Compiled for a local site (pods.Site with a folder).
         arguments: Its parameters.
-        root: Folder for the steps' outputs; made if missing, never emptied.
+        root: Folder of runs; made if missing, never emptied. Each run gets a folder of its own
+            in it, named by the time.
         say: Takes one line of progress at a time.
 
     Raises:
         InputError: A step raised one; the message carries its line.
+        KeyboardInterrupt: It was interrupted; its steps have ended.
         CarferryError: A step failed otherwise; the message carries the last line of its
             traceback, and where the library has no name for the failure, a note the rest.
     """
     reader = Reader(say)
-    before = set(root.glob("*")) if root.is_dir() else set()
-    with _ONE_RUN, _session(root), contextlib.redirect_stdout(reader):
+    place = _place(root)
+    with _ONE_RUN, _session(place), ended_together(), contextlib.redirect_stdout(reader):
         try:
             pipeline(**arguments)
         except RuntimeError as error:
             raise _failure(reader, str(error)) from None
-    (folder,) = set(root.glob("*")) - before
+    (folder,) = place.iterdir()
     return Finished(folder, _outputs(folder))
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a folder that is not a run's own from another run at the same time.
+
+    Raises:
+        InputError: Another run has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            reason = "another local run is using it"
+            raise InputError("run in", folder, reason, "give another --root") from error
+        yield
+
+
+def _place(root: Path) -> Path:
+    """Make a run's own folder; names sort by time, and no two runs share one."""
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    place = root / f"{now}-{secrets.token_hex(4)}"
+    place.mkdir(parents=True)
+    return place
 
 
 @contextlib.contextmanager

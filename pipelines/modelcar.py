@@ -6,6 +6,16 @@ python pipelines/modelcar.py --submit --host URL model=org/name image=docker://h
 """
 
 import sys
+
+if __name__ == "__main__":  # before the imports, which take seconds that Ctrl-C may end
+    try:
+        from carferry.pipelines.command import main
+
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
 from functools import partial
 from typing import NamedTuple
 
@@ -87,9 +97,3 @@ def _move_shares(site: Site, given: Channels) -> None:
 
 def _secrets(given: Channels) -> dict[str, pods.Text]:
     return {"hub": given["secret_hub"], "registry": given["secret_registry"]}
-
-
-if __name__ == "__main__":
-    from carferry.pipelines.command import main
-
-    sys.exit(main())

@@ -26,6 +26,7 @@ _PHASES = {
     "CANCELED": "Failed",
 }
 _LONGEST = 200
+_DIGITS = 10
 
 
 def standing(steps: Sequence[Step], nodes: Sequence[Node]) -> dict[str, str]:
@@ -97,7 +98,8 @@ def _turns(step: Step, nodes: Sequence[Node]) -> int:
         int(count)
         for node in nodes
         if node.is_driver and task_path(node)[:-1] == step.path[:-1]
-        if (count := (node.outputs or {}).get("iteration-count", "")).isdigit()
+        if (count := (node.outputs or {}).get("iteration-count", "")).isdecimal()
+        and len(count) < _DIGITS
     ]
     return sum(counts)
 

@@ -9,6 +9,7 @@ backend/src/v2/component/launcher_v2.go: ``.../RUN/TASK/SALT/executor-logs-TRY``
 
 from __future__ import annotations
 
+from carferry.pipelines.answers import objects
 from carferry.pipelines.server import Server
 from urllib3.exceptions import HTTPError
 
@@ -31,7 +32,7 @@ def read(server: Server, run_id: str, task: str) -> str:
         ClusterError: There is none, or the server or the store refused.
         Unreachable: No answer, of the server or of the store.
     """
-    listed = server.read(_LIST, namespace=server.endpoint.namespace).get("artifacts") or []
+    listed = objects(server.read(_LIST, namespace=server.endpoint.namespace).get("artifacts"))
     place = f"/{run_id}/{task}/"
     mine = [
         str(each.get("artifact_id"))

@@ -11,18 +11,21 @@ import json
 from typing import Any
 
 import urllib3
+from carferry.pipelines.answers import objects
 from kfp_server_api import ApiException
 
-from carferry.errors import ClusterError, Unreachable
+from carferry.errors import ClusterError, Unreachable, one_line, redact
 
 ACTION = "call pipelines API"
 _LONGEST = 500
+_PHRASE = 80
+_WRONG_PLACE = "is this the URL of route ds-pipeline-<dspa>?"
 _NO_PATH = "Not Found"
 _INTERNAL = "Internal Server Error"
 _HINTS = {
     401: "the token is missing or has expired; give --token-file or --kubeconfig",
     403: "the account needs the Role ds-pipeline-user-access-<dspa> in that project",
-    404: "is this the URL of route ds-pipeline-<dspa>?",
+    404: _WRONG_PLACE,
 }
 
 
@@ -30,9 +33,10 @@ def refused(error: ApiException, url: str) -> ClusterError | Unreachable:
     """Return our error for an answer outside 200 to 299, in the server's own words."""
     status = int(error.status or 0)
     if not status:
-        return Unreachable(ACTION, url, str(error.reason))
+        return Unreachable(ACTION, url, bounded(str(error.reason)))
     told = message(str(error.body or ""))
-    reason = ": ".join(filter(None, (f"{status} {error.reason or ''}".strip(), told)))
+    standard = f"{status} {bounded(str(error.reason or ''), _PHRASE)}".strip()
+    reason = ": ".join(filter(None, (standard, told)))
     # A 404 in the API's own words is about an object; without them nobody knew the path.
     hint = "" if status == 404 and told not in ("", _NO_PATH) else _HINTS.get(status, "")
     found = ClusterError(ACTION, url, reason, hint, status=status)
@@ -49,8 +53,14 @@ def message(body: str) -> str:
     if not isinstance(answer, dict):
         return ""
     told = answer.get("message") or answer.get("error_message") or answer.get("error") or ""
-    text = _innermost(answer) or str(told)
-    return text if len(text) <= _LONGEST else f"...{text[-_LONGEST:]}"
+    return bounded(_innermost(answer) or str(told))
+
+
+def bounded(text: str, most: int = _LONGEST) -> str:
+    """Return a server's words on one line, without secrets; of long ones the end, the cause."""
+    text = redact(text)
+    shown = one_line(text[-most:])
+    return shown if len(text) <= most >= len(shown) else f"...{shown[-most:]}"
 
 
 def unreachable(error: urllib3.exceptions.HTTPError, url: str) -> Unreachable:
@@ -58,7 +68,7 @@ def unreachable(error: urllib3.exceptions.HTTPError, url: str) -> Unreachable:
     cause = getattr(error, "reason", None) or error
     untrusted = "CERTIFICATE" in str(cause).upper()
     hint = "give --ca FILE" if untrusted else "check --host"
-    failure = Unreachable(ACTION, url, str(cause), hint)
+    failure = Unreachable(ACTION, url, bounded(str(cause)), hint)
     failure.temporary = not untrusted
     return failure
 
@@ -69,9 +79,13 @@ def web_page(url: str) -> ClusterError:
     return ClusterError(ACTION, url, "a web page answered, not the API", hint)
 
 
+def odd(url: str, reason: str) -> ClusterError:
+    """Return our error for an answer that the API would not give."""
+    return ClusterError(ACTION, url, bounded(reason), _WRONG_PLACE)
+
+
 def _innermost(answer: dict[str, Any]) -> str:
-    details = answer.get("details")
-    for detail in details if isinstance(details, list) else []:
+    for detail in objects(answer.get("details")):
         told = detail.get("message") or detail.get("error_message")
         if told and told != _INTERNAL:
             return str(told)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from carferry.pipelines.server import Object, Server
+from carferry.pipelines.answers import Object
+from carferry.pipelines.server import Server
 from kfp_server_api import (
     RecurringRunMode,
     V2beta1CronSchedule,
@@ -60,13 +61,17 @@ def ensure(server: Server, job: Object, cron: str) -> Scheduled:
     alike = _alike(server, job, cron)
     version = job["pipeline_version_reference"].pipeline_version_id
     same = [known for known in alike if _version(known) == version]
-    older = tuple(_id(known) for known in alike if _is_on(known) and _version(known) != version)
+    older = tuple(
+        _id(server, known) for known in alike if _is_on(known) and _version(known) != version
+    )
     if on := next(filter(_is_on, same), None):
-        return Scheduled(_id(on), "the same schedule is there already", older)
+        return Scheduled(_id(server, on), "the same schedule is there already", older)
     api = server.recurring_runs
     if same:
-        server.call(api.recurring_run_service_enable_recurring_run, _id(same[0]))
-        return Scheduled(_id(same[0]), "the same schedule was there, off: it is on again", older)
+        server.call(api.recurring_run_service_enable_recurring_run, _id(server, same[0]))
+        return Scheduled(
+            _id(server, same[0]), "the same schedule was there, off: it is on again", older
+        )
     wanted = V2beta1RecurringRun(
         **job,
         mode=RecurringRunMode.ENABLE,
@@ -75,7 +80,7 @@ def ensure(server: Server, job: Object, cron: str) -> Scheduled:
         no_catchup=True,
     )
     made = server.call(api.recurring_run_service_create_recurring_run, wanted)
-    return Scheduled(_id(made), "", older)
+    return Scheduled(_id(server, made), "", older)
 
 
 def _alike(server: Server, job: Object, cron: str) -> list[Any]:
@@ -97,8 +102,8 @@ def _alike(server: Server, job: Object, cron: str) -> list[Any]:
     ]
 
 
-def _id(known: Any) -> str:
-    return str(known.recurring_run_id)
+def _id(server: Server, known: Any) -> str:
+    return server.identity(known, "recurring_run")
 
 
 def _version(known: Any) -> str:

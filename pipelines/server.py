@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import ssl
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,15 +18,16 @@ from typing import Any
 
 import kfp_server_api
 import urllib3
-from carferry.pipelines.endpoint import Endpoint
-from carferry.pipelines.refusal import refused, unreachable, web_page
+from carferry.pipelines.answers import Object, mapping, misfit
+from carferry.pipelines.endpoint import Endpoint, read_token
+from carferry.pipelines.refusal import odd, refused, unreachable, web_page
 from kfp_server_api import ApiException
 
 from carferry.errors import InputError
 
-Object = dict[str, Any]
 _TIMEOUT_S = (10, 60)  # to connect, and between two bytes
 _LOG_BYTES = 1 << 18
+_ID = re.compile(r"[!-~]+")
 
 
 class Server:
@@ -44,11 +47,27 @@ class Server:
         """Return what one method of the generated APIs answers.
 
         Raises:
-            ClusterError: The server refused; ``status`` holds the code.
+            ClusterError: The server refused; ``status`` holds the code. Or the answer has not
+                the form that it should have.
             Unreachable: No answer, or a certificate nobody vouched for.
         """
         with self._named():
             return method(*arguments, _request_timeout=_TIMEOUT_S, **options)
+
+    def identity(self, found: Any, kind: str) -> str:
+        """Return the id in an answer.
+
+        Args:
+            found: What a call returned.
+            kind: What it is the id of: ``run`` for the field ``run_id``.
+
+        Raises:
+            ClusterError: There is none, so that nothing was made or found.
+        """
+        known = getattr(found, f"{kind}_id") or ""
+        if not _ID.fullmatch(known):
+            raise odd(self.endpoint.url, f"answered without a {kind.replace('_', ' ')} id")
+        return str(known)
 
     def listed(self, method: Callable[..., Any], kind: str, *arguments: Any, **options: Any) -> Any:
         """Yield the objects of every page of a list.
@@ -63,13 +82,15 @@ class Server:
             ClusterError: The server refused.
             Unreachable: No answer.
         """
-        token = ""
-        while True:
+        token, before = "", set[str]()
+        while token not in before:
+            before.add(token)
             page = self.call(method, *arguments, page_size=100, page_token=token, **options)
             yield from getattr(page, kind) or []
             token = page.next_page_token or ""
             if not token:
                 return
+        raise odd(self.endpoint.url, f"the list of {kind} has no end")
 
     def read(self, path: str, **names: str) -> Object:
         """Return the JSON object at a path that the generated client does not know.
@@ -78,8 +99,7 @@ class Server:
             ClusterError: The server refused, or answered with something else.
             Unreachable: No answer.
         """
-        found = self.call(self._get, path, names, response_type="object")
-        return found if isinstance(found, dict) else {}
+        return mapping(self.call(self._get, path, names, response_type="object"))
 
     def tail(self, path: str, **names: str) -> str:
         """Return the end of a text of any length.
@@ -119,6 +139,8 @@ class Server:
             raise refused(error, self.endpoint.url) from error
         except urllib3.exceptions.HTTPError as error:
             raise unreachable(error, self.endpoint.url) from error
+        except (UnicodeError, LookupError) as error:  # bytes that are not in the charset it names
+            raise odd(self.endpoint.url, f"the answer cannot be read: {error}") from error
 
 
 class _Client(kfp_server_api.ApiClient):  # type: ignore[misc]
@@ -130,16 +152,27 @@ class _Client(kfp_server_api.ApiClient):  # type: ignore[misc]
             raise web_page(self.configuration.host)
         return answer
 
+    def deserialize(self, response: Any, response_type: str) -> Any:
+        try:
+            reason = misfit(json.loads(response.data), response_type)
+            if not reason:
+                return super().deserialize(response, response_type)
+        except (ApiException, ArithmeticError, RecursionError, TypeError, ValueError) as error:
+            # Not JSON, or a date that is none: the client tells it with whatever was raised.
+            reason = f"the answer cannot be read: {getattr(error, 'reason', error)}"
+        raise odd(self.configuration.host, reason)
+
 
 def connect(endpoint: Endpoint) -> Server:
     """Return a server to send requests to; the first one comes later.
 
     Raises:
-        InputError: The token file or the CA file is not there.
+        InputError: The token file or the CA file is not there, or is something else.
     """
-    for path in filter(None, (endpoint.token_file, endpoint.ca)):
-        if not path.is_file():
-            raise InputError("read", path, "no such file")
+    if endpoint.token_file:
+        read_token(endpoint.token_file)
+    if endpoint.ca:
+        _check_certificates(endpoint.ca)
     settings = kfp_server_api.Configuration(host=endpoint.url)
     settings.retries = urllib3.Retry(0)  # whoever waits decides what is tried again
     settings.ssl_ca_cert = str(endpoint.ca) if endpoint.ca else None
@@ -155,18 +188,23 @@ def _token_reader(path: Path) -> Callable[[kfp_server_api.Configuration], None]:
     """Return a hook that reads the token anew: in a pod it changes every hour."""
 
     def read(settings: kfp_server_api.Configuration) -> None:
-        try:
-            settings.api_key["authorization"] = path.read_text(encoding="ascii").strip()
-        except (OSError, ValueError) as error:
-            raise InputError("read token", path, str(error)) from error
+        settings.api_key["authorization"] = read_token(path)
 
     return read
+
+
+def _check_certificates(path: Path) -> None:
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except ssl.SSLError as error:
+        raise InputError("read", path, "holds no certificate in PEM form") from error
+    except OSError as error:
+        raise InputError("read", path, error.strerror or str(error)) from error
 
 
 def json_object(text: str) -> Mapping[str, Any]:
     """Return the JSON object that a text is; empty if it is none."""
     try:
-        found = json.loads(text)
-    except ValueError:
+        return mapping(json.loads(text))
+    except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from carferry.pipelines import schedule
+from carferry.pipelines.answers import Object
 from carferry.pipelines.endpoint import Endpoint
-from carferry.pipelines.server import Object, Server, connect
+from carferry.pipelines.server import Server, connect
 from carferry.pipelines.upload import experiment, upload, version_name
 from kfp_server_api import V2beta1PipelineVersionReference, V2beta1Run, V2beta1RuntimeConfig
 
@@ -53,7 +54,7 @@ def start(
     Raises:
         InputError: A cron expression without six fields.
         Unreachable: No answer, or a certificate nobody vouched for.
-        ClusterError: The server refused.
+        ClusterError: The server refused, or answered as the API never does.
     """
     if cron:
         schedule.check(cron)
@@ -70,8 +71,8 @@ def start(
     }
     if cron:
         return _scheduled(endpoint, schedule.ensure(server, job, cron), name)
-    run = server.call(server.runs.run_service_create_run, V2beta1Run(**job))
-    return Submitted(run.run_id, f"{endpoint.url}/#/runs/details/{run.run_id}", name)
+    run = server.identity(server.call(server.runs.run_service_create_run, V2beta1Run(**job)), "run")
+    return Submitted(run, f"{endpoint.url}/#/runs/details/{run}", name)
 
 
 def _scheduled(endpoint: Endpoint, found: schedule.Scheduled, version: str) -> Submitted:

@@ -43,7 +43,7 @@ def upload(server: Server, package: Path) -> tuple[str, str]:
     def make_pipeline() -> str:
         wanted = V2beta1Pipeline(display_name=name, namespace=server.endpoint.namespace)
         made = server.call(server.pipelines.pipeline_service_create_pipeline, wanted)
-        return str(made.pipeline_id)
+        return server.identity(made, "pipeline")
 
     pipeline = _found_or_made(lambda: _pipeline(server, name), make_pipeline)
 
@@ -51,7 +51,7 @@ def upload(server: Server, package: Path) -> tuple[str, str]:
         made = server.call(
             server.uploads.upload_pipeline_version, str(package), name=version, pipelineid=pipeline
         )
-        return str(made.pipeline_version_id)
+        return server.identity(made, "pipeline_version")
 
     return pipeline, _found_or_made(lambda: _version(server, pipeline, version), make_version)
 
@@ -72,12 +72,12 @@ def experiment(server: Server, name: str) -> str:
             namespace=namespace,
             filter=_named(name),
         )
-        return _of_project(server, listed, name, "experiment_id")
+        return _of_project(server, listed, name, "experiment")
 
     def make() -> str:
         wanted = V2beta1Experiment(display_name=name, namespace=namespace)
         made = server.call(api.experiment_service_create_experiment, wanted)
-        return str(made.experiment_id)
+        return server.identity(made, "experiment")
 
     return _found_or_made(find, make)
 
@@ -100,15 +100,15 @@ def _pipeline(server: Server, name: str) -> str:
         namespace=server.endpoint.namespace,
         filter=_named(name),
     )
-    return _of_project(server, listed, name, "pipeline_id")
+    return _of_project(server, listed, name, "pipeline")
 
 
-def _of_project(server: Server, listed: Iterable[Any], name: str, key: str) -> str:
+def _of_project(server: Server, listed: Iterable[Any], name: str, kind: str) -> str:
     """Return the id of what this project calls so; others may use the same name."""
     for known in listed:
         # A server of one project leaves the namespace empty.
         if known.display_name == name and known.namespace in (None, "", server.endpoint.namespace):
-            return str(getattr(known, key))
+            return server.identity(known, kind)
     return ""
 
 
@@ -121,7 +121,7 @@ def _version(server: Server, pipeline: str, name: str) -> str:
     )
     for known in listed:
         if known.display_name == name:
-            return str(known.pipeline_version_id)
+            return server.identity(known, "pipeline_version")
     return ""
 
 

@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from carferry.pipelines.answers import mapping, objects
 from carferry.pipelines.outline import Path, Step
 
-Object = dict[str, Any]
 _UNPACKED_LIMIT = 1 << 26
 _TURN = re.compile(r"\(\d+(?::[^)]*)?\)$")
 _BAD = {"Failed", "Error"}
@@ -81,16 +81,17 @@ class Workflow:
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Workflow:
         """Return the run that a Workflow object describes; packed nodes are unpacked."""
-        metadata, status = found.get("metadata") or {}, found.get("status") or {}
-        spec = found.get("spec") or {}
+        metadata, status, spec = (
+            mapping(found.get(part)) for part in ("metadata", "status", "spec")
+        )
         name = str(metadata.get("name") or "")
-        short = (metadata.get("annotations") or {}).get("workflows.argoproj.io/pod-name-format")
-        nodes = status.get("nodes") or _unpacked(status.get("compressedNodes") or "")
+        short = mapping(metadata.get("annotations")).get("workflows.argoproj.io/pod-name-format")
+        nodes = mapping(status.get("nodes")) or _unpacked(str(status.get("compressedNodes") or ""))
         return cls(
             name,
             str(status.get("phase") or ""),
             str(status.get("message") or ""),
-            tuple(_node(name, node, short == "v1") for node in nodes.values()),
+            tuple(_node(name, node, short == "v1") for node in objects([*nodes.values()])),
             # The API server stops a run by a deadline of no seconds; Argo's own way is shutdown.
             spec.get("activeDeadlineSeconds") == 0 or bool(spec.get("shutdown")),
         )
@@ -124,7 +125,7 @@ def _common(left: Path, right: Path) -> int:
 def _node(workflow: str, node: Mapping[str, Any], short: bool) -> Node:
     name = str(node.get("name") or "")
     kind, phase = str(node.get("type") or ""), str(node.get("phase") or "")
-    parameters = (node.get("outputs") or {}).get("parameters") or []
+    parameters = objects(mapping(node.get("outputs")).get("parameters"))
     return Node(
         tuple(name.removeprefix(workflow).strip(".").split(".")) if name != workflow else (),
         kind,
@@ -132,7 +133,7 @@ def _node(workflow: str, node: Mapping[str, Any], short: bool) -> Node:
         str(node.get("message") or ""),
         _pod(workflow, node, short) if kind == "Pod" else "",
         str(node.get("finishedAt") or ""),
-        {str(each["name"]): str(each.get("value", "")) for each in parameters},
+        {str(each.get("name")): str(each.get("value", "")) for each in parameters},
     )
 
 
@@ -149,7 +150,6 @@ def _unpacked(packed: str) -> Mapping[str, Any]:
     try:
         unpack = zlib.decompressobj(wbits=31)
         text = unpack.decompress(base64.b64decode(packed), _UNPACKED_LIMIT)
-        nodes = json.loads(text) if text else {}
-    except (binascii.Error, zlib.error, ValueError):
+        return mapping(json.loads(text)) if text else {}
+    except (binascii.Error, zlib.error, ValueError, RecursionError):
         return {}
-    return nodes if isinstance(nodes, dict) else {}

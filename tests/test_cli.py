@@ -22,6 +22,8 @@ from carferry import __version__
 from carferry.cli import build_parser
 from carferry.layers import LARGE_BYTES
 
+ENTRY = "import sys; del sys.argv[0]; from carferry.cli import main; sys.exit(main())"
+"""What the installed script does."""
 Run = Callable[..., Outcome]
 
 
@@ -200,6 +202,20 @@ def test_an_interrupted_build_exits_130_and_tags_nothing(
     assert (process.returncode, out) == (130, "")
     assert err.splitlines()[-1] == "carferry: interrupted"
     assert left_behind(tmp_path / "layout") == []
+
+
+@pytest.mark.parametrize("module", ["carferry.refs", "urllib3", "yaml", "carferry.cli.image"])
+def test_an_interrupt_while_modules_load_is_one_line_too(module: str, tmp_path: Path) -> None:
+    """Loading them takes most of a second, in which people notice what they mistyped."""
+    build = ["carferry", "build", str(tmp_path), f"oci:{tmp_path / 'layout'}:v1"]
+    command = [sys.executable, "-X", "importtime", "-c", ENTRY, *build]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while process.stderr.readline().rpartition("|")[2].strip() != module:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        said = [line for line in process.stderr if not line.startswith("import time:")]
+    assert (process.returncode, said) == (130, ["carferry: interrupted\n"])
 
 
 def test_a_reader_that_goes_away_is_no_crash(folder: Path, tmp_path: Path) -> None:

@@ -61,11 +61,13 @@ def followed(
     told: list[str] = []
     made = submit.start(Endpoint(server.url, "models"), package, TYPED)
     through = Endpoint(url or server.url, "models")
+    ended = None
     try:
         follow.wait(through, made.id, say=told.append, clock=Ticks(), **more)  # type: ignore[arg-type]
     except CarferryError as error:
-        return told, error
-    return told, None
+        ended = error
+    assert told.pop(0) == f"following run {made.id}"
+    return told, ended
 
 
 def why(looks: Sequence[Look], package: Path, logs: dict[str, str] | None = None) -> str:
@@ -430,6 +432,7 @@ def test_the_command_line_shows_cause_and_log_and_nothing_else(
         assert command.main(["--submit", "--wait", *where, *given]) == 1
         (run,) = server.store.runs
     assert capfd.readouterr().err.splitlines() == [
+        f"following run {run}",
         "fit-model: failed",
         "plan-model: not run",
         "stream-layers: not run",
@@ -465,6 +468,7 @@ def test_an_interrupt_leaves_the_run_going_and_says_so(
         where = ["--host", server.url, "--namespace", "models"]
         assert command.main(["--submit", "--follow", made.id, *where]) == 130
     assert capsys.readouterr().err.splitlines() == [
+        f"following run {made.id}",
         "fit-model: running",
         f"run {made.id} goes on; follow it again with --follow {made.id}",
     ]

@@ -1,17 +1,24 @@
 """The pipelines on this machine: real steps in processes, real hub, real registry, real buildah."""
 
 import builtins
+import contextlib
+import io
 import json
 import logging
+import os
 import re
+import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from carferry.components.functions import carried
 from carferry.components.library import ARCHIVE
-from carferry.pipelines import command, local
+from carferry.pipelines import command, local, processes
 from kfp import components as kfp_components
 from kfp import dsl
 from servers import models
@@ -219,7 +226,116 @@ def test_two_runs_at_once_do_not_share_a_configuration(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert {n: run.outputs["double"]["Output"] for n, run in done.items()} == {1: 2, 2: 4}
-    assert {n: run.folder.parent.name for n, run in done.items()} == {1: "1", 2: "2"}
+    assert {n: run.folder.parent.parent.name for n, run in done.items()} == {1: "1", 2: "2"}
+
+
+def test_two_runs_at_once_in_one_folder_each_find_their_own(model: Path, tmp_path: Path) -> None:
+    """As two terminals start them: processes, and one root."""
+    root = ["--local", "--root", str(tmp_path / "root"), "settings.base=scratch", "serve=no"]
+    images = [tmp_path / f"image{n}" for n in range(2)]
+    runs = [
+        started(*root, f"model={model}", f"image=oci:{image}:1", stdout=subprocess.PIPE)
+        for image in images
+    ]
+    folders = set()
+    for run, image in zip(runs, images, strict=True):
+        out, err = run.communicate()
+        assert run.returncode == 0, err
+        done = json.loads(out)
+        assert done["steps"]["seal-image"]["reference"].startswith(f"oci:{image}")
+        folders.add(done["folder"])
+    assert len(folders) == 2
+
+
+def test_a_runs_folders_sort_by_time(tmp_path: Path) -> None:
+    runs = [local.run(arithmetic, {"number": n}, root=tmp_path, say=ignore) for n in (1, 2, 3)]
+    assert sorted(run.folder for run in runs) == [run.folder for run in runs]
+
+
+def test_a_shared_folder_is_one_runs_at_a_time(tmp_path: Path) -> None:
+    with (
+        local.alone(tmp_path / "shared"),
+        pytest.raises(InputError, match="another local run is using it; give another --root"),
+        local.alone(tmp_path / "shared"),
+    ):
+        pass
+    with local.alone(tmp_path / "shared"):
+        pass
+
+
+STEPS = ["fit-model", "plan-model", "stream-layers", "seal-image"]
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["process", "group"])
+@pytest.mark.parametrize("step", STEPS)
+def test_an_interrupt_in_any_step_is_one_line_and_leaves_no_process(
+    step: str, alone: bool, model: Path, tmp_path: Path
+) -> None:
+    """A terminal sends it to the whole group, another program to the process."""
+    where = ["--local", "--root", str(tmp_path / "root"), "settings.base=scratch", "serve=no"]
+    with started(*where, f"model={model}", f"image=oci:{tmp_path / 'image'}:1") as process:
+        assert process.stderr is not None
+        while process.stderr.readline() != f"{step}: started\n":
+            assert process.poll() is None
+        (os.kill if alone else os.killpg)(process.pid, signal.SIGINT)
+        said = process.stderr.read().splitlines()
+    progress = re.compile(rf"({'|'.join(STEPS)}): .*")
+    assert [line for line in said if not progress.fullmatch(line)] == ["interrupted"]
+    assert process.returncode == 130
+    assert running(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("module", ["kfp.dsl", "carferry.pipelines.command"])
+def test_an_interrupt_while_it_starts_is_one_line(module: str, tmp_path: Path) -> None:
+    where = ["--compile", "--output", str(tmp_path)]
+    with started(*where, python=("-X", "importtime")) as process:
+        assert process.stderr is not None
+        while process.stderr.readline().rpartition("|")[2].strip() != module:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        said = [line for line in process.stderr if not line.startswith("import time:")]
+    assert (process.returncode, said) == (130, ["interrupted\n"])
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+def test_a_step_that_does_not_heed_an_interrupt_is_killed(heeds: bool) -> None:
+    steps = processes.Processes(grace_s=0.2)
+    trap = "" if heeds else "trap '' INT; "
+    ended: list[int] = []
+
+    def one() -> None:
+        ended.append(steps.run(["sh", "-c", f"{trap}echo ready; sleep 60; sleep 60"]))
+
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        thread = threading.Thread(target=one)
+        thread.start()
+        while "ready" not in said.getvalue():
+            time.sleep(0.01)
+        steps.stop()
+        thread.join(20)
+    assert ended == [-signal.SIGINT if heeds else -signal.SIGKILL]
+    assert steps.run(["false"]) == 130  # a loop's next turn
+
+
+def started(
+    *arguments: str, python: tuple[str, ...] = (), stdout: int = subprocess.DEVNULL
+) -> subprocess.Popen[str]:
+    """Start the script in a group of its own, as a shell does."""
+    script = Path(__file__).parent.parent / "pipelines" / "modelcar.py"
+    return subprocess.Popen(
+        [sys.executable, *python, str(script), *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def running(word: str) -> list[str]:
+    """Return the command lines of processes that name a word."""
+    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    return [line.decode("utf-8", "replace") for line in lines if word.encode() in line]
 
 
 def test_the_compiled_yaml_runs_here_too(

@@ -355,6 +355,18 @@ def test_the_command_line_says_that_a_schedule_was_there(
     assert said.err == "the same schedule is there already\n"
 
 
+def test_submitting_leaves_no_file_where_it_was_called(
+    server: PipelineServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a clone, ./compiled holds committed files."""
+    monkeypatch.chdir(tmp_path)
+    where = ["--submit", "--namespace", "models", "--host", server.url, *VALUES]
+    assert command.main(where) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert command.main([*where, "--output", "kept"]) == 0
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["modelcar.yaml"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -385,3 +397,71 @@ def named(known: dict[str, dict[str, str]]) -> list[str]:
 
 def pipeline(key: str, namespace: str, name: str = "") -> dict[str, str]:
     return {"pipeline_id": key, "display_name": name or key, "namespace": namespace}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("file:///etc/passwd", "file:/etc/passwd", "ftp://h", "javascript:alert(1)", "HTTPX://h"),
+        *(
+            "https://",
+            "http:///x",
+            "http://[::1",
+            "h:0",
+            "h:99999",
+            "a b",
+            "a\nb",
+            "h\\x",
+            "http:h",
+        ),
+        *("https://me:secret@h", "https://h/#/runs", "https://h?x=1"),
+    ],
+)
+def test_a_host_that_no_request_can_go_to_is_refused(
+    host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["--submit", "--host", host, *VALUES, "--output", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: use --host ")
+    assert said.count("\n") == 1
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("h", "https://h"),
+        ("h:8888/", "https://h:8888"),
+        ("HTTP://h/pipeline/", "HTTP://h/pipeline"),
+        ("[::1]:8888", "https://[::1]:8888"),
+    ],
+)
+def test_a_host_without_a_scheme_means_https(host: str, url: str) -> None:
+    assert Endpoint(host, "models").url == url
+
+
+FILES = {
+    "accounts": "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1\n",
+    "nothing": "",
+    "a list": "[1, 2]",
+    "broken": "users: [secret",
+    "another object": "kind: Pod\nsecret: 1\n",
+    "not text": "\x00\x01secret",
+    "users of another form": "users: {secret: 1}\ncurrent-context: x\ncontexts: [1]\nclusters: 3",
+}
+
+
+@pytest.mark.parametrize("option", ["--kubeconfig", "--token-file", "--ca"])
+@pytest.mark.parametrize("kind", FILES)
+def test_a_file_that_is_something_else_is_one_line_and_not_shown(
+    option: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text(FILES[kind])
+    where = ["--host", "http://127.0.0.1:1", "--output", str(tmp_path)]
+    assert command.main(["--submit", *where, option, str(tmp_path / "file"), *VALUES]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: read ")
+    assert said.count("\n") == 1
+    assert "daemon" not in said
+    assert "' object " not in said  # nor what Python says of it
+    assert "secret" not in said

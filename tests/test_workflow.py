@@ -40,7 +40,10 @@ def test_steps_come_in_the_order_of_the_pipeline() -> None:
     ]
 
 
-@pytest.mark.parametrize("spec", [{}, {"root": None}, {"root": {"executorLabel": "x"}}])
+@pytest.mark.parametrize(
+    "spec",
+    [{}, {"root": None}, {"root": []}, {"root": {"dag": 3}}, {"root": {"executorLabel": "x"}}],
+)
 def test_a_run_of_another_kind_has_no_steps_to_tell(spec: dict[str, Any]) -> None:
     """Any run can be followed: of an Argo manifest, of the first version of Pipelines."""
     assert outline.steps(spec) == ()
@@ -128,7 +131,13 @@ def bomb() -> str:
     [
         {},
         {"metadata": None, "status": None, "spec": None},
+        {"metadata": [1], "status": "a", "spec": 3},
+        {"metadata": {"name": {}, "annotations": [1]}, "status": {"nodes": []}},
         {"status": {"nodes": {"a": {}}}},
+        {"status": {"nodes": {"a": None, "b": [], "c": "d"}}},
+        {"status": {"nodes": {"a": {"name": 5, "type": [], "phase": {}, "outputs": []}}}},
+        {"status": {"nodes": {"a": {"outputs": {"parameters": [None, {}, {"name": 3}]}}}}},
+        {"status": {"compressedNodes": 5}},
         {"status": {"compressedNodes": "not base64"}},
         {"status": {"compressedNodes": base64.b64encode(b"not gzip").decode()}},
         {"status": {"compressedNodes": base64.b64encode(gzip.compress(b"[]")).decode()}},

@@ -14,11 +14,6 @@ import traceback
 from collections.abc import Sequence
 
 from carferry import __version__
-from carferry.cli.image import add_image_commands
-from carferry.cli.lint import add_lint_command
-from carferry.cli.plan import add_plan_command
-from carferry.cli.runtime import add_runtime_command
-from carferry.cli.serve import add_serve_commands
 from carferry.errors import CarferryError, one_line, redact
 
 _EXAMPLES = """\
@@ -39,7 +34,14 @@ hub access from HF_TOKEN and HF_ENDPOINT.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    arguments = build_parser().parse_args(argv)
+    try:
+        return _run(build_parser().parse_args(argv))
+    except KeyboardInterrupt:
+        print("carferry: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
     handler = logging.StreamHandler()
     handler.setFormatter(_Redacting("%(message)s"))
     level = logging.DEBUG if arguments.debug else logging.WARNING
@@ -47,9 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("carferry: interrupted", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         _drop_output()  # the reader went away; there is nobody left to tell
         return 1
@@ -86,7 +85,13 @@ def _drop_output() -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of every command."""
+    """Return the parser of every command, whose modules take long enough to be interrupted."""
+    from carferry.cli.image import add_image_commands
+    from carferry.cli.lint import add_lint_command
+    from carferry.cli.plan import add_plan_command
+    from carferry.cli.runtime import add_runtime_command
+    from carferry.cli.serve import add_serve_commands
+
     parser = argparse.ArgumentParser(
         prog="carferry",
         description="Package a Hugging Face model as a ModelCar image, push it, deploy it with "
