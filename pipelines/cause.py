@@ -25,7 +25,10 @@ ACTION = "run pipeline"
 AGAIN = "submit it again: what is pushed already is not pushed twice"
 _WORKFLOWS = Kind("argoproj.io", "v1alpha1", "workflows")
 _TOO_LARGE = "workflow is longer than maximum allowed size"
-_EXIT = re.compile(r"(?P<reason>\w+) \(exit code (?P<code>\d+)\)(?:: (?P<said>.*))?", re.DOTALL)
+# From 3.7 on Argo names the container first.
+_EXIT = re.compile(
+    r"(?:[\w.-]+: )?(?P<reason>\w+) \(exit code (?P<code>\d+)\)(?:: (?P<said>.*))?", re.DOTALL
+)
 _HEARSAY = ("child '", "No more retries left", "Max duration limit exceeded", "Stopped with")
 _LOST = re.compile(r"low on resource|evicted|preempt|pod deleted|node (?:lost|shutdown)", re.I)
 _LONGEST = 800

@@ -1,7 +1,7 @@
 """The logs that the launcher puts into the object store, read by links the server signs.
 
-No credentials of the store are needed. Releases from 3.4 on keep the log of a failed step too;
-older ones only that of a step that went well. Only OpenShift AI's server knows the paths.
+No credentials of the store are needed. Releases from 3.4 on keep the log of a failed step
+only, older ones that of a step that went well. Only OpenShift AI's server knows the paths.
 
 Source: red-hat-data-services/data-science-pipelines, backend/api/v2beta1/artifacts.proto and
 backend/src/v2/component/launcher_v2.go: ``.../RUN/TASK/SALT/executor-logs-TRY``.

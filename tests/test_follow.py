@@ -169,6 +169,14 @@ KINDS = {
         failed(f"Error (exit code 1): carferry: error: {OURS}"),
         f"fit-model failed: {OURS}",
     ),
+    "our error, as Argo 3.7 has it": (
+        failed(f"main: Error (exit code 1): carferry: error: {OURS}"),
+        f"fit-model failed: {OURS}",
+    ),
+    "out of memory, as Argo 3.7 has it": (
+        failed("main: OOMKilled (exit code 137)"),
+        "fit-model failed: killed, over its memory limit (main: OOMKilled (exit code 137)); raise",
+    ),
     "our error, bare": (failed(f"Error (exit code 1): {OURS}"), f"fit-model failed: {OURS}"),
     "the last of three tries": (
         failed(f"Error (exit code 1): {OURS}", at="stream-layers", tries=3),
