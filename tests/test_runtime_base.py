@@ -179,7 +179,7 @@ def stored(
     ("arguments", "code", "says"),
     [
         (["docker://quay.io/me/x@sha256:" + "0" * 64], 2, "a digest cannot be chosen"),
-        (["quay.io/me/x:1"], 2, "no scheme"),
+        (["quay/x:1"], 2, "no scheme"),
         (["oci:x:1", "--base", "scratch"], 2, "use --base scratch: it has no Python"),
         (["oci:x:1", "--base", "embedded"], 2, "use --base embedded: it has no Python"),
         (["oci:x:1", "--platform", ""], 2, "use --platform '': name each platform once"),
