@@ -9,10 +9,8 @@ from typing import Any
 
 from carferry.cli import options
 from carferry.errors import InputError
-from carferry.lint.report import lines, lint
 from carferry.lint.rules import RULES
-from carferry.lint.sizes import WORKERS
-from carferry.lint.targets import TARGETS, choose
+from carferry.lint.targets import TARGETS, WORKERS, choose
 
 _MOST_WORKERS = 1000
 _DESCRIPTION = """\
@@ -70,6 +68,9 @@ def add_lint_command(commands: Any) -> None:
 
 
 def _lint(arguments: argparse.Namespace) -> int:
+    """The YAML reader and the simulation are imported here: a build should not pay for them."""
+    from carferry.lint.report import lines, lint
+
     if not 1 <= arguments.workers <= _MOST_WORKERS:
         reason = f"{arguments.workers} workers"
         raise InputError("lint", "--workers", reason, f"give 1 to {_MOST_WORKERS}")

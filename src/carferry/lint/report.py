@@ -16,8 +16,8 @@ from carferry.lint.checks_steps import check_steps
 from carferry.lint.checks_texts import check_credentials, check_texts
 from carferry.lint.document import Document, read
 from carferry.lint.rules import Finding
-from carferry.lint.sizes import WORKERS, Sizes, measure
-from carferry.lint.targets import Target
+from carferry.lint.sizes import Sizes, measure
+from carferry.lint.targets import WORKERS, Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,8 @@ from carferry.lint.controller import Controller
 from carferry.lint.document import Document
 from carferry.lint.driver import RUN, Driver
 from carferry.lint.gojson import byte_length, marshal, size
-from carferry.lint.targets import Target
+from carferry.lint.targets import WORKERS, Target
 from carferry.lint.templates import Json
-
-WORKERS = 16
-"""Iterations of a loop over a list that only a run can know, where nobody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,10 @@ from carferry.errors import InputError
 Version = tuple[int, ...]
 
 
+WORKERS = 16
+"""Iterations of a loop over a list that only a run can know, where nobody says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """Upstream versions that know a field: from the first, up to but not including ``until``."""
