@@ -55,11 +55,6 @@ def step_of(function: Callable[..., Any]) -> Step:
     return _step(node, text)
 
 
-def needs(function: Callable[..., Any]) -> closure.Closure:
-    """Return the library modules and packages that a component's body can reach."""
-    return _needs(ast.parse(textwrap.dedent(inspect.getsource(function))))
-
-
 def _components(tree: ast.Module) -> Iterator[ast.FunctionDef]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):

@@ -20,15 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carferry.components import closure, shrinking
+from carferry.components.start import STEPS
 
 from carferry import __version__
 from carferry.errors import InputError
+from carferry.pod import MOUNTED
 
-FOLDER = "/etc/carferry/library"
+FOLDER = f"{MOUNTED}/library"
 """Where a step's pod has the ConfigMap mounted."""
 START, ARCHIVE = "start.py", "carferry.zip.bz2"
-STEPS = "steps.json"
-"""Member of the archive: component's name to its source and its requirements."""
 LABELS = {
     "app.kubernetes.io/component": "library",
     "app.kubernetes.io/part-of": "carferry",

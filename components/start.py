@@ -43,8 +43,8 @@ def main(archive: bytes, arguments: list[str]) -> None:
     install(step["requirements"])
     install(KFP)
     (home / "step.py").write_text(CLEAN + step["source"])
-    paths = filter(None, [str(library), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "_KFP_RUNTIME": "true", "PYTHONPATH": os.pathsep.join(paths)}
+    paths = os.pathsep.join(filter(None, [str(library), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "_KFP_RUNTIME": "true", "PYTHONPATH": paths}
     module = ["-m", "kfp.dsl.executor_main", "--component_module_path", str(home / "step.py")]
     # A new interpreter sees what pip has just installed, wherever that was.
     os.execve(sys.executable, [sys.executable, *module, *arguments], environment)  # noqa: S606

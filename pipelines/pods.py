@@ -15,10 +15,11 @@ from carferry.components.runtime import CARRIED, Runtime, mount_library
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
-HF_FILES = "/etc/carferry/hf"
-REGISTRY_FILES = "/etc/carferry/registry"
-ENVIRONMENT_FILES = "/etc/carferry/environment"
-"""Where carferry.pod looks for them."""
+from carferry.pod import MOUNTED
+
+HF_FILES = f"{MOUNTED}/hf"
+REGISTRY_FILES = f"{MOUNTED}/registry"
+ENVIRONMENT_FILES = f"{MOUNTED}/environment"
 ENVIRONMENT = "carferry-environment"
 """ConfigMap that a project may have: hub address, proxies and certificates for every step."""
 VOLUME = "/data"

@@ -27,7 +27,8 @@ from carferry.pipelines.staged import buildah
 from kfp.dsl.graph_component import GraphComponent
 from kfp.dsl.python_component import PythonComponent
 
-from carferry.steps.form import BUILDER, FIT, PACK, SERVE, Setting
+from carferry.serve.form import Parameter
+from carferry.steps.form import BUILDER, FIT, PACK, SERVE
 
 COMPONENTS: Sequence[PythonComponent] = (
     fit_model,
@@ -39,7 +40,7 @@ COMPONENTS: Sequence[PythonComponent] = (
     build_image,
     push_image,
 )
-ROOMS: Mapping[str, Sequence[Setting]] = {
+ROOMS: Mapping[str, Sequence[Parameter]] = {
     "What enters the image, and how": PACK,
     "Where Buildah runs": BUILDER,
     "What the GPU plan is told": FIT,

@@ -15,11 +15,10 @@ from carferry.pipelines.endpoint import Endpoint
 
 from carferry.cluster import api
 from carferry.errors import InputError
+from carferry.pod import SERVICE_ACCOUNT
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
-
-def endpoint(*, server: str = "dspa", account: Path = ACCOUNT) -> Endpoint:
+def endpoint(*, server: str = "dspa", account: Path = SERVICE_ACCOUNT) -> Endpoint:
     """Return the endpoint of this project's pipeline server.
 
     Args:

@@ -23,6 +23,10 @@ from types import TracebackType
 
 from carferry.errors import CarferryError, one_line, redact
 
+MOUNTED = Path("/etc/carferry")
+"""Folder of carferry's own volumes in a pod."""
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a pod finds its token, its project's name and the cluster's CA."""
 POD = "KFP_POD_NAME"
 """Set by KFP in every step's container, and nowhere else."""
 VARIABLES = ("HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "PIP_INDEX_URL")
@@ -46,8 +50,8 @@ class Places:
         termination: File whose text becomes the container's last message.
     """
 
-    mounted: Path = Path("/etc/carferry")
-    account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    mounted: Path = MOUNTED
+    account: Path = SERVICE_ACCOUNT
     termination: Path = Path("/dev/termination-log")
 
 

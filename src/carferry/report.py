@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from carferry.results import Built, Inspected, Planned, Streamed
+from carferry.results import Built, Inspected, Planned
 from carferry.show import human_bytes
 
 _MOST_ROWS = 200
@@ -68,7 +68,7 @@ def flat(built: Built) -> dict[str, object]:
     return asdict(built)
 
 
-def numbers(result: Built | Streamed | Planned) -> dict[str, float]:
+def numbers(result: Built | Planned) -> dict[str, float]:
     """Return the numbers of a result, for charts over many runs."""
     names = ("size_bytes", "bytes_to_move", "moved_bytes", "reused_bytes", "retries", "seconds")
     found = {name: getattr(result, name, None) for name in names}

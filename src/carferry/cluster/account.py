@@ -11,8 +11,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where a pod finds its token, its project's name and the cluster's CA."""
+from carferry.pod import SERVICE_ACCOUNT
 
 _PREFIX = "system:serviceaccount:"
 

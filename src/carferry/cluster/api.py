@@ -18,10 +18,11 @@ from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.incluster_config import InClusterConfigLoader
 
-from carferry.cluster.account import SERVICE_ACCOUNT, named_in
+from carferry.cluster.account import named_in
 from carferry.cluster.kinds import IDENTITY, REVIEWS, Kind, Object, Rule
 from carferry.cluster.refusals import names_object, parsed, refused, unreachable
 from carferry.errors import CarferryError, ClusterError, InputError
+from carferry.pod import SERVICE_ACCOUNT
 
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)  # seconds
 # What the official client raises on a broken kubeconfig: it indexes what it parsed unchecked.

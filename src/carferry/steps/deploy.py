@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from carferry.cluster.account import SERVICE_ACCOUNT, own_namespace
+from carferry.cluster.account import own_namespace
 from carferry.errors import CarferryError, InputError
+from carferry.pod import SERVICE_ACCOUNT
 from carferry.refs import Digest, ImageRef
 from carferry.retry import Retry
 from carferry.serve import Deployed, Deployment, make_objects, settings_from_strings, write

@@ -9,24 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from carferry.errors import InputError
-from carferry.serve.form import PARAMETERS
+from carferry.serve.form import PARAMETERS, Parameter
 from carferry.steps.settings import BuildSettings
 
 Settings = Mapping[str, Any]
 """Name to value, as JSON has them: numbers may come as 2.0, lists and objects are taken too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One entry: its name, its default as text, one line of help."""
-
-    name: str
-    default: str
-    help: str
 
 
 _BUILD = {f.name: str(f.default) for f in fields(BuildSettings)}
@@ -34,37 +25,33 @@ _IN_SIGHT = {"image", "max_model_len", "model_size_bytes", "name", "runtime_imag
 """Settings of a deployment that are parameters of their own."""
 
 PACK = (
-    Setting("base", _BUILD["base"], "Base image; embedded: no registry; scratch: image volumes"),
-    Setting("exclude", "", "File patterns left out, by comma or line"),
-    Setting("format", _BUILD["form"], "modelcar, or modelpack for native image volumes"),
-    Setting("mount_from", "", "Images of the same registry whose layers may be mounted"),
-    Setting("parallel", _BUILD["parallel"], "Layers a pod moves at once, 20 MiB of memory each"),
-    Setting("plain_http", "", "Registry hosts spoken to without TLS"),
-    Setting("platforms", _BUILD["platforms"], "Platforms of the image, as in linux/amd64"),
+    Parameter("base", _BUILD["base"], "Base image; embedded: no registry; scratch: image volumes"),
+    Parameter("exclude", "", "File patterns left out, by comma or line"),
+    Parameter("format", _BUILD["form"], "modelcar, or modelpack for native image volumes"),
+    Parameter("mount_from", "", "Images of the same registry whose layers may be mounted"),
+    Parameter("parallel", _BUILD["parallel"], "Layers a pod moves at once, 20 MiB of memory each"),
+    Parameter("plain_http", "", "Registry hosts spoken to without TLS"),
+    Parameter("platforms", _BUILD["platforms"], "Platforms of the image, as in linux/amd64"),
 )
 BUILDER = (
-    Setting("builder_account", _BUILD["builder_account"], "ServiceAccount that may run Buildah"),
-    Setting("builder_image", _BUILD["builder_image"], "Image with Buildah, by tag or digest"),
-    Setting("builder_security", _BUILD["builder_security"], "userns, or setfcap before 4.20"),
+    Parameter("builder_account", _BUILD["builder_account"], "ServiceAccount that may run Buildah"),
+    Parameter("builder_image", _BUILD["builder_image"], "Image with Buildah, by tag or digest"),
+    Parameter("builder_security", _BUILD["builder_security"], "userns, or setfcap before 4.20"),
 )
 FIT = (
-    Setting("family", "", "gqa: plan an unknown architecture as a plain decoder"),
-    Setting("gpu_count", "", "GPUs per replica; empty: the plan's choice"),
-    Setting("gpu_resource", "nvidia.com/gpu", "Resource to ask for where the fit is not checked"),
-    Setting("max_num_seqs", "", "Sequences at once; empty: vLLM's own"),
-    Setting("tolerations", "", "JSON list; empty: the plan's choice, or the GPU's own taint"),
-    Setting("vllm", "", "Version of vLLM; empty: from the serving image's tag"),
+    Parameter("family", "", "gqa: plan an unknown architecture as a plain decoder"),
+    Parameter("gpu_count", "", "GPUs per replica; empty: the plan's choice"),
+    Parameter("gpu_resource", "nvidia.com/gpu", "Resource to ask for where the fit is not checked"),
+    Parameter("max_num_seqs", "", "Sequences at once; empty: vLLM's own"),
+    Parameter("tolerations", "", "JSON list; empty: the plan's choice, or the GPU's own taint"),
+    Parameter("vllm", "", "Version of vLLM; empty: from the serving image's tag"),
 )
 _PLANNED = {each.name for each in FIT}
 SERVE = (
-    *(
-        Setting(each.name, each.default, each.help)
-        for each in PARAMETERS
-        if each.name not in _IN_SIGHT | _PLANNED
-    ),
-    Setting("wait_s", "", "Seconds to wait until it answers; empty: by size; 0: none"),
+    *(each for each in PARAMETERS if each.name not in _IN_SIGHT | _PLANNED),
+    Parameter("wait_s", "", "Seconds to wait until it answers; empty: by size; 0: none"),
 )
-SETTINGS: Mapping[str, Setting] = {each.name: each for each in (*PACK, *BUILDER, *FIT, *SERVE)}
+SETTINGS: Mapping[str, Parameter] = {each.name: each for each in (*PACK, *BUILDER, *FIT, *SERVE)}
 _FIELDS = {"format": "form"}
 _OBJECTS = {"env", "node_selector"}
 _LISTS = {"env", "exclude", "mount_from", "plain_http", "platforms", "tolerations"}
