@@ -106,3 +106,19 @@ def wheels(python_layout: str, tmp_path_factory: pytest.TempPathFactory) -> Path
 def tools() -> Callable[..., str]:
     """Find a program, or skip (fail in CI) naming the package: ``tools("skopeo")``."""
     return need
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What --compile writes, once for all who read it."""
+    from carferry.pipelines import command
+
+    folder = tmp_path_factory.mktemp("compiled")
+    assert command.main(["--compile", "--output", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def package(fresh: Path) -> Path:
+    """The streaming pipeline, compiled."""
+    return fresh / "modelcar.yaml"

@@ -31,13 +31,6 @@ IMAGE = "registry.example/team/carferry@sha256:" + "0" * 64
 each = pytest.mark.parametrize("name", NAMES)
 
 
-@pytest.fixture(scope="session")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("compiled")
-    assert command.main(["--compile", "--output", str(folder)]) == 0
-    return folder
-
-
 def documents(folder: Path, name: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all((folder / f"{name}.yaml").read_text()))
 

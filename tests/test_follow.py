@@ -41,13 +41,6 @@ class Ticks:
         self.now += seconds
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("compiled")
-    assert command.main(["--compile", "--output", str(folder)]) == 0
-    return folder / "modelcar.yaml"
-
-
 @pytest.fixture
 def kube() -> Iterator[KubeServer]:
     with KubeServer(namespaces={"models"}) as running:

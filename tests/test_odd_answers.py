@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from carferry.pipelines import command, follow, submit
+from carferry.pipelines import follow, submit
 from carferry.pipelines.endpoint import Endpoint
 from servers.argo import Look
 from servers.chaos import Answer, Rule
@@ -20,13 +20,6 @@ from carferry.errors import CarferryError, ClusterError
 TYPED = {"model": "org/name", "image": "docker://registry.example/team/model:1"}
 NIGHTLY = "0 0 2 * * *"
 ASKS = "is this the URL of route ds-pipeline-<dspa>?"
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("compiled")
-    assert command.main(["--compile", "--output", str(folder)]) == 0
-    return folder / "modelcar.yaml"
 
 
 CALLS = {

@@ -24,13 +24,6 @@ TYPED = {"model": "org/name", "image": "docker://registry.example/team/model:1"}
 NIGHTLY = "0 0 2 * * *"
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("compiled")
-    assert command.main(["--compile", "--output", str(folder)]) == 0
-    return folder / "modelcar.yaml"
-
-
 @pytest.fixture
 def server() -> Iterator[PipelineServer]:
     with PipelineServer() as running:
