@@ -373,6 +373,8 @@ def test_a_limit_on_file_sizes_is_a_full_disk_too(tmp_path: Path) -> None:
     source = write(tiny() | {"big.safetensors": bytes(4 << 20)}, tmp_path / "model")
     prlimit = shutil.which("prlimit") or pytest.skip("no prlimit: apt-get install util-linux")
     arguments = ["build", str(source), f"oci:{tmp_path / 'layout'}:v1", "--base", "scratch"]
+    # One at a time: a small layer that arrived first would be pinned, rightly, for the next try.
+    arguments += ["--parallel", "1"]
     outcome = _in_a_process(arguments, [prlimit, "--fsize=1048576"])
     assert_refused(outcome, 1, r"no space left on the device")
     assert left_behind(tmp_path / "layout") == []
