@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 from carferry.errors import TargetError
@@ -47,7 +47,7 @@ def copy_blob(
     """
     hasher = hashlib.sha256()
 
-    def hashed(chunks: Iterator[bytes]) -> Generator[bytes]:
+    def hashed(chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
             hasher.update(chunk)
             moved(len(chunk))
@@ -55,8 +55,8 @@ def copy_blob(
 
     upload = target.start_upload(blob.size_bytes)
     try:
-        with closing(hashed(origin.open_blob(blob.digest))) as chunks:
-            upload.send(chunks)
+        with closing(origin.open_blob(blob.digest)) as chunks:
+            upload.send(hashed(chunks))
         if Digest(hasher.hexdigest()) != blob.digest:
             raise TargetError("copy", blob.digest, f"{origin.ref} sent other bytes under it")
         upload.commit(blob.digest)

@@ -16,8 +16,8 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -242,14 +242,17 @@ def _layer_of(layout: LayoutTarget, tag: str, layer: Layer) -> Descriptor:
     return manifest.layers[0]
 
 
-def check_files(layer: Layer, chunks: Iterator[bytes]) -> None:
-    """Read a layer's tar and compare every file with the snapshot.
+def check_files(layer: Layer, chunks: Generator[bytes]) -> None:
+    """Read a layer's tar, compare every file with the snapshot, and close the reader.
 
     Raises:
         SourceChanged: A file is missing, too many, or has other bytes.
     """
     wanted = {f"{ROOT}/{file.path}": file for file in layer.files}
-    with tarfile.open(fileobj=_file(chunks), mode="r|", bufsize=_BUFFER) as tar:
+    with (
+        closing(chunks),
+        tarfile.open(fileobj=_file(chunks), mode="r|", bufsize=_BUFFER) as tar,
+    ):
         for member in tar:
             if member.isdir():
                 continue

@@ -11,6 +11,7 @@ import stat
 import tarfile
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import IO
 
@@ -102,8 +103,9 @@ def _entries(target: Target, layer: Descriptor) -> Iterator[Entry]:
         raw: IO[bytes] = io.BufferedReader(_Ranged(target, layer), 64 * 1024)
         yield from _list(layer, raw, "r:")
     elif layer.size_bytes <= _BASE_CAP_BYTES:
-        raw = io.BufferedReader(BlobReader(target.open_blob(layer.digest)), _BUFFER)
-        yield from _list(layer, gzip.GzipFile(fileobj=raw), "r|")  # type: ignore[arg-type]
+        with closing(target.open_blob(layer.digest)) as chunks:
+            raw = io.BufferedReader(BlobReader(chunks), _BUFFER)
+            yield from _list(layer, gzip.GzipFile(fileobj=raw), "r|")  # type: ignore[arg-type]
 
 
 def _list(layer: Descriptor, raw: IO[bytes], mode: str) -> Iterator[Entry]:

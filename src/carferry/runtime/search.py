@@ -54,7 +54,7 @@ def _walk(
     name: str, home: Target, layer: Descriptor
 ) -> Generator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     """Walk a layer; whoever stops early has read no more than that."""
-    with closing(_chunks(home, layer)) as chunks:
+    with closing(home.open_blob(layer.digest)) as chunks:
         raw: IO[bytes] = io.BufferedReader(BlobReader(chunks), _BUFFER)
         mode = _MODES[layer.media_type]
         try:
@@ -64,7 +64,3 @@ def _walk(
         except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
             reason = f"layer {layer.digest} is not a readable tar: {error}"
             raise TargetError("read base", name, reason) from error
-
-
-def _chunks(home: Target, layer: Descriptor) -> Generator[bytes]:
-    yield from home.open_blob(layer.digest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Protocol
 
 from carferry.oci import Document
@@ -39,8 +39,12 @@ class Target(Protocol):
     def blob_size(self, digest: Digest) -> int | None:
         """Return the blob's length in bytes, or None where it is not there."""
 
-    def open_blob(self, digest: Digest) -> Iterator[bytes]:
-        """Yield the blob's bytes; the caller checks the digest."""
+    def open_blob(self, digest: Digest) -> Generator[bytes]:
+        """Yield the blob's bytes; the caller checks the digest.
+
+        Whoever may stop before the end closes it: the traceback of an error keeps the reader
+        alive, and its connection or file with it.
+        """
 
     def read_range(self, digest: Digest, start: int, size_bytes: int) -> bytes:
         """Return part of a blob; shorter only at its end."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class LayoutTarget:
         except OSError as error:
             raise self._failed("look for a blob in", error) from error
 
-    def open_blob(self, digest: Digest) -> Iterator[bytes]:
+    def open_blob(self, digest: Digest) -> Generator[bytes]:
         """Yield the blob's bytes.
 
         Raises:

@@ -5,7 +5,7 @@ Source: OCI distribution-spec v1.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from urllib.parse import urlencode
 
 from urllib3.exceptions import HTTPError
@@ -56,7 +56,7 @@ class RegistryTarget:
         )
         return data
 
-    def open_blob(self, digest: Digest) -> Iterator[bytes]:
+    def open_blob(self, digest: Digest) -> Generator[bytes]:
         """Yield the blob's bytes; follows redirects to storage without our credentials.
 
         Raises:
