@@ -16,7 +16,7 @@ from servers.images import tar_of
 from servers.registry import Registry
 
 from carferry.base import Base
-from carferry.blobs import copy_blob, put_blob
+from carferry.blobs import blob_file, copy_blob, put_blob
 from carferry.buildah import check_files
 from carferry.errors import SourceChanged, TargetError
 from carferry.inspection import inspect
@@ -86,7 +86,8 @@ def stopped_copy(home: Home) -> None:
 def wrong_file(home: Home) -> None:
     """Compare a layer with files that it does not hold."""
     wanted = SourceFile("model.bin", 1, ContentId("sha256", "0" * 64))
-    check_files(Layer((wanted,)), home.target.open_blob(home.layer.digest))
+    with blob_file(home.target, home.layer.digest) as archive:
+        check_files(Layer((wanted,)), archive)
 
 
 def bad_layer(home: Home) -> None:

@@ -1,16 +1,19 @@
-"""Blobs between targets: small ones written, any copied and checked, all of them counted."""
+"""Blobs of targets: small ones written, any copied and checked, read as files, counted."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
+from typing import IO
 
 from carferry.errors import TargetError
 from carferry.oci import Descriptor
 from carferry.refs import Digest
 from carferry.target import Target
+
+_BUFFER = 1024 * 1024
 
 
 def put_blob(target: Target, data: bytes) -> Digest:
@@ -80,20 +83,30 @@ def check_blobs(target: Target, blobs: Sequence[Descriptor]) -> None:
             )
 
 
-class BlobReader(io.RawIOBase):
-    """A blob's chunks as a file, for readers such as tarfile and gzip."""
+@contextmanager
+def blob_file(target: Target, digest: Digest) -> Iterator[IO[bytes]]:
+    """Open a blob as a file, for readers such as tarfile and gzip.
 
+    Its connection or file is given back at the end of the block: an error's traceback may keep
+    the reader alive for long.
+
+    Raises:
+        TargetError: Not there or not readable.
+    """
+    with closing(target.open_blob(digest)) as chunks:
+        yield io.BufferedReader(_Chunks(chunks), _BUFFER)
+
+
+class _Chunks(io.RawIOBase):
     def __init__(self, chunks: Iterator[bytes]) -> None:
         super().__init__()
         self._chunks = chunks
         self._left = memoryview(b"")
 
     def readable(self) -> bool:
-        """Return True: that is all it can do."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill the buffer with what is at hand."""
         if not self._left:
             self._left = memoryview(next(self._chunks, b""))
         count = min(len(buffer), len(self._left))

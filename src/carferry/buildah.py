@@ -8,7 +8,6 @@ one layer at a time, and base layers keep the bytes their registry gave them.
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import os
 import re
@@ -16,14 +15,14 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
 
-from carferry.blobs import BlobReader, copy_blob
+from carferry.blobs import blob_file, copy_blob
 from carferry.errors import InputError, SourceChanged, ToolFailed
 from carferry.layers import ROOT, Layer
 from carferry.oci import LAYER, Descriptor
@@ -227,7 +226,8 @@ def _new_folder(workdir: Path | None) -> Iterator[Path]:
 
 def _take(layer: Layer, layout: LayoutTarget, target: Target, progress: Progress) -> Moved:
     descriptor = _layer_of(layout, layer.content_key.hex, layer)
-    check_files(layer, layout.open_blob(descriptor.digest))
+    with blob_file(layout, descriptor.digest) as file:
+        check_files(layer, file)
     there = target.blob_size(descriptor.digest) == descriptor.size_bytes
     if not there and not target.mount(descriptor.digest, layout.ref):
         copy_blob(descriptor, layout, target, moved=lambda size: progress.advance(layer.name, size))
@@ -242,17 +242,14 @@ def _layer_of(layout: LayoutTarget, tag: str, layer: Layer) -> Descriptor:
     return manifest.layers[0]
 
 
-def check_files(layer: Layer, chunks: Generator[bytes]) -> None:
-    """Read a layer's tar, compare every file with the snapshot, and close the reader.
+def check_files(layer: Layer, archive: IO[bytes]) -> None:
+    """Read a layer's tar and compare every file with the snapshot.
 
     Raises:
         SourceChanged: A file is missing, too many, or has other bytes.
     """
     wanted = {f"{ROOT}/{file.path}": file for file in layer.files}
-    with (
-        closing(chunks),
-        tarfile.open(fileobj=_file(chunks), mode="r|", bufsize=_BUFFER) as tar,
-    ):
+    with tarfile.open(fileobj=archive, mode="r|", bufsize=_BUFFER) as tar:
         for member in tar:
             if member.isdir():
                 continue
@@ -263,10 +260,6 @@ def check_files(layer: Layer, chunks: Generator[bytes]) -> None:
             file.verify(_hash(content, file.content.hasher(member.size)))
     for name in wanted:
         raise SourceChanged("pack", name, "the layer lacks it")
-
-
-def _file(chunks: Iterator[bytes]) -> IO[bytes]:
-    return io.BufferedReader(BlobReader(chunks), _BUFFER)
 
 
 def _hash(content: IO[bytes], hasher: Any) -> str:

@@ -11,11 +11,10 @@ import stat
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import IO
 
-from carferry.blobs import BlobReader
+from carferry.blobs import blob_file
 from carferry.contract import Entry, Rule, modelcar_rules, modelpack_rules
 from carferry.copying import image_size, members, read_config, read_image
 from carferry.errors import ContractViolation, TargetError
@@ -27,7 +26,6 @@ from carferry.target import Target
 
 # Bases are small; a first layer over this is not searched for a shell.
 _BASE_CAP_BYTES = 512 * 1024 * 1024
-_BUFFER = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +98,10 @@ def _named_files(manifest: Document) -> Iterator[Entry]:
 def _entries(target: Target, layer: Descriptor) -> Iterator[Entry]:
     """List a layer: by Range where it is a plain tar, else by reading it through."""
     if layer.media_type == LAYER:
-        raw: IO[bytes] = io.BufferedReader(_Ranged(target, layer), 64 * 1024)
-        yield from _list(layer, raw, "r:")
+        ranged = io.BufferedReader(_Ranged(target, layer), 64 * 1024)
+        yield from _list(layer, ranged, "r:")
     elif layer.size_bytes <= _BASE_CAP_BYTES:
-        with closing(target.open_blob(layer.digest)) as chunks:
-            raw = io.BufferedReader(BlobReader(chunks), _BUFFER)
+        with blob_file(target, layer.digest) as raw:
             yield from _list(layer, gzip.GzipFile(fileobj=raw), "r|")  # type: ignore[arg-type]
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
 import zlib
 from collections.abc import Callable, Generator
 from contextlib import closing
-from typing import IO, Any
+from typing import Any
 
 from carferry.base import Base
-from carferry.blobs import BlobReader
+from carferry.blobs import blob_file
 from carferry.errors import TargetError
 from carferry.oci import LAYER, Descriptor
 from carferry.target import Target
@@ -19,7 +18,6 @@ Question = Callable[[tarfile.TarInfo, tarfile.TarFile], Any]
 """Asked about each member; whatever is not None is the answer."""
 
 _MODES = {LAYER: "r|", f"{LAYER}+gzip": "r|gz"}
-_BUFFER = 1024 * 1024
 
 
 def search(base: Base, *questions: Question) -> list[Any]:
@@ -54,8 +52,7 @@ def _walk(
     name: str, home: Target, layer: Descriptor
 ) -> Generator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     """Walk a layer; whoever stops early has read no more than that."""
-    with closing(home.open_blob(layer.digest)) as chunks:
-        raw: IO[bytes] = io.BufferedReader(BlobReader(chunks), _BUFFER)
+    with blob_file(home, layer.digest) as raw:
         mode = _MODES[layer.media_type]
         try:
             with tarfile.open(fileobj=raw, mode=mode) as tar:  # type: ignore[call-overload]
