@@ -24,9 +24,7 @@ test: $(STAMP) tools rig ## run the tests against real parts
 check: $(STAMP) ## lint, types, import contracts, generated files, limits of the backends
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf build/types && mkdir -p build/types/carferry
-	cp -r src/carferry/. components pipelines build/types/carferry
-	MYPYPATH=build/types $(BIN)/mypy -p carferry
+	$(BIN)/mypy -p carferry
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python pipelines/modelcar.py --compile --output build/compiled
 	diff -r compiled build/compiled

@@ -2,8 +2,9 @@
 
 from typing import Any, NamedTuple
 
-from carferry.components.runtime import component
 from kfp.dsl import HTML, Markdown, Output
+
+from carferry.components.runtime import component
 
 
 @component

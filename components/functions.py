@@ -12,7 +12,6 @@ from typing import Any
 
 from carferry.components import closure, shrinking
 from carferry.components.library import ENTER, Library, Step, pack
-
 from carferry.errors import InputError
 
 PACKAGES: Mapping[str, str] = {

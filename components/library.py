@@ -19,10 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from carferry import __version__
 from carferry.components import closure, shrinking
 from carferry.components.start import STEPS
-
-from carferry import __version__
 from carferry.errors import InputError
 from carferry.pod import MOUNTED
 

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import docstring_parser
-from carferry.components import shrinking
-from carferry.components.functions import carried, ours, step_of
-from carferry.components.library import ENTER, FOLDER
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 from kfp.dsl.python_component import PythonComponent
 
+from carferry.components import shrinking
+from carferry.components.functions import carried, ours, step_of
+from carferry.components.library import ENTER, FOLDER
 from carferry.errors import InputError
 from carferry.refs import ImageRef
 from carferry.steps.runtime import DEFAULT_BASE

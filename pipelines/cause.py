@@ -11,15 +11,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from carferry.cluster.kinds import Kind
+from carferry.errors import CarferryError, ClusterError
 from carferry.pipelines import logs, progress
 from carferry.pipelines.answers import mapping
 from carferry.pipelines.logs import Ways
 from carferry.pipelines.outline import Path, Step
 from carferry.pipelines.server import json_object
 from carferry.pipelines.workflow import Node, Workflow, step_of, task_path
-
-from carferry.cluster.kinds import Kind
-from carferry.errors import CarferryError, ClusterError
 
 ACTION = "run pipeline"
 AGAIN = "submit it again: what is pushed already is not pushed twice"

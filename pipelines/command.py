@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from kfp.dsl.graph_component import GraphComponent
+
 from carferry.components.runtime import IMAGE_VARIABLE, Runtime
+from carferry.errors import CarferryError, InputError
 from carferry.pipelines import compiling, follow, form, local, renamed, submit, workbench
 from carferry.pipelines.endpoint import Endpoint, token_of
 from carferry.pipelines.modelcar import stream
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.staged import buildah
-from kfp.dsl.graph_component import GraphComponent
-
-from carferry.errors import CarferryError, InputError
 
 ENGINES: Mapping[str, Callable[[Site], GraphComponent]] = {"stream": stream, "buildah": buildah}
 LOCAL_DEFAULTS: dict[str, form.Value] = {

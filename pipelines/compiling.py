@@ -5,10 +5,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from carferry.components.functions import carried
 from kfp import compiler
 from kfp.dsl.graph_component import GraphComponent
 
+from carferry.components.functions import carried
 from carferry.errors import InputError
 
 MAX_YAML = 1_000_000

@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from kfp_server_api import V2beta1RuntimeState
+
+from carferry.cluster.api import Api
+from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, one_line, redact
 from carferry.pipelines import cause, outline, progress
 from carferry.pipelines.answers import mapping
 from carferry.pipelines.endpoint import Endpoint
@@ -14,10 +18,6 @@ from carferry.pipelines.outline import Step
 from carferry.pipelines.refusal import bounded
 from carferry.pipelines.server import Server, connect
 from carferry.pipelines.workflow import Workflow
-from kfp_server_api import V2beta1RuntimeState
-
-from carferry.cluster.api import Api
-from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, one_line, redact
 
 Say = Callable[[str], None]
 DONE = {"SUCCEEDED", "SKIPPED"}

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from carferry.pipelines.pods import ENVIRONMENT
 from kfp.dsl.graph_component import GraphComponent
 
 from carferry.errors import InputError
+from carferry.pipelines.pods import ENVIRONMENT
 from carferry.source import is_folder
 from carferry.steps.deploy import check
 from carferry.steps.plan import MAX_WORKERS

@@ -27,12 +27,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from carferry.pipelines.processes import ended_together
 from kfp import local
 from kfp.dsl.graph_component import GraphComponent
 
 from carferry import errors
 from carferry.errors import CarferryError, InputError
+from carferry.pipelines.processes import ended_together
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"INFO - Executing task '([^']+)'")

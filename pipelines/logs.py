@@ -13,12 +13,11 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from carferry.pipelines import published
-from carferry.pipelines.server import Server, json_object
-
 from carferry.cluster.api import Api
 from carferry.cluster.kinds import KINDS, Rule
 from carferry.errors import CarferryError, ClusterError
+from carferry.pipelines import published
+from carferry.pipelines.server import Server, json_object
 
 _PATH = "/apis/v1alpha1/runs/{run}/nodes/{pod}/log"
 _OURS = re.compile(r"carferry: error: (.+)")

@@ -19,13 +19,14 @@ if __name__ == "__main__":  # before the imports, which take seconds that Ctrl-C
 from functools import partial
 from typing import NamedTuple
 
+from kfp import dsl
+from kfp.dsl.graph_component import GraphComponent
+
 from carferry.components import on, plan_model, seal_image, stream_layers
 from carferry.pipelines import parts, pods
 from carferry.pipelines.declared import Channels, Parameter, only, pipeline
 from carferry.pipelines.parameters import CONTENT, MODEL, SECRETS, SERVING, SETTINGS, SPREAD
 from carferry.pipelines.pods import Site
-from kfp import dsl
-from kfp.dsl.graph_component import GraphComponent
 
 _SECRETS = ("secret_hub", "secret_registry")
 

@@ -8,7 +8,6 @@ and write, how it is served; the few hundred other wishes are entries of ``setti
 from __future__ import annotations
 
 from carferry.pipelines.declared import Parameter
-
 from carferry.serve.settings import VLLM_IMAGE
 from carferry.steps.plan import MAX_WORKERS
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from kfp import dsl
+from kfp.dsl import PipelineTask
+
 from carferry.components import deploy_model, fit_model, on
 from carferry.pipelines import pods
 from carferry.pipelines.declared import Channels
 from carferry.pipelines.pods import Site
-from kfp import dsl
-from kfp.dsl import PipelineTask
 
 
 def fit(site: Site, given: Channels, *, staged: bool = False) -> PipelineTask:

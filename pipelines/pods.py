@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from carferry.components.runtime import CARRIED, Runtime, mount_library
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
+from carferry.components.runtime import CARRIED, Runtime, mount_library
 from carferry.pod import MOUNTED
 
 HF_FILES = f"{MOUNTED}/hf"

@@ -9,12 +9,12 @@ backend/src/v2/component/launcher_v2.go: ``.../RUN/TASK/SALT/executor-logs-TRY``
 
 from __future__ import annotations
 
-from carferry.pipelines.answers import objects
-from carferry.pipelines.server import Server
 from urllib3.exceptions import HTTPError
 
 from carferry.errors import ClusterError
 from carferry.net import Http, unreachable
+from carferry.pipelines.answers import objects
+from carferry.pipelines.server import Server
 
 _LIST = (
     "/apis/v2beta1/artifacts?namespace={namespace}"

@@ -11,6 +11,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from kfp.dsl.graph_component import GraphComponent
+from kfp.dsl.python_component import PythonComponent
+
 from carferry.components import (
     build_image,
     deploy_model,
@@ -24,9 +27,6 @@ from carferry.components import (
 from carferry.pipelines.modelcar import stream
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.staged import buildah
-from kfp.dsl.graph_component import GraphComponent
-from kfp.dsl.python_component import PythonComponent
-
 from carferry.serve.form import Parameter
 from carferry.steps.form import BUILDER, FIT, PACK, SERVE
 

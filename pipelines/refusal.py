@@ -11,10 +11,10 @@ import json
 from typing import Any
 
 import urllib3
-from carferry.pipelines.answers import objects
 from kfp_server_api import ApiException
 
 from carferry.errors import ClusterError, Unreachable, one_line, redact
+from carferry.pipelines.answers import objects
 
 ACTION = "call pipelines API"
 _LONGEST = 500

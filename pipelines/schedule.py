@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from carferry.pipelines.answers import Object
-from carferry.pipelines.server import Server
 from kfp_server_api import (
     RecurringRunMode,
     V2beta1CronSchedule,
@@ -19,6 +17,8 @@ from kfp_server_api import (
 )
 
 from carferry.errors import InputError
+from carferry.pipelines.answers import Object
+from carferry.pipelines.server import Server
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ from typing import Any
 
 import kfp_server_api
 import urllib3
-from carferry.pipelines.answers import Object, mapping, misfit
-from carferry.pipelines.endpoint import Endpoint, read_token
-from carferry.pipelines.refusal import odd, refused, unreachable, web_page
 from kfp_server_api import ApiException
 
 from carferry.errors import InputError
+from carferry.pipelines.answers import Object, mapping, misfit
+from carferry.pipelines.endpoint import Endpoint, read_token
+from carferry.pipelines.refusal import odd, refused, unreachable, web_page
 
 _TIMEOUT_S = (10, 60)  # to connect, and between two bytes
 _LOG_BYTES = 1 << 18

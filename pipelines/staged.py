@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+from kfp.dsl import PipelineTask
+from kfp.dsl.graph_component import GraphComponent
+
 from carferry.components import build_image, download_model, on, push_image
 from carferry.pipelines import parts, pods
 from carferry.pipelines.declared import Channels, pipeline
 from carferry.pipelines.parameters import CONTENT, MODEL, SECRETS, SERVING, SETTINGS, VOLUME
 from carferry.pipelines.pods import Site, Volume
-from kfp.dsl import PipelineTask
-from kfp.dsl.graph_component import GraphComponent
 
 
 def buildah(site: Site) -> GraphComponent:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kfp_server_api import V2beta1PipelineVersionReference, V2beta1Run, V2beta1RuntimeConfig
+
 from carferry.pipelines import schedule
 from carferry.pipelines.answers import Object
 from carferry.pipelines.endpoint import Endpoint
 from carferry.pipelines.server import Server, connect
 from carferry.pipelines.upload import experiment, upload, version_name
-from kfp_server_api import V2beta1PipelineVersionReference, V2beta1Run, V2beta1RuntimeConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from carferry.pipelines.server import Server
 from kfp_server_api import V2beta1Experiment, V2beta1Pipeline
 
 from carferry import __version__
 from carferry.errors import ClusterError
+from carferry.pipelines.server import Server
 
 _TAKEN = 409
 

@@ -11,10 +11,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from carferry.pipelines.endpoint import Endpoint
-
 from carferry.cluster import api
 from carferry.errors import InputError
+from carferry.pipelines.endpoint import Endpoint
 from carferry.pod import SERVICE_ACCOUNT
 
 

@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 import yaml
-from carferry.components import Runtime, deploy_model, fit_model, plan_model
-from carferry.components.functions import carried
-from carferry.pipelines import command, compiling
-from carferry.pipelines.modelcar import stream
-from carferry.pipelines.pods import Site
-from carferry.pipelines.staged import buildah
 from google.protobuf import json_format
 from kfp import components as kfp_components
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from carferry.cli import main as carferry
+from carferry.components import Runtime, deploy_model, fit_model, plan_model
+from carferry.components.functions import carried
 from carferry.errors import InputError
 from carferry.lint.targets import TARGETS
+from carferry.pipelines import command, compiling
+from carferry.pipelines.modelcar import stream
+from carferry.pipelines.pods import Site
+from carferry.pipelines.staged import buildah
 from carferry.steps.plan import MAX_WORKERS
 
 ROOT = Path(__file__).parent.parent

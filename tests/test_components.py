@@ -9,11 +9,11 @@ import textwrap
 from typing import Any
 
 import pytest
-from carferry.components import Runtime, closure, on, runtime, shrinking
-from carferry.components.functions import carried, ours
 from kfp.dsl.python_component import PythonComponent
 
 from carferry import components, serve
+from carferry.components import Runtime, closure, on, runtime, shrinking
+from carferry.components.functions import carried, ours
 from carferry.errors import InputError
 from carferry.steps.download import download
 from carferry.steps.push import push

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from carferry.components.functions import carried
 
 PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "compose-your-own.md"

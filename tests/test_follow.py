@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from carferry.pipelines import command, follow, submit
-from carferry.pipelines.endpoint import Endpoint
 from servers import argo
 from servers.argo import Look
 from servers.chaos import Answer, Rule
@@ -21,6 +19,8 @@ from servers.proxy import Proxy
 
 from carferry.cluster import api
 from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, Unreachable
+from carferry.pipelines import command, follow, submit
+from carferry.pipelines.endpoint import Endpoint
 
 TYPED = {"model": "org/name", "image": "docker://registry.example/team/model:1"}
 OURS = "fit org/name: needs 3 GPUs, 2 are there; use a smaller model"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
+from carferry.errors import InputError
 from carferry.pipelines import form
 from carferry.pipelines.modelcar import stream
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.renamed import RENAMED, SETTINGS, modern
 from carferry.pipelines.staged import buildah
-
-from carferry.errors import InputError
 from carferry.steps import form as steps_form
 
 NEEDED = ["model=org/name", "image=docker://quay.io/me/m:1"]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from carferry.components import closure, functions, library, on, runtime, shrinking
 from carferry.components.functions import carried, ours
-
 from carferry.errors import InputError
 
 ROOT = Path(__file__).parent.parent

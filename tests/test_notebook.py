@@ -8,12 +8,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from carferry.pipelines import workbench
 from servers import models
 from servers.hub import Hub
 from servers.registry import Registry
 
 from carferry.errors import InputError
+from carferry.pipelines import workbench
 
 with warnings.catch_warnings():  # jupyter_client announces a change of folders when imported
     warnings.simplefilter("ignore")

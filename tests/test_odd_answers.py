@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from carferry.pipelines import follow, submit
-from carferry.pipelines.endpoint import Endpoint
 from servers.argo import Look
 from servers.chaos import Answer, Rule
 from servers.dsp import PipelineServer
 from servers.proxy import Proxy
 
 from carferry.errors import CarferryError, ClusterError
+from carferry.pipelines import follow, submit
+from carferry.pipelines.endpoint import Endpoint
 
 TYPED = {"model": "org/name", "image": "docker://registry.example/team/model:1"}
 NIGHTLY = "0 0 2 * * *"

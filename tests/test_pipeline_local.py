@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from carferry.components.functions import carried
-from carferry.components.library import ARCHIVE
-from carferry.pipelines import command, local, processes
 from kfp import components as kfp_components
 from kfp import dsl
 from servers import models
@@ -27,7 +24,10 @@ from servers.hub import Hub
 from servers.images import write_layout
 from servers.registry import Registry
 
+from carferry.components.functions import carried
+from carferry.components.library import ARCHIVE
 from carferry.errors import CarferryError, InputError
+from carferry.pipelines import command, local, processes
 
 SITE = "an environment with Python"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from carferry.pipelines import reference
 
 ROOT = Path(__file__).parent.parent

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from carferry.components import push_image
-from carferry.components.runtime import Runtime, on
 from ferrying import access, carferry, to_layout
 from servers.denying import denying
 from servers.images import tar_of, write_layout
@@ -28,6 +26,8 @@ from servers.registry import Registry
 from servers.runtimes import from_folder, needing_an_index
 from servers.wheelhouse import wheelhouse
 
+from carferry.components import push_image
+from carferry.components.runtime import Runtime, on
 from carferry.copying import copy_image, members, read_config, read_image
 from carferry.errors import PushDenied
 from carferry.oci import INDEX, Document, Platform, canonical

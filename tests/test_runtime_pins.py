@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from carferry.components.functions import PACKAGES
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import carferry
+from carferry.components.functions import PACKAGES
 from carferry.errors import (
     InputError,
 )

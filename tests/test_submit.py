@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 import trustme
-from carferry.pipelines import command, endpoint, submit, upload
-from carferry.pipelines import server as api
-from carferry.pipelines.endpoint import Endpoint
 from servers.argo import Look
 from servers.chaos import Answer, Rule
 from servers.dsp import PipelineServer
 from servers.proxy import Proxy
 
 from carferry.errors import ClusterError, InputError, Unreachable
+from carferry.pipelines import command, endpoint, submit, upload
+from carferry.pipelines import server as api
+from carferry.pipelines.endpoint import Endpoint
 
 VALUES = ["model=org/name", "image=docker://registry.example/team/model:1"]
 TYPED = {"model": "org/name", "image": "docker://registry.example/team/model:1"}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from carferry.pipelines import outline, progress
 from carferry.pipelines.workflow import Node, Workflow, step_of, task_path
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import yaml
-from carferry.pipelines import command
 from rights_samples import OWN_ROLES, RUNNER
 from servers.hub import Hub
 from servers.models import sharded
@@ -31,6 +30,7 @@ from backend.objects import Objects, object_server
 from backend.rootfs import Rootfs, carried, linked
 from backend.servers import ROOT
 from backend.walk import Backend
+from carferry.pipelines import command
 from carferry.progress import Silent
 from carferry.steps.runtime import RuntimeSettings, runtime
 
