@@ -25,13 +25,20 @@ from typing import Any
 from gpu_peers import Guess, Peer, peers
 
 from carferry.errors import CarferryError, InputError
-from carferry.gpu.catalogue import Gpu, find
-from carferry.gpu.config import load_config, parse_config
-from carferry.gpu.estimate import Choice, Model, cache_of, default_choice, estimate, loaded_shape
-from carferry.gpu.limits import dtype_reason, quantization_reason
-from carferry.gpu.parallel import pipeline_reason, tensor_reason
-from carferry.gpu.profile import UNDATED, Profile, profile
-from carferry.gpu.shape import ModelShape
+from carferry.gpu.inventory.catalogue import Gpu, find
+from carferry.gpu.memory.estimate import (
+    Choice,
+    Model,
+    cache_of,
+    default_choice,
+    estimate,
+    loaded_shape,
+)
+from carferry.gpu.memory.limits import dtype_reason, quantization_reason
+from carferry.gpu.memory.parallel import pipeline_reason, tensor_reason
+from carferry.gpu.memory.vllm_version import UNDATED, Profile, profile
+from carferry.gpu.model.config import load_config, parse_config
+from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import GIB
 
 START, END = "<!-- measured: start -->", "<!-- measured: end -->"

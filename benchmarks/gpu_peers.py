@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from carferry.gpu.estimate import Choice
-from carferry.gpu.params import parts
-from carferry.gpu.shape import ModelShape
+from carferry.gpu.memory.estimate import Choice
+from carferry.gpu.memory.params import parts
+from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import BITS, GIB
 
 _PROFILES = {

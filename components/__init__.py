@@ -1,12 +1,12 @@
 """KFP components: one adapter per step of the library, ready for any pipeline of yours."""
 
+from carferry.bundle.component import Runtime, mount_library, on
 from carferry.components.build import build_image
 from carferry.components.deploy import deploy_model
 from carferry.components.download import download_model
 from carferry.components.fit import fit_model
 from carferry.components.plan import plan_model
 from carferry.components.push import push_image
-from carferry.components.runtime import Runtime, mount_library, on
 from carferry.components.seal import seal_image
 from carferry.components.stream import stream_layers
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from kfp.dsl import Model, Output
 
-from carferry.components.runtime import component
+from carferry.bundle.component import component
 
 
 @component
@@ -37,9 +37,9 @@ def build_image(
         digest: The manifest's digest.
         size_bytes: Bytes of all layers.
     """
-    from carferry.report import flat
     from carferry.steps.build import build
     from carferry.steps.form import build_settings
+    from carferry.steps.markdown import flat
 
     where = {"builder": builder, "builder_claim": builder_claim, "builder_folder": builder_folder}
     how = build_settings(settings, include=include, engine=engine, **where)

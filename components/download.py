@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from kfp.dsl import Model, Output
 
-from carferry.components.runtime import component
+from carferry.bundle.component import component
 
 
 @component

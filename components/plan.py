@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from kfp.dsl import Markdown, Metrics, Output
 
-from carferry.components.runtime import component
+from carferry.bundle.component import component
 
 
 @component
@@ -35,9 +35,9 @@ def plan_model(
     """
     from pathlib import Path
 
-    from carferry.report import numbers, plan_markdown
     from carferry.source import pinned
     from carferry.steps.form import build_of, build_settings
+    from carferry.steps.markdown import numbers, plan_markdown
     from carferry.steps.plan import plan
 
     how = build_settings(settings, include=include)

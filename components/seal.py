@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from kfp.dsl import Markdown, Metrics, Model, Output
 
-from carferry.components.runtime import component
+from carferry.bundle.component import component
 
 
 @component
@@ -29,9 +29,9 @@ def seal_image(
     """
     from pathlib import Path
 
-    from carferry.report import flat, image_markdown, numbers
     from carferry.steps.form import told
     from carferry.steps.inspect import inspect
+    from carferry.steps.markdown import flat, image_markdown, numbers
     from carferry.steps.stream import seal
 
     model, target, how = told(build)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from carferry.components.runtime import component
+from carferry.bundle.component import component
 
 
 @component

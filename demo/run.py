@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 from carferry.errors import CarferryError
-from carferry.show import human_bytes
+from carferry.io.terminal import human_bytes
 from carferry.steps.deploy import deploy
 from carferry.steps.inspect import inspect
 

@@ -13,13 +13,16 @@ from pathlib import Path
 
 from kfp.dsl.graph_component import GraphComponent
 
-from carferry.components.runtime import IMAGE_VARIABLE, Runtime
+from carferry.bundle.component import IMAGE_VARIABLE, Runtime
 from carferry.errors import CarferryError, InputError
-from carferry.pipelines import compiling, follow, form, local, renamed, submit, workbench
-from carferry.pipelines.endpoint import Endpoint, token_of
-from carferry.pipelines.modelcar import stream
+from carferry.pipelines import compiling, form, renamed
+from carferry.pipelines.local import runner
 from carferry.pipelines.pods import HERE, Site
+from carferry.pipelines.runs import follow, workbench
+from carferry.pipelines.server import submit
+from carferry.pipelines.server.endpoint import Endpoint, token_of
 from carferry.pipelines.staged import buildah
+from carferry.pipelines.streamed import stream
 
 ENGINES: Mapping[str, Callable[[Site], GraphComponent]] = {"stream": stream, "buildah": buildah}
 LOCAL_DEFAULTS: dict[str, form.Value] = {
@@ -91,9 +94,9 @@ def run_local(options: argparse.Namespace) -> int:
     pipeline = ENGINES[options.engine](Site(HERE, folder=str(root / "shared")))
     layout = any(text.startswith("image=oci:") for text in options.parameters)
     values = _values(pipeline, options, LOCAL_DEFAULTS | ({"serve": "no"} if layout else {}))
-    shared = local.alone(root / "shared") if options.engine == "buildah" else nullcontext()
+    shared = runner.alone(root / "shared") if options.engine == "buildah" else nullcontext()
     with shared:
-        done = local.run(pipeline, values, root=root / "runs", say=_say)
+        done = runner.run(pipeline, values, root=root / "runs", say=_say)
     print(json.dumps({"folder": str(done.folder), "steps": done.outputs}, indent=2))
     return 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from kfp import compiler
 from kfp.dsl.graph_component import GraphComponent
 
-from carferry.components.functions import carried
+from carferry.bundle.functions import carried
 from carferry.errors import InputError
 
 MAX_YAML = 1_000_000

@@ -14,8 +14,8 @@ from typing import Any
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
-from carferry.components.runtime import CARRIED, Runtime, mount_library
-from carferry.pod import MOUNTED
+from carferry.bundle.component import CARRIED, Runtime, mount_library
+from carferry.cluster.pod import MOUNTED
 
 HF_FILES = f"{MOUNTED}/hf"
 REGISTRY_FILES = f"{MOUNTED}/registry"

@@ -24,9 +24,9 @@ from carferry.components import (
     seal_image,
     stream_layers,
 )
-from carferry.pipelines.modelcar import stream
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.staged import buildah
+from carferry.pipelines.streamed import stream
 from carferry.serve.form import Parameter
 from carferry.steps.form import BUILDER, FIT, PACK, SERVE
 

@@ -16,17 +16,17 @@ from huggingface_hub import constants
 from servers.hub import Hub
 from servers.registry import Registry
 
-from carferry.build import Result, build
+from carferry.assembly.build import Result, build
+from carferry.assembly.options import Options
 from carferry.cli import main
-from carferry.oci import Document
-from carferry.options import Options
+from carferry.io.retry import Retry
+from carferry.oci.documents import Document
 from carferry.refs import ImageRef, LayoutRef, ModelRef
-from carferry.retry import Retry
+from carferry.registry.access import Access
+from carferry.registry.target import Target
 from carferry.source import Patterns, Source
 from carferry.source.folder import FolderSource
 from carferry.source.hub import HubSource
-from carferry.target import Target
-from carferry.targets import Access
 
 REPO = "org/tiny"
 

@@ -10,10 +10,10 @@ from servers.images import tar_of, write_layout
 from servers.models import tiny, write
 from servers.registry import Registry
 
-from carferry.copying import copy_image
-from carferry.progress import Silent
+from carferry.io.progress import Silent
+from carferry.io.retry import Retry
 from carferry.refs import ImageRef, LayoutRef
-from carferry.retry import Retry
+from carferry.registry.copy import copy_image
 
 COMMANDS = (
     ("build",),

@@ -16,13 +16,13 @@ from servers.proxy import Proxy
 from servers.registry import LOGIN, Registry
 from servers.serving import Handler, Serving
 
-from carferry.blobs import put_blob
 from carferry.errors import AuthenticationFailed, CarferryError, TargetError
-from carferry.net import Http
+from carferry.io.http import Http
 from carferry.refs import Digest, ImageRef
-from carferry.target import Target
-from carferry.target.auth import Authenticator, Challenge
-from carferry.target.credentials import Login
+from carferry.registry.auth import Authenticator, Challenge
+from carferry.registry.blobs import put_blob
+from carferry.registry.credentials import Login
+from carferry.registry.target import Target
 
 
 @pytest.fixture

@@ -34,10 +34,10 @@ from servers.proxy import Proxy
 from servers.registry import Registry
 from servers.sockets import free_port
 
-from carferry.build import build
+from carferry.assembly.build import build
+from carferry.assembly.options import Options
 from carferry.errors import SourceChanged
-from carferry.options import Options
-from carferry.progress import Silent
+from carferry.io.progress import Silent
 from carferry.source import Patterns
 
 GRANTED = "hf_" + "granted" * 4

@@ -14,10 +14,10 @@ from ferrying import access, carferry
 from servers.images import tar_of, write_layout
 from servers.models import tiny, write
 
-from carferry import base as bases
 from carferry.errors import InputError
-from carferry.inspection import inspect
-from carferry.oci import Platform
+from carferry.image import base as bases
+from carferry.image.inspection import inspect
+from carferry.oci.documents import Platform
 from carferry.refs import LayoutRef
 
 Change = Callable[[Any], Any]

@@ -24,14 +24,14 @@ from ferrying import (
 from servers.hub import Hub
 from servers.models import ODD, tiny, write
 
-from carferry import buildah
-from carferry.build import build
-from carferry.buildah import LocalBuildah, run_locally
+from carferry.assembly import buildah
+from carferry.assembly.build import build
+from carferry.assembly.buildah import LocalBuildah, run_locally
+from carferry.assembly.options import Options
+from carferry.assembly.plan import Step
 from carferry.errors import SourceChanged, ToolFailed
-from carferry.layers import arrange
-from carferry.options import Options
-from carferry.plan import Step
-from carferry.progress import Silent
+from carferry.image.layers import arrange
+from carferry.io.progress import Silent
 from carferry.source import Patterns
 
 FILES = tiny() | {"a/b/c.json": b"{}"} | dict.fromkeys(ODD.values(), b"odd")

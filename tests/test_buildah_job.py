@@ -18,10 +18,10 @@ from servers.kube import KubeServer
 from servers.models import sharded, write
 from servers.tools import need
 
-from carferry import buildah
-from carferry.build import Result, build
-from carferry.buildah import ACCOUNT, IMAGE, Recipe
-from carferry.buildah_job import (
+from carferry.assembly import buildah
+from carferry.assembly.build import Result, build
+from carferry.assembly.buildah import ACCOUNT, IMAGE, Recipe
+from carferry.assembly.buildah_job import (
     SCC_SETFCAP,
     JobBuildah,
     Security,
@@ -29,10 +29,10 @@ from carferry.buildah_job import (
     job,
     script,
 )
+from carferry.assembly.options import Options
 from carferry.cluster.api import Api
 from carferry.errors import InputError, ToolFailed
-from carferry.layers import SMALL_BYTES, arrange
-from carferry.options import Options
+from carferry.image.layers import SMALL_BYTES, arrange
 from carferry.refs import LayoutRef
 from carferry.source import Patterns
 from carferry.steps.builder import open_runner

@@ -20,7 +20,7 @@ from servers.registry import Registry
 
 from carferry import __version__
 from carferry.cli import build_parser
-from carferry.layers import LARGE_BYTES
+from carferry.image.layers import LARGE_BYTES
 
 ENTRY = "import sys; del sys.argv[0]; from carferry.cli import main; sys.exit(main())"
 """What the installed script does."""

@@ -15,18 +15,26 @@ from ferrying import access, to_layout
 from servers.images import tar_of
 from servers.registry import Registry
 
-from carferry.base import Base
-from carferry.blobs import blob_file, copy_blob, put_blob
-from carferry.buildah import check_files
+from carferry.assembly.buildah import check_files
 from carferry.errors import SourceChanged, TargetError
-from carferry.inspection import inspect
-from carferry.layers import Layer
-from carferry.oci import CONFIG, LAYER, MANIFEST, Descriptor, Document, Platform, canonical
+from carferry.image.base import Base
+from carferry.image.inspection import inspect
+from carferry.image.layers import Layer
+from carferry.io.retry import Cancelled
+from carferry.oci.documents import (
+    CONFIG,
+    LAYER,
+    MANIFEST,
+    Descriptor,
+    Document,
+    Platform,
+    canonical,
+)
 from carferry.refs import Digest, ImageRef
-from carferry.retry import Cancelled
+from carferry.registry.blobs import blob_file, copy_blob, put_blob
+from carferry.registry.target import Target
 from carferry.runtime.search import search
 from carferry.source.snapshot import ContentId, SourceFile
-from carferry.target import Target
 
 # Several chunks of 1 MiB: a reader that stops early has more to come.
 SIZE_BYTES = 3 << 20

@@ -14,15 +14,15 @@ from kfp import components as kfp_components
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from carferry.bundle.functions import carried
 from carferry.cli import main as carferry
 from carferry.components import Runtime, deploy_model, fit_model, plan_model
-from carferry.components.functions import carried
 from carferry.errors import InputError
 from carferry.lint.targets import TARGETS
 from carferry.pipelines import command, compiling
-from carferry.pipelines.modelcar import stream
 from carferry.pipelines.pods import Site
 from carferry.pipelines.staged import buildah
+from carferry.pipelines.streamed import stream
 from carferry.steps.plan import MAX_WORKERS
 
 ROOT = Path(__file__).parent.parent

@@ -12,8 +12,9 @@ import pytest
 from kfp.dsl.python_component import PythonComponent
 
 from carferry import components, serve
-from carferry.components import Runtime, closure, on, runtime, shrinking
-from carferry.components.functions import carried, ours
+from carferry.bundle import closure, component, shrinking
+from carferry.bundle.functions import carried, ours
+from carferry.components import Runtime, on
 from carferry.errors import InputError
 from carferry.steps.download import download
 from carferry.steps.push import push
@@ -100,11 +101,11 @@ def test_on_a_runtime_image_nothing_is_installed_or_carried(made: PythonComponen
     assert there.image == IMAGE
     assert "pip install" not in " ".join(there.command)
     assert "/etc/carferry/library" not in " ".join(there.command)
-    assert "carferry.pod.enter()" in there.command[-1]
+    assert "carferry.cluster.pod.enter()" in there.command[-1]
 
 
 def test_the_operators_variable_names_the_runtime_image() -> None:
-    assert Runtime.choose("", {runtime.IMAGE_VARIABLE: IMAGE}) == Runtime(IMAGE, installed=True)
+    assert Runtime.choose("", {component.IMAGE_VARIABLE: IMAGE}) == Runtime(IMAGE, installed=True)
     assert Runtime.choose("", {}) == Runtime(DEFAULT_BASE)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from carferry.components.functions import carried
+from carferry.bundle.functions import carried
 
 PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "compose-your-own.md"
 

@@ -22,12 +22,12 @@ from servers.models import tiny, write
 from servers.proxy import Proxy
 from servers.registry import Registry
 
-from carferry.copying import Copied, copy_image, image_size
 from carferry.errors import CarferryError, ManifestMissing
-from carferry.oci import Platform
-from carferry.progress import Silent
+from carferry.io.progress import Silent
+from carferry.oci.documents import Platform, image_size
 from carferry.refs import ImageRef
-from carferry.target import Target
+from carferry.registry.copy import Copied, copy_image
+from carferry.registry.target import Target
 
 
 @pytest.fixture(scope="module")

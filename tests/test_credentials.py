@@ -11,7 +11,7 @@ from servers.models import write
 
 from carferry.errors import InputError
 from carferry.refs import ImageRef
-from carferry.target.credentials import Login, find_login
+from carferry.registry.credentials import Login, find_login
 
 REF = ImageRef.parse("quay.io/team/project/model:1")
 

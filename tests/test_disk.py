@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from carferry.disk import Part, replace
+from carferry.io.files import Part, replace
 
 BODY = b"weights" * 1000
 KILLED = """

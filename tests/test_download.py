@@ -11,10 +11,10 @@ from servers.hub import Hub
 from servers.models import ODD, tiny, write
 from servers.proxy import Proxy
 
-from carferry.download import download
 from carferry.errors import SourceChanged, TargetError
-from carferry.progress import Silent
+from carferry.io.progress import Silent
 from carferry.source import Patterns
+from carferry.source.download import download
 from carferry.source.folder import RECORD
 from carferry.source.hub import HubSource
 from carferry.source.snapshot import Snapshot

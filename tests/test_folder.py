@@ -12,10 +12,10 @@ from ferrying import from_folder, from_hub, quick
 from servers.hub import Hub
 from servers.models import COLLIDING, HOSTILE, tiny, write
 
-from carferry.download import download
 from carferry.errors import SourceChanged, SourceError, SourceNotFound, UnsafePath
-from carferry.progress import Silent
+from carferry.io.progress import Silent
 from carferry.source import Patterns
+from carferry.source.download import download
 from carferry.source.folder import RECORD
 
 

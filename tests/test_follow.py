@@ -19,8 +19,10 @@ from servers.proxy import Proxy
 
 from carferry.cluster import api
 from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, Unreachable
-from carferry.pipelines import command, follow, submit
-from carferry.pipelines.endpoint import Endpoint
+from carferry.pipelines import command
+from carferry.pipelines.runs import follow
+from carferry.pipelines.server import submit
+from carferry.pipelines.server.endpoint import Endpoint
 
 TYPED = {"model": "org/name", "image": "docker://registry.example/team/model:1"}
 OURS = "fit org/name: needs 3 GPUs, 2 are there; use a smaller model"

@@ -8,10 +8,10 @@ import pytest
 
 from carferry.errors import InputError
 from carferry.pipelines import form
-from carferry.pipelines.modelcar import stream
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.renamed import RENAMED, SETTINGS, modern
 from carferry.pipelines.staged import buildah
+from carferry.pipelines.streamed import stream
 from carferry.steps import form as steps_form
 
 NEEDED = ["model=org/name", "image=docker://quay.io/me/m:1"]

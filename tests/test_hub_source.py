@@ -26,7 +26,7 @@ from servers.proxy import Proxy
 from servers.serving import Exchange
 
 from carferry.errors import SourceChanged, SourceDenied, SourceError, SourceNotFound, Unreachable
-from carferry.retry import Cancelled
+from carferry.io.retry import Cancelled
 from carferry.source import Patterns, SourceFile, open_source
 from carferry.source.folder import FolderSource
 from carferry.source.hub import HubSource

@@ -11,11 +11,11 @@ from servers.busybox import busybox_base
 from servers.hub import Hub
 from servers.models import write
 
-from carferry.base import open_bases
 from carferry.errors import InputError
-from carferry.image import model_descriptor
-from carferry.layers import Layer
-from carferry.oci import (
+from carferry.image.base import open_bases
+from carferry.image.compose import model_descriptor
+from carferry.image.layers import Layer
+from carferry.oci.documents import (
     CONFIG,
     DOCKER_MANIFEST,
     INDEX,

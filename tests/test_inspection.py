@@ -18,12 +18,12 @@ from servers.images import write_layout
 from servers.models import tiny, write
 from servers.registry import Registry
 
-from carferry.blobs import put_blob
 from carferry.errors import ContractViolation, ManifestMissing, TargetError
-from carferry.inspection import Report, inspect
-from carferry.layers import LARGE_BYTES
-from carferry.oci import CONFIG, Descriptor, Document, canonical
-from carferry.target import Target
+from carferry.image.inspection import Report, inspect
+from carferry.image.layers import LARGE_BYTES
+from carferry.oci.documents import CONFIG, Descriptor, Document, canonical
+from carferry.registry.blobs import put_blob
+from carferry.registry.target import Target
 
 
 @pytest.fixture(scope="module")

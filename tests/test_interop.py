@@ -31,14 +31,14 @@ from servers.models import ODD, sharded, tiny, write
 from servers.registry import Registry
 from servers.tools import need
 
-from carferry.copying import copy_image
-from carferry.download import download
-from carferry.layers import LARGE_BYTES
-from carferry.oci import Document, Platform
-from carferry.progress import Silent
+from carferry.image.layers import LARGE_BYTES
+from carferry.io.progress import Silent
+from carferry.oci.documents import Document, Platform
 from carferry.refs import ImageRef
+from carferry.registry.copy import copy_image
+from carferry.registry.target import Target
 from carferry.source import Patterns
-from carferry.target import Target
+from carferry.source.download import download
 
 ENGINES = ["stream", "buildah"]
 FILES = sharded(2) | {"1_Pooling/config.json": b"{}"} | dict.fromkeys(ODD.values(), b"odd")

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from servers.models import ODD
 
+from carferry.assembly.layer_reader import LayerPass
 from carferry.errors import SourceChanged
-from carferry.layers import LARGE_BYTES, MOST_LAYERS, SMALL_BYTES, Layer, arrange
-from carferry.passing import LayerPass
+from carferry.image.layers import LARGE_BYTES, MOST_LAYERS, SMALL_BYTES, Layer, arrange
 from carferry.source.snapshot import ContentId, SourceFile
 
 

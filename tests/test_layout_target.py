@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from ferrying import access, blob, left_behind, manifest, to_layout
 
-from carferry.blobs import put_blob
 from carferry.errors import TargetError
-from carferry.oci import MANIFEST, Document, canonical
+from carferry.oci.documents import MANIFEST, Document, canonical
 from carferry.refs import Digest, ImageRef, LayoutRef
+from carferry.registry.blobs import put_blob
 
 BODY = b"weights" * 1000
 DIGEST = Digest.of(BODY)

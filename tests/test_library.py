@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from carferry.components import closure, functions, library, on, runtime, shrinking
-from carferry.components.functions import carried, ours
+from carferry.bundle import closure, component, functions, library, shrinking
+from carferry.bundle.functions import carried, ours
+from carferry.components import on
 from carferry.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -121,8 +122,10 @@ def test_every_module_imports_from_the_archive_alone(tmp_path: Path) -> None:
 
 def test_rooms_that_no_pod_needs_stay_here() -> None:
     rooms = {name.split(".")[1] for name in closure.everything() if "." in name}
-    assert rooms & {"cli", "components", "lint", "pipelines", "runtime", "__main__"} == set()
-    assert {"steps", "pod", "serve", "cluster"} <= rooms
+    assert (
+        rooms & {"bundle", "cli", "components", "lint", "pipelines", "runtime", "__main__"} == set()
+    )
+    assert {"steps", "assembly", "serve", "cluster"} <= rooms
 
 
 @pytest.mark.parametrize("name", sorted(ours()))
@@ -139,7 +142,7 @@ def test_a_component_runs_from_the_mounted_library(
 
 
 def test_a_component_of_your_own_brings_its_source_along(mounted: Path, tmp_path: Path) -> None:
-    container = on(runtime.CARRIED, greet).component_spec.implementation.container
+    container = on(component.CARRIED, greet).component_spec.implementation.container
     assert container.command == carried().command
     out = {"outputFile": str(tmp_path / "out.json")}
     out["parameters"] = {"Output": {"outputFile": str(tmp_path / "Output")}}
@@ -210,12 +213,9 @@ def test_every_package_is_pinned_to_what_the_tests_run_with() -> None:
 
 # Packs without kfp, which another Python at hand need not have.
 PACK = """
-import sys, types
+import sys
 sys.path.insert(0, "src")
-import carferry
-package = sys.modules["carferry.components"] = types.ModuleType("carferry.components")
-package.__path__ = ["components"]
-from carferry.components.functions import carried
+from carferry.bundle.functions import carried
 print(carried().digest, end="")
 """
 

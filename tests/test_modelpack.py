@@ -13,11 +13,11 @@ from servers import models
 from servers.hub import Hub
 from servers.registry import Registry
 
+from carferry.assembly.options import Options
 from carferry.errors import InputError
-from carferry.inspection import inspect
-from carferry.layers import Format
-from carferry.modelpack import ARTIFACT, CONFIG, modelpack_type
-from carferry.options import Options
+from carferry.image.inspection import inspect
+from carferry.image.layers import Format
+from carferry.image.modelpack import ARTIFACT, CONFIG, modelpack_type
 from carferry.refs import ImageRef
 
 PACK = Format.MODELPACK

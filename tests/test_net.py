@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
-from carferry.net import retry_after
+from carferry.io.http import retry_after
 
 
 @pytest.mark.parametrize(

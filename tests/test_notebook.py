@@ -13,7 +13,7 @@ from servers.hub import Hub
 from servers.registry import Registry
 
 from carferry.errors import InputError
-from carferry.pipelines import workbench
+from carferry.pipelines.runs import workbench
 
 with warnings.catch_warnings():  # jupyter_client announces a change of folders when imported
     warnings.simplefilter("ignore")

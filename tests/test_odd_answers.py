@@ -14,8 +14,9 @@ from servers.dsp import PipelineServer
 from servers.proxy import Proxy
 
 from carferry.errors import CarferryError, ClusterError
-from carferry.pipelines import follow, submit
-from carferry.pipelines.endpoint import Endpoint
+from carferry.pipelines.runs import follow
+from carferry.pipelines.server import submit
+from carferry.pipelines.server.endpoint import Endpoint
 
 TYPED = {"model": "org/name", "image": "docker://registry.example/team/model:1"}
 NIGHTLY = "0 0 2 * * *"

@@ -24,10 +24,11 @@ from servers.hub import Hub
 from servers.images import write_layout
 from servers.registry import Registry
 
-from carferry.components.functions import carried
-from carferry.components.library import ARCHIVE
+from carferry.bundle.functions import carried
+from carferry.bundle.library import ARCHIVE
 from carferry.errors import CarferryError, InputError
-from carferry.pipelines import command, local, processes
+from carferry.pipelines import command
+from carferry.pipelines.local import processes, runner
 
 SITE = "an environment with Python"
 
@@ -180,14 +181,14 @@ def test_a_failure_of_the_world_is_one_line_and_exit_1(
 
 def test_an_error_of_the_library_keeps_its_family_and_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        local.run(refusal, {"reason": "it isn't there"}, root=tmp_path, say=ignore)
+        runner.run(refusal, {"reason": "it isn't there"}, root=tmp_path, say=ignore)
     line = "run step refuse: read org/name: it isn't there; check the name"
     assert str(caught.value) == line
 
 
 def test_an_unforeseen_failure_brings_its_traceback(tmp_path: Path) -> None:
     with pytest.raises(CarferryError, match="run step divide: ZeroDivisionError") as caught:
-        local.run(arithmetic, {"number": 0}, root=tmp_path, say=ignore)
+        runner.run(arithmetic, {"number": 0}, root=tmp_path, say=ignore)
     (note,) = caught.value.__notes__
     assert note.startswith("Traceback (most recent call last):")
     assert "return 1 / number" in note or "in divide" in note
@@ -195,7 +196,7 @@ def test_an_unforeseen_failure_brings_its_traceback(tmp_path: Path) -> None:
 
 def test_progress_names_the_steps_in_order(tmp_path: Path) -> None:
     said: list[str] = []
-    done = local.run(arithmetic, {"number": 2}, root=tmp_path, say=said.append)
+    done = runner.run(arithmetic, {"number": 2}, root=tmp_path, say=said.append)
     wanted = ["double: started", "double: done", "divide: started", "divide: done"]
     assert [line for line in said if line in wanted] == wanted
     assert done.outputs["double"] == {"Output": 4}
@@ -206,8 +207,8 @@ def test_a_run_leaves_print_logging_and_your_folders_as_they_were(tmp_path: Path
     said, handlers = builtins.print, list(logging.getLogger().handlers)
     (tmp_path / "keep").write_text("mine")
     with pytest.raises(CarferryError):
-        local.run(arithmetic, {"number": 0}, root=tmp_path, say=ignore)
-    local.run(arithmetic, {"number": 1}, root=tmp_path, say=ignore)
+        runner.run(arithmetic, {"number": 0}, root=tmp_path, say=ignore)
+    runner.run(arithmetic, {"number": 1}, root=tmp_path, say=ignore)
     assert builtins.print is said
     assert logging.getLogger().handlers == handlers
     assert (tmp_path / "keep").read_text() == "mine"
@@ -218,7 +219,7 @@ def test_two_runs_at_once_do_not_share_a_configuration(tmp_path: Path) -> None:
 
     def one(number: int) -> None:
         root = tmp_path / str(number)
-        done[number] = local.run(arithmetic, {"number": number}, root=root, say=ignore)
+        done[number] = runner.run(arithmetic, {"number": number}, root=root, say=ignore)
 
     threads = [threading.Thread(target=one, args=(number,)) for number in (1, 2)]
     for thread in threads:
@@ -248,18 +249,18 @@ def test_two_runs_at_once_in_one_folder_each_find_their_own(model: Path, tmp_pat
 
 
 def test_a_runs_folders_sort_by_time(tmp_path: Path) -> None:
-    runs = [local.run(arithmetic, {"number": n}, root=tmp_path, say=ignore) for n in (1, 2, 3)]
+    runs = [runner.run(arithmetic, {"number": n}, root=tmp_path, say=ignore) for n in (1, 2, 3)]
     assert sorted(run.folder for run in runs) == [run.folder for run in runs]
 
 
 def test_a_shared_folder_is_one_runs_at_a_time(tmp_path: Path) -> None:
     with (
-        local.alone(tmp_path / "shared"),
+        runner.alone(tmp_path / "shared"),
         pytest.raises(InputError, match="another local run is using it; give another --root"),
-        local.alone(tmp_path / "shared"),
+        runner.alone(tmp_path / "shared"),
     ):
         pass
-    with local.alone(tmp_path / "shared"):
+    with runner.alone(tmp_path / "shared"):
         pass
 
 
@@ -349,7 +350,7 @@ def test_the_compiled_yaml_runs_here_too(
     pipeline = kfp_components.load_component_from_text(text)
     image = f"oci:{tmp_path / 'image'}:1"
     values = {"model": str(model), "image": image, "serve": "no", "settings": {"base": "scratch"}}
-    done = local.run(pipeline, values, root=tmp_path / "root", say=ignore)
+    done = runner.run(pipeline, values, root=tmp_path / "root", say=ignore)
     assert done.outputs["seal-image"]["reference"].startswith(f"oci:{tmp_path / 'image'}")
 
 

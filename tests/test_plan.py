@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from ferrying import access
 
-from carferry.base import Base
+from carferry.assembly.plan import Held, Plan, check_lengths, make_plan
 from carferry.errors import InputError
-from carferry.layers import Layer
-from carferry.oci import Platform
-from carferry.plan import Held, Plan, check_lengths, make_plan
+from carferry.image.base import Base
+from carferry.image.layers import Layer
+from carferry.oci.documents import Platform
 from carferry.refs import Digest, ImageRef, LayoutRef, parse_target
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from carferry import pod
-from carferry.pod import Places, enter
+from carferry.cluster import pod
+from carferry.cluster.pod import Places, enter
 from carferry.steps.access import patience
 
 POD = {pod.POD: "modelcar-x-system-container-impl-1"}

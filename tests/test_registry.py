@@ -14,7 +14,6 @@ from servers.denying import denying
 from servers.proxy import Proxy
 from servers.registry import Registry
 
-from carferry.blobs import check_blobs, copy_blob, put_blob
 from carferry.errors import (
     CarferryError,
     InvalidReference,
@@ -24,10 +23,11 @@ from carferry.errors import (
     TargetError,
     Unreachable,
 )
-from carferry.oci import LAYER, MANIFEST, Descriptor, Document, canonical
+from carferry.oci.documents import LAYER, MANIFEST, Descriptor, Document, canonical
 from carferry.refs import Digest, ImageRef, LayoutRef
-from carferry.target import Target
-from carferry.target.registry import RegistryTarget
+from carferry.registry.blobs import check_blobs, copy_blob, put_blob
+from carferry.registry.repository import RegistryTarget
+from carferry.registry.target import Target
 
 BODY = os.urandom(100_000)
 DIGEST = Digest.of(BODY)

@@ -27,14 +27,14 @@ from servers.personal import PERSONALITIES, PersonalRegistry
 from servers.proxy import Proxy
 from servers.registry import Registry
 
-from carferry.build import Result
+from carferry.assembly.build import Result
+from carferry.assembly.layer_reader import LayerPass
 from carferry.errors import SourceChanged, Unreachable
-from carferry.layers import Layer
-from carferry.passing import LayerPass
+from carferry.image.layers import Layer
 from carferry.refs import ImageRef
+from carferry.registry.target import Target
 from carferry.source import Patterns
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
-from carferry.target import Target
 
 UPLOADS = "/blobs/uploads/"
 REPO = "org/tiny"

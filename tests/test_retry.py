@@ -6,7 +6,7 @@ import pytest
 from ferrying import quick
 
 from carferry.errors import CarferryError, DeadlineExceeded, Unreachable
-from carferry.retry import Cancelled, Retry
+from carferry.io.retry import Cancelled, Retry
 
 
 def failure(*, temporary: bool = True, after_s: float = 0.0) -> CarferryError:

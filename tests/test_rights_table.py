@@ -13,7 +13,7 @@ from carferry.cluster.apply import needed
 from carferry.cluster.kinds import PROFILES
 from carferry.cluster.rights import Need, to_deploy
 from carferry.errors import ClusterError
-from carferry.gpu.profiles import ACCELERATOR, HARDWARE
+from carferry.gpu.inventory.hardware_profiles import ACCELERATOR, HARDWARE
 from carferry.serve import make_objects
 
 

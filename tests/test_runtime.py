@@ -26,14 +26,14 @@ from servers.registry import Registry
 from servers.runtimes import from_folder, needing_an_index
 from servers.wheelhouse import wheelhouse
 
+from carferry.bundle.component import Runtime, on
 from carferry.components import push_image
-from carferry.components.runtime import Runtime, on
-from carferry.copying import copy_image, members, read_config, read_image
 from carferry.errors import PushDenied
-from carferry.oci import INDEX, Document, Platform, canonical
-from carferry.progress import Silent
+from carferry.io.progress import Silent
+from carferry.io.retry import Retry
+from carferry.oci.documents import INDEX, Document, Platform, canonical
 from carferry.refs import ImageRef, LayoutRef, parse_target
-from carferry.retry import Retry
+from carferry.registry.copy import copy_image, members, read_config, read_image
 from carferry.runtime.pins import pins
 from carferry.steps.runtime import RuntimeImage, RuntimeSettings, runtime
 

@@ -13,13 +13,13 @@ import pytest
 from ferrying import access, carferry
 from servers.images import tar_of, write_layout
 
-from carferry import base as bases
-from carferry.base import Base
 from carferry.errors import (
     InputError,
     TargetError,
 )
-from carferry.oci import LAYER, Descriptor, Platform
+from carferry.image import base as bases
+from carferry.image.base import Base
+from carferry.oci.documents import LAYER, Descriptor, Platform
 from carferry.refs import Digest
 from carferry.runtime.interpreter import Interpreter, interpreter_of, python_of
 from carferry.runtime.libc import OLDEST

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from carferry.base import Base
-from carferry.oci import CONFIG, LAYER, Descriptor, Document, Platform
+from carferry.image.base import Base
+from carferry.oci.documents import CONFIG, LAYER, Descriptor, Document, Platform
 from carferry.refs import Digest
 from carferry.runtime.image import compose, pack
 from carferry.runtime.interpreter import Interpreter

@@ -21,7 +21,7 @@ from carferry.errors import (
     Unreachable,
     UnsafePath,
 )
-from carferry.oci import Platform
+from carferry.oci.documents import Platform
 from carferry.runtime.interpreter import Interpreter
 from carferry.runtime.site import site_packages
 from carferry.runtime.wheels import download

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from carferry import pod
 from carferry.cli import build_parser
+from carferry.cluster import pod
 from carferry.cluster.rights import Need, to_build, to_deploy, to_see_gpus
 from carferry.serve import PARAMETERS
 

@@ -17,15 +17,15 @@ from servers.proxy import Proxy
 from servers.registry import Registry
 from servers.serving import Exchange
 
-from carferry import shards
-from carferry.build import Result, build, seal_shares, stream_share
+from carferry.assembly import shards
+from carferry.assembly.build import Result, build, seal_shares, stream_share
+from carferry.assembly.options import Options
+from carferry.assembly.plan import How
+from carferry.assembly.stream import Moved
 from carferry.errors import SourceError, TargetError
-from carferry.layers import Format
-from carferry.options import Options
-from carferry.plan import How
+from carferry.image.layers import Format
 from carferry.refs import ImageRef
-from carferry.stream import Moved
-from carferry.target import Target
+from carferry.registry.target import Target
 
 REPO = "org/tiny"
 LARGE_BYTES = 50_000

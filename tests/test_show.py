@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from carferry.progress import Silent
-from carferry.show import JsonEvents, Lines, human_bytes, open_progress
+from carferry.io.progress import Silent
+from carferry.io.terminal import JsonEvents, Lines, human_bytes, open_progress
 
 
 class Clock:

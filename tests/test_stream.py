@@ -30,11 +30,11 @@ from servers.models import tiny, write
 from servers.proxy import Proxy
 from servers.registry import Registry
 
-from carferry.build import build
+from carferry.assembly.build import build
+from carferry.assembly.options import Options
 from carferry.errors import CarferryError, SourceChanged, TargetError
-from carferry.layers import LARGE_BYTES
-from carferry.options import Options
-from carferry.progress import Silent
+from carferry.image.layers import LARGE_BYTES
+from carferry.io.progress import Silent
 from carferry.source import Patterns, SourceFile
 from carferry.source.folder import FolderSource
 

@@ -15,9 +15,10 @@ from servers.dsp import PipelineServer
 from servers.proxy import Proxy
 
 from carferry.errors import ClusterError, InputError, Unreachable
-from carferry.pipelines import command, endpoint, submit, upload
-from carferry.pipelines import server as api
-from carferry.pipelines.endpoint import Endpoint
+from carferry.pipelines import command
+from carferry.pipelines.server import endpoint, submit, upload
+from carferry.pipelines.server import requests as api
+from carferry.pipelines.server.endpoint import Endpoint
 
 VALUES = ["model=org/name", "image=docker://registry.example/team/model:1"]
 TYPED = {"model": "org/name", "image": "docker://registry.example/team/model:1"}

@@ -9,7 +9,7 @@ import tarfile
 
 import pytest
 
-from carferry import tarball
+from carferry.oci import tarball
 
 # Pinned on 2026-11-23; where one of these changes, FORMAT_VERSION must change with it.
 GOLDEN = {

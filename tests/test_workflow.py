@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from carferry.pipelines import outline, progress
-from carferry.pipelines.workflow import Node, Workflow, step_of, task_path
+from carferry.pipelines.runs import outline, progress
+from carferry.pipelines.runs.workflow import Node, Workflow, step_of, task_path
 
 COMPILED = Path(__file__).parent.parent / "compiled"
 RUN = "modelcar-x7k2p"

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from carferry.errors import InvalidName, InvalidReference
+from carferry.errors import InputError, InvalidName, InvalidReference
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _HOST = re.compile(
@@ -98,6 +98,11 @@ class ImageRef:
         """What to ask the registry for: the digest if there is one, else the tag, else latest."""
         return str(self.digest) if self.digest else self.tag or "latest"
 
+    @property
+    def push_tag(self) -> str:
+        """The tag that a push moves; empty for a digest, which follows from the content."""
+        return self.tag or ("" if self.digest else "latest")
+
     def at(self, digest: Digest) -> ImageRef:
         """Return the immutable form ``host/repository@digest``."""
         return ImageRef(self.registry, self.repository, None, digest)
@@ -118,6 +123,11 @@ class LayoutRef:
     @property
     def reference(self) -> str:
         """What to ask the layout for."""
+        return self.tag
+
+    @property
+    def push_tag(self) -> str:
+        """The tag that a push moves."""
         return self.tag
 
     @classmethod
@@ -153,6 +163,21 @@ def parse_target(text: str) -> ImageRef | LayoutRef:
     raise InvalidReference(
         "parse target", repr(text), "no scheme", "write docker://host/repo:tag or oci:path:tag"
     )
+
+
+def check_push_tag(ref: ImageRef | LayoutRef, *, action: str) -> None:
+    """Refuse a place where no image can be made, because only its digest is given.
+
+    Args:
+        ref: Where the image goes.
+        action: What was to be done there, for the error.
+
+    Raises:
+        InputError: A digest and no tag.
+    """
+    if not ref.push_tag:
+        reason = "a digest cannot be chosen, it follows from the content"
+        raise InputError(action, ref, reason, "write host/repository:tag")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from carferry.errors import (
     TargetError,
     Unreachable,
 )
-from carferry.layers import Format
+from carferry.image.layers import Format
 from faults.world import MODELS
 
 UPLOADS = "/blobs/uploads/"

@@ -16,11 +16,11 @@ from servers.registry import Registry
 from servers.threads import left_behind
 from servers.tokens import SERVICE
 
-from carferry.build import build, seal_shares, stream_share
+from carferry.assembly.build import build, seal_shares, stream_share
 from carferry.errors import CarferryError, TargetError
-from carferry.oci import Document
-from carferry.retry import Retry
-from carferry.target import Target
+from carferry.io.retry import Retry
+from carferry.oci.documents import Document
+from carferry.registry.target import Target
 from faults.draws import MANIFESTS, UPLOADS, Case, Fault
 from faults.world import CALM, TAG, Place, World
 

@@ -13,7 +13,7 @@ from ferrying import ferry, from_hub, left_behind, to_layout
 from servers.hub import Hub
 
 from carferry.errors import StorageFull, TargetError
-from carferry.oci import MANIFEST, Document
+from carferry.oci.documents import MANIFEST, Document
 from carferry.refs import Digest
 
 MIB = 1 << 20

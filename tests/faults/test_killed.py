@@ -97,7 +97,7 @@ def expected(pods: Pods) -> str:
     """Return the digest of an undisturbed build elsewhere."""
     host = pods.registry.host
     target = access(host).open(ImageRef(host, "calm/tiny", "v1"), write=True)
-    from carferry.layers import Format
+    from carferry.image.layers import Format
 
     return str(ferry(from_hub(pods.hub), target, form=Format(pods.form)).document.digest)
 

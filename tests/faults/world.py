@@ -19,15 +19,15 @@ from servers.personal import PersonalRegistry
 from servers.proxy import Proxy
 from servers.registry import Registry
 
-from carferry.build import build
-from carferry.layers import Format
-from carferry.net import Http, Timeouts
-from carferry.options import Options
+from carferry.assembly.build import build
+from carferry.assembly.options import Options
+from carferry.image.layers import Format
+from carferry.io.http import Http, Timeouts
+from carferry.io.retry import Retry
 from carferry.refs import ImageRef, LayoutRef, ModelRef
-from carferry.retry import Retry
+from carferry.registry.access import Access
+from carferry.registry.target import Target
 from carferry.source.hub import HubSource
-from carferry.target import Target
-from carferry.targets import Access
 
 MODELS = 6
 LARGE_BYTES = 200_000

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from carferry.errors import ClusterError
-from carferry.gpu.listing import List, paged
+from carferry.gpu.inventory.listing import List, paged
 
 Objects = list[dict[str, Any]]
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from carferry.gpu.config import parse_config
-from carferry.gpu.shape import ModelShape
+from carferry.gpu.model.config import parse_config
+from carferry.gpu.model.shape import ModelShape
 
 CONFIGS = Path(__file__).parents[1] / "data" / "configs"
 LLAMA: dict[str, Any] = {

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from carferry.errors import InputError
-from carferry.gpu.catalogue import find, mig_slice, parse_gpus
+from carferry.gpu.inventory.catalogue import find, mig_slice, parse_gpus
 
 
 @pytest.mark.parametrize(

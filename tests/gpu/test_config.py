@@ -6,8 +6,8 @@ import pytest
 from gpu.samples import LLAMA, config_of, shape_of
 
 from carferry.errors import InputError, UnsupportedModel
-from carferry.gpu.config import load_config, parse_config
-from carferry.gpu.shape import Heads, Layer
+from carferry.gpu.model.config import load_config, parse_config
+from carferry.gpu.model.shape import Heads, Layer
 
 
 def test_nested_text_config_decides_and_silence_means_the_class_default() -> None:

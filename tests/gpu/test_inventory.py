@@ -7,10 +7,11 @@ from gpu.api import Objects, api, node, pod
 from gpu.samples import config_of
 
 from carferry.errors import ClusterError, DoesNotFit
-from carferry.gpu import Goal, decide
-from carferry.gpu.estimate import Verdict
-from carferry.gpu.inventory import read_inventory
-from carferry.gpu.nodes import Inventory, Toleration
+from carferry.gpu.inventory.nodes import Inventory, Toleration
+from carferry.gpu.inventory.read import read_inventory
+from carferry.gpu.memory.estimate import Verdict
+from carferry.gpu.search.decide import decide
+from carferry.gpu.search.plan import Goal
 from carferry.gpu.units import GIB
 
 GPU = "nvidia.com/gpu"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from gpu.samples import shape_of
 
-from carferry.gpu.kv import Cache, cache
-from carferry.gpu.profile import UNDATED, profile
+from carferry.gpu.memory.kv import Cache, cache
+from carferry.gpu.memory.vllm_version import UNDATED, profile
 from carferry.gpu.units import GIB
 
 

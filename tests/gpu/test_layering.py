@@ -12,7 +12,7 @@ FOLDER = Path(carferry.gpu.__file__).parent
 def test_package_imports_only_itself_errors_references_and_the_standard_library() -> None:
     foreign = {
         (path.name, name)
-        for path in FOLDER.glob("*.py")
+        for path in FOLDER.rglob("*.py")
         for name in imported(path)
         if not name.startswith(("carferry.gpu", "carferry.errors", "carferry.refs"))
         and name.partition(".")[0] not in sys.stdlib_module_names

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from gpu.samples import LLAMA, shape_of
 
-from carferry.gpu.catalogue import find
-from carferry.gpu.config import parse_config
-from carferry.gpu.limits import dtype_reason, kv_dtypes, quantization_reason, resolve_dtype
-from carferry.gpu.profile import profile
+from carferry.gpu.inventory.catalogue import find
+from carferry.gpu.memory.limits import dtype_reason, kv_dtypes, quantization_reason, resolve_dtype
+from carferry.gpu.memory.vllm_version import profile
+from carferry.gpu.model.config import parse_config
 
 
 @pytest.mark.parametrize(

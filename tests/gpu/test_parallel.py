@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from gpu.samples import shape_of
 
-from carferry.gpu.parallel import (
+from carferry.gpu.memory.parallel import (
     pipeline_reason,
     stage_layers,
     tensor_reason,

@@ -4,12 +4,13 @@ import pytest
 from gpu.samples import LLAMA, config_of, header, llama_file
 
 from carferry.errors import DoesNotFit, InputError
-from carferry.gpu import Goal, GpuPlan, decide
-from carferry.gpu.catalogue import find
-from carferry.gpu.config import parse_config
-from carferry.gpu.estimate import Choice, Model, Verdict, estimate
-from carferry.gpu.nodes import Inventory, NodeGroup
-from carferry.gpu.profile import UNDATED, profile
+from carferry.gpu.inventory.catalogue import find
+from carferry.gpu.inventory.nodes import Inventory, NodeGroup
+from carferry.gpu.memory.estimate import Choice, Model, Verdict, estimate
+from carferry.gpu.memory.vllm_version import UNDATED, profile
+from carferry.gpu.model.config import parse_config
+from carferry.gpu.search.decide import decide
+from carferry.gpu.search.plan import Goal, GpuPlan
 from carferry.gpu.units import GIB
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from carferry.errors import InputError
-from carferry.gpu.catalogue import find
-from carferry.gpu.profile import profile
+from carferry.gpu.inventory.catalogue import find
+from carferry.gpu.memory.vllm_version import profile
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from carferry.errors import InputError
-from carferry.gpu.quantity import parse_quantity
+from carferry.gpu.inventory.quantity import parse_quantity
 
 
 @pytest.mark.parametrize(

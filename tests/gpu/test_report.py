@@ -7,9 +7,11 @@ from html.parser import HTMLParser
 import pytest
 from gpu.samples import config_of
 
-from carferry.gpu import Goal, GpuPlan, decide, report
-from carferry.gpu.catalogue import find
-from carferry.gpu.nodes import Inventory, NodeGroup, Toleration
+from carferry.gpu.inventory.catalogue import find
+from carferry.gpu.inventory.nodes import Inventory, NodeGroup, Toleration
+from carferry.gpu.report import text
+from carferry.gpu.search.decide import decide
+from carferry.gpu.search.plan import Goal, GpuPlan
 
 FITS = ("meta-llama/Llama-3.1-8B-Instruct", "L40S x2, T4")
 FAILS = ("meta-llama/Llama-3.1-70B-Instruct", "L40S x2, T4 x4")
@@ -51,7 +53,7 @@ class Page(HTMLParser):
 
 @pytest.mark.parametrize("case", [FITS, FAILS])
 def test_page_is_well_formed_ascii_and_fetches_nothing(case: tuple[str, str]) -> None:
-    source = report.html(planned(*case))
+    source = text.html(planned(*case))
 
     page = Page(source)
 
@@ -60,7 +62,7 @@ def test_page_is_well_formed_ascii_and_fetches_nothing(case: tuple[str, str]) ->
 
 
 def test_page_says_which_gpu_why_and_with_which_arguments() -> None:
-    words = "".join(Page(report.html(planned(*FITS))).words)
+    words = "".join(Page(text.html(planned(*FITS))).words)
 
     assert "meta-llama/Llama-3.1-8B-Instruct fits on 1 x L40S" in words
     assert "GiB are left for the KV cache" in words
@@ -69,7 +71,7 @@ def test_page_says_which_gpu_why_and_with_which_arguments() -> None:
 
 
 def test_page_says_what_to_change_when_nothing_fits() -> None:
-    words = " ".join(Page(report.html(planned(*FAILS))).words)
+    words = " ".join(Page(text.html(planned(*FAILS))).words)
 
     assert "does not fit any GPU option here" in words
     assert "GiB are missing on each GPU" in words
@@ -92,11 +94,11 @@ def test_report_names_nodes_tolerations_and_profile() -> None:
     assert (
         "3 of 4 are free on 2 such nodes (worker-1), tolerating nvidia.com/gpu:NoSchedule; "
         "hardware profile gpu-small."
-    ) in report.text(plan)
+    ) in text.text(plan)
 
 
 def test_bar_of_an_option_that_does_not_fit_passes_its_capacity() -> None:
-    page = Page(report.html(planned("meta-llama/Llama-3.1-70B-Instruct", "T4")))
+    page = Page(text.html(planned("meta-llama/Llama-3.1-70B-Instruct", "T4")))
     frame = next(i for i, bar in enumerate(page.bars) if bar.get("class") == "capacity")
     first = page.bars[:frame]
 
@@ -106,7 +108,7 @@ def test_bar_of_an_option_that_does_not_fit_passes_its_capacity() -> None:
 
 
 def test_bars_of_an_option_that_fits_stay_inside() -> None:
-    page = Page(report.html(planned("Qwen/Qwen3-8B", "L40S")))
+    page = Page(text.html(planned("Qwen/Qwen3-8B", "L40S")))
     frame = next(i for i, bar in enumerate(page.bars) if bar.get("class") == "capacity")
 
     drawn = sum(float(bar["width"] or 0) for bar in page.bars[:frame])
@@ -114,20 +116,20 @@ def test_bars_of_an_option_that_fits_stay_inside() -> None:
     assert drawn < float(page.bars[frame]["width"] or 0)
 
 
-@pytest.mark.parametrize("render", [report.html, report.markdown, report.text])
+@pytest.mark.parametrize("render", [text.html, text.markdown, text.text])
 def test_hostile_name_stays_text(render: object) -> None:
     plan = planned(*FITS, subject="<script>alert('\u2028x')</script>")
 
     source = render(plan)  # type: ignore[operator]
 
     assert source.isascii()
-    assert render is not report.html or "<script>" not in source
+    assert render is not text.html or "<script>" not in source
 
 
 def test_markdown_holds_the_answer_the_arguments_and_every_option() -> None:
     plan = planned(*FITS)
 
-    source = report.markdown(plan)
+    source = text.markdown(plan)
 
     assert source.startswith("# meta-llama/Llama-3.1-8B-Instruct fits on 1 x L40S")
     assert all(argument in source for argument in plan.arguments)
@@ -138,20 +140,20 @@ def test_markdown_holds_the_answer_the_arguments_and_every_option() -> None:
 def test_summary_survives_json_and_names_what_a_pod_asks_for(case: tuple[str, str]) -> None:
     plan = planned(*case)
 
-    summary = report.summary(plan)
+    summary = text.summary(plan)
 
     assert json.loads(json.dumps(summary)) == summary
     assert summary["resources"] == ({"nvidia.com/gpu": "1"} if case is FITS else {})
 
 
 def test_text_marks_capacity_on_every_bar() -> None:
-    lines = [line for line in report.text(planned(*FITS)).splitlines() if "WW" in line]
+    lines = [line for line in text.text(planned(*FITS)).splitlines() if "WW" in line]
 
     assert lines
     assert all("|" in line for line in lines)
 
 
 def test_encoder_report_says_that_no_cache_is_kept() -> None:
-    source = report.text(planned("sentence-transformers/all-MiniLM-L6-v2", "T4"))
+    source = text.text(planned("sentence-transformers/all-MiniLM-L6-v2", "T4"))
 
     assert "The model keeps no KV cache." in source

@@ -4,11 +4,11 @@ import pytest
 from gpu.samples import LLAMA, llama_file, shape_of
 
 from carferry.errors import InputError
-from carferry.gpu.catalogue import find
-from carferry.gpu.config import parse_config
-from carferry.gpu.safetensors import Tensor, read_header
+from carferry.gpu.inventory.catalogue import find
+from carferry.gpu.memory.weights import check_tensors, weights_per_gpu
+from carferry.gpu.model.config import parse_config
+from carferry.gpu.model.safetensors import Tensor, read_header
 from carferry.gpu.units import GIB
-from carferry.gpu.weights import check_tensors, weights_per_gpu
 
 H100 = find("H100")
 

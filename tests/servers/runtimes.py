@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from carferry import base as bases
 from carferry.errors import Unreachable
-from carferry.oci import Platform
+from carferry.image import base as bases
+from carferry.oci.documents import Platform
+from carferry.registry.access import Access
 from carferry.runtime.interpreter import interpreter_of
 from carferry.runtime.pins import pins
 from carferry.runtime.wheels import download
-from carferry.targets import Access
 
 
 def fetch_wheels(base: str, folder: Path) -> Path:

@@ -6,12 +6,12 @@ import argparse
 from typing import Any
 
 from carferry.cli import options
-from carferry.results import Built
-from carferry.show import human_bytes, open_progress
+from carferry.io.terminal import human_bytes, open_progress
 from carferry.steps.build import build
 from carferry.steps.download import download
 from carferry.steps.inspect import inspect
 from carferry.steps.push import push
+from carferry.steps.results import Built
 from carferry.steps.stream import seal, stream
 
 

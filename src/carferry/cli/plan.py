@@ -7,16 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from carferry import disk
 from carferry.cli import options
 from carferry.errors import InputError
-from carferry.gpu import GpuPlan
-from carferry.gpu.page import html
-from carferry.gpu.report import summary, text
-from carferry.results import Planned
-from carferry.show import human_bytes
+from carferry.gpu.report.page import html
+from carferry.gpu.report.text import summary, text
+from carferry.gpu.search.plan import GpuPlan
+from carferry.io import files
+from carferry.io.terminal import human_bytes
 from carferry.steps.fit import SERVED, FitSettings, fit
 from carferry.steps.plan import DEFAULT_RATE, plan
+from carferry.steps.results import Planned
 
 
 def add_plan_command(commands: Any) -> None:
@@ -93,7 +93,7 @@ def _fit(arguments: argparse.Namespace) -> GpuPlan:
     )
     found = fit(arguments.source, settings, revision=arguments.revision)
     if arguments.html:
-        disk.save(Path(arguments.html), html(found).encode(), action="write --html")
+        files.save(Path(arguments.html), html(found).encode(), action="write --html")
     return found
 
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from carferry.cli import options
-from carferry.show import human_bytes, open_progress
+from carferry.io.terminal import human_bytes, open_progress
 from carferry.steps.runtime import DEFAULT_BASE, RuntimeImage, RuntimeSettings, runtime
 from carferry.steps.settings import DEFAULT_PLATFORM
 

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from carferry.pod import SERVICE_ACCOUNT
+from carferry.cluster.pod import SERVICE_ACCOUNT
 
 _PREFIX = "system:serviceaccount:"
 

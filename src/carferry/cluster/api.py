@@ -20,9 +20,9 @@ from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from carferry.cluster.account import named_in
 from carferry.cluster.kinds import IDENTITY, REVIEWS, Kind, Object, Rule
+from carferry.cluster.pod import SERVICE_ACCOUNT
 from carferry.cluster.refusals import names_object, parsed, refused, unreachable
 from carferry.errors import CarferryError, ClusterError, InputError
-from carferry.pod import SERVICE_ACCOUNT
 
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)  # seconds
 # What the official client raises on a broken kubeconfig: it indexes what it parsed unchecked.

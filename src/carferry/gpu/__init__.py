@@ -1,11 +1,8 @@
 """Will it fit: decide, before a byte moves, how a model runs on the GPUs of a cluster.
 
-config.json, headers -> ModelShape, tensors
-nodes, pods, --gpu   -> Inventory
-both, and a Goal     -> GpuPlan -> text, Markdown, HTML
+model/      config.json, headers -> ModelShape, tensors
+inventory/  nodes, pods, --gpu   -> Inventory
+memory/     what one choice needs of each GPU
+search/     all of these, and a Goal -> GpuPlan
+report/     GpuPlan -> text, Markdown, HTML
 """
-
-from carferry.gpu.decision import decide
-from carferry.gpu.plan import Goal, GpuPlan
-
-__all__ = ["Goal", "GpuPlan", "decide"]

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from carferry import __version__, tarball
-from carferry.base import Base
-from carferry.image import Image
-from carferry.oci import CONFIG, EPOCH, MANIFEST, Descriptor, Document, canonical
+from carferry import __version__
+from carferry.image.base import Base
+from carferry.image.compose import Image
+from carferry.oci import tarball
+from carferry.oci.documents import CONFIG, EPOCH, MANIFEST, Descriptor, Document, canonical
 from carferry.runtime.interpreter import Interpreter
 
 SITE = "opt/carferry"

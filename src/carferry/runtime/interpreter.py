@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from carferry.base import Base
 from carferry.errors import InputError
-from carferry.oci import Platform
+from carferry.image.base import Base
+from carferry.oci.documents import Platform
 from carferry.runtime.libc import OLDEST, Version, glibc_in
 from carferry.runtime.search import is_readable, search
 

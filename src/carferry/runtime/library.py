@@ -1,7 +1,7 @@
 """carferry itself, as the files of the installation that runs: a step must run what compiled it.
 
-Components and pipelines stay out. Their code reaches a step inside the compiled YAML, and they
-cannot be imported without kfp's compiler, which a step does not need.
+Components, pipelines and what binds them to kfp stay out. Their code reaches a step inside the
+compiled YAML, and they cannot be imported without kfp's compiler, which a step does not need.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import carferry
 from carferry.errors import InputError
 
-_APART = ("components", "pipelines")
+_APART = ("bundle", "components", "pipelines")
 _ENDINGS = {".py", ".typed", ".txt"}
 
 

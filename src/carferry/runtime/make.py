@@ -9,23 +9,22 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from carferry.base import Base, check_apart
-from carferry.blobs import put_blob
-from carferry.copying import copy_blobs, image_size
-from carferry.image import Image, index_of
-from carferry.oci import LAYER, Descriptor, Document
-from carferry.progress import Progress
+from carferry.image.base import Base, check_apart
+from carferry.image.compose import Image, index_of
+from carferry.io.progress import Progress
+from carferry.io.retry import Retry
+from carferry.oci.documents import LAYER, Descriptor, Document, image_size
 from carferry.refs import LayoutRef
-from carferry.retry import Retry
+from carferry.registry.blobs import put_blob
+from carferry.registry.copy import copy_blobs
+from carferry.registry.layout import LayoutTarget
+from carferry.registry.target import Target
 from carferry.runtime.image import compose, pack
 from carferry.runtime.interpreter import Interpreter, interpreter_of
 from carferry.runtime.library import library
 from carferry.runtime.pins import pins
 from carferry.runtime.site import site_packages
 from carferry.runtime.wheels import Command, download, run_pip
-from carferry.seal import tag_of
-from carferry.target import Target
-from carferry.target.layout import LayoutTarget
 
 Pip = Callable[[Command], subprocess.CompletedProcess[str]]
 
@@ -127,5 +126,5 @@ def _tag(target: Target, images: Sequence[tuple[Base, Image]], retry: Retry) -> 
     by_digest = [*manifests, top] if top not in manifests else manifests
     for document in by_digest:
         retry.call(partial(target.put_manifest, document, str(document.digest)))
-    retry.call(partial(target.put_manifest, top, tag_of(target)))
+    retry.call(partial(target.put_manifest, top, target.ref.push_tag))
     return top

@@ -8,11 +8,11 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Any
 
-from carferry.base import Base
-from carferry.blobs import blob_file
 from carferry.errors import TargetError
-from carferry.oci import LAYER, Descriptor
-from carferry.target import Target
+from carferry.image.base import Base
+from carferry.oci.documents import LAYER, Descriptor
+from carferry.registry.blobs import blob_file
+from carferry.registry.target import Target
 
 Question = Callable[[tarfile.TarInfo, tarfile.TarFile], Any]
 """Asked about each member; whatever is not None is the answer."""

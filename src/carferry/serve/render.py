@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from carferry import disk
+from carferry.io import files
 from carferry.serve.access import Object
 
 # Plain only where every YAML reader, 1.1 and 1.2, sees a string: a letter first, nothing that
@@ -61,4 +61,4 @@ def write(objects: Iterable[Object], path: Path) -> None:
         InputError: The folder is missing or not writable.
         StorageFull: No space left there.
     """
-    disk.save(path, render(objects).encode("ascii"))
+    files.save(path, render(objects).encode("ascii"))

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from carferry.io.retry import Retry
 from carferry.refs import ModelRef
-from carferry.retry import Retry
 from carferry.source.patterns import Patterns
 from carferry.source.snapshot import Snapshot, SourceFile
 

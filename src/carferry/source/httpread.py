@@ -9,8 +9,8 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, SourceChanged, SourceDenied, SourceError
-from carferry.net import Http, drain, give_back, origin, retry_after
-from carferry.retry import Retry
+from carferry.io.http import Http, drain, give_back, origin, retry_after
+from carferry.io.retry import Retry
 from carferry.source.snapshot import SourceFile
 
 CHUNK = 1024 * 1024

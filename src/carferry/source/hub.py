@@ -35,9 +35,9 @@ from carferry.errors import (
     SourceNotFound,
     Unreachable,
 )
-from carferry.net import Http, retry_after
+from carferry.io.http import Http, retry_after
+from carferry.io.retry import Retry
 from carferry.refs import ModelRef
-from carferry.retry import Retry
 from carferry.source.httpread import RangeReader
 from carferry.source.paths import check_paths
 from carferry.source.patterns import Patterns

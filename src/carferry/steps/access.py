@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from carferry import pod
+from carferry.cluster import pod
 from carferry.errors import InputError
+from carferry.io.retry import Retry
 from carferry.refs import Digest, ImageRef
-from carferry.retry import Retry
+from carferry.registry.access import Access
+from carferry.registry.target import Target
 from carferry.source.patterns import split_list
-from carferry.target import Target
-from carferry.targets import Access
 
 _IN_A_POD = 24
 _UNANSWERED_IN_A_POD = 8  # most of a minute: names and networks of a new pod may come late

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from carferry import build as engine_room
-from carferry.progress import Progress
+from carferry.assembly import build as engine_room
+from carferry.io.progress import Progress
+from carferry.io.terminal import open_progress
 from carferry.refs import parse_target
-from carferry.results import Built
-from carferry.show import open_progress
 from carferry.source import open_source
 from carferry.steps.builder import open_runner
 from carferry.steps.describe import describe
+from carferry.steps.results import Built
 from carferry.steps.settings import BuildSettings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from carferry.buildah import LocalBuildah, Runner, Security
+from carferry.assembly.buildah import LocalBuildah, Runner, Security
 from carferry.errors import InputError
 from carferry.steps.settings import BuildSettings
 
@@ -24,7 +24,7 @@ def open_runner(settings: BuildSettings) -> Runner:
 
 def _job(settings: BuildSettings) -> Runner:
     """The Kubernetes client costs 0.2 s and 30 MiB to import: only who needs a Job pays."""
-    from carferry.buildah_job import JobBuildah
+    from carferry.assembly.buildah_job import JobBuildah
     from carferry.cluster.api import connect
 
     settings.check()

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from carferry.cluster.account import own_namespace
+from carferry.cluster.pod import SERVICE_ACCOUNT
 from carferry.errors import CarferryError, InputError
-from carferry.pod import SERVICE_ACCOUNT
+from carferry.io.retry import Retry
 from carferry.refs import Digest, ImageRef
-from carferry.retry import Retry
 from carferry.serve import Deployed, Deployment, make_objects, settings_from_strings, write
 from carferry.serve import deploy as serve
 from carferry.steps.access import patience

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from carferry.build import Result
-from carferry.results import Built
+from carferry.assembly.build import Result
+from carferry.registry.target import Target
 from carferry.steps.access import uri
-from carferry.target import Target
+from carferry.steps.results import Built
 
 
 def describe(target: Target, result: Result) -> Built:

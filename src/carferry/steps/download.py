@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from carferry.download import download as fetch
-from carferry.progress import Progress
-from carferry.results import Downloaded
-from carferry.show import open_progress
+from carferry.io.progress import Progress
+from carferry.io.terminal import open_progress
 from carferry.source import Patterns, open_source
+from carferry.source.download import download as fetch
 from carferry.steps.access import patience
+from carferry.steps.results import Downloaded
 
 
 def download(

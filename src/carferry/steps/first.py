@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from carferry.retry import Retry
+from carferry.io.retry import Retry
 from carferry.source import open_source, pinned
 from carferry.steps.access import patience
 from carferry.steps.deploy import check

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from carferry.errors import DoesNotFit, InputError
-from carferry.gpu import Goal, GpuPlan, decide
-from carferry.gpu.config import load_config
-from carferry.gpu.inventory import read_inventory
-from carferry.gpu.listing import paged
-from carferry.gpu.nodes import Inventory
-from carferry.retry import Retry
+from carferry.gpu.inventory.listing import paged
+from carferry.gpu.inventory.nodes import Inventory
+from carferry.gpu.inventory.read import read_inventory
+from carferry.gpu.model.config import load_config
+from carferry.gpu.search.decide import decide
+from carferry.gpu.search.plan import Goal, GpuPlan
+from carferry.io.retry import Retry
 from carferry.source import Patterns, Source, SourceFile, open_source
 
 # The version in the default serving image: the plan must be for what will run.

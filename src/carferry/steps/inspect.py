@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from carferry import inspection
+from carferry.image import inspection
 from carferry.refs import parse_target
-from carferry.results import Inspected
 from carferry.steps.access import open_access
+from carferry.steps.results import Inspected
 
 
 def inspect(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from carferry import build as engine_room
+from carferry.assembly import build as engine_room
+from carferry.assembly.plan import MOST_WORKERS, Plan
 from carferry.errors import InputError
-from carferry.plan import MOST_WORKERS, Plan
 from carferry.refs import parse_target
-from carferry.results import Planned, PlannedLayer
 from carferry.source import open_source
+from carferry.steps.results import Planned, PlannedLayer
 from carferry.steps.settings import BuildSettings
 
 # One stream over a 1 Gbit/s link; only used to predict.

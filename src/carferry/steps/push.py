@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from carferry.copying import copy_image, image_size
-from carferry.image import COMMIT
-from carferry.progress import Progress
+from carferry.image.compose import COMMIT
+from carferry.io.progress import Progress
+from carferry.io.terminal import open_progress
+from carferry.oci.documents import image_size
 from carferry.refs import parse_target
-from carferry.results import Built
-from carferry.show import open_progress
+from carferry.registry.copy import copy_image
 from carferry.steps.access import open_access, uri
+from carferry.steps.results import Built
 
 
 def push(

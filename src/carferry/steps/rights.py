@@ -11,8 +11,8 @@ from carferry.cluster import grants, rights
 from carferry.cluster.account import Account
 from carferry.cluster.rights import Need
 from carferry.errors import ClusterError, InputError, RightsMissing
-from carferry.gpu.listing import SHARED
-from carferry.retry import Retry
+from carferry.gpu.inventory.listing import SHARED
+from carferry.io.retry import Retry
 
 SERVE = ("deploy", "render", "no")
 # Forbidden, unknown, not allowed or not implemented: this server does not answer such questions.

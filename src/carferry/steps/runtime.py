@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carferry import base as bases
 from carferry.errors import InputError
-from carferry.oci import Platform
-from carferry.progress import Progress
-from carferry.refs import parse_target
+from carferry.image import base as bases
+from carferry.io.progress import Progress
+from carferry.io.terminal import open_progress
+from carferry.oci.documents import Platform
+from carferry.refs import check_push_tag, parse_target
+from carferry.registry.target import Target
 from carferry.runtime.make import Made, make_runtime
-from carferry.seal import tag_of
-from carferry.show import open_progress
 from carferry.source.patterns import split_list
 from carferry.steps.access import open_access
 from carferry.steps.settings import DEFAULT_PLATFORM
-from carferry.target import Target
 
 DEFAULT_BASE = (
     "registry.access.redhat.com/ubi9/python-312"
@@ -86,7 +85,7 @@ def runtime(
     access = open_access(settings.plain_http, settings.ca_file)
     start = access.retry.clock()
     target = access.open(parse_target(dest), write=True)
-    _check_tag(target)
+    check_push_tag(target.ref, action="make")
     found = bases.open_bases(_with_python(settings.base), _platforms(settings), access.open)
     made = make_runtime(
         target,
@@ -97,14 +96,6 @@ def runtime(
         progress=progress or open_progress("auto"),
     )
     return _describe(target, made, str(found[0].digest), round(access.retry.clock() - start, 3))
-
-
-def _check_tag(target: Target) -> None:
-    if not tag_of(target):
-        raise InputError(
-            "make", target.ref, "a digest cannot be chosen, it follows from the content",
-            "write host/repository:tag",
-        )  # fmt: skip
 
 
 def _with_python(base: str) -> str:

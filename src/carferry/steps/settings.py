@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from carferry import base as bases
-from carferry import buildah
+from carferry.assembly import buildah
+from carferry.assembly.options import Options
 from carferry.errors import InputError
-from carferry.layers import Format
-from carferry.oci import Platform
-from carferry.options import Options
+from carferry.image import base as bases
+from carferry.image.layers import Format
+from carferry.oci.documents import Platform
 from carferry.refs import ImageRef
+from carferry.registry.access import Access
 from carferry.source import Patterns
 from carferry.source.patterns import split_list
 from carferry.steps.access import open_access
-from carferry.targets import Access
 
 DEFAULT_BASE = bases.DEFAULT
 DEFAULT_PLATFORM = "linux/amd64"

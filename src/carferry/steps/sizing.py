@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Protocol
 
 from carferry.errors import DoesNotFit, RightsMissing
-from carferry.gpu import GpuPlan
-from carferry.gpu.page import html
-from carferry.gpu.report import markdown, text
-from carferry.gpu.words import change
-from carferry.retry import Retry
+from carferry.gpu.report.page import html
+from carferry.gpu.report.text import markdown, text
+from carferry.gpu.report.words import change
+from carferry.gpu.search.plan import GpuPlan
+from carferry.io.retry import Retry
 from carferry.steps import rights as asking
 from carferry.steps.fit import FitSettings, Lists, fit
 from carferry.steps.rights import Rights, check_rights

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 
-from carferry import build as engine_room
+from carferry.assembly import build as engine_room
+from carferry.assembly.stream import moved_bytes
 from carferry.errors import InputError
-from carferry.progress import Progress
+from carferry.io.progress import Progress
+from carferry.io.terminal import open_progress
 from carferry.refs import parse_target
-from carferry.results import Built, Streamed
-from carferry.show import open_progress
 from carferry.source import open_source
 from carferry.steps.describe import describe
+from carferry.steps.results import Built, Streamed
 from carferry.steps.settings import BuildSettings
-from carferry.stream import moved_bytes
 
 _SHARE = re.compile(r"([0-9]{1,20})/([0-9]{1,20})")
 

@@ -1,0 +1,1 @@
+"""A pipelines API server: pipelines uploaded, runs started and scheduled."""

@@ -1,0 +1,92 @@
+"""What a pipelines API server's refusal means, and what to do about it.
+
+Source: kubeflow/pipelines, backend/src/common/util/error.go and grpc-gateway's error handler:
+an error is JSON with ``message``, the chain of what failed from the outside in, and ``details``,
+whose message is the innermost one, meant for people. Uploads answer ``error_message``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import urllib3
+from kfp_server_api import ApiException
+
+from carferry.errors import ClusterError, Unreachable, one_line, redact
+from carferry.pipelines.server.answers import objects
+
+ACTION = "call pipelines API"
+_LONGEST = 500
+_PHRASE = 80
+_WRONG_PLACE = "is this the URL of route ds-pipeline-<dspa>?"
+_NO_PATH = "Not Found"
+_INTERNAL = "Internal Server Error"
+_HINTS = {
+    401: "the token is missing or has expired; give --token-file or --kubeconfig",
+    403: "the account needs the Role ds-pipeline-user-access-<dspa> in that project",
+    404: _WRONG_PLACE,
+}
+
+
+def refused(error: ApiException, url: str) -> ClusterError | Unreachable:
+    """Return our error for an answer outside 200 to 299, in the server's own words."""
+    status = int(error.status or 0)
+    if not status:
+        return Unreachable(ACTION, url, bounded(str(error.reason)))
+    told = message(str(error.body or ""))
+    standard = f"{status} {bounded(str(error.reason or ''), _PHRASE)}".strip()
+    reason = ": ".join(filter(None, (standard, told)))
+    # A 404 in the API's own words is about an object; without them nobody knew the path.
+    hint = "" if status == 404 and told not in ("", _NO_PATH) else _HINTS.get(status, "")
+    found = ClusterError(ACTION, url, reason, hint, status=status)
+    found.temporary = status == 429 or status >= 500
+    return found
+
+
+def message(body: str) -> str:
+    """Return the telling part of an error's body, bounded; empty if it is no error of the API."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return ""
+    if not isinstance(answer, dict):
+        return ""
+    told = answer.get("message") or answer.get("error_message") or answer.get("error") or ""
+    return bounded(_innermost(answer) or str(told))
+
+
+def bounded(text: str, most: int = _LONGEST) -> str:
+    """Return a server's words on one line, without secrets; of long ones the end, the cause."""
+    text = redact(text)
+    shown = one_line(text[-most:])
+    return shown if len(text) <= most >= len(shown) else f"...{shown[-most:]}"
+
+
+def unreachable(error: urllib3.exceptions.HTTPError, url: str) -> Unreachable:
+    """Return our error for a connection that failed, broke off or is not trusted."""
+    cause = getattr(error, "reason", None) or error
+    untrusted = "CERTIFICATE" in str(cause).upper()
+    hint = "give --ca FILE" if untrusted else "check --host"
+    failure = Unreachable(ACTION, url, bounded(str(cause)), hint)
+    failure.temporary = not untrusted
+    return failure
+
+
+def web_page(url: str) -> ClusterError:
+    """Return our error for a page where an object should be: a dashboard, or a login."""
+    hint = "give the URL of route ds-pipeline-<dspa>; if it is, the token was not accepted"
+    return ClusterError(ACTION, url, "a web page answered, not the API", hint)
+
+
+def odd(url: str, reason: str) -> ClusterError:
+    """Return our error for an answer that the API would not give."""
+    return ClusterError(ACTION, url, bounded(reason), _WRONG_PLACE)
+
+
+def _innermost(answer: dict[str, Any]) -> str:
+    for detail in objects(answer.get("details")):
+        told = detail.get("message") or detail.get("error_message")
+        if told and told != _INTERNAL:
+            return str(told)
+    return ""

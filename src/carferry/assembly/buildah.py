@@ -1,0 +1,268 @@
+"""The buildah engine: real Buildah packs each layer, carferry puts the image together.
+
+Every layer is its own one-layer build from scratch, written straight to an OCI layout: no gzip
+on weights, times fixed at 0, owner 0:0, 0644. Nothing is stacked, so Buildah's storage holds
+one layer at a time, and base layers keep the bytes their registry gave them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Protocol
+
+from carferry.assembly.plan import How, Step
+from carferry.assembly.stream import Moved
+from carferry.errors import InputError, SourceChanged, ToolFailed
+from carferry.image.layers import ROOT, Layer
+from carferry.io.progress import Progress
+from carferry.oci.documents import LAYER, Descriptor
+from carferry.refs import LayoutRef
+from carferry.registry.blobs import blob_file, copy_blob
+from carferry.registry.layout import LayoutTarget
+from carferry.registry.target import Target
+
+ACCOUNT = "modelcar-builder"
+"""ServiceAccount of a pod that runs Buildah."""
+IMAGE = "quay.io/buildah/stable:v1.43.1"
+"""Image of such a pod."""
+
+
+class Security(StrEnum):
+    """How Buildah gets the user namespace that it needs.
+
+    Attributes:
+        USERNS: The pod has one (OpenShift 4.20, SCC nested-container): root in it is nobody
+            on the node.
+        SETFCAP: Root with one more capability, admitted by an SCC of ours: older clusters.
+    """
+
+    USERNS = "userns"
+    SETFCAP = "setfcap"
+
+
+_GLOB = re.compile(r"([*?\[\]\\])")
+_LAST_WORDS = 400
+_BUFFER = 1024 * 1024
+
+logger = logging.getLogger("carferry")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How Buildah writes one layer; the same for the same layer and the same paths.
+
+    Attributes:
+        layer: The layer's name, for people.
+        folder: Where the files are, as Buildah sees it.
+        image: The one-layer image it writes.
+        work: Commands in order.
+        clean_up: Follows the work, also where that failed.
+    """
+
+    layer: str
+    folder: Path
+    image: LayoutRef
+    work: tuple[tuple[str, ...], ...]
+    clean_up: tuple[str, ...]
+
+
+class Runner(Protocol):
+    """Where Buildah runs: beside carferry, or in a pod of its own."""
+
+    def scratch(self, workdir: Path | None) -> AbstractContextManager[Path]:
+        """Lend a folder that carferry and Buildah see under the same path."""
+
+    def run(self, recipes: Sequence[Recipe]) -> None:
+        """Follow every recipe; all of them in one go, since starting may be dear."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalBuildah:
+    """Buildah as a process of this machine.
+
+    Attributes:
+        command: Runs one command to its end; None: as a process.
+    """
+
+    command: Callable[[Sequence[str]], None] | None = None
+
+    def scratch(self, workdir: Path | None) -> AbstractContextManager[Path]:
+        """Lend a new folder in ``workdir``, by default where the system keeps temporary files."""
+        return _new_folder(workdir)
+
+    def run(self, recipes: Sequence[Recipe]) -> None:
+        """Follow the recipes one after the other, so that storage holds one layer at a time.
+
+        Raises:
+            ToolFailed: Not installed, or its last words.
+        """
+        command = self.command or run_locally
+        for recipe in recipes:
+            logger.info("buildah packs %s", recipe.layer)
+            try:
+                for words in recipe.work:
+                    command(words)
+            finally:
+                # Cleaning up must not hide why it became necessary.
+                with suppress(ToolFailed):
+                    command(recipe.clean_up)
+
+
+def pack(
+    steps: Sequence[Step],
+    folder: Path,
+    target: Target,
+    *,
+    workdir: Path,
+    progress: Progress,
+    runner: Runner,
+) -> list[Moved]:
+    """Build each layer with Buildah and bring it to the target.
+
+    Args:
+        steps: Every step of the plan; each layer is built anew, Buildah's are never reused.
+        folder: The model's files.
+        target: Where blobs go.
+        workdir: Scratch space for one OCI layout of all layers; same disk as an OCI target
+            saves a copy.
+        progress: Told about every layer.
+        runner: Where Buildah runs; it sees ``folder`` and ``workdir`` too.
+
+    Returns:
+        One entry per step, in order.
+
+    Raises:
+        ToolFailed: Buildah is missing or refused.
+        SourceChanged: A packed file is not what the snapshot promised.
+    """
+    where = LayoutRef(workdir / "layers")
+    layout = LayoutTarget(where)
+    for step in steps:
+        progress.begin(step.layer.name, step.layer.size_bytes)
+    try:
+        runner.run([recipe(step.layer, folder, where) for step in steps])
+        return [_take(step.layer, layout, target, progress) for step in steps]
+    finally:
+        shutil.rmtree(workdir / "layers", ignore_errors=True)
+
+
+def recipe(layer: Layer, folder: Path, layout: LayoutRef) -> Recipe:
+    """Return how Buildah writes one layer to a layout.
+
+    Args:
+        layer: What to pack.
+        folder: Where its files are, as Buildah sees it.
+        layout: Where the one-layer image goes, tagged with the layer's content key.
+    """
+    image = LayoutRef(layout.path, layer.content_key.hex)
+    # Of the path too, so that two builds of one model can share Buildah's storage.
+    name = f"carferry-{hashlib.sha256(str(image).encode()).hexdigest()[:12]}"
+    copy = ("buildah", "copy", "--quiet", "--chown", "0:0", "--chmod", "0644", name)
+    by_parent: dict[str, list[str]] = {}
+    for file in layer.files:
+        parent = str(PurePosixPath(ROOT, file.path).parent)
+        by_parent.setdefault(parent, []).append(_GLOB.sub(r"\\\1", str(folder / file.path)))
+    work = (
+        ("buildah", "from", "--quiet", "--name", name, "scratch"),
+        *((*copy, *files, f"/{parent}/") for parent, files in by_parent.items()),
+        ("buildah", "commit", "--quiet", "--timestamp", "0", "--format", "oci",
+         "--disable-compression", name, str(image)),
+    )  # fmt: skip
+    return Recipe(layer.name, folder, image, work, ("buildah", "rm", name))
+
+
+def run_locally(command: Sequence[str]) -> None:
+    """Run one command to its end.
+
+    Raises:
+        ToolFailed: Not installed, or its last words.
+    """
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=_without_logins()
+        )
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        raise ToolFailed(
+            "run", command[0], "it is not installed" if missing else str(error.strerror),
+            "install buildah, or use --engine stream",
+        ) from error  # fmt: skip
+    if done.returncode:
+        words = " ".join((done.stderr or done.stdout).split())[-_LAST_WORDS:]
+        raise ToolFailed("run", " ".join(command[:2]), f"exit {done.returncode}: {words}")
+
+
+def _without_logins() -> dict[str, str]:
+    # Packing asks no registry, and Buildah refuses to start where a named login file is absent,
+    # as it is in a pod whose optional secret was not mounted.
+    logins = {"REGISTRY_AUTH_FILE", "DOCKER_CONFIG"}
+    return {name: value for name, value in os.environ.items() if name not in logins}
+
+
+@contextmanager
+def _new_folder(workdir: Path | None) -> Iterator[Path]:
+    try:
+        made = tempfile.TemporaryDirectory(prefix="carferry-", dir=workdir)
+    except OSError as error:
+        raise InputError(
+            "use --workdir", workdir or tempfile.gettempdir(), error.strerror or str(error),
+            "name a folder with room for the model",
+        ) from error  # fmt: skip
+    with made as folder:
+        yield Path(folder)
+
+
+def _take(layer: Layer, layout: LayoutTarget, target: Target, progress: Progress) -> Moved:
+    descriptor = _layer_of(layout, layer.content_key.hex, layer)
+    with blob_file(layout, descriptor.digest) as file:
+        check_files(layer, file)
+    there = target.blob_size(descriptor.digest) == descriptor.size_bytes
+    if not there and not target.mount(descriptor.digest, layout.ref):
+        copy_blob(descriptor, layout, target, moved=lambda size: progress.advance(layer.name, size))
+    progress.end(layer.name, How.MOVE.value)
+    return Moved(layer, descriptor, How.MOVE)
+
+
+def _layer_of(layout: LayoutTarget, tag: str, layer: Layer) -> Descriptor:
+    manifest = layout.get_manifest(tag)
+    if manifest is None or len(manifest.layers) != 1 or manifest.layers[0].media_type != LAYER:
+        raise ToolFailed("use", "buildah", f"it did not write {layer.name} as one plain layer")
+    return manifest.layers[0]
+
+
+def check_files(layer: Layer, archive: IO[bytes]) -> None:
+    """Read a layer's tar and compare every file with the snapshot.
+
+    Raises:
+        SourceChanged: A file is missing, too many, or has other bytes.
+    """
+    wanted = {f"{ROOT}/{file.path}": file for file in layer.files}
+    with tarfile.open(fileobj=archive, mode="r|", bufsize=_BUFFER) as tar:
+        for member in tar:
+            if member.isdir():
+                continue
+            file = wanted.pop(member.name, None)
+            content = tar.extractfile(member) if member.isreg() else None
+            if file is None or content is None:
+                raise SourceChanged("pack", member.name, "the layer holds a file nobody asked for")
+            file.verify(_hash(content, file.content.hasher(member.size)))
+    for name in wanted:
+        raise SourceChanged("pack", name, "the layer lacks it")
+
+
+def _hash(content: IO[bytes], hasher: Any) -> str:
+    while chunk := content.read(_BUFFER):
+        hasher.update(chunk)
+    return str(hasher.hexdigest())

@@ -1,0 +1,84 @@
+"""Sealing: the base's blobs, the config, the manifest by digest, and last of all the tag.
+
+Nothing is visible under the tag before everything it names is there. Two sealers of one plan
+write the same bytes, so either may win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from carferry.assembly.plan import Plan
+from carferry.image.base import Base
+from carferry.image.compose import Image, compose, compose_artifact, index_of
+from carferry.image.layers import Format
+from carferry.io.progress import Progress
+from carferry.io.retry import Retry
+from carferry.oci.documents import Descriptor, Document
+from carferry.registry.blobs import check_blobs, copy_blob, put_blob
+from carferry.registry.target import Target
+
+
+def seal(
+    target: Target,
+    plan: Plan,
+    model: Sequence[Descriptor],
+    *,
+    engine: str,
+    retry: Retry,
+    progress: Progress,
+) -> tuple[Document, tuple[Document, ...]]:
+    """Complete the image and tag it.
+
+    Args:
+        target: Holds the model's layers already.
+        plan: What the image is made of.
+        model: The model's layers in image order.
+        engine: Which engine made the layers.
+        retry: Policy.
+        progress: Told about the base's layers.
+
+    Returns:
+        What the tag now names, a manifest or an index of several platforms; and the manifest
+        of each platform. Nothing needs to be asked after the tag has moved.
+
+    Raises:
+        TargetError: A layer is missing, or the target refused a document.
+    """
+    retry.call(lambda: check_blobs(target, model))
+    images = [(base, _compose(plan, base, model, engine)) for base in plan.bases]
+    for base, image in images:
+        for layer in base.layers:
+            retry.call(partial(_bring, base, layer, target, progress))
+        _put(target, image, retry)
+    top = images[0][1].manifest
+    if len(images) > 1:
+        top = index_of(images)
+        retry.call(lambda: target.put_manifest(top, str(top.digest)))
+    if tag := target.ref.push_tag:
+        retry.call(lambda: target.put_manifest(top, tag))
+    return top, tuple(image.manifest for _, image in images)
+
+
+def _compose(plan: Plan, base: Base, model: Sequence[Descriptor], engine: str) -> Image:
+    if plan.form is Format.MODELPACK:
+        return compose_artifact(model, plan.snapshot, engine)
+    return compose(base, model, plan.snapshot, engine)
+
+
+def _put(target: Target, image: Image, retry: Retry) -> None:
+    retry.call(lambda: put_blob(target, image.config.data))
+    retry.call(lambda: target.put_manifest(image.manifest, str(image.manifest.digest)))
+
+
+def _bring(base: Base, layer: Descriptor, target: Target, progress: Progress) -> None:
+    """Mount a base layer, or copy its very bytes."""
+    if base.home is None or target.blob_size(layer.digest) == layer.size_bytes:
+        return
+    if target.mount(layer.digest, base.home.ref):
+        return
+    name = f"base {layer.digest.hex[:12]}"
+    progress.begin(name, layer.size_bytes)
+    copy_blob(layer, base.home, target, moved=lambda size: progress.advance(name, size))
+    progress.end(name, "copy")

@@ -1,0 +1,167 @@
+"""Shard manifests: how workers tell each other, through the registry alone, what they moved.
+
+A worker tags a small manifest that lists its layers. That keeps a registry from collecting
+blobs no image names yet (Quay and zot do so after an hour) and carries the descriptors to the
+sealer and to the next run after a crash. The tag's name holds the plan's key, so that shards
+of two commits or formats never mix.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from carferry.assembly.plan import Plan
+from carferry.errors import CarferryError
+from carferry.image.compose import CONTENT_KEY
+from carferry.io.retry import Retry
+from carferry.oci.documents import EMPTY, EMPTY_DATA, MANIFEST, Descriptor, Document, canonical
+from carferry.refs import Digest
+from carferry.registry.blobs import put_blob
+from carferry.registry.target import Target
+
+ARTIFACT = "application/vnd.carferry.shard.v1+json"
+PREFIX = "carferry-shard-"
+SHARD = "dev.carferry.shard"
+# Well inside the shortest time a registry keeps unnamed blobs, rare enough to cost nothing.
+EVERY_S = 60.0
+_KEY_DIGITS = 16
+_OTHER_TAGS = 16
+_log = logging.getLogger("carferry")
+
+
+def plan_prefix(plan: Plan) -> str:
+    """Return what the tags of this plan's shards start with."""
+    return f"{PREFIX}{plan.layers_key.hex[:_KEY_DIGITS]}-"
+
+
+def references(target: Target, tag: str) -> Iterator[str]:
+    """Yield tags whose manifests may know layers: the tag itself, shards, then other tags.
+
+    The list is only asked for when the tag itself did not know everything.
+    """
+    if tag:
+        yield tag
+    every = target.tags()
+    shards = [name for name in every if name.startswith(PREFIX)]
+    others = [name for name in reversed(every) if name != tag and not name.startswith(PREFIX)]
+    yield from shards
+    if tag and shards:
+        # A sealer that was faster has tagged the image and removed the shards meanwhile.
+        yield tag
+    yield from others[:_OTHER_TAGS]
+
+
+class Pins:
+    """Publishes one worker's shard manifest while its layers arrive.
+
+    Args:
+        target: Where layers and shards live.
+        plan: What is being built.
+        worker: From 1 to ``workers``.
+        workers: How many share the plan.
+        retry: Policy for the manifest's upload.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        plan: Plan,
+        worker: int,
+        workers: int,
+        *,
+        retry: Retry,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._target = target
+        self._tag = f"{plan_prefix(plan)}{worker}of{workers}"
+        self._retry = retry
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._layers: dict[str, Descriptor] = {}
+        self._published_at = clock()
+        self.published = False
+
+    def add(self, layer: Descriptor) -> None:
+        """Note an arrived layer; publishes when the last time is long enough ago."""
+        with self._lock:
+            # Not by digest: two equal files are two layers of the image.
+            self._layers[layer.annotations[CONTENT_KEY]] = layer
+            if self._clock() - self._published_at >= EVERY_S:
+                self._try_to_publish()
+
+    def publish(self) -> None:
+        """Tag the shard manifest with everything noted so far."""
+        with self._lock:
+            self._publish()
+
+    def keep(self) -> None:
+        """Tag what has arrived when the rest will not; a second failure only costs a re-run."""
+        with self._lock:
+            if self._layers:
+                self._try_to_publish()
+
+    def _try_to_publish(self) -> None:
+        """Pin on the way: where a registry refuses, the layers may still outlive the build."""
+        self._published_at = self._clock()
+        try:
+            self._publish()
+        except CarferryError as error:
+            _log.debug("pin %s: %s", self._tag, error)
+
+    def _publish(self) -> None:
+        document = shard_manifest(list(self._layers.values()), self._tag)
+        self._retry.call(lambda: put_blob(self._target, EMPTY_DATA))
+        self._retry.call(lambda: self._target.put_manifest(document, self._tag))
+        self._published_at = self._clock()
+        self.published = True
+
+
+def shard_manifest(layers: list[Descriptor], tag: str) -> Document:
+    """Return the manifest that pins these layers.
+
+    It names its tag, so that no two shards are one manifest: where only manifests can be
+    deleted, removing one plan's shard would take another's along.
+    """
+    ordered = sorted(layers, key=lambda layer: (layer.digest, layer.annotations[CONTENT_KEY]))
+    empty = Descriptor(EMPTY, Digest.of(EMPTY_DATA), len(EMPTY_DATA))
+    return Document(
+        MANIFEST,
+        canonical(
+            {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "artifactType": ARTIFACT,
+                "config": empty.to_json(),
+                # A manifest must list something; a worker without work lists the empty blob.
+                "layers": [layer.to_json() for layer in ordered] or [empty.to_json()],
+                "annotations": {SHARD: tag},
+            }
+        ),
+    )
+
+
+def remove(target: Target, plan: Plan) -> int:
+    """Delete this plan's shard tags and return how many could not be; never fails.
+
+    The image is tagged by now, so nothing that happens here may look like a failed build. A
+    registry that forbids deletion keeps the tags; they are small and name only layers of the
+    image.
+    """
+    try:
+        tags = target.tags(plan_prefix(plan))
+        return sum(not _deleted(target, tag) for tag in tags)
+    except CarferryError as error:
+        _log.debug("list the shards of %s: %s", target.ref, error)
+        return 0
+
+
+def _deleted(target: Target, tag: str) -> bool:
+    try:
+        return target.delete_manifest(tag)
+    except CarferryError as error:
+        _log.debug("delete %s: %s", tag, error)
+        return False

@@ -1,0 +1,1 @@
+"""The library as one ConfigMap that every step mounts, and KFP components bound to it."""

@@ -1,0 +1,83 @@
+"""The functions behind components, as the text that kfp's executor loads in a pod."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from carferry.bundle import closure, shrinking
+from carferry.bundle.library import ENTER, Library, Step, pack
+from carferry.errors import InputError
+
+PACKAGES: Mapping[str, str] = {
+    "httpx2": "httpx2==2.16.2",
+    "huggingface_hub": "huggingface-hub==2.4.0",
+    "kubernetes": "kubernetes==30.1.0",
+    "modelcar_base_image": "modelcar-base-image==0.1.0",
+    "urllib3": "urllib3==2.7.0",
+    "yaml": "PyYAML==6.0.3",
+}
+"""Import name to pinned requirement: all that the library may import besides itself."""
+_PRELUDE = f"{ENTER}import kfp\nfrom kfp import dsl\nfrom kfp.dsl import *\nfrom typing import *\n"
+
+
+@cache
+def carried() -> Library:
+    """Return the library as it stands here, with every component of this package."""
+    return pack(closure.everything(), ours())
+
+
+@cache
+def ours() -> Mapping[str, Step]:
+    """Return carferry's own components by name, read as text: none of them is imported."""
+    found: dict[str, Step] = {}
+    for path in sorted(closure.root().joinpath("components").glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        found |= {each.name: _step(each, text) for each in _components(ast.parse(text))}
+    return found
+
+
+def step_of(function: Callable[..., Any]) -> Step:
+    """Return what a function needs of a pod.
+
+    Raises:
+        InputError: A package without a pin, or a library module that does not travel.
+    """
+    text = textwrap.dedent(inspect.getsource(function))
+    (node,) = ast.parse(text).body
+    return _step(node, text)
+
+
+def _components(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            names = [d.id for d in node.decorator_list if isinstance(d, ast.Name)]
+            if "component" in names:
+                yield node
+
+
+def _step(node: ast.stmt, text: str) -> Step:
+    if not isinstance(node, ast.FunctionDef):
+        raise InputError("make component", type(node).__name__, "not a function")
+    lines = text.splitlines(keepends=True)[node.lineno - 1 : node.end_lineno]
+    needed = _needs(node)
+    if left := sorted(needed.sources.keys() - closure.everything().keys()):
+        reason = f"these stay here: {left}"
+        raise InputError("carry library", node.name, reason, "do without them in a step")
+    source = _PRELUDE + shrinking.compact("".join(lines))
+    return Step(source, tuple(_pins(node.name, needed.packages)))
+
+
+def _needs(tree: ast.AST) -> closure.Closure:
+    return closure.closure((*closure.imported(tree), "carferry.cluster.pod"))
+
+
+def _pins(name: str, packages: Sequence[str]) -> list[str]:
+    if missing := [package for package in packages if package not in PACKAGES]:
+        reason, remedy = f"no version known for {missing}", "use on(), with an image that has it"
+        raise InputError("pin packages", name, reason, remedy)
+    return [PACKAGES[package] for package in packages]

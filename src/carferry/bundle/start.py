@@ -1,0 +1,85 @@
+"""Start a step from the mounted library: its sources, its packages, then kfp's executor.
+
+Travels in the ConfigMap beside the archive. A component's own command is a few lines that check
+both and run this file with ``archive`` set; they are all that Argo has to keep copies of.
+"""
+
+import bz2
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+STEPS = "steps.json"
+"""Member of the archive: component's name to its source and its pinned requirements."""
+# kfp's executor needs none of kfp's own requirements, many of them large.
+KFP = ["kfp==2.17.0", "--no-deps"]
+CLEAN = """\
+import atexit, pathlib, shutil
+atexit.register(shutil.rmtree, pathlib.Path(__file__).parent, True)
+"""
+
+
+def main(archive: bytes, arguments: list[str]) -> None:
+    """Become kfp's executor for one component.
+
+    Args:
+        archive: The library, checked already.
+        arguments: kfp's own; ``--step`` and a JSON object before them where the component is
+            not one of ours and brings its source and requirements along.
+    """
+    home = Path(tempfile.mkdtemp(prefix="carferry-"))
+    library = home / "carferry.zip"
+    library.write_bytes(bz2.decompress(archive))
+    sys.path.insert(0, str(library))
+    from carferry.cluster import pod
+
+    pod.enter()  # the project's proxies and certificates are pip's too
+    step, arguments = chosen(library, arguments)
+    install(step["requirements"])
+    install(KFP)
+    (home / "step.py").write_text(CLEAN + step["source"])
+    paths = os.pathsep.join(filter(None, [str(library), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "_KFP_RUNTIME": "true", "PYTHONPATH": paths}
+    module = ["-m", "kfp.dsl.executor_main", "--component_module_path", str(home / "step.py")]
+    # A new interpreter sees what pip has just installed, wherever that was.
+    os.execve(sys.executable, [sys.executable, *module, *arguments], environment)  # noqa: S606
+
+
+def chosen(library: Path, arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return what the component needs, and the arguments that are kfp's."""
+    if arguments[0] == "--step":
+        return json.loads(arguments[1]), arguments[2:]
+    name = arguments[arguments.index("--function_to_execute") + 1]
+    with zipfile.ZipFile(library) as archive:
+        return json.loads(archive.read(STEPS))[name], arguments
+
+
+def install(requirements: list[str]) -> None:
+    """Install packages.
+
+    Raises:
+        ToolFailed: pip could not; it has said why.
+    """
+    from carferry.errors import ToolFailed
+
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # Nobody starts a planner again: an index that is away for a moment is waited for here.
+    command = [*pip, "--retries", "8", "--no-warn-script-location", *requirements]
+    if requirements and subprocess.run(command, check=False).returncode:
+        what, remedy = " ".join(requirements), "see above; or compile with --image"
+        raise ToolFailed("pip install", what, "failed", remedy)
+
+
+if "archive" in globals():
+    try:
+        main(globals()["archive"], sys.argv[1:])
+    except (OSError, LookupError, ValueError) as error:
+        if type(error).__module__ != "builtins":
+            raise  # carferry's own: whoever reads the log is told of them already
+        text = f"carferry: error: start step: {type(error).__name__}: {error}; is /tmp full, or the"
+        sys.exit(f"{text} YAML edited? compile it again")

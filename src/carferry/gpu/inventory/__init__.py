@@ -1,0 +1,1 @@
+"""Which GPUs there are: products that are known, and what a cluster has free."""

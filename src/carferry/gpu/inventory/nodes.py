@@ -1,0 +1,84 @@
+"""The GPUs a plan may choose from: nodes alike enough to be one option."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from carferry.gpu.inventory.catalogue import Gpu, parse_gpus
+
+
+@dataclass(frozen=True, slots=True)
+class Toleration:
+    """A taint a pod must tolerate to land on a node."""
+
+    key: str
+    value: str
+    effect: str
+
+    def __str__(self) -> str:
+        """Return kubectl's form, ``key=value:effect``."""
+        return f"{self.key}{'=' if self.value else ''}{self.value}:{self.effect}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeGroup:
+    """Nodes with the same GPU, the same number free and the same conditions.
+
+    Attributes:
+        gpu: What one of them is.
+        free: GPUs free on each node (allocatable less requests), or allocatable where pods
+            cannot be listed.
+        total: GPUs on each node.
+        nodes: How many such nodes.
+        resource: Extended resource a pod asks for.
+        replicas: Pods a time-sliced device serves; 1 where it is not shared.
+        tolerations: Taints to tolerate.
+        disk_bytes: Ephemeral storage left on the emptiest node; None where unknown.
+        warm: How many of the nodes already hold the image.
+        profile: HardwareProfile or AcceleratorProfile that leads here; may be empty.
+        example: Name of one of the nodes; empty for GPUs that were only named.
+    """
+
+    gpu: Gpu
+    free: int
+    total: int
+    nodes: int = 1
+    resource: str = "nvidia.com/gpu"
+    replicas: int = 1
+    tolerations: tuple[Toleration, ...] = ()
+    disk_bytes: int | None = None
+    warm: int = 0
+    profile: str = ""
+    example: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Every option, where it comes from and what a reader should know of it.
+
+    Attributes:
+        source: ``nodes``, ``profiles`` or ``named`` (from ``--gpu``).
+        allowances: Resource to how many of it the namespace's quotas still allow.
+        per_pods: Resource to how many of it a LimitRange allows one pod.
+        notes: What could not be seen or taken into account, a line each.
+    """
+
+    groups: tuple[NodeGroup, ...]
+    source: str
+    allowances: Mapping[str, int] = field(default_factory=dict)
+    per_pods: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def named(text: str) -> Inventory:
+    """Return the inventory behind ``--gpu "L40S x2"``: nothing is known but the product.
+
+    Raises:
+        InputError: A GPU nobody knows, or a count that is not 1 to 64.
+    """
+    groups = tuple(
+        NodeGroup(gpu, free=count, total=count, resource=gpu.resource)
+        for gpu, count in parse_gpus(text)
+    )
+    return Inventory(groups, "named", notes=(f"planned for --gpu {text!r}, no node was looked at",))

@@ -1,0 +1,1 @@
+"""What vLLM needs of a GPU's memory: weights, KV cache, and all beside them."""

@@ -1,0 +1,233 @@
+"""The arithmetic of one choice: what every GPU holds, and whether a request still fits.
+
+    requested = ceil(total x utilization)
+    kv        = requested - weights - non-torch - activation - graphs (from vLLM 0.20)
+    fits      when kv holds one request of max_model_len with a margin for our own error
+
+Source: vLLM 0.33 ``v1/worker/gpu_worker.py`` (determine_available_memory) and
+``v1/core/kv_cache_planning.py`` (one request must fit, plus the null block).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from carferry.gpu.inventory.catalogue import Gpu
+from carferry.gpu.memory.kv import Cache, cache
+from carferry.gpu.memory.limits import resolve_dtype
+from carferry.gpu.memory.overhead import Overhead, overhead
+from carferry.gpu.memory.vllm_version import LATEST, Profile, profile
+from carferry.gpu.memory.weights import weights_per_gpu
+from carferry.gpu.model.quantize import online
+from carferry.gpu.model.safetensors import Tensor
+from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.units import GIB
+
+
+class Verdict(Enum):
+    """Whether a choice starts: surely, within our error, or not."""
+
+    FITS = "fits"
+    TIGHT = "tight"
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What is planned for: the shape, the headers if they were read, and its name."""
+
+    shape: ModelShape
+    tensors: Sequence[Tensor] = field(default=(), repr=False)
+    subject: str = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One way to run a model; every value is what vLLM would be told.
+
+    Attributes:
+        kv_dtype: ``auto`` or ``fp8``.
+        quantization: ``fp8`` to quantize while loading; empty to load as stored.
+        concurrency: Requests of max_model_len that must fit at once.
+    """
+
+    gpu: Gpu
+    tp: int = 1
+    pp: int = 1
+    dtype: str = "bfloat16"
+    kv_dtype: str = "auto"
+    max_num_seqs: int = 256
+    max_num_batched_tokens: int = 2048
+    max_model_len: int = 8192
+    utilization: float = 0.9
+    quantization: str = ""
+    eager: bool = False
+    block: int | None = None
+    context_ranks: int = 1
+    concurrency: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The memory of the fullest GPU under a choice, in bytes unless named otherwise.
+
+    Attributes:
+        requested: vLLM's share of the GPU.
+        kv: What is left for the KV cache; negative where nothing is.
+        needed: KV cache for the requests that must fit at once, and the null block.
+        band: Margin for our own error, from the published rows.
+        tokens: Token count vLLM would log.
+        concurrency: Requests of max_model_len at once.
+    """
+
+    choice: Choice
+    requested: int
+    weights: int
+    overhead: Overhead
+    graphs_budgeted: bool
+    kv: int
+    needed: int
+    band: int
+    tokens: int
+    concurrency: float
+    verdict: Verdict
+    binding: str
+
+    @property
+    def total(self) -> int:
+        """Memory of the GPU as torch sees it."""
+        return int(self.choice.gpu.memory_gib * GIB)
+
+    @property
+    def shortfall(self) -> int:
+        """Bytes missing; 0 where it fits."""
+        return max(self.needed - self.kv, 0)
+
+
+def estimate(model: Model, choice: Choice, version: Profile | None = None) -> Estimate:
+    """Work out one choice; pure arithmetic, no constraint is checked here."""
+    version = version or profile(LATEST)
+    shape = loaded_shape(model.shape, choice.quantization)
+    requested = math.ceil(choice.gpu.memory_gib * GIB * choice.utilization)
+    weights = _weights(model, shape, choice)
+    beside = _overhead(shape, choice, version)
+    pool = cache_of(shape, choice, version)
+    kv = requested - weights - beside.budgeted(version)
+    work = Estimate(
+        choice=choice,
+        requested=requested,
+        weights=weights,
+        overhead=beside,
+        graphs_budgeted=version.graphs_budgeted,
+        kv=kv,
+        needed=_needed(pool, choice),
+        band=_band(weights, beside),
+        tokens=pool.tokens(kv, choice.max_model_len),
+        concurrency=pool.concurrency(kv, choice.max_model_len),
+        verdict=Verdict.NO,
+        binding="",
+    )
+    return _judge(work)
+
+
+def cache_of(shape: ModelShape, choice: Choice, version: Profile) -> Cache:
+    """Return the KV cache layout of a choice."""
+    return cache(
+        shape,
+        version,
+        tp=choice.tp,
+        pp=choice.pp,
+        dtype=choice.dtype,
+        kv_dtype=choice.kv_dtype,
+        max_num_batched_tokens=choice.max_num_batched_tokens,
+        block=choice.block,
+        context_ranks=choice.context_ranks,
+    )
+
+
+def loaded_shape(shape: ModelShape, quantization: str) -> ModelShape:
+    """Return the shape as it is after vLLM quantized the weights while loading."""
+    return replace(shape, quantization=online(quantization)) if quantization else shape
+
+
+def default_choice(shape: ModelShape, gpu: Gpu, version: Profile) -> Choice:
+    """Return what vLLM's server would do on a GPU if told nothing."""
+    batched, seqs = version.batching(gpu)
+    if shape.pooling:  # no chunked prefill: a batch must hold the longest input
+        batched = max(batched, shape.positions)
+    return Choice(
+        gpu=gpu,
+        dtype=resolve_dtype(shape, gpu),
+        kv_dtype=shape.kv_dtype or "auto",
+        max_num_seqs=seqs,
+        max_num_batched_tokens=batched,
+        max_model_len=shape.positions,
+        utilization=version.utilization,
+    )
+
+
+def _weights(model: Model, shape: ModelShape, choice: Choice) -> int:
+    """Weights as loaded; headers say nothing of weights that vLLM quantizes itself."""
+    return weights_per_gpu(
+        shape,
+        choice.gpu,
+        tp=choice.tp,
+        pp=choice.pp,
+        dtype=choice.dtype,
+        tensors=() if choice.quantization else model.tensors,
+    )
+
+
+def _needed(pool: Cache, choice: Choice) -> int:
+    blocks = math.ceil(pool.blocks_per_request(choice.max_model_len) * choice.concurrency)
+    return (blocks + 1) * pool.bytes_per_block
+
+
+def _overhead(shape: ModelShape, choice: Choice, version: Profile) -> Overhead:
+    return overhead(
+        shape,
+        version,
+        tp=choice.tp,
+        pp=choice.pp,
+        dtype=choice.dtype,
+        max_num_seqs=choice.max_num_seqs,
+        max_num_batched_tokens=choice.max_num_batched_tokens,
+        eager=choice.eager,
+    )
+
+
+def _band(weights: int, beside: Overhead) -> int:
+    """What the published rows were off by: 2% of weights, a fifth of activations, half a GiB."""
+    return int(0.02 * weights + 0.2 * (beside.activation + beside.graphs) + 0.5 * GIB)
+
+
+def requests(choice: Choice) -> str:
+    """Return what must fit at once, in words."""
+    count = f"{choice.concurrency:g}" if choice.concurrency != 1 else "one"
+    plural = "s" if choice.concurrency != 1 else ""
+    return f"{count} request{plural} of {choice.max_model_len} tokens"
+
+
+def _judge(work: Estimate) -> Estimate:
+    spare = work.kv - work.needed
+    outside = work.total - work.requested
+    graphs_fit = work.graphs_budgeted or work.overhead.graphs <= outside
+    if spare < 0:
+        verdict = Verdict.NO
+    elif spare < work.band or not graphs_fit or work.choice.gpu.shared:
+        verdict = Verdict.TIGHT
+    else:
+        verdict = Verdict.FITS
+    return replace(work, verdict=verdict, binding=_binding(work))
+
+
+def _binding(work: Estimate) -> str:
+    """Name what takes the memory that is missing, or the least spare thing where it fits."""
+    if work.weights > work.requested:
+        return "weights"
+    if work.kv < 0:
+        return f"activations ({work.overhead.binding})"
+    return f"KV cache for {requests(work.choice)}"

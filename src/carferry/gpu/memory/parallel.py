@@ -1,0 +1,137 @@
+"""How many GPUs a model can be cut across: vLLM's start-up checks, each with its reason.
+
+Sources: vLLM 0.33 ``config/model.py`` (heads), ``layers/linear.py`` (KV heads, ``divide``),
+``layers/vocab_parallel_embedding.py``, ``quantization/utils/fp8_utils.py`` (blocks),
+``layers/mamba/mamba_mixer2.py``, ``models/*`` (image towers), ``distributed/utils.py`` (stages).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from carferry.gpu.memory.params import VOCAB_STEP
+from carferry.gpu.model.families import FAMILIES
+from carferry.gpu.model.shape import Layer, ModelShape, Quantization, State
+from carferry.gpu.units import ceil_div, round_up
+
+
+def tensor_reason(shape: ModelShape, tp: int) -> str:
+    """Say why vLLM would refuse a tensor parallel size; empty where it starts."""
+    return next(_reasons(shape, tp), "") if tp > 1 else ""
+
+
+def valid_tensor_sizes(shape: ModelShape, most: int = 16) -> tuple[int, ...]:
+    """Return every tensor parallel size up to ``most`` that vLLM accepts."""
+    return tuple(tp for tp in range(1, most + 1) if not tensor_reason(shape, tp))
+
+
+def pipeline_reason(shape: ModelShape, pp: int) -> str:
+    """Say why vLLM would refuse a pipeline parallel size; empty where it starts."""
+    family = FAMILIES.get(shape.model_type)
+    if pp > 1 and ((family and not family.pipeline) or shape.pooling):
+        return f"{shape.architecture or shape.model_type} has no pipeline parallelism"
+    if pp > len(shape.layers):
+        return f"{len(shape.layers)} layers cannot fill {pp} stages"
+    return ""
+
+
+def stage_layers(layers: int, pp: int) -> tuple[tuple[int, int], ...]:
+    """Return (first, end) layer of each stage; left-over layers go before the last stage."""
+    base, left = divmod(layers, pp)
+    sizes = [base] * pp
+    for step in range(left):
+        sizes[-(step + 2)] += 1
+    starts = [sum(sizes[:index]) for index in range(pp)]
+    return tuple((start, start + size) for start, size in zip(starts, sizes, strict=True))
+
+
+def _reasons(shape: ModelShape, tp: int) -> Iterator[str]:
+    yield from _head_reasons(shape, tp)
+    yield from _width_reasons(shape, tp)
+    if shape.state and shape.count(Layer.STATE):
+        yield from _state_reasons(shape.state, tp)
+    if shape.quantization:
+        yield from _block_reasons(shape, shape.quantization, tp)
+        yield from _group_reasons(shape, shape.quantization, tp)
+
+
+def _head_reasons(shape: ModelShape, tp: int) -> Iterator[str]:
+    family = FAMILIES.get(shape.model_type)
+    for heads in {shape.heads, shape.global_heads}:
+        if heads.query % tp:
+            yield f"{heads.query} attention heads do not divide by {tp}"
+        kv = heads.kv
+        if shape.latent is None and (kv % tp if tp < kv else tp % kv):
+            yield f"{kv} KV heads neither divide by nor into {tp}"
+        if family and not family.copies_kv and tp > kv:
+            yield f"{kv} KV heads cannot be copied to {tp} ranks by this model's code"
+    for tower in (shape.vision, shape.encoder):
+        if tower and tower.heads % tp:
+            yield f"{tower.heads} encoder heads do not divide by {tp}"
+
+
+def _width_reasons(shape: ModelShape, tp: int) -> Iterator[str]:
+    experts = shape.experts
+    if experts and tp > experts.count:
+        yield f"{tp} ranks for {experts.count} experts"
+    widths = (
+        (shape.dense_layers, shape.intermediate, "MLP width"),
+        (experts, experts.intermediate if experts else 0, "expert width"),
+        (experts, experts.shared if experts else 0, "shared expert width"),
+        (shape.vision, _tower_width(shape), "image MLP width"),
+        (True, round_up(shape.vocab, VOCAB_STEP), "padded vocabulary"),
+    )
+    for used, width, name in widths:
+        if used and width % tp:
+            yield f"{name} {width} does not divide by {tp}"
+
+
+def _state_reasons(state: State, tp: int) -> Iterator[str]:
+    if state.heads % tp:
+        yield f"{state.heads} state heads do not divide by {tp}"
+    if state.groups % tp and (state.delta or state.groups != 1):
+        yield f"{state.groups} state groups do not divide by {tp}"
+
+
+def _block_reasons(shape: ModelShape, packed: Quantization, tp: int) -> Iterator[str]:
+    """FP8 blocks: each rank's share must hold whole blocks."""
+    if packed.block is None:
+        return
+    block = max(packed.block)
+    keys = max(1, shape.heads.kv // tp) * shape.heads.dim
+    if shape.latent is None and packed.of("attention") and keys % block:
+        yield f"KV width {keys} per rank is not whole FP8 blocks of {block}"
+    for part, width in _sharded_widths(shape):
+        if packed.of(part) and width // tp % block:
+            yield f"{part} width {width} / {tp} is not whole FP8 blocks of {block}"
+
+
+def _group_reasons(shape: ModelShape, packed: Quantization, tp: int) -> Iterator[str]:
+    """Grouped integers: each rank's share of an input must hold whole groups."""
+    group = packed.group_size
+    if group is None or packed.method == "mxfp4":
+        return
+    for part, width in _sharded_widths(shape):
+        if packed.of(part) and width // tp % group:
+            yield f"{part} width {width} / {tp} is not whole groups of {group}"
+
+
+def _sharded_widths(shape: ModelShape) -> Iterator[tuple[str, int]]:
+    """Return the widths that row-parallel layers cut."""
+    if shape.latent is None:
+        yield "attention", shape.heads.query * shape.heads.dim
+    if shape.dense_layers:
+        yield "mlp", shape.intermediate
+    if shape.experts:
+        yield "experts", shape.experts.intermediate
+        if shape.experts.shared:
+            yield "shared", shape.experts.shared
+
+
+def _tower_width(shape: ModelShape) -> int:
+    return shape.vision.intermediate if shape.vision else 0
+
+
+def largest_stage(layers: int, pp: int) -> int:
+    """Return the layers of the fullest stage."""
+    return ceil_div(layers, pp)

@@ -1,0 +1,1 @@
+"""A GPU plan for people: text, Markdown, HTML."""

@@ -1,0 +1,119 @@
+"""Reports of a GpuPlan: text for a terminal, Markdown and HTML for the pipeline's artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+from carferry.gpu.memory.estimate import Estimate
+from carferry.gpu.report.page import html
+from carferry.gpu.report.words import (
+    COLUMNS,
+    change,
+    facts,
+    headline,
+    option_row,
+    reasons,
+    shown,
+    slices,
+)
+from carferry.gpu.search.plan import GpuPlan
+from carferry.gpu.units import gib
+
+__all__ = ["html", "markdown", "summary", "text"]
+
+_LETTERS = {
+    "weights": "W",
+    "other": "o",
+    "activation": "a",
+    "graphs": "g",
+    "request": "K",
+    "spare": "k",
+}
+_COLUMNS_WIDE = 60
+
+
+def text(plan: GpuPlan) -> str:
+    """Return the report for a terminal: the answer, the bars, the arguments."""
+    return _ascii("\n".join(_text_lines(plan)))
+
+
+def markdown(plan: GpuPlan) -> str:
+    """Return the report as Markdown."""
+    return _ascii("\n".join(_markdown_lines(plan)) + "\n")
+
+
+def summary(plan: GpuPlan) -> dict[str, object]:
+    """Return what a later step needs, as JSON-able values."""
+    chosen = plan.chosen
+    return {
+        "verdict": plan.verdict.value,
+        "headline": headline(plan),
+        "reasons": list(reasons(plan)),
+        "binding": plan.binding,
+        "shortfall_gib": round(plan.shortfall_gib, 2),
+        "change": change(plan),
+        "gpu": chosen.group.gpu.name if chosen else "",
+        "resources": chosen.resources if chosen else {},
+        "nodes": chosen.pp if chosen else 0,
+        "tolerations": [asdict(rule) for rule in chosen.group.tolerations] if chosen else [],
+        "profile": chosen.group.profile if chosen else "",
+        "arguments": list(plan.arguments),
+        "notes": list(plan.notes),
+    }
+
+
+def _text_lines(plan: GpuPlan) -> Iterator[str]:
+    yield f"[{plan.verdict.value}] {headline(plan)}"
+    yield from (f"  {line}" for line in reasons(plan))
+    yield f"  What to change: {change(plan)}"
+    drawn = [option for option in shown(plan, 8) if option.best]
+    if drawn:
+        yield ""
+        yield "W weights  o CUDA/NCCL  a activations  g graphs  K one request  k more  | capacity"
+    for option in drawn:
+        if option.best:
+            yield f"{option_row(option)[0][:28]:<28} {_bar(option.best)} {option.verdict.value}"
+    if plan.arguments:
+        yield ""
+        yield from (f"  {argument}" for argument in plan.arguments)
+    yield from (f"note: {note}" for note in plan.notes)
+
+
+def _bar(best: Estimate) -> str:
+    """Draw one GPU as a line of letters; ``|`` marks its capacity."""
+    parts = slices(best)
+    used = sum(part.gib for part in parts)
+    scale = _COLUMNS_WIDE / max(gib(best.total), used)
+    letters = "".join(_LETTERS[part.key] * round(part.gib * scale) for part in parts)
+    end = round(gib(best.total) * scale)
+    padded = letters.ljust(end)
+    return f"{padded[:end]}|{padded[end:]}".ljust(_COLUMNS_WIDE + 1)
+
+
+def _markdown_lines(plan: GpuPlan) -> Iterator[str]:
+    yield f"# {headline(plan)}"
+    yield ""
+    yield f"**{plan.verdict.value}.** {' '.join(reasons(plan))}"
+    yield ""
+    yield f"**What to change:** {change(plan)}"
+    if plan.arguments:
+        yield from ("", "## vLLM arguments", "", "```", *plan.arguments, "```")
+    yield from ("", "## Options", "")
+    yield from _rows(COLUMNS, (option_row(option) for option in plan.options[:40]))
+    yield from ("", "## Planned for", "")
+    yield from _rows(("what", "value"), facts(plan))
+    if plan.notes:
+        yield from ("", "## What to know", "", *(f"- {note}" for note in plan.notes))
+
+
+def _rows(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    names = tuple(columns)
+    yield f"| {' | '.join(names)} |"
+    yield "|" + "---|" * len(names)
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+
+
+def _ascii(lines: str) -> str:
+    return lines.encode("ascii", "backslashreplace").decode("ascii")

@@ -1,0 +1,78 @@
+"""From what a hub serves to a plan, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from carferry.errors import InputError
+from carferry.gpu.inventory.nodes import Inventory, named
+from carferry.gpu.memory.estimate import Model
+from carferry.gpu.memory.weights import check_tensors
+from carferry.gpu.model.config import load_config, parse_config
+from carferry.gpu.model.safetensors import ReadRange, Tensor, loaded_files, read_tensors
+from carferry.gpu.search.plan import Goal, GpuPlan, plan
+
+_MODELOPT = "hf_quant_config.json"
+_SENTENCE = "sentence_bert_config.json"
+
+
+def decide(
+    config: Mapping[str, Any] | None,
+    *,
+    gpus: Inventory | str,
+    read_range: ReadRange | None = None,
+    files: Mapping[str, int] | None = None,
+    goal: Goal | None = None,
+    subject: str = "model",
+    family: str = "",
+) -> GpuPlan:
+    """Decide how a model runs, from its config and the headers of its weights.
+
+    Args:
+        config: The parsed config.json; None where the model has none.
+        gpus: What was read of the cluster, or text such as ``L40S x2``.
+        read_range: Reads bytes [start, end) of a repository file; only headers are read.
+        files: Repository paths to sizes in bytes. Without these two the weights are counted
+            from the config.
+        goal: What the user wants; the vLLM version is part of it.
+        subject: What to call the model in errors and reports.
+        family: ``gqa`` to plan an unknown architecture as a plain decoder.
+
+    Raises:
+        UnsupportedModel: An unknown architecture or quantization.
+        InputError: A config or header that does not add up, or a GPU nobody knows.
+        DoesNotFit: The inventory holds no GPU at all.
+    """
+    if config is None:
+        raise InputError("plan", subject, "no config.json", "vLLM cannot serve it without one")
+    tensors: tuple[Tensor, ...] = ()
+    if read_range and files and loaded_files(files):
+        config = _with_modelopt(config, files, read_range)
+        config = _with_sentence(config, files, read_range)
+        tensors = read_tensors(files, read_range)
+    shape = parse_config(config, subject=subject, family=family)
+    check_tensors(shape, tensors, subject)
+    inventory = named(gpus) if isinstance(gpus, str) else gpus
+    return plan(Model(shape, tensors, subject), inventory, goal)
+
+
+def _with_modelopt(
+    config: Mapping[str, Any], files: Mapping[str, int], read: ReadRange
+) -> Mapping[str, Any]:
+    """Fold ModelOpt's separate file into the config, as vLLM does."""
+    if _MODELOPT not in files or config.get("quantization_config"):
+        return config
+    extra = load_config(read(_MODELOPT, 0, files[_MODELOPT]), _MODELOPT)
+    section = {"quant_method": "modelopt", **(extra.get("quantization") or {})}
+    return {**config, "quantization_config": section}
+
+
+def _with_sentence(
+    config: Mapping[str, Any], files: Mapping[str, int], read: ReadRange
+) -> Mapping[str, Any]:
+    """Fold in the input length a sentence encoder was trained for, which vLLM enforces."""
+    if _SENTENCE not in files:
+        return config
+    extra = load_config(read(_SENTENCE, 0, files[_SENTENCE]), _SENTENCE)
+    return {**config, "max_seq_length": extra.get("max_seq_length")}

@@ -1,0 +1,141 @@
+"""Choose how a model runs on the GPUs there are: cheapest first, then what must give.
+
+For every node type and every way to cut the model across it, the gentlest settings that start
+are kept. Nothing fits? The search runs again with one thing changed at a time, gentlest first,
+and the first that helps is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from carferry.errors import DoesNotFit, InputError
+from carferry.gpu.inventory.catalogue import Gpu
+from carferry.gpu.inventory.nodes import Inventory
+from carferry.gpu.memory.estimate import Estimate, Model, Verdict
+from carferry.gpu.memory.limits import weight_only
+from carferry.gpu.search.changes import Change, smallest_change
+from carferry.gpu.search.ways import Goal, Option, search
+from carferry.gpu.units import GIB
+
+__all__ = ["Change", "Goal", "GpuPlan", "Option", "arguments", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class GpuPlan:
+    """The decision, with everything a report needs.
+
+    Attributes:
+        chosen: The cheapest option that fits (or is tight, where none fits).
+        options: Every option that was weighed, best first.
+        binding: What stands in the way, or what is scarcest.
+        shortfall_gib: GiB missing per GPU on the closest option; 0 where it fits.
+        change: What to change; None where nothing has to.
+        arguments: vLLM arguments of the chosen option, explicit and complete.
+    """
+
+    model: Model
+    goal: Goal
+    inventory: Inventory
+    verdict: Verdict
+    chosen: Option | None
+    options: tuple[Option, ...]
+    binding: str
+    shortfall_gib: float
+    change: Change | None
+    arguments: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPlan:
+    """Decide how a model runs on an inventory.
+
+    Raises:
+        DoesNotFit: The inventory holds no GPU at all.
+        InputError: The goal asks for a longer context than the model has.
+    """
+    goal = goal or Goal()
+    _check_goal(model, inventory, goal)
+    options = search(model, inventory, goal)
+    best = options[0]
+    chosen = best if best.verdict is not Verdict.NO else None
+    closest = chosen or _closest(options)
+    change = None if best.verdict is Verdict.FITS else smallest_change(model, inventory, goal, best)
+    return GpuPlan(
+        model=model,
+        goal=goal,
+        inventory=inventory,
+        verdict=best.verdict,
+        chosen=chosen,
+        options=options,
+        binding=closest.best.binding if closest.best else closest.reason,
+        shortfall_gib=closest.best.shortfall / GIB if closest.best else 0.0,
+        change=change,
+        arguments=arguments(chosen.best) if chosen and chosen.best else (),
+        notes=(*inventory.notes, *_notes(model, goal, chosen)),
+    )
+
+
+def arguments(best: Estimate) -> tuple[str, ...]:
+    """Return the vLLM arguments of an estimate; nothing is left to a default."""
+    choice = best.choice
+    named: dict[str, object] = {
+        "tensor-parallel-size": choice.tp,
+        "pipeline-parallel-size": choice.pp if choice.pp > 1 else None,
+        "dtype": choice.dtype,
+        "quantization": choice.quantization or None,
+        "kv-cache-dtype": choice.kv_dtype if choice.kv_dtype != "auto" else None,
+        "max-model-len": choice.max_model_len,
+        "max-num-seqs": choice.max_num_seqs,
+        "max-num-batched-tokens": choice.max_num_batched_tokens,
+        "gpu-memory-utilization": choice.utilization,
+    }
+    return tuple(f"--{name}={value}" for name, value in named.items() if value is not None)
+
+
+def _check_goal(model: Model, inventory: Inventory, goal: Goal) -> None:
+    if not any(group.total for group in inventory.groups):
+        raise DoesNotFit(
+            "plan",
+            model.subject,
+            "no GPU nodes here",
+            "add a GPU node or plan with --gpu 'L40S x2'",
+        )
+    longest = model.shape.positions
+    if goal.max_model_len is not None and not 0 < goal.max_model_len <= longest:
+        reason = f"context of {goal.max_model_len} tokens, the model has 1 to {longest}"
+        raise InputError("plan", model.subject, reason, "lower --max-model-len")
+    if goal.utilization is not None and not 0 < goal.utilization <= 1:
+        raise InputError("plan", model.subject, f"utilization {goal.utilization} is not in (0, 1]")
+
+
+def _closest(options: tuple[Option, ...]) -> Option:
+    weighed = [option for option in options if option.best]
+    return min(weighed, key=lambda o: o.best.shortfall if o.best else 0, default=options[0])
+
+
+def _notes(model: Model, goal: Goal, chosen: Option | None) -> Iterator[str]:
+    """Yield what a reader should know of the chosen option."""
+    if chosen is None or chosen.best is None:
+        return
+    choice, longest = chosen.best.choice, model.shape.positions
+    if goal.max_model_len is None and choice.max_model_len < longest:
+        served = f"{choice.max_model_len} of the model's {longest} tokens"
+        yield f"context cut to {served}; pin --max-model-len"
+    if choice.kv_dtype == "fp8" and goal.kv_dtype is None and model.shape.kv_dtype is None:
+        yield "KV cache in fp8 to make it fit: a little less exact; pin --kv-cache-dtype=auto"
+    if chosen.pp > 1:
+        yield f"pipeline parallel across {chosen.pp} nodes needs a multi-node runtime"
+    if not goal.prices:
+        yield "cheapest by the catalogue's relative prices; pass prices to order by your own"
+    yield from _gpu_notes(model, choice.gpu)
+
+
+def _gpu_notes(model: Model, gpu: Gpu) -> Iterator[str]:
+    if weight_only(model.shape.quantization, gpu):
+        yield f"{gpu.name} has no FP8 arithmetic: FP8 weights save memory, not time"
+    if not gpu.measured:
+        yield f"memory of {gpu.name} is not measured; it comes from a label or data sheet"
+    if gpu.shared:
+        yield "time-sliced GPU: other pods hold memory on it, so vLLM may refuse to start"

@@ -1,0 +1,188 @@
+"""The image under the model: resolved to a digest, its layers copied or mounted, never re-packed.
+
+KServe's modelcar mode runs ``sh``, ``ls``, ``ln`` and ``sleep`` from it as arguments, so an
+ordinary base must have them and no ENTRYPOINT. The embedded base is the exception: one static
+program as entrypoint that does the same work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from carferry.errors import InputError, ManifestMissing, TargetError
+from carferry.image.config import flaw_of
+from carferry.oci.documents import CONFIG, Descriptor, Document, Platform
+from carferry.refs import Digest, ImageRef, LayoutRef, parse_target
+from carferry.registry.target import Target
+
+DEFAULT = "registry.access.redhat.com/ubi9/ubi-micro"
+EMBEDDED = "embedded"
+SCRATCH = "scratch"
+MODELCAR_ENTRYPOINT = ["/bin/link-model-and-wait"]
+_REMEDY = "choose another --base"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """One platform of a base image.
+
+    Attributes:
+        name: Reference as asked for; empty for scratch.
+        digest: Of the manifest or index that was resolved; None for scratch.
+        platform: What the image runs on.
+        layers: Its layers, bottom first, as stored.
+        config: Its image config.
+        home: Where its blobs are read; None for scratch.
+    """
+
+    name: str
+    digest: Digest | None
+    platform: Platform
+    layers: tuple[Descriptor, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    home: Target | None = None
+
+    @property
+    def diff_ids(self) -> list[str]:
+        """Digests of the uncompressed layers."""
+        return list((self.config.get("rootfs") or {}).get("diff_ids") or [])
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The ``config`` object inside the image config: Env, Entrypoint, Cmd, User."""
+        return self.config.get("config") or {}
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Its environment, in its order."""
+        return dict(entry.partition("=")[::2] for entry in self.settings.get("Env") or [])
+
+
+def open_bases(
+    text: str,
+    platforms: tuple[Platform, ...],
+    open_target: Callable[[ImageRef | LayoutRef], Target],
+) -> tuple[Base, ...]:
+    """Resolve a base once for each platform.
+
+    Args:
+        text: A reference, ``oci:path:tag``, ``embedded`` or ``scratch``.
+        platforms: What to resolve an index to.
+        open_target: Gives read access to where the base lives.
+
+    Raises:
+        InputError: The embedded base is not installed, a platform is missing, or a document of
+            the base is broken.
+        ManifestMissing: No such image.
+    """
+    if text == SCRATCH:
+        return tuple(Base("", None, platform) for platform in platforms)
+    home = open_target(_locate(text))
+    document = home.get_manifest(
+        home.ref.tag or "latest" if isinstance(home.ref, LayoutRef) else home.ref.reference
+    )
+    if document is None:
+        raise ManifestMissing("pull base", text, "no such image or tag", "check --base")
+    name = EMBEDDED if text == EMBEDDED else text.removeprefix("docker://")
+    return tuple(_resolve(name, document, platform, home) for platform in platforms)
+
+
+def check_apart(bases: Sequence[Base], here: ImageRef | LayoutRef) -> None:
+    """Refuse to tag an image as its own base: the next build would stand on this one's result.
+
+    Args:
+        bases: What it stands on.
+        here: Where it goes.
+
+    Raises:
+        InputError: One of them is there.
+    """
+    for base in bases:
+        if base.home is not None and _is_same(base.home.ref, here):
+            raise InputError("write", here, "it is the base itself", "choose another tag")
+
+
+def embedded_layout() -> LayoutRef:
+    """Return the OCI layout that PyPI's modelcar-base-image carries.
+
+    Raises:
+        InputError: The package is not installed.
+    """
+    try:
+        import modelcar_base_image
+    except ImportError as error:
+        raise InputError(
+            "use base",
+            EMBEDDED,
+            "the package modelcar-base-image is not installed",
+            "pip install modelcar-base-image==0.1.0, or name another base",
+        ) from error
+    folder = Path(str(modelcar_base_image.__file__)).parent
+    return LayoutRef(folder / "embedded_oci_layout", "latest")
+
+
+def _is_same(one: ImageRef | LayoutRef, other: ImageRef | LayoutRef) -> bool:
+    if isinstance(one, LayoutRef) and isinstance(other, LayoutRef):
+        return one.tag == other.tag and other.path.exists() and one.path.samefile(other.path)
+    if isinstance(one, ImageRef) and isinstance(other, ImageRef):
+        return (one.name, one.reference) == (other.name, other.reference)
+    return False
+
+
+def _locate(text: str) -> ImageRef | LayoutRef:
+    if text == EMBEDDED:
+        return embedded_layout()
+    if text.startswith(("oci:", "docker://")):
+        return parse_target(text)
+    return ImageRef.parse(text)
+
+
+def _resolve(name: str, document: Document, platform: Platform, home: Target) -> Base:
+    manifest = _pick(name, document, platform, home) if document.is_index else document
+    with _blaming(name, "manifest"):
+        descriptor, layers = manifest.config, _layers(manifest)
+    stored = Document(CONFIG, b"".join(home.open_blob(descriptor.digest)))
+    if stored.digest != descriptor.digest:
+        raise TargetError("pull base", name, "its config does not match its digest")
+    with _blaming(name, "config"):
+        config = stored.json
+    if flaw := flaw_of(config, layers):
+        raise InputError("use base", name, f"its config is broken: {flaw}", _REMEDY)
+    found = Platform(str(config.get("architecture", "")), str(config.get("os", "")))
+    if found != platform:
+        raise InputError("use base", name, f"it is for {found}, not {platform}", "see --platform")
+    return Base(name, document.digest, platform, layers, config, home)
+
+
+def _layers(manifest: Document) -> tuple[Descriptor, ...]:
+    """Return a manifest's layers; where none are said, nothing can stand on it."""
+    if not isinstance(manifest.json.get("layers"), list):
+        raise TargetError("read manifest", manifest.digest, "its layers are not a list")
+    return manifest.layers
+
+
+@contextmanager
+def _blaming(name: str, part: str) -> Iterator[None]:
+    """Say which base a document belongs to that cannot be understood."""
+    try:
+        yield
+    except TargetError as error:
+        reason = f"its {part} is broken: {error.reason}"
+        raise InputError("use base", name, reason, _REMEDY) from error
+
+
+def _pick(name: str, index: Document, platform: Platform, home: Target) -> Document:
+    with _blaming(name, "index"):
+        offers = index.manifests
+    for descriptor in offers:
+        if descriptor.platform == platform:
+            manifest = home.get_manifest(str(descriptor.digest))
+            if manifest is None:
+                raise ManifestMissing("pull base", name, f"its index lists a missing {platform}")
+            return manifest
+    offered = ", ".join(str(d.platform) for d in offers if d.platform)
+    raise InputError("use base", name, f"no {platform}; it has {offered}", "see --platform")

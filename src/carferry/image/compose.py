@@ -1,0 +1,172 @@
+"""From base and model layers to the image's documents: a pure function, the same every time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from carferry.image.base import MODELCAR_ENTRYPOINT, SCRATCH, Base
+from carferry.image.layers import ROOT, Layer
+from carferry.image.modelpack import compose_modelpack, modelpack_annotations, modelpack_type
+from carferry.oci.documents import (
+    CONFIG,
+    EPOCH,
+    INDEX,
+    LAYER,
+    MANIFEST,
+    Descriptor,
+    Document,
+    canonical,
+)
+from carferry.refs import Digest
+from carferry.source.snapshot import Snapshot
+
+USER = "1001"
+CONTENT_KEY = "dev.carferry.layer.content"
+LAYER_PATH = "dev.carferry.layer.path"
+LAYER_SOURCE = "dev.carferry.layer.source-id"
+SOURCE = "dev.carferry.source"
+COMMIT = "dev.carferry.commit"
+ENGINE = "dev.carferry.engine"
+_PREFIX = "org.opencontainers.image."
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Only where the hub's id is not the SPDX one already, up to letter case.
+_SPDX = {
+    "apache-2.0": "Apache-2.0",
+    "mit": "MIT",
+    "bsd-3-clause": "BSD-3-Clause",
+    "cc-by-4.0": "CC-BY-4.0",
+    "cc-by-nc-4.0": "CC-BY-NC-4.0",
+    "gpl-3.0": "GPL-3.0-only",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The documents of one platform's image.
+
+    Attributes:
+        config: Image config; stored as a blob.
+        manifest: Image manifest.
+    """
+
+    config: Document
+    manifest: Document
+
+
+def model_descriptor(layer: Layer, digest: Digest) -> Descriptor:
+    """Describe a moved layer so that the next build can recognise it unread."""
+    annotations = {CONTENT_KEY: str(layer.content_key)}
+    if len(layer.files) == 1:
+        annotations |= {
+            LAYER_PATH: layer.files[0].path,
+            LAYER_SOURCE: str(layer.files[0].content),
+        }
+    if layer.raw:
+        annotations |= modelpack_annotations(layer.files[0].path)
+        media_type = modelpack_type(layer.files[0].path)
+        return Descriptor(media_type, digest, layer.size_bytes, annotations)
+    return Descriptor(LAYER, digest, layer.size_bytes, annotations)
+
+
+def compose(base: Base, model: Sequence[Descriptor], snapshot: Snapshot, engine: str) -> Image:
+    """Put base and model layers together.
+
+    Args:
+        base: One platform of the base.
+        model: Uncompressed model layers, so each digest is its own diff id.
+        snapshot: Where the model came from; becomes annotations and labels.
+        engine: ``stream`` or ``buildah``; part of the image, since their bytes differ.
+    """
+    facts = provenance(base, snapshot, engine)
+    config = Document(CONFIG, canonical(_config(base, model, facts)))
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": config.descriptor().to_json(),
+        "layers": [layer.to_json() for layer in (*base.layers, *model)],
+        "annotations": facts,
+    }
+    return Image(config, Document(MANIFEST, canonical(manifest)))
+
+
+def compose_artifact(model: Sequence[Descriptor], snapshot: Snapshot, engine: str) -> Image:
+    """Put raw layers together as a ModelPack artifact; it stands on no base."""
+    facts = provenance(None, snapshot, engine)
+    return Image(*compose_modelpack(model, snapshot, facts))
+
+
+def index_of(images: Sequence[tuple[Base, Image]]) -> Document:
+    """List one image per platform; all share every model layer."""
+    return Document(
+        INDEX,
+        canonical(
+            {
+                "schemaVersion": 2,
+                "mediaType": INDEX,
+                "manifests": [
+                    image.manifest.descriptor(base.platform).to_json() for base, image in images
+                ],
+                "annotations": images[0][1].manifest.annotations,
+            }
+        ),
+    )
+
+
+def provenance(base: Base | None, snapshot: Snapshot, engine: str) -> dict[str, str]:
+    """Return the image's annotations; no time and nothing of this machine, so they repeat."""
+    facts = {
+        ENGINE: engine,
+        SOURCE: f"hf://{snapshot.repo}" if snapshot.repo else "",
+        COMMIT: snapshot.commit,
+        f"{_PREFIX}title": snapshot.repo,
+        f"{_PREFIX}source": f"https://huggingface.co/{snapshot.repo}" if snapshot.repo else "",
+        f"{_PREFIX}revision": snapshot.commit,
+        f"{_PREFIX}licenses": _licence(snapshot.license),
+    }
+    if base is not None:
+        facts[f"{_PREFIX}base.name"] = base.name or SCRATCH
+        facts[f"{_PREFIX}base.digest"] = str(base.digest or "")
+    return {key: value for key, value in facts.items() if value}
+
+
+def _config(base: Base, model: Sequence[Descriptor], facts: Mapping[str, str]) -> dict[str, Any]:
+    history = list(base.config.get("history") or [])
+    steps = [
+        {
+            "created": EPOCH,
+            "created_by": f"carferry: /{ROOT}/{layer.annotations.get(LAYER_PATH, '')}",
+        }
+        for layer in model
+    ]
+    return {
+        "created": EPOCH,
+        "architecture": base.platform.architecture,
+        "os": base.platform.os,
+        **({"variant": base.config["variant"]} if base.config.get("variant") else {}),
+        "config": _settings(base, facts),
+        "rootfs": {"type": "layers", "diff_ids": [*base.diff_ids, *(str(d.digest) for d in model)]},
+        # Partial history would contradict the layers: some bases carry none.
+        **({"history": [*history, *steps]} if history or not base.layers else {}),
+    }
+
+
+def _settings(base: Base, facts: Mapping[str, str]) -> dict[str, Any]:
+    """KServe passes ``args``: any other entrypoint would swallow them."""
+    found = base.settings
+    keep = found.get("Entrypoint") == MODELCAR_ENTRYPOINT
+    labels = {**(found.get("Labels") or {}), **facts}
+    return {
+        "User": USER,
+        "Env": list(found.get("Env") or [_PATH]),
+        "WorkingDir": "/",
+        "Labels": labels,
+        **({"Entrypoint": MODELCAR_ENTRYPOINT} if keep else {}),
+    }
+
+
+def _licence(hub_id: str) -> str:
+    if not hub_id:
+        return ""
+    return _SPDX.get(hub_id.lower(), f"LicenseRef-{hub_id}")

@@ -1,0 +1,1 @@
+"""Effects that every room shares: HTTP, trying again, progress, the terminal, files."""

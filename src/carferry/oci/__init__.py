@@ -1,0 +1,1 @@
+"""The bytes of the OCI specification: documents and tar entries."""

@@ -1,0 +1,57 @@
+"""Opening a target: which scheme, which login, which certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from carferry.io.http import Http, Timeouts
+from carferry.io.retry import Retry
+from carferry.refs import ImageRef, LayoutRef
+from carferry.registry.credentials import find_login
+from carferry.registry.layout import LayoutTarget
+from carferry.registry.repository import RegistryTarget
+from carferry.registry.session import Session
+from carferry.registry.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How registries are reached.
+
+    Attributes:
+        plain_http: Hosts (``host`` or ``host:port``) that are spoken to without TLS.
+        auth_file: Login file to use alone; default the usual places.
+        ca_file: Extra certificates to trust.
+        env: Environment that names login files; default the process's.
+        retry: How often and how long to try again.
+        connections: Kept per host; one per layer on its way.
+        timeouts: How long a registry may stay silent.
+    """
+
+    plain_http: tuple[str, ...] = ()
+    auth_file: Path | None = None
+    ca_file: Path | None = None
+    env: Mapping[str, str] | None = None
+    retry: Retry = field(default_factory=Retry)
+    connections: int = 16
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+    def open(self, ref: ImageRef | LayoutRef, *, write: bool = False) -> Target:
+        """Return the target that a reference names; nothing is contacted yet.
+
+        Raises:
+            InputError: The login file cannot be used.
+        """
+        if isinstance(ref, LayoutRef):
+            return LayoutTarget(ref)
+        session = Session(
+            ref,
+            find_login(ref, env=self.env, auth_file=self.auth_file),
+            http=Http(ca_file=self.ca_file, connections=self.connections, timeouts=self.timeouts),
+            plain_http=ref.registry in self.plain_http,
+            retry=self.retry,
+            write=write,
+        )
+        return RegistryTarget(session)

@@ -1,0 +1,115 @@
+"""Blobs of targets: small ones written, any copied and checked, read as files, counted."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import IO
+
+from carferry.errors import TargetError
+from carferry.oci.documents import Descriptor
+from carferry.refs import Digest
+from carferry.registry.target import Target
+
+_BUFFER = 1024 * 1024
+
+
+def put_blob(target: Target, data: bytes) -> Digest:
+    """Write a small blob if it is not there yet and return its digest."""
+    digest = Digest.of(data)
+    if target.blob_size(digest) != len(data):
+        upload = target.start_upload(len(data))
+        try:
+            upload.send([data])
+            upload.commit(digest)
+        except BaseException:
+            upload.cancel()
+            raise
+    return digest
+
+
+def copy_blob(
+    blob: Descriptor,
+    origin: Target,
+    target: Target,
+    *,
+    moved: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Copy a blob and check its digest before it is committed.
+
+    Args:
+        blob: What to copy.
+        origin: Where it is.
+        target: Where it goes.
+        moved: Called with the length of each chunk.
+
+    Raises:
+        TargetError: The origin sent other bytes than the digest promises.
+    """
+    hasher = hashlib.sha256()
+
+    def hashed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            hasher.update(chunk)
+            moved(len(chunk))
+            yield chunk
+
+    upload = target.start_upload(blob.size_bytes)
+    try:
+        with closing(origin.open_blob(blob.digest)) as chunks:
+            upload.send(hashed(chunks))
+        if Digest(hasher.hexdigest()) != blob.digest:
+            raise TargetError("copy", blob.digest, f"{origin.ref} sent other bytes under it")
+        upload.commit(blob.digest)
+    except BaseException:
+        upload.cancel()
+        raise
+
+
+def check_blobs(target: Target, blobs: Sequence[Descriptor]) -> None:
+    """Prove that each blob is there in its full length.
+
+    Raises:
+        TargetError: Names the first that is not.
+    """
+    for blob in blobs:
+        size = target.blob_size(blob.digest)
+        if size != blob.size_bytes:
+            found = "missing" if size is None else f"{size} bytes long, not {blob.size_bytes}"
+            raise TargetError(
+                "seal", target.ref, f"layer {blob.digest} is {found}", "run the build again"
+            )
+
+
+@contextmanager
+def blob_file(target: Target, digest: Digest) -> Iterator[IO[bytes]]:
+    """Open a blob as a file, for readers such as tarfile and gzip.
+
+    Its connection or file is given back at the end of the block: an error's traceback may keep
+    the reader alive for long.
+
+    Raises:
+        TargetError: Not there or not readable.
+    """
+    with closing(target.open_blob(digest)) as chunks:
+        yield io.BufferedReader(_Chunks(chunks), _BUFFER)
+
+
+class _Chunks(io.RawIOBase):
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        super().__init__()
+        self._chunks = chunks
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        if not self._left:
+            self._left = memoryview(next(self._chunks, b""))
+        count = min(len(buffer), len(self._left))
+        buffer[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count

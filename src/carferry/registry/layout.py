@@ -1,0 +1,249 @@
+"""An OCI layout on disk as a target.
+
+Source: OCI image-spec v1.1, image-layout.md. A blob has no name until it is whole,
+the index is replaced whole under a lock: a reader never sees half of anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+from carferry.errors import TargetError
+from carferry.io import files
+from carferry.oci.documents import (
+    INDEX,
+    MANIFEST_CAP_BYTES,
+    REF_NAME,
+    Descriptor,
+    Document,
+    canonical,
+)
+from carferry.refs import Digest, ImageRef, LayoutRef
+
+_CHUNK = 1024 * 1024
+_VERSION = b'{"imageLayoutVersion":"1.0.0"}'
+
+
+class LayoutTarget:
+    """Reads and writes one OCI layout directory; created with the first write."""
+
+    def __init__(self, ref: LayoutRef) -> None:
+        self.ref: ImageRef | LayoutRef = ref
+        self.root = ref.path
+        self._blobs = _blobs(ref.path)
+
+    @property
+    def largest_blob_bytes(self) -> int:
+        """Return 0: the disk says for itself."""
+        return 0
+
+    def blob_size(self, digest: Digest) -> int | None:
+        """Return the blob's length, or None."""
+        try:
+            return (self._blobs / digest.hex).stat().st_size
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._failed("look for a blob in", error) from error
+
+    def open_blob(self, digest: Digest) -> Generator[bytes]:
+        """Yield the blob's bytes.
+
+        Raises:
+            TargetError: Not there or not readable.
+        """
+        try:
+            with (self._blobs / digest.hex).open("rb", buffering=0) as handle:
+                while chunk := handle.read(_CHUNK):
+                    yield chunk
+        except OSError as error:
+            raise self._failed(f"read {digest} of", error) from error
+
+    def read_range(self, digest: Digest, start: int, size_bytes: int) -> bytes:
+        """Return part of a blob."""
+        try:
+            with (self._blobs / digest.hex).open("rb") as handle:
+                handle.seek(start)
+                return handle.read(size_bytes)
+        except OSError as error:
+            raise self._failed(f"read {digest} of", error) from error
+
+    def mount(self, digest: Digest, origin: ImageRef | LayoutRef) -> bool:
+        """Hard-link a blob from another layout on the same disk.
+
+        Falls back to False (so that the caller copies) across disks or on file systems
+        without links.
+        """
+        if not isinstance(origin, LayoutRef) or origin.path == self.root:
+            return False
+        source = _blobs(origin.path) / digest.hex
+        try:
+            self._prepare()
+            (self._blobs / digest.hex).hardlink_to(source)
+        except FileExistsError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def start_upload(self, size_bytes: int) -> LayoutUpload:
+        """Open a file beside the blobs and reserve its length.
+
+        Raises:
+            StorageFull: No room for it.
+        """
+        try:
+            self._prepare()
+            part = files.Part(self._blobs)
+            try:
+                part.reserve(size_bytes)
+            except OSError:
+                part.drop()
+                raise
+        except OSError as error:
+            raise self._failed("write to", error) from error
+        return LayoutUpload(self, part, size_bytes)
+
+    def get_manifest(self, reference: str) -> Document | None:
+        """Return the manifest or index at a tag or digest, or None."""
+        wanted = [d for d in self._entries() if _matches(d, reference)]
+        if wanted:
+            return Document(wanted[-1].media_type, self._small_blob(wanted[-1].digest))
+        if reference.startswith("sha256:") and self.blob_size(Digest.parse(reference)) is not None:
+            data = self._small_blob(Digest.parse(reference))
+            return Document(str(Document("", data).json.get("mediaType", "")), data)
+        return None
+
+    def put_manifest(self, document: Document, reference: str) -> None:
+        """Write the document as a blob; at a tag also name it in ``index.json``."""
+        if self.blob_size(document.digest) is None:
+            upload = self.start_upload(len(document.data))
+            try:
+                upload.send([document.data])
+                upload.commit(document.digest)
+            except BaseException:
+                upload.cancel()
+                raise
+        if reference != str(document.digest):
+            named = Descriptor(
+                document.media_type, document.digest, len(document.data), {REF_NAME: reference}
+            )
+            self._edit(lambda entries: [*_without(entries, reference), named])
+
+    def delete_manifest(self, reference: str) -> bool:
+        """Take a tag out of ``index.json``; the blobs stay, other tags may share them."""
+        self._edit(lambda entries: _without(entries, reference))
+        return True
+
+    def tags(self, prefix: str = "") -> list[str]:
+        """Return the tags that start with ``prefix``, sorted."""
+        names = {d.annotations.get(REF_NAME, "") for d in self._entries()}
+        return sorted(name for name in names if name and name.startswith(prefix))
+
+    def check_push(self) -> None:
+        """Create the directory and a file in it, and remove the file again."""
+        self.start_upload(0).cancel()
+
+    def location(self, digest: Digest) -> str:
+        """Return ``oci:path:tag``: a layout is addressed by tag."""
+        return str(self.ref)
+
+    def _prepare(self) -> None:
+        self._blobs.mkdir(parents=True, exist_ok=True)
+        version = self.root / "oci-layout"
+        if not version.exists():
+            files.replace(version, _VERSION)
+
+    def _entries(self) -> list[Descriptor]:
+        try:
+            data = json.loads((self.root / "index.json").read_bytes())
+            return [Descriptor.from_json(item) for item in data["manifests"]]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError, TargetError) as error:
+            raise TargetError(
+                "read", self.root / "index.json", f"not an OCI index: {error}"
+            ) from error
+
+    def _edit(self, change: Any) -> None:
+        try:
+            self._prepare()
+            with (self.root / ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                entries = [entry.to_json() for entry in change(self._entries())]
+                index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
+                files.replace(self.root / "index.json", canonical(index))
+        except OSError as error:
+            raise self._failed("write the index of", error) from error
+
+    def _small_blob(self, digest: Digest) -> bytes:
+        size = self.blob_size(digest)
+        if size is None or size > MANIFEST_CAP_BYTES:
+            raise TargetError("read manifest", digest, f"missing or too large in {self.root}")
+        data = b"".join(self.open_blob(digest))
+        if Digest.of(data) != digest:
+            raise TargetError("read manifest", digest, f"{self.root} holds other bytes under it")
+        return data
+
+    def _failed(self, action: str, error: OSError) -> TargetError:
+        return files.failed(action, self.root, error)
+
+
+class LayoutUpload:
+    """A blob being written to a layout."""
+
+    def __init__(self, layout: LayoutTarget, part: files.Part, size_bytes: int) -> None:
+        self._ref = layout.ref
+        self._root = layout.root
+        self._part = part
+        self._size_bytes = size_bytes
+
+    def send(self, chunks: Iterable[bytes], start: int = 0) -> None:
+        """Write the blob from offset ``start``.
+
+        Raises:
+            StorageFull: The disk filled up.
+            TargetError: More or fewer bytes came than were announced.
+        """
+        written = start
+        try:
+            self._part.seek(start)
+            for chunk in chunks:
+                written += self._part.write(chunk)
+        except OSError as error:
+            raise files.failed("write to", self._root, error) from error
+        if written != self._size_bytes:
+            raise TargetError("write to", self._ref, f"{written} bytes of {self._size_bytes} came")
+
+    def offset(self) -> int | None:
+        """Return None: a disk that failed once is not asked to go on."""
+        return None
+
+    def commit(self, digest: Digest) -> None:
+        """Give the file its final name."""
+        try:
+            self._part.name(_blobs(self._root) / digest.hex)
+        except OSError as error:
+            raise files.failed("write to", self._root, error) from error
+
+    def cancel(self) -> None:
+        """Remove what was written."""
+        with contextlib.suppress(OSError):
+            self._part.drop()
+
+
+def _blobs(root: Path) -> Path:
+    return root / "blobs" / "sha256"
+
+
+def _matches(entry: Descriptor, reference: str) -> bool:
+    return reference in {entry.annotations.get(REF_NAME), str(entry.digest)}
+
+
+def _without(entries: list[Descriptor], tag: str) -> list[Descriptor]:
+    return [entry for entry in entries if entry.annotations.get(REF_NAME) != tag]

@@ -1,0 +1,195 @@
+"""A registry as a target: blobs, manifests and tags of one repository.
+
+Source: OCI distribution-spec v1.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from urllib.parse import urlencode
+
+from urllib3.exceptions import HTTPError
+
+from carferry.errors import TargetError
+from carferry.io.http import drain, give_back, unreachable
+from carferry.oci.documents import MANIFEST_CAP_BYTES, MANIFEST_TYPES, Document
+from carferry.refs import Digest, ImageRef, LayoutRef
+from carferry.registry.session import Session
+from carferry.registry.upload import RegistryUpload
+
+_CHUNK = 1024 * 1024
+
+
+class RegistryTarget:
+    """One repository of one registry.
+
+    Args:
+        session: Authenticated access to the registry.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.ref: ImageRef | LayoutRef = session.ref
+        self._name = session.ref.repository
+
+    @property
+    def largest_blob_bytes(self) -> int:
+        """Return the limit of this kind of registry, as its profile knows it."""
+        return self._session.profile.largest_blob_bytes
+
+    def blob_size(self, digest: Digest) -> int | None:
+        """Ask with HEAD; a length is only believed where the registry states it."""
+        response = self._session.call("HEAD", f"/blobs/{digest}", expect={200, 404})
+        drain(response)
+        length = response.headers.get("Content-Length", "")
+        return int(length) if response.status == 200 and length.isdigit() else None
+
+    def read_range(self, digest: Digest, start: int, size_bytes: int) -> bytes:
+        """Return part of a blob by Range.
+
+        Raises:
+            TargetError: Not there, or the registry ignores ranges.
+        """
+        wanted = {"Range": f"bytes={start}-{start + size_bytes - 1}"}
+        _, data = self._session.fetch(
+            f"/blobs/{digest}", expect={206}, headers=wanted, cap_bytes=size_bytes
+        )
+        return data
+
+    def open_blob(self, digest: Digest) -> Generator[bytes]:
+        """Yield the blob's bytes; follows redirects to storage without our credentials.
+
+        Raises:
+            TargetError: Not there, or the connection broke.
+        """
+        response = self._session.call("GET", f"/blobs/{digest}", expect={200})
+        try:
+            while chunk := response.read(_CHUNK):
+                yield chunk
+        except (HTTPError, OSError) as error:
+            raise unreachable("GET", self._session.base, error) from error
+        finally:
+            # Where the reader left early, the rest of the blob is still on this connection.
+            give_back(response)
+
+    def mount(self, digest: Digest, origin: ImageRef | LayoutRef) -> bool:
+        """Mount a blob from another repository of the same registry."""
+        if not isinstance(origin, ImageRef) or origin.registry != self._session.ref.registry:
+            return False
+        if origin.repository == self._name:
+            return False
+        query = urlencode({"mount": str(digest), "from": origin.repository})
+        response = self._session.call(
+            "POST",
+            f"/blobs/uploads/?{query}",
+            expect={201, 202},
+            scopes=(f"repository:{origin.repository}:pull",),
+        )
+        drain(response)
+        if response.status == 202:
+            # Not mounted: the registry opened an upload instead, which nobody will finish.
+            location = self._session.located("/blobs/uploads/", response)
+            RegistryUpload(self._session, location, 0, self.blob_size).cancel()
+        return response.status == 201
+
+    def start_upload(self, size_bytes: int) -> RegistryUpload:
+        """Open an upload.
+
+        Raises:
+            AuthenticationFailed: The login is refused.
+            PushDenied: Logged in, but not allowed to push here.
+        """
+        response = self._session.call("POST", "/blobs/uploads/", expect={202})
+        drain(response)
+        location = self._session.located("/blobs/uploads/", response)
+        if not location:
+            raise TargetError("start an upload to", self.ref, "the registry gave no Location")
+        return RegistryUpload(self._session, location, size_bytes, self.blob_size)
+
+    def get_manifest(self, reference: str) -> Document | None:
+        """Return the manifest or index at a tag or digest, or None.
+
+        Raises:
+            TargetError: Larger than 4 MiB, or other bytes than the digest asked for.
+        """
+        response, data = self._session.fetch(
+            f"/manifests/{reference}",
+            expect={200, 404},
+            headers={"Accept": ", ".join(MANIFEST_TYPES)},
+            cap_bytes=MANIFEST_CAP_BYTES + 1,
+        )
+        if response.status == 404:
+            return None
+        media_type = response.headers.get("Content-Type", "").partition(";")[0]
+        document = Document(media_type, data)
+        if reference.startswith("sha256:") and str(document.digest) != reference:
+            raise TargetError("read manifest", reference, f"the registry sent {document.digest}")
+        return document
+
+    def put_manifest(self, document: Document, reference: str) -> None:
+        """Write a manifest or index at a tag or at its own digest.
+
+        Raises:
+            TargetError: Refused. A 400 over digests is temporary: all of them are ours and right,
+                but distribution reads the link of a blob that a rival build is just writing.
+        """
+        try:
+            response = self._session.call(
+                "PUT",
+                f"/manifests/{reference}",
+                expect={200, 201, 202},
+                body=document.data,
+                headers={"Content-Type": document.media_type},
+                timeouts=self._session.timeouts.committing,
+            )
+        except TargetError as error:
+            error.temporary |= error.status == 400 and "DIGEST_INVALID" in error.reason
+            raise
+        drain(response)
+
+    def delete_manifest(self, reference: str) -> bool:
+        """Delete a tag; where only digests can be deleted, the manifest it names."""
+        if self._delete(reference):
+            return True
+        document = self.get_manifest(reference)
+        return document is None or self._delete(str(document.digest))
+
+    def tags(self, prefix: str = "") -> list[str]:
+        """Return the tags that start with ``prefix``, sorted; none where the repository is new."""
+        path, found, asked = "/tags/list?n=1000", set[str](), set[str]()
+        while path and path not in asked:
+            asked.add(path)
+            response, page = self._session.fetch(
+                path, expect={200, 404}, cap_bytes=MANIFEST_CAP_BYTES
+            )
+            if response.status == 404:
+                break
+            named = Document("", page).json.get("tags")
+            found |= {str(tag) for tag in named} if isinstance(named, list) else set()
+            path = _next_page(response.headers.get("Link", ""), self._name)
+        return sorted(tag for tag in found if tag.startswith(prefix))
+
+    def check_push(self) -> None:
+        """Open an upload and drop it again."""
+        self.start_upload(0).cancel()
+
+    def location(self, digest: Digest) -> str:
+        """Return ``host/repository@sha256:...``."""
+        return str(self._session.ref.at(digest))
+
+    def _delete(self, reference: str) -> bool:
+        response = self._session.call(
+            "DELETE",
+            f"/manifests/{reference}",
+            expect={200, 202, 204, 400, 403, 404, 405},
+            scopes=self._session.deleting,
+        )
+        drain(response)
+        return response.status in {200, 202, 204, 404}
+
+
+def _next_page(link: str, name: str) -> str:
+    if 'rel="next"' not in link:
+        return ""
+    address = link.partition("<")[2].partition(">")[0]
+    return address.partition(f"/v2/{name}")[2]

@@ -1,0 +1,281 @@
+"""Requests to one repository of a registry: scheme, login, tokens, errors in words.
+
+Credentials go to the registry's own host only; a ``Location`` or redirect elsewhere is followed
+without them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TypeVar
+from urllib.parse import urljoin
+
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
+
+from carferry.errors import (
+    AuthenticationFailed,
+    CarferryError,
+    ManifestMissing,
+    PushDenied,
+    StorageFull,
+    TargetError,
+)
+from carferry.io.http import Http, Timeouts, body_text, drain, give_back, origin, retry_after, whole
+from carferry.io.retry import Retry
+from carferry.refs import ImageRef
+from carferry.registry.auth import Authenticator
+from carferry.registry.credentials import Login
+from carferry.registry.quirks import profile_of
+
+Result = TypeVar("Result")
+_REDIRECTS = 5
+# One for the first request of all, which carries no token, and one for a token that ran out.
+_CHALLENGES = 2
+_TEMPORARY = {408, 429, 500, 502, 503, 504}
+_HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
+
+
+class Session:
+    """Sends requests about one repository.
+
+    Args:
+        ref: The repository.
+        login: Found login, or None.
+        http: Connection pool.
+        plain_http: Speak HTTP, not HTTPS; chosen per host by the user.
+        retry: Policy for requests that can simply be sent again.
+        write: Whether tokens ask for push as well.
+    """
+
+    def __init__(
+        self,
+        ref: ImageRef,
+        login: Login | None,
+        *,
+        http: Http | None = None,
+        plain_http: bool = False,
+        retry: Retry | None = None,
+        write: bool = True,
+    ) -> None:
+        self.ref = ref
+        self._http = http or Http()
+        self._retry = retry or Retry()
+        self._auth = Authenticator(self._http, ref, login, plain_http=plain_http)
+        self._has_login = login is not None
+        self.profile = profile_of(ref.registry)
+        self._reached = False
+        scheme = "http" if plain_http else "https"
+        self.base = f"{scheme}://{_HUB.get(ref.registry, ref.registry)}"
+        self._api = f"{self.base}/v2/{ref.repository}"
+        self._scope = f"repository:{ref.repository}:{'pull,push' if write else 'pull'}"
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The limits of a usual request."""
+        return self._http.timeouts
+
+    def pause(self, attempt: int, error: CarferryError) -> None:
+        """Wait before another try, or raise the error where there is none."""
+        self._retry.pause(attempt, error)
+
+    @property
+    def deleting(self) -> tuple[str, ...]:
+        """The scope of a DELETE, asked for only there: many logins may push and not delete."""
+        return (f"repository:{self.ref.repository}:delete",)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        expect: Collection[int],
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeouts: Timeouts | None = None,
+        scopes: tuple[str, ...] = (),
+        once: bool = False,
+    ) -> BaseHTTPResponse:
+        """Send a request that can be repeated and return a response of an expected status.
+
+        Args:
+            method: HTTP method.
+            path: Below ``/v2/<repository>``, or the whole address of a ``Location``.
+            expect: Statuses that are answers and not failures.
+            headers: More headers.
+            body: Whole body.
+            timeouts: Limits of this request.
+            scopes: More token scopes than this repository's own.
+            once: Leave repeating to the caller.
+
+        Raises:
+            TargetError: Any other status, in the registry's words.
+            Unreachable: No answer.
+        """
+
+        def attempt() -> BaseHTTPResponse:
+            response, own = self._send(method, path, headers, body, timeouts, scopes)
+            for _ in range(_CHALLENGES):
+                # What another host asks for is no business of this registry's login.
+                if response.status != 401 or not own:
+                    break
+                self._auth.challenged(response.headers.get("WWW-Authenticate", ""))
+                drain(response)
+                response, own = self._send(method, path, headers, body, timeouts, scopes)
+            return self._expected(method, response, expect)
+
+        return attempt() if once else self._repeated(attempt)
+
+    def fetch(
+        self,
+        path: str,
+        *,
+        expect: Collection[int],
+        headers: Mapping[str, str] | None = None,
+        cap_bytes: int,
+    ) -> tuple[BaseHTTPResponse, bytes]:
+        """GET a small document whole; one that breaks off is asked for again.
+
+        Args:
+            path: As for ``call``.
+            expect: Statuses that are answers.
+            headers: More headers.
+            cap_bytes: Read no more than this.
+
+        Returns:
+            The response, its connection given back, and its body.
+        """
+
+        def attempt() -> tuple[BaseHTTPResponse, bytes]:
+            response = self.call("GET", path, expect=expect, headers=headers, once=True)
+            try:
+                return response, whole(response, cap_bytes)
+            except (HTTPError, OSError) as error:
+                failure = TargetError("read", self.ref, f"a document broke off: {error}")
+                failure.temporary = True
+                raise failure from error
+            finally:
+                give_back(response)
+
+        return self._repeated(attempt)
+
+    def stream(
+        self, path: str, chunks: Iterable[bytes], *, start: int, end: int, expect: Collection[int]
+    ) -> BaseHTTPResponse:
+        """PATCH a body of known length; never repeated here, since the bytes are gone.
+
+        Args:
+            path: The upload's Location.
+            chunks: Bytes from offset ``start`` to ``end``.
+            start: 0 for a whole blob; else the offset the registry gave, stated as a range.
+            end: The blob's length.
+            expect: Statuses of success.
+
+        Raises:
+            TargetError: Refused; ``temporary`` where a new upload may work.
+            Unreachable: The connection broke.
+        """
+        url = self._url(path)
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(end - start),
+            **({"Content-Range": f"{start}-{end - 1}"} if start else {}),
+            **self._authorization(url, ()),
+        }
+        response = self._http.request(
+            "PATCH", url, headers=headers, body=chunks, timeouts=self.timeouts.sending
+        )
+        if response.status == 401 and self._own(url):
+            # The token ran out between POST and PATCH: the next upload asks for a new one.
+            self._auth.challenged(response.headers.get("WWW-Authenticate", ""))
+        return self._expected("PATCH", response, expect)
+
+    def located(self, path: str, response: BaseHTTPResponse) -> str:
+        """Return the address in ``Location``, which may be relative to the request's; or "".
+
+        Args:
+            path: What was asked for.
+            response: Its answer.
+        """
+        location = response.headers.get("Location", "")
+        return urljoin(self._url(path), location) if location else ""
+
+    def _repeated(self, attempt: Callable[[], Result]) -> Result:
+        answer = self._retry.call(attempt, first=lambda: not self._reached)
+        self._reached = True
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None,
+        body: bytes | None,
+        timeouts: Timeouts | None,
+        scopes: tuple[str, ...],
+    ) -> tuple[BaseHTTPResponse, bool]:
+        """Return the answer, and whether it is the registry's own."""
+        url = self._url(path)
+        for _ in range(_REDIRECTS):
+            sent = {**(headers or {}), **self._authorization(url, scopes)}
+            response = self._http.request(method, url, headers=sent, body=body, timeouts=timeouts)
+            location = response.headers.get("Location")
+            if response.status not in {301, 302, 303, 307, 308} or not location:
+                return response, self._own(url)
+            drain(response)
+            url = urljoin(url, location)
+        raise TargetError("reach", self.ref, f"more than {_REDIRECTS} redirects")
+
+    def _url(self, path: str) -> str:
+        return path if path.startswith(("http://", "https://")) else self._api + path
+
+    def _authorization(self, url: str, scopes: tuple[str, ...]) -> dict[str, str]:
+        return self._auth.header((self._scope, *scopes)) if self._own(url) else {}
+
+    def _own(self, url: str) -> bool:
+        return origin(url) == origin(self.base)
+
+    def _expected(
+        self, method: str, response: BaseHTTPResponse, expect: Collection[int]
+    ) -> BaseHTTPResponse:
+        if response.status in expect:
+            return response
+        failure = self._failure(method, response)
+        failure.temporary = response.status in _TEMPORARY or (
+            response.status == 401 and method == "PATCH"
+        )
+        failure.retry_after_s = retry_after(response.headers)
+        raise failure
+
+    def _failure(self, method: str, response: BaseHTTPResponse) -> TargetError:
+        status, words = response.status, _words(body_text(response))
+        action = "pull" if method in {"GET", "HEAD"} else "push"
+        said = f"the registry said {words or 'nothing more'} ({status})"
+        if status == 401:
+            mend = (
+                "check the login in REGISTRY_AUTH_FILE or the registry secret"
+                if self._has_login
+                else "no login was found: run podman login, or set REGISTRY_AUTH_FILE"
+            )
+            return AuthenticationFailed("log in to", self.ref.registry, said, mend, status=status)
+        if status == 403:
+            mend = f"this login needs {action} rights on {self.ref.repository}"
+            return PushDenied(action, self.ref, said, mend, status=status)
+        if status == 404 and action == "pull":
+            return ManifestMissing(action, self.ref, said, "check name and tag", status=status)
+        if status in {413, 507}:
+            mend = "raise the registry's size limit or quota"
+            return StorageFull(action, self.ref, said, mend, status=status)
+        return TargetError(action, self.ref, said, status=status)
+
+
+def _words(body: str) -> str:
+    """Return ``CODE: message`` of a registry's error document, or the start of its text."""
+    try:
+        first = json.loads(body)["errors"][0]
+        message = f"{first.get('code', '')}: {first.get('message', '')}"
+        detail = first.get("detail")
+        return f"{message} {detail}" if isinstance(detail, str) and detail else message
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return " ".join(body.split())[:200]

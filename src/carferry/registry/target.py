@@ -1,0 +1,74 @@
+"""Where an image lives: a registry or an OCI layout on disk, behind one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import Protocol
+
+from carferry.oci.documents import Document
+from carferry.refs import Digest, ImageRef, LayoutRef
+
+
+class Upload(Protocol):
+    """One blob on its way; nothing is visible at the target before ``commit``."""
+
+    def send(self, chunks: Iterable[bytes], start: int = 0) -> None:
+        """Send the blob's bytes from offset ``start`` to its announced end."""
+
+    def offset(self) -> int | None:
+        """Return how many bytes the target proves to hold, None where it cannot."""
+
+    def commit(self, digest: Digest) -> None:
+        """Make the blob visible under its digest; safe to call after an unclear answer."""
+
+    def cancel(self) -> None:
+        """Forget what was sent; never raises."""
+
+
+class Target(Protocol):
+    """A place for blobs and manifests."""
+
+    @property
+    def ref(self) -> ImageRef | LayoutRef:
+        """What the caller asked for."""
+
+    @property
+    def largest_blob_bytes(self) -> int:
+        """The longest blob this place takes; 0 where no limit is known."""
+
+    def blob_size(self, digest: Digest) -> int | None:
+        """Return the blob's length in bytes, or None where it is not there."""
+
+    def open_blob(self, digest: Digest) -> Generator[bytes]:
+        """Yield the blob's bytes; the caller checks the digest.
+
+        Whoever may stop before the end closes it: the traceback of an error keeps the reader
+        alive, and its connection or file with it.
+        """
+
+    def read_range(self, digest: Digest, start: int, size_bytes: int) -> bytes:
+        """Return part of a blob; shorter only at its end."""
+
+    def mount(self, digest: Digest, origin: ImageRef | LayoutRef) -> bool:
+        """Take a blob from elsewhere in the same place without moving it, if it can be."""
+
+    def start_upload(self, size_bytes: int) -> Upload:
+        """Begin to write a blob of that exact length."""
+
+    def get_manifest(self, reference: str) -> Document | None:
+        """Return the manifest or index at a tag or digest, or None."""
+
+    def put_manifest(self, document: Document, reference: str) -> None:
+        """Write it at a tag or at its own digest."""
+
+    def delete_manifest(self, reference: str) -> bool:
+        """Remove a tag; say whether the place allows that."""
+
+    def tags(self, prefix: str = "") -> list[str]:
+        """Return the tags that start with ``prefix``, sorted."""
+
+    def check_push(self) -> None:
+        """Prove, before a byte moves, that a push would be let in."""
+
+    def location(self, digest: Digest) -> str:
+        """Return the immutable reference of a manifest here, for people and for KServe."""

@@ -1,0 +1,145 @@
+"""One blob on its way into a registry: POST, one PATCH of exact length, PUT with the digest.
+
+That is the shape podman and Docker use, without ``Content-Range``, hence the one every registry is
+tested with. Source: OCI distribution-spec v1.1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable
+from urllib.parse import urlencode, urlsplit
+
+from urllib3.response import BaseHTTPResponse
+
+from carferry.errors import CarferryError, TargetError
+from carferry.io.http import drain
+from carferry.refs import Digest
+from carferry.registry.session import Session
+
+# The upload is gone, or it does not stand where the registry said that it stands; 400 says that
+# other bytes arrived than were hashed here, by a lie about the offset or by a fault on the way.
+_LOST = {400, 404, 416}
+_COMMIT_TRIES = 3
+# "0-0" means none or one byte, and Quay says "bytes=0--1" for none: not worth guessing.
+_HELD = re.compile(r"(?:bytes=)?0-([1-9]\d*)")
+
+
+class RegistryUpload:
+    """One upload session.
+
+    Args:
+        session: Authenticated access to the registry.
+        location: Where the registry wants the bytes.
+        size_bytes: How many will come.
+        held: Returns the length of a blob in the repository, or None.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        location: str,
+        size_bytes: int,
+        held: Callable[[Digest], int | None],
+    ) -> None:
+        self._session = session
+        self._held = held
+        self._location = location
+        self._size_bytes = size_bytes
+        self._lost = False
+
+    def send(self, chunks: Iterable[bytes], start: int = 0) -> None:
+        """Send all bytes from ``start`` on in one PATCH; nothing where all are there.
+
+        Raises:
+            TargetError: The registry refused or broke off; ``temporary`` says which.
+            Unreachable: The connection broke.
+        """
+        if start >= self._size_bytes:
+            return
+        try:
+            response = self._session.stream(
+                self._location, chunks, start=start, end=self._size_bytes, expect={201, 202, 204}
+            )
+        except TargetError as error:
+            self._judge(error)
+            raise
+        drain(response)
+        self._follow(response)
+
+    def offset(self) -> int | None:
+        """Ask where a broken upload stands; None where the registry does not tell.
+
+        What it says is proved by the digest it checks at the end: a wrong offset costs one
+        more upload, never a wrong blob.
+        """
+        if self._lost or not self._session.profile.proves_offset:
+            return None
+        try:
+            response = self._session.call("GET", self._location, expect={204}, once=True)
+        except CarferryError:
+            return None
+        drain(response)
+        self._follow(response)
+        held = _HELD.fullmatch(response.headers.get("Range", ""))
+        return int(held[1]) + 1 if held else None
+
+    def commit(self, digest: Digest) -> None:
+        """Close the upload under its digest; an unclear answer is settled by asking for the blob.
+
+        Where it is not there, the PUT itself was lost, or the registry is still at work behind
+        a gateway that lost its patience: a few more tries are cheaper than another upload.
+
+        Raises:
+            TargetError: Refused, or not there afterwards.
+        """
+        joint = "&" if urlsplit(self._location).query else "?"
+        url = f"{self._location}{joint}{urlencode({'digest': str(digest)})}"
+        for attempt in range(1, _COMMIT_TRIES + 1):
+            try:
+                self._put(url)
+                return
+            except CarferryError as error:
+                unclear = error.temporary or attempt > 1
+                if unclear and self._held(digest) == self._size_bytes:
+                    return
+                self._judge(error)
+                if self._lost or attempt == _COMMIT_TRIES:
+                    raise
+                self._session.pause(attempt, error)
+
+    def cancel(self) -> None:
+        """Ask the registry to forget the upload; it will in time anyway."""
+        if not self._location:
+            return
+        with contextlib.suppress(CarferryError):
+            drain(
+                self._session.call(
+                    "DELETE",
+                    self._location,
+                    expect=set(range(200, 500)),
+                    scopes=self._session.deleting,
+                    once=True,
+                )
+            )
+
+    def _put(self, url: str) -> None:
+        drain(
+            self._session.call(
+                "PUT",
+                url,
+                expect={201, 204},
+                body=b"",
+                timeouts=self._session.timeouts.committing,
+                once=True,
+            )
+        )
+
+    def _judge(self, error: CarferryError) -> None:
+        """A lost upload says nothing about the blob: the next upload may well succeed."""
+        if isinstance(error, TargetError) and error.status in _LOST:
+            self._lost = error.temporary = True
+
+    def _follow(self, response: BaseHTTPResponse) -> None:
+        self._location = self._session.located(self._location, response) or self._location
