@@ -10,7 +10,7 @@ from carferry.bundle.component import component
 @component
 def build_image(
     model: str,
-    target: str,
+    image: str,
     modelcar: Output[Model],
     engine: str = "stream",
     include: str = "",
@@ -19,11 +19,11 @@ def build_image(
     builder_folder: str = "",
     settings: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
 ) -> NamedTuple("Built", [("reference", str), ("digest", str), ("size_bytes", int)]):  # type: ignore[valid-type]
-    """Assemble a ModelCar image and write it to its target.
+    """Assemble a ModelCar image and write it to its place.
 
     Args:
         model: Model on the hub (org/name or org/name@revision) or a folder this step can see.
-        target: docker://host/repository:tag, or oci:path:tag for an OCI layout.
+        image: docker://host/repository:tag, or oci:path:tag for an OCI layout.
         modelcar: Lineage: the image by digest, with its size and source. Carries no bytes.
         engine: stream (no privilege, no container engine) or buildah.
         include: File patterns by comma or line. Empty: safetensors, tokenizer, texts, licence.
@@ -38,11 +38,10 @@ def build_image(
         size_bytes: Bytes of all layers.
     """
     from carferry.steps.build import build
-    from carferry.steps.form import build_settings
-    from carferry.steps.markdown import flat
+    from carferry.steps.form import build_settings, buildah_job
 
-    where = {"builder": builder, "builder_claim": builder_claim, "builder_folder": builder_folder}
-    how = build_settings(settings, include=include, engine=engine, **where)
-    built = build(model, target, how)
-    modelcar.uri, modelcar.metadata = built.uri, flat(built)
+    how = build_settings(settings, include=include, engine=engine)
+    how["buildah_job"] = buildah_job(settings, builder, builder_claim, builder_folder)
+    built = build(model, image, progress=True, **how)
+    modelcar.uri, modelcar.metadata = built.uri, built.as_json()
     return built.reference, built.digest, built.size_bytes

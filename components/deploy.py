@@ -13,7 +13,7 @@ def deploy_model(
     manifests: Output[Artifact],
     serve: str = "deploy",
     name: str = "",
-    serving_image: str = "docker.io/vllm/vllm-openai:v0.24.0",
+    runtime_image: str = "docker.io/vllm/vllm-openai:v0.24.0",
     size_bytes: int = 0,
     sizing: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
     settings: dict[str, Any] = {},  # noqa: B006
@@ -25,7 +25,7 @@ def deploy_model(
         manifests: The Kubernetes objects as YAML, for a GitOps repository.
         serve: deploy; render: only write the objects, for clusters that GitOps changes.
         name: InferenceService name. Empty: made from the display name or the image.
-        serving_image: vLLM image, pinned to a release tag or a digest.
+        runtime_image: vLLM image, pinned to a release tag or a digest.
         size_bytes: Size of the image; sets the deadline for the pull. 0: unknown.
         sizing: As fit_model gives it: gpu_resource, gpu_count, max_model_len, vllm_args, ...
         settings: namespace, cpu, memory, pull_secret, auth, wait_s and more of a deployment.
@@ -35,11 +35,10 @@ def deploy_model(
         namespace: Its project.
         url: Its endpoint. Empty: not applied.
     """
-    from carferry.steps.deploy import deploy
-    from carferry.steps.form import deployment, texts
+    from carferry.steps.deploy import deploy_or_render
+    from carferry.steps.form import deploy_keywords
 
-    form = deployment(settings, sizing, name=name, runtime_image=serving_image)
-    form["model_size_bytes"] = str(size_bytes)
-    wait_s = texts(settings).get("wait_s", "")
-    made = deploy(image, form, apply=serve == "deploy", render_to=manifests.path, wait_s=wait_s)
+    fixed = {"name": name, "runtime_image": runtime_image, "model_size_bytes": size_bytes}
+    form = deploy_keywords(settings, sizing, output=manifests.path, **fixed)
+    made = deploy_or_render(serve, image, **form)
     return made.name, made.namespace, made.url

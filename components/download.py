@@ -29,12 +29,12 @@ def download_model(
         commit: The 40-hex commit that was read.
         size_bytes: Bytes in the folder.
     """
-    from dataclasses import asdict
-
     from carferry.steps.download import download
-    from carferry.steps.form import texts
+    from carferry.steps.form import build_settings
 
-    got = download(model, folder, include=include, exclude=texts(settings).get("exclude", ""))
+    how = build_settings(settings, include=include)
+    chosen, left_out = how["include"], how.get("exclude", ())
+    got = download(model, folder, include=chosen, exclude=left_out, progress=True)
     snapshot.uri = f"hf://{got.repo}@{got.commit}"
-    snapshot.metadata.update(asdict(got))
+    snapshot.metadata.update(got.as_json())
     return got.path, got.commit, got.size_bytes

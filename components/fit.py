@@ -12,12 +12,12 @@ def fit_model(
     model: str,
     report: Output[Markdown],
     chart: Output[HTML],
-    target: str = "",
+    image: str = "",
     include: str = "",
     serve: str = "deploy",
     name: str = "",
-    serving_image: str = "docker.io/vllm/vllm-openai:v0.24.0",
-    gpu: str = "",
+    runtime_image: str = "docker.io/vllm/vllm-openai:v0.24.0",
+    gpus: str = "",
     max_model_len: int = 0,
     vllm_args: str = "",
     prove: bool = False,
@@ -30,15 +30,15 @@ def fit_model(
         model: Model on the hub (org/name or org/name@revision) or a folder this step can see.
         report: The answer, the arithmetic, and the smallest change where it does not fit.
         chart: The same as a page, with the memory of each GPU option drawn against its capacity.
-        target: Where the image goes; nodes that hold it already need no room for it.
+        image: Where the image goes; nodes that hold it already need no room for it.
         include: File patterns, as for the build.
         serve: deploy, render or no; with no, nothing is planned.
         name: InferenceService name, as for the deployment.
-        serving_image: vLLM image that will serve; its tag says the version to plan for.
-        gpu: GPUs to plan for, as in L40S x2. Empty: read the cluster; none: do not check.
+        runtime_image: vLLM image that will serve; its tag says the version to plan for.
+        gpus: GPUs to plan for, as in L40S x2. Empty: read the cluster; none: do not check.
         max_model_len: Longest sequence in tokens that must fit. 0: the plan's choice.
         vllm_args: More vLLM arguments; they win over the plan's.
-        prove: Open an upload at the target and look at the base, where no plan_model follows.
+        prove: Open an upload at the registry and look at the base, where no plan_model follows.
         builder: job where Buildah will run in a Job of its own. Empty: it will not.
         settings: vllm, family, gpu_count, gpu_resource, tolerations, and all of a deployment's.
 
@@ -49,8 +49,8 @@ def fit_model(
     from carferry.steps.first import first
     from carferry.steps.run import Run
 
-    plan = {"gpu": gpu, "max_model_len": max_model_len, "vllm_args": vllm_args}
-    how = {"name": name, "serving_image": serving_image, "builder": builder, "prove": prove}
-    run = Run(model, target, include, serve, settings=settings, **plan, **how)  # type: ignore[arg-type]
+    plan = {"gpus": gpus, "max_model_len": max_model_len, "vllm_args": vllm_args}
+    how = {"name": name, "runtime_image": runtime_image, "builder": builder, "prove": prove}
+    run = Run(model, image, include, serve, settings=settings, **plan, **how)  # type: ignore[arg-type]
     found = first(run, report=report.path, chart=chart.path)
     return found.model, found.sizing

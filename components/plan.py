@@ -10,18 +10,18 @@ from carferry.bundle.component import component
 @component
 def plan_model(
     model: str,
-    target: str,
+    image: str,
     report: Output[Markdown],
     metrics: Output[Metrics],
     include: str = "",
     workers: int = 8,
     settings: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
 ) -> NamedTuple("Planned", [("build", dict), ("shares", list), ("bytes_to_move", int)]):  # type: ignore[valid-type]
-    """Resolve a model to a commit, look at the target, and divide what is missing among workers.
+    """Resolve a model to a commit, look at the registry, and divide what is missing among workers.
 
     Args:
         model: Model on the hub (org/name or org/name@revision) or a folder this step can see.
-        target: docker://host/repository:tag, or oci:path:tag for an OCI layout.
+        image: docker://host/repository:tag, or oci:path:tag for an OCI layout.
         report: The layers: what moves, what is reused, who takes it.
         metrics: Bytes in all and to move, predicted seconds.
         include: File patterns by comma or line. Empty: safetensors, tokenizer, texts, licence.
@@ -29,20 +29,19 @@ def plan_model(
         settings: base, exclude, format, mount_from, parallel, plain_http, platforms.
 
     Returns:
-        build: What stream_layers and seal_image work on: model at one commit, target, settings.
+        build: What stream_layers and seal_image work on: model at one commit, image, settings.
         shares: One I/N for each worker that has something to move.
-        bytes_to_move: Bytes that are not at the target yet.
+        bytes_to_move: Bytes that are not there yet.
     """
     from pathlib import Path
 
     from carferry.source import pinned
     from carferry.steps.form import build_of, build_settings
-    from carferry.steps.markdown import numbers, plan_markdown
     from carferry.steps.plan import plan
 
     how = build_settings(settings, include=include)
-    planned = plan(model, target, how, workers=workers, at_most=True, prove=True)
-    Path(report.path).write_text(plan_markdown(planned))
-    metrics.metadata.update(numbers(planned))
-    build = build_of(pinned(model, planned.commit), target, settings, include=include)
+    planned = plan(model, image, workers=workers, at_most=True, prove=True, **how)
+    Path(report.path).write_text(planned.markdown)
+    metrics.metadata.update(planned.numbers)
+    build = build_of(pinned(model, planned.commit), image, settings, include=include)
     return build, planned.shares, planned.bytes_to_move

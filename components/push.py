@@ -10,7 +10,7 @@ from carferry.bundle.component import component
 @component
 def push_image(
     layout: str,
-    target: str,
+    image: str,
     modelcar: Output[Model],
     settings: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
 ) -> NamedTuple("Pushed", [("reference", str), ("digest", str), ("size_bytes", int)]):  # type: ignore[valid-type]
@@ -18,7 +18,7 @@ def push_image(
 
     Args:
         layout: oci:path:tag on a volume that this step mounts.
-        target: docker://host/repository:tag
+        image: docker://host/repository:tag
         modelcar: Lineage: the image by digest. Carries no bytes.
         settings: plain_http; others are for other steps.
 
@@ -27,12 +27,11 @@ def push_image(
         digest: The manifest's digest.
         size_bytes: Bytes of all layers.
     """
-    from dataclasses import asdict
-
-    from carferry.steps.form import texts
+    from carferry.steps.form import build_settings
     from carferry.steps.push import push
 
-    pushed = push(layout, target, plain_http=texts(settings).get("plain_http", ""))
+    plain_http = build_settings(settings).get("plain_http", ())
+    pushed = push(layout, image, plain_http=plain_http, progress=True)
     modelcar.uri = pushed.uri
-    modelcar.metadata.update(asdict(pushed))
+    modelcar.metadata.update(pushed.as_json())
     return pushed.reference, pushed.digest, pushed.size_bytes

@@ -14,7 +14,7 @@ def seal_image(
     report: Output[Markdown],
     metrics: Output[Metrics],
 ) -> NamedTuple("Sealed", [("reference", str), ("digest", str), ("size_bytes", int)]):  # type: ignore[valid-type]
-    """Check every layer, write the manifest by digest, tag it, and hold it against the contract.
+    """Check every layer, write the manifest by digest, tag it, and check it against the contract.
 
     Args:
         build: As plan_model gives it.
@@ -29,15 +29,15 @@ def seal_image(
     """
     from pathlib import Path
 
-    from carferry.steps.form import told
+    from carferry.steps.form import parts_of
     from carferry.steps.inspect import inspect
-    from carferry.steps.markdown import flat, image_markdown, numbers
     from carferry.steps.stream import seal
 
-    model, target, how = told(build)
-    sealed = seal(model, target, how)
-    found = inspect(target, plain_http=how.plain_http, require=how.base != "scratch")
-    Path(report.path).write_text(image_markdown(sealed, found))
-    metrics.metadata.update(numbers(sealed))
-    modelcar.uri, modelcar.metadata = sealed.uri, flat(sealed)
+    model, image, how = parts_of(build)
+    sealed = seal(model, image, progress=True, **how)
+    needed = how.get("base") != "scratch"
+    found = inspect(image, plain_http=how.get("plain_http", ()), require=needed)
+    Path(report.path).write_text(found.markdown)
+    metrics.metadata.update(sealed.numbers)
+    modelcar.uri, modelcar.metadata = sealed.uri, sealed.as_json()
     return sealed.reference, sealed.digest, sealed.size_bytes

@@ -26,12 +26,12 @@ _KINDS = {"Integer": "a whole number", "Boolean": "true or false", "Dict": "a JS
 _NEVER_EMPTY = ("image", "model", "model_storage_class", "model_storage_size")
 _OF_A_RUN = {
     "model": "model",
-    "image": "target",
+    "image": "image",
     "pack_include": "include",
     "serve": "serve",
     "serve_args": "vllm_args",
-    "serve_gpu": "gpu",
-    "serve_image": "serving_image",
+    "serve_gpu": "gpus",
+    "serve_image": "runtime_image",
     "serve_name": "name",
 }
 """Parameters by what a run calls them."""
@@ -156,11 +156,11 @@ def described(known: Mapping[str, Field]) -> str:
 def _check(known: Mapping[str, Field], values: Mapping[str, Value], *, remote: bool) -> None:
     run = _run(values)
     run.check()
-    if remote and (is_folder(run.model) or run.target.startswith("oci:")):
-        what = run.model if is_folder(run.model) else run.target
+    if remote and (is_folder(run.model) or run.image.startswith("oci:")):
+        what = run.model if is_folder(run.model) else run.image
         raise InputError("submit", what, "pods see no folder of this machine", "or use --local")
     if run.is_served:
-        check(run.target, run.form({}), wait_s=run.told.get("wait_s", ""))
+        check(run.image, run.form({}))
     size = len(json.dumps(values))
     if size > MAX_BYTES:
         raise InputError("read parameters", "all", f"{size} bytes, at most {MAX_BYTES}", "shorten")

@@ -27,7 +27,7 @@ from carferry.components import (
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.staged import buildah
 from carferry.pipelines.streamed import stream
-from carferry.serve.form import Parameter
+from carferry.serve.parameter import Parameter
 from carferry.steps.form import BUILDER, FIT, PACK, SERVE
 
 COMPONENTS: Sequence[PythonComponent] = (
@@ -43,7 +43,7 @@ COMPONENTS: Sequence[PythonComponent] = (
 ROOMS: Mapping[str, Sequence[Parameter]] = {
     "What enters the image, and how": PACK,
     "Where Buildah runs": BUILDER,
-    "What the GPU plan is told": FIT,
+    "What the GPU plan is for": FIT,
     "How the model is served": SERVE,
 }
 BEGIN, END = "<!-- components -->", "<!-- /components -->"

@@ -50,7 +50,7 @@ def _download(site: Site, given: Channels, volume: Volume, fitted: PipelineTask)
 def _build(site: Site, given: Channels, volume: Volume, got: PipelineTask) -> PipelineTask:
     built = on(site.runtime, build_image)(
         model=got.outputs["path"],
-        target=f"oci:{volume.path}/image:built",
+        image=f"oci:{volume.path}/image:built",
         engine="buildah",
         settings=given["settings"],
         **pods.delegated(volume),
@@ -62,7 +62,7 @@ def _build(site: Site, given: Channels, volume: Volume, got: PipelineTask) -> Pi
 
 def _push(site: Site, given: Channels, volume: Volume, built: PipelineTask) -> PipelineTask:
     pushed = on(site.runtime, push_image)(
-        layout=built.outputs["reference"], target=given["image"], settings=given["settings"]
+        layout=built.outputs["reference"], image=given["image"], settings=given["settings"]
     )
     login = given["secret_registry"]
     pods.settle(pushed, pods.MOVER, site, retries=pods.RESTARTS, registry=login, volume=volume)

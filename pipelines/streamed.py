@@ -42,7 +42,7 @@ def _stream(site: Site, spread: GraphComponent, given: Channels) -> Shipped:
     fitted = parts.fit(site, given)
     planned = on(site.runtime, plan_model)(
         model=fitted.outputs["model"],
-        target=given["image"],
+        image=given["image"],
         include=given["pack_include"],
         workers=given["pack_workers"],
         settings=given["settings"],

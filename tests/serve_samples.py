@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from carferry.serve import Deployment, settings_from_strings
+from carferry.serve import Deployment, make_deployment
 
 DIGEST = "sha256:" + "ab" * 32
 IMAGE = f"quay.io/team/granite-3.1-2b:v1@{DIGEST}"
@@ -15,7 +15,7 @@ Object = dict[str, Any]
 
 
 def settings(**values: str) -> Deployment:
-    return settings_from_strings(**{"image": IMAGE, "namespace": "demo", **values})
+    return make_deployment(**{"image": IMAGE, "namespace": "demo", **values})
 
 
 def pod(name: str = "granite-31-2b-predictor-1", **status: Any) -> Object:

@@ -35,8 +35,7 @@ from carferry.errors import InputError, ToolFailed
 from carferry.image.layers import SMALL_BYTES, arrange
 from carferry.refs import LayoutRef
 from carferry.source import Patterns
-from carferry.steps.builder import open_runner
-from carferry.steps.settings import BuildSettings
+from carferry.steps.form import buildah_job
 
 Object = dict[str, Any]
 MANIFESTS = Path(__file__).parent.parent / "manifests"
@@ -286,15 +285,18 @@ def test_more_commands_than_one_argument_holds_are_refused() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"builder": "pod"}, "choose job"),
-        ({"builder": "job"}, "needs the claim's name"),
-        ({"builder": "job", "builder_claim": "c", "builder_folder": "data"}, "where this step"),
-        ({"builder": "job", "builder_security": "root"}, "userns or setfcap"),
+        (("pod", "c", "/data", {}), "choose job"),
+        (("job", "", "/data", {}), "needs the claim's name"),
+        (("job", "c", "data", {}), "where this step"),
+        (("job", "c", "/data", {"builder_security": "root"}), "userns or setfcap"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_wrong_input(given: dict[str, str], said: str) -> None:
+def test_settings_that_cannot_be_meant_are_wrong_input(
+    given: tuple[str, str, str, dict[str, str]], said: str
+) -> None:
+    builder, claim, folder, settings = given
     with pytest.raises(InputError, match=said):
-        open_runner(BuildSettings(**given))
+        buildah_job(settings, builder, claim, folder)
 
 
 def documents(path: str) -> dict[tuple[str, str], Object]:

@@ -207,7 +207,7 @@ def test_buildah_runs_in_a_job_that_sees_the_volume_as_its_step_does(fresh: Path
     claim = mount["pvcNameParameter"]["taskOutputParameter"]
     asked = given["builder_claim"]
     assert asked["taskOutputParameter"]["producerTask"] == claim["producerTask"]
-    assert constants["target"].startswith(f"oci:{mount['mountPath']}/")
+    assert constants["image"].startswith(f"oci:{mount['mountPath']}/")
 
 
 @pytest.mark.parametrize("build", [stream, buildah])
@@ -224,7 +224,7 @@ def test_yaml_beyond_the_dashboards_limit_is_refused(monkeypatch: pytest.MonkeyP
         compiling.compiled(stream(Site(Runtime.choose(IMAGE))))
 
 
-NAMED = {"serving_image": "serve_image", "max_model_len": "serve_max_model_len"}
+NAMED = {"runtime_image": "serve_image", "gpus": "serve_gpu", "vllm_args": "serve_args"}
 
 
 @pytest.mark.parametrize("build", [stream, buildah])
@@ -235,10 +235,10 @@ def test_a_pipelines_defaults_are_its_components(build: Any) -> None:
         for name, about in made.component_spec.inputs.items():
             known = (NAMED.get(name, name), f"serve_{name}", f"pack_{name}")
             asked = next((pipeline[label] for label in known if label in pipeline), None)
-            if asked is not None and about.optional:
+            if asked is not None and about.optional and asked.optional:
                 compared.append(name)
                 assert (name, asked.default) == (name, about.default)
-    assert {"serve", "gpu", "serving_image", "include", "settings"} <= set(compared)
+    assert {"serve", "gpus", "runtime_image", "vllm_args", "include", "settings"} <= set(compared)
 
 
 @each

@@ -121,7 +121,7 @@ def test_defaults_are_the_librarys() -> None:
         (components.build_image, parameters(BuildSettings)),
         (components.download_model, parameters(download)),
         (components.push_image, parameters(push)),
-        (components.deploy_model, {"serving_image": serve.DEFAULTS["runtime_image"]}),
+        (components.deploy_model, {"runtime_image": serve.DEFAULTS["runtime_image"]}),
         (components.fit_model, a_run()),
     ]
     wrong = []
@@ -147,6 +147,8 @@ def parameters(of: Any) -> dict[str, str]:
 
 
 def as_text(default: Any) -> str:
+    if isinstance(default, tuple):
+        return ",".join(default)
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 

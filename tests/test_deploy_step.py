@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,9 +15,10 @@ from test_cluster_connect import kubeconfig
 
 from carferry.cluster.client import Cluster
 from carferry.errors import ClusterError, InputError
-from carferry.serve import PARAMETERS, Deployed, settings_from_strings
+from carferry.serve import PARAMETERS, Deployed, make_deployment
 from carferry.serve import deploy as serve
-from carferry.steps.deploy import check, deploy
+from carferry.steps.deploy import check, deploy, render
+from carferry.steps.form import wait_of
 
 TARGET = "docker://quay.io/team/granite-3.1-2b:v1"
 PUSHED = f"quay.io/team/granite-3.1-2b@{DIGEST}"
@@ -36,8 +38,9 @@ def pod(tmp_path: Path) -> Path:
     return folder
 
 
-def never() -> Cluster:
-    pytest.fail("a cluster was contacted")
+def keywords(form: dict[str, str]) -> dict[str, Any]:
+    """Return a form as Python callers write it."""
+    return {"gpus" if name == "gpu_count" else name: text for name, text in form.items()}
 
 
 # A value of each parameter that cannot be meant; what a form can get wrong beside them follows.
@@ -85,18 +88,19 @@ def test_a_wrong_value_is_refused_before_in_the_words_of_after(
     with pytest.raises(InputError) as before:
         check(TARGET, values, account=pod)
     with pytest.raises(InputError) as after:
-        deploy(PUSHED, values, apply=False, account=pod, connect=never)
+        render(PUSHED, account=pod, **keywords(values))
     assert str(before.value) == str(after.value)
     assert type(before.value) is type(after.value)
 
 
 @pytest.mark.parametrize("wait_s", ["soon", "-1", "1.5", "\u00b2"])
-def test_a_wrong_wait_is_refused_before_in_the_words_of_after(wait_s: str, pod: Path) -> None:
-    with pytest.raises(InputError) as before:
-        check(TARGET, {}, wait_s=wait_s, account=pod)
-    with pytest.raises(InputError) as after:
-        deploy(PUSHED, {}, apply=False, wait_s=wait_s, account=pod)
-    assert str(before.value) == str(after.value)
+def test_a_wait_that_is_no_number_is_refused(wait_s: str) -> None:
+    with pytest.raises(InputError, match=r"read wait_s .* not a whole number of seconds"):
+        wait_of({"wait_s": wait_s})
+
+
+def test_a_wait_that_nobody_names_follows_the_size_of_the_image() -> None:
+    assert (wait_of({}), wait_of({"wait_s": 0.0}), wait_of({"wait_s": "60"})) == (True, 0.0, 60.0)
 
 
 @pytest.mark.parametrize("image", ["oci:out:1", "granite:1", "", "docker://quay.io/Team/x"])
@@ -111,7 +115,7 @@ def test_a_form_that_passes_is_what_will_be_deployed_but_for_the_digest(
 ) -> None:
     form = {"display_name": "My Granite", "cpu": " 8 "}
     checked = check(target, form, account=pod)
-    made = settings_from_strings(**form, image=PUSHED, namespace="team-models")
+    made = make_deployment(**form, image=PUSHED, namespace="team-models")
     assert (checked.name, checked.namespace, checked.cpu) == (made.name, "team-models", made.cpu)
     assert checked.image.name == made.image.name
 
@@ -122,7 +126,7 @@ def test_a_count_that_is_left_to_the_plan_is_no_mistake(count: str, pod: Path) -
 
 
 def test_rendering_in_a_pod_means_the_pods_own_project(pod: Path) -> None:
-    made = deploy(PUSHED, {"auth": "true"}, apply=False, account=pod, connect=never)
+    made = render(PUSHED, auth=True, account=pod)
     assert made.namespace == "team-models"
     places = {each["metadata"]["namespace"] for each in yaml.safe_load_all(made.manifest)}
     assert places == {"team-models"}
@@ -133,19 +137,19 @@ def test_rendering_in_a_pod_means_the_pods_own_project(pod: Path) -> None:
 def test_rendering_elsewhere_without_a_project_leaves_it_to_whoever_applies(
     form: dict[str, str], laptop: Path
 ) -> None:
-    made = deploy(PUSHED, form, apply=False, account=laptop, connect=never)
+    made = render(PUSHED, account=laptop, **keywords(form))
     assert (made.namespace, made.name) == ("", "granite-31-2b")
     assert "namespace" not in made.manifest
 
 
 def test_rendering_writes_the_same_file_as_it_returns(laptop: Path, tmp_path: Path) -> None:
     file = tmp_path / "granite.yaml"
-    made = deploy(PUSHED, {}, apply=False, account=laptop, render_to=str(file))
+    made = render(PUSHED, account=laptop, output=file)
     assert file.read_text() == made.manifest
 
 
 def test_a_project_that_is_named_wins(pod: Path) -> None:
-    made = deploy(PUSHED, {"namespace": "prod"}, apply=False, account=pod)
+    made = render(PUSHED, namespace="prod", account=pod)
     assert made.namespace == "prod"
 
 
@@ -154,7 +158,7 @@ def test_applying_means_the_project_of_the_connection(pod: Path, tmp_path: Path)
     with KubeServer() as server:
         config = kubeconfig(tmp_path / "config", server.url)
         made: Deployed = deploy(
-            PUSHED, {}, wait_s="0", account=pod,
+            PUSHED, wait=False, account=pod,
             connect=lambda: Cluster.connect(kubeconfig=config),
         )  # fmt: skip
         assert (made.namespace, made.applied) == ("demo", True)
@@ -167,7 +171,7 @@ def server() -> Iterator[KubeServer]:
 
 
 def edited(server: KubeServer) -> None:
-    serve(settings_from_strings(image=PUSHED, namespace="demo"), Cluster.connect(host=server.url),
+    serve(make_deployment(image=PUSHED, namespace="demo"), Cluster.connect(host=server.url),
           wait_s=0)  # fmt: skip
     edit = {"spec": {"predictor": {"maxReplicas": 3}}}
     server.store.edit("inferenceservices", "granite-31-2b", edit, "odh-dashboard")
@@ -197,7 +201,7 @@ def test_what_the_cluster_would_refuse_is_refused_before_in_the_same_words(
         check(TARGET, form, connect=connect, account=laptop)
     assert server.store.objects == held
     with pytest.raises(ClusterError) as after:
-        deploy(PUSHED, form, connect=connect, wait_s="0", account=laptop)
+        deploy(PUSHED, namespace="demo", connect=connect, wait=False, account=laptop)
     assert str(before.value) == str(after.value)
 
 
@@ -219,7 +223,7 @@ def test_a_cluster_that_is_away_for_a_moment_does_not_lose_the_push(
 ) -> None:
     server.failing, server.failing_words = 3, "failed calling webhook: connection refused"
     made = deploy(
-        PUSHED, {"namespace": "demo"}, wait_s="0", account=laptop, retry=quick(),
+        PUSHED, namespace="demo", wait=False, account=laptop, retry=quick(),
         connect=lambda: Cluster.connect(host=server.url),
     )  # fmt: skip
     assert made.applied
@@ -245,7 +249,7 @@ def test_a_conflict_that_will_be_forced_is_none(server: KubeServer, laptop: Path
 
 
 def test_nothing_is_applied_to_nowhere() -> None:
-    settings = settings_from_strings(image=PUSHED)
+    settings = make_deployment(image=PUSHED)
     with KubeServer() as server:
         with pytest.raises(InputError, match="no namespace given"):
             serve(settings, Cluster.connect(host=server.url))

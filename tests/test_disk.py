@@ -15,7 +15,7 @@ BODY = b"weights" * 1000
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from carferry.disk import Part
+from carferry.io.files import Part
 
 part = Part(Path(sys.argv[1]))
 part.write(b"half a blob")

@@ -38,20 +38,20 @@ def test_a_folder_keeps_its_name(tmp_path: Path) -> None:
 
 
 def test_a_pinned_size_is_handed_on_where_nothing_is_checked(hosted: Hub) -> None:
-    told = {"gpu_count": 2.0, "tolerations": []}
-    wished = {"gpu": "none", "max_model_len": 128, "vllm_args": "--seed=1"}
-    found = first(Run("team/tiny", TARGET, serve="render", settings=told, **wished))
+    settings = {"gpu_count": 2.0, "tolerations": []}
+    wished = {"gpus": "none", "max_model_len": 128, "vllm_args": "--seed=1"}
+    found = first(Run("team/tiny", TARGET, serve="render", settings=settings, **wished))
     assert found.sizing == {
         "gpu_resource": "nvidia.com/gpu",
         "gpu_count": 2,
-        "tolerations": "[]",
+        "tolerations": [],
         "max_model_len": 128,
-        "vllm_args": "--seed=1",
+        "vllm_args": ["--seed=1"],
     }
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("given", "reason"),
     [
         ({"serve": "yes"}, "write deploy, render or no"),
         ({"serve": "no", "settings": {"bsae": "scratch"}}, "no such setting"),
@@ -59,21 +59,21 @@ def test_a_pinned_size_is_handed_on_where_nothing_is_checked(hosted: Hub) -> Non
         ({"serve": "no", "settings": {"parallel": 0}}, "not a whole number above 0"),
         ({"serve": "no", "settings": {"builder_security": "x"}}, "not userns or setfcap"),
         ({"settings": {"gpu_count": "many"}}, "not a whole number"),
-        ({"gpu": "L4", "serving_image": "quay.io/x/vllm:3.2.2"}, "no vLLM version"),
-        ({"serving_image": "quay.io/x/vllm"}, "not pinned"),
+        ({"gpus": "L4", "runtime_image": "quay.io/x/vllm:3.2.2"}, "no vLLM version"),
+        ({"runtime_image": "quay.io/x/vllm"}, "not pinned"),
         ({"name": "Not_A_Name"}, "not a"),
         ({"settings": {"cpu": "many"}}, "not a quantity"),
         ({"settings": {"tolerations": "none"}}, "not JSON"),
         ({"settings": {"wait_s": "soon"}}, "not a whole number"),
-        ({"target": "oci:image:1"}, "a cluster pulls from a registry"),
+        ({"image": "oci:image:1"}, "a cluster pulls from a registry"),
         ({"vllm_args": "--model=other"}, "carferry sets it"),
     ],
 )
 def test_what_another_try_would_not_change_is_refused(
-    hosted: Hub, told: dict[str, Any], reason: str
+    hosted: Hub, given: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(InputError, match=reason):
-        first(Run("team/tiny", **{"target": TARGET, "serve": "render", **told}))
+        first(Run("team/tiny", **{"image": TARGET, "serve": "render", **given}))
 
 
 def test_a_model_nobody_has_is_refused_though_nothing_is_served(hosted: Hub) -> None:
@@ -82,7 +82,7 @@ def test_a_model_nobody_has_is_refused_though_nothing_is_served(hosted: Hub) -> 
 
 
 @pytest.mark.parametrize(
-    ("image", "told", "version"),
+    ("image", "said", "version"),
     [
         ("docker.io/vllm/vllm-openai:v0.24.0", "", "0.24.0"),
         ("docker.io/vllm/vllm-openai:v0.24.0@sha256:" + "0" * 64, "", "0.24.0"),
@@ -93,14 +93,14 @@ def test_a_model_nobody_has_is_refused_though_nothing_is_served(hosted: Hub) -> 
     ],
 )
 def test_the_serving_image_says_which_vllm_is_planned_for(
-    image: str, told: str, version: str
+    image: str, said: str, version: str
 ) -> None:
-    assert vllm_version(image, told) == version
+    assert vllm_version(image, said) == version
 
 
 def test_an_emptied_serving_image_is_the_default_one() -> None:
     """KFP's own form sends what a person emptied as an empty text."""
-    emptied, left = Run("a/b", TARGET, serving_image=""), Run("a/b", TARGET)
+    emptied, left = Run("a/b", TARGET, runtime_image=""), Run("a/b", TARGET)
     assert emptied.plan_settings() == left.plan_settings()
 
 

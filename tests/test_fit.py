@@ -16,7 +16,7 @@ from servers.hub import Hub
 from carferry.cluster.api import connect
 from carferry.errors import DoesNotFit, UnsupportedModel
 from carferry.serve import VLLM_IMAGE
-from carferry.steps.fit import SERVED, FitSettings, Lists, fit
+from carferry.steps.fit import SERVED, Lists, fit
 from carferry.steps.sizing import Sizing, size
 
 BIG = {**LLAMA, "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80,
@@ -42,8 +42,8 @@ def cluster(url: str) -> Callable[[], Lists]:
 
 
 def test_only_config_and_headers_are_read(llama: str, hub: Hub) -> None:
-    plan = fit(llama, FitSettings(gpu="L4"))
-    assert plan.verdict.value == "fits"
+    plan = fit(llama, gpus="L4")
+    assert plan.verdict == "fits"
     weights = [entry for entry in hub.log if entry.path.endswith(".safetensors") and entry.range]
     assert weights
     assert hub.body_bytes() < 300_000 < len(llama_file(LLAMA))
@@ -52,14 +52,15 @@ def test_only_config_and_headers_are_read(llama: str, hub: Hub) -> None:
 def test_the_clusters_free_gpus_are_planned_for(llama: str) -> None:
     held = {"/api/v1/nodes": [node("a", count=2)], "/api/v1/pods": [pod("a", 1)]}
     with serving(held) as url:
-        plan = fit(llama, FitSettings(namespace="demo"), connect=cluster(url))
-    assert plan.chosen is not None
-    assert (plan.chosen.group.free, plan.chosen.tp) == (1, 1)
+        plan = fit(llama, namespace="demo", connect=cluster(url))
+    chosen = plan.plan.chosen
+    assert chosen is not None
+    assert (chosen.group.free, chosen.tp) == (1, 1)
 
 
 def test_without_the_right_to_list_nodes_and_without_profiles_it_says_so(llama: str) -> None:
     with serving({}, forbidden=("/api/v1/nodes",)) as url, pytest.raises(DoesNotFit) as caught:
-        fit(llama, FitSettings(namespace="demo"), connect=cluster(url))
+        fit(llama, namespace="demo", connect=cluster(url))
     assert "no right to list nodes" in str(caught.value)
     assert "name the GPU" in str(caught.value)
 
@@ -70,23 +71,23 @@ def test_what_fits_is_handed_to_the_deployment(llama: str, tmp_path: Path) -> No
     report, chart = tmp_path / "report", tmp_path / "chart"
     with serving(held) as url:
         made = size(
-            llama, FitSettings(namespace="demo"), Sizing(vllm_args="--seed=1"),
+            llama, {"namespace": "demo"}, Sizing(vllm_args=("--seed=1",)),
             report=str(report), chart=str(chart), connect=cluster(url),
         )  # fmt: skip
-    assert (made.gpu_resource, made.gpu_count, made.verdict) == ("nvidia.com/gpu", 1, "fits")
-    assert json.loads(made.tolerations) == [taint]
-    assert made.vllm_args.startswith("--dtype=")
-    assert made.vllm_args.endswith(" --seed=1")
-    assert "tensor-parallel" not in made.vllm_args
+    assert (made.gpu_resource, made.gpu_count) == ("nvidia.com/gpu", 1)
+    assert made.as_json()["tolerations"] == [taint | {"operator": "Equal"}]
+    assert made.vllm_args[0].startswith("--dtype=")
+    assert made.vllm_args[-1] == "--seed=1"
+    assert "tensor-parallel" not in " ".join(made.vllm_args)
     assert made.max_model_len == LLAMA["max_position_embeddings"]
     assert "fits" in report.read_text()
     assert "<svg" in chart.read_text()
 
 
 def test_what_the_user_pins_is_planned_for_and_kept(llama: str) -> None:
-    wishes = Sizing(gpu_count=2, max_model_len=1024, tolerations="[]")
-    made = size(llama, FitSettings(gpu="L4 x2"), wishes)
-    assert (made.gpu_count, made.max_model_len, made.tolerations) == (2, 1024, "[]")
+    wishes = Sizing(gpu_count=2, max_model_len=1024, tolerations=())
+    made = size(llama, {"gpus": "L4 x2"}, wishes)
+    assert (made.gpu_count, made.max_model_len, made.tolerations) == (2, 1024, ())
 
 
 def test_what_does_not_fit_stops_and_still_leaves_the_report(
@@ -95,15 +96,15 @@ def test_what_does_not_fit_stops_and_still_leaves_the_report(
     """In a file for who runs it here; in the log, since KFP keeps no file of a failed step."""
     model, report = folder_of(BIG, tmp_path / "big"), tmp_path / "report"
     with pytest.raises(DoesNotFit) as caught:
-        size(model, FitSettings(gpu="T4"), Sizing(), report=str(report))
+        size(model, {"gpus": "T4"}, Sizing(), report=str(report))
     assert caught.value.exit_code == 2
     assert "does not fit" in report.read_text()
     assert "does not fit" in caplog.text
 
 
 def test_nothing_is_asked_where_nothing_is_served(tmp_path: Path) -> None:
-    made = size("org/absent", FitSettings(), Sizing(), serve="no", report=str(tmp_path / "r"))
-    assert (made.gpu_count, made.verdict) == (1, "unchecked")
+    made = size("org/absent", {}, Sizing(), serve="no", report=str(tmp_path / "r"))
+    assert made.gpu_count == 1
     assert "Not checked: not served." in (tmp_path / "r").read_text()
 
 
@@ -111,8 +112,8 @@ def test_an_unknown_architecture_is_refused_unless_its_family_is_named(tmp_path:
     model = folder_of({**LLAMA, "architectures": ["NewForCausalLM"], "model_type": "new"},
                       tmp_path / "m")  # fmt: skip
     with pytest.raises(UnsupportedModel):
-        fit(model, FitSettings(gpu="L4"))
-    assert fit(model, FitSettings(gpu="L4", family="gqa")).verdict.value == "fits"
+        fit(model, gpus="L4")
+    assert fit(model, gpus="L4", family="gqa").verdict == "fits"
 
 
 def test_the_plan_is_for_the_version_that_serves() -> None:
@@ -155,5 +156,5 @@ def test_the_builds_own_patterns_decide_what_is_planned(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(LLAMA))
     (folder / "pytorch_model.bin").write_bytes(b"pickle")
-    plan = fit(str(folder), FitSettings(gpu="L4", include="*.bin,*.json"))
-    assert plan.verdict.value == "fits"
+    plan = fit(str(folder), gpus="L4", include=["*.bin", "*.json"])
+    assert plan.verdict == "fits"

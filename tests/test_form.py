@@ -12,6 +12,7 @@ from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.renamed import RENAMED, SETTINGS, modern
 from carferry.pipelines.staged import buildah
 from carferry.pipelines.streamed import stream
+from carferry.serve.settings import Toleration
 from carferry.steps import form as steps_form
 
 NEEDED = ["model=org/name", "image=docker://quay.io/me/m:1"]
@@ -110,41 +111,56 @@ def test_a_switch_that_is_neither_is_refused() -> None:
 
 def test_numbers_lists_and_objects_come_as_kfp_hands_them_over() -> None:
     """A number arrives as a double, whatever was written."""
-    told = steps_form.texts(
-        {
-            "parallel": 4.0,
-            "auth": True,
-            "plain_http": ["a:1", "b:2"],
-            "tolerations": [{"key": "gpu", "tolerationSeconds": 300.0}],
-            "env": {"A": "1"},
-            "wait_s": None,
-            "exclude": [],
-            "cpu": 0.5,
-        }
-    )
-    assert told == {
-        "parallel": "4",
-        "auth": "true",
-        "plain_http": "a:1\nb:2",
-        "tolerations": '[{"key": "gpu", "tolerationSeconds": 300}]',
-        "env": '{"A": "1"}',
+    settings = {
+        "parallel": 4.0,
+        "auth": True,
+        "plain_http": ["a:1", "b:2"],
+        "tolerations": [{"key": "gpu", "value": "x", "tolerationSeconds": 300.0}],
+        "env": {"A": "1"},
+        "wait_s": None,
+        "exclude": [],
+        "cpu": 0.5,
+    }
+    read = steps_form.pick(settings, steps_form.SETTINGS.values())
+    assert read == {
+        "parallel": 4,
+        "auth": True,
+        "plain_http": ("a:1", "b:2"),
+        "tolerations": (Toleration("gpu", "Equal", "x", seconds=300),),
+        "env": (("A", "1"),),
         "cpu": "0.5",
     }
+    assert isinstance(read["parallel"], int)
 
 
 def test_no_tolerations_at_all_can_be_said() -> None:
-    assert steps_form.texts({"tolerations": [], "platforms": []}) == {"tolerations": "[]"}
+    settings = {"tolerations": [], "platforms": []}
+    assert steps_form.pick(settings, steps_form.SETTINGS.values()) == {"tolerations": ()}
 
 
-def test_a_build_is_told_to_every_step_alike() -> None:
+def test_text_and_json_give_the_same_values() -> None:
+    text = {"parallel": "4", "auth": "true", "plain_http": "a:1, b:2", "env": "A=1", "cpu": " 2 "}
+    json = {
+        "parallel": 4.0,
+        "auth": True,
+        "plain_http": ["a:1", "b:2"],
+        "env": {"A": "1"},
+        "cpu": 2,
+    }
+    every = steps_form.SETTINGS.values()
+    assert steps_form.pick(text, every) == steps_form.pick(json, every)
+
+
+def test_a_build_is_the_same_for_every_step() -> None:
     settings = {"base": "scratch", "env": {"LONG": "x" * 1000}}
     made = steps_form.build_of("a/b@main", "oci:x:1", settings, include="*.json")
     assert made["settings"] == {"base": "scratch"}
-    model, target, how = steps_form.told(made)
-    assert (model, target, how.base, how.include) == ("a/b@main", "oci:x:1", "scratch", "*.json")
+    model, image, how = steps_form.parts_of(made)
+    assert (model, image) == ("a/b@main", "oci:x:1")
+    assert how == {"base": "scratch", "include": ("*.json",)}
     for wrong in ({}, {**made, "settings": None}, {"model": "a/b"}):
         with pytest.raises(InputError):
-            steps_form.told(wrong)
+            steps_form.parts_of(wrong)
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,10 @@ def test_it_takes_a_model_from_the_hub_to_an_inspected_image(
 
 
 def printed(document: nbformat.NotebookNode) -> str:
+    """Return what a reader sees: lines that were printed, results as Markdown."""
     outputs = [out for cell in document.cells if cell.cell_type == "code" for out in cell.outputs]
-    return "".join(out.text for out in outputs if out.output_type == "stream")
+    shown = [out.get("text") or out.get("data", {}).get("text/markdown", "") for out in outputs]
+    return "".join(shown)
 
 
 def test_it_is_committed_without_outputs_counts_or_machine_metadata() -> None:

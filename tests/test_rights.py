@@ -20,7 +20,6 @@ from carferry.cluster.api import Api, connect
 from carferry.cluster.kinds import NODES, PROFILES, Kind, Rule
 from carferry.cluster.rights import Need, to_build, to_deploy, to_see_gpus
 from carferry.errors import ClusterError, InputError, RightsMissing, Unreachable
-from carferry.steps.fit import FitSettings
 from carferry.steps.rights import Rights, check_rights, find_rights
 from carferry.steps.sizing import Sizing, size
 
@@ -57,7 +56,7 @@ def test_the_pipeline_accounts_own_role_is_refused_before_any_work(
     server.roles = {"demo": [*OWN_ROLES[release]]}
     said: list[str] = []
     with pytest.raises(RightsMissing) as caught:
-        check_rights("deploy", gpu="none", connect=reach(server), report=said.append)
+        check_rights("deploy", gpus="none", connect=reach(server), report=said.append)
     line = str(caught.value)
     assert line == (
         "check the rights of demo/pipeline-runner-dspa: 6 of 13 are missing: secrets (create, "
@@ -77,7 +76,7 @@ def test_what_the_error_prints_makes_the_next_run_pass(
     server: KubeServer, release: str, auth: bool, namespace: str
 ) -> None:
     server.roles = {"demo": [*OWN_ROLES[release]]}
-    asked: dict[str, Any] = {"namespace": namespace, "auth": auth, "gpu": "", "builder": "job"}
+    asked: dict[str, Any] = {"namespace": namespace, "auth": auth, "gpus": "", "builder": "job"}
     with pytest.raises(RightsMissing) as caught:
         check_rights("deploy", connect=reach(server), report=len, **asked)
     folders = ["manifests/", "manifests/auth"][: 1 + auth] if namespace == "demo" else []
@@ -126,9 +125,9 @@ def test_profiles_anywhere_are_another_way(server: KubeServer, kind: Kind, place
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({"serve": "deploy", "gpu": "none"}, to_deploy("demo")),
-        ({"serve": "deploy", "gpu": "L4", "auth": True}, to_deploy("demo", auth=True)),
-        ({"serve": "deploy", "gpu": "L4", "namespace": "models"}, to_deploy("models")),
+        ({"serve": "deploy", "gpus": "none"}, to_deploy("demo")),
+        ({"serve": "deploy", "gpus": "L4", "auth": True}, to_deploy("demo", auth=True)),
+        ({"serve": "deploy", "gpus": "L4", "namespace": "models"}, to_deploy("models")),
         ({"serve": "deploy"}, [*to_deploy("demo"), *to_see_gpus("demo")]),
         ({"serve": "render"}, to_see_gpus("demo")),
         ({"serve": "render", "namespace": "models"}, to_see_gpus("models")),
@@ -153,8 +152,8 @@ def test_a_run_is_asked_about_what_it_will_do_and_no_more(
 
 @pytest.mark.parametrize(
     "asked",
-    [{"serve": "no"}, {"serve": "no", "gpu": "L4"}, {"serve": "render", "gpu": "none"},
-     {"serve": "render", "gpu": "L40S x2"}],
+    [{"serve": "no"}, {"serve": "no", "gpus": "L4"}, {"serve": "render", "gpus": "none"},
+     {"serve": "render", "gpus": "L40S x2"}],
 )  # fmt: skip
 def test_where_nothing_is_needed_no_cluster_is_asked(asked: dict[str, str]) -> None:
     assert check_rights(connect=never, report=never, **asked) == Rights()
@@ -165,7 +164,7 @@ def test_whoever_deploys_outside_a_cluster_is_told_before_the_work() -> None:
         return connect(environ={"KUBECONFIG": "/none"})
 
     with pytest.raises(InputError, match="no kubeconfig there"):
-        check_rights("deploy", gpu="none", connect=nowhere)
+        check_rights("deploy", gpus="none", connect=nowhere)
 
 
 def test_what_is_no_way_to_serve_is_refused() -> None:
@@ -184,7 +183,7 @@ def test_a_cluster_that_lets_nobody_ask_gets_a_warning(server: KubeServer) -> No
 
 def test_a_server_that_is_away_for_a_moment_is_asked_again(server: KubeServer) -> None:
     server.failing = 2
-    assert check_rights("deploy", gpu="none", connect=reach(server), report=never).missing == ()
+    assert check_rights("deploy", gpus="none", connect=reach(server), report=never).missing == ()
 
 
 def test_a_login_that_is_refused_stops(server: KubeServer) -> None:
@@ -215,7 +214,7 @@ def test_the_first_step_stops_before_it_reads_the_model_and_leaves_the_list(
     report, chart = tmp_path / "report", tmp_path / "chart"
     with pytest.raises(RightsMissing) as caught:
         size(
-            "org/absent", FitSettings(), Sizing(), serve="deploy", report=str(report),
+            "org/absent", {}, Sizing(), serve="deploy", report=str(report),
             chart=str(chart), connect=reach(server),
         )  # fmt: skip
     assert caught.value.manifest in report.read_text()
@@ -229,7 +228,7 @@ def test_the_first_step_says_that_all_rights_are_there(
 ) -> None:
     report = tmp_path / "report"
     size(
-        "org/absent", FitSettings(gpu="none"), Sizing(), serve=serve, auth=auth,
+        "org/absent", {"gpus": "none"}, Sizing(), serve=serve, auth=auth,
         report=str(report), connect=reach(server),
     )  # fmt: skip
     assert f"all {asked} rights that this run needs are there" in report.read_text()

@@ -194,7 +194,7 @@ def test_two_platforms_make_an_index_with_wheels_for_each(
 ) -> None:
     platforms = Platform("amd64"), Platform("arm64")
     settings = RuntimeSettings(
-        base=two_platforms(tmp_path), platforms="linux/amd64,linux/arm64", python="3.12"
+        base=two_platforms(tmp_path), platforms=["linux/amd64", "linux/arm64"], python="3.12"
     )
     for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
         monkeypatch.delenv(name)
@@ -281,7 +281,7 @@ def test_a_component_runs_through_kfps_executor(image: str, tmp_path: Path) -> N
     made = on(Runtime(image, installed=True), push_image).component_spec
     write_layout(tmp_path / "in", [tar_of({"models/config.json": b"{}"})])
     tmp_path.chmod(0o777)
-    asked = {"layout": "oci:/out/in:latest", "target": "oci:/out/copy:1"}
+    asked = {"layout": "oci:/out/in:latest", "image": "oci:/out/copy:1"}
     given = {name: spec.default for name, spec in made.inputs.items() if spec.optional}
     container = made.implementation.container
     arguments = [

@@ -1,3 +1,170 @@
-"""carferry: from a Hugging Face model to a ModelCar image that KServe serves."""
+"""carferry: from a Hugging Face model to a ModelCar image that KServe serves.
+
+- ``plan``, ``fit``: what would move, and whether it fits; nothing is written
+- ``build``: a model as a tagged image, by one process
+- ``stream``, ``seal``: the same by many processes, a share each, and then the tag
+- ``download``, ``push``: a model into a folder, an image from one place to another
+- ``inspect``: an image checked against what KServe needs
+- ``render``, ``deploy``: the objects that serve an image, as YAML or applied
+
+Each is loaded when it is first used, with what it needs. Errors are those of ``carferry.errors``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from carferry.errors import (
+        AuthenticationFailed,
+        CarferryError,
+        ClusterError,
+        ContractViolation,
+        DeadlineExceeded,
+        DeploymentFailed,
+        DoesNotFit,
+        InputError,
+        InvalidName,
+        InvalidReference,
+        ManifestMissing,
+        NothingSelected,
+        PushDenied,
+        RightsMissing,
+        SourceChanged,
+        SourceDenied,
+        SourceError,
+        SourceNotFound,
+        StorageFull,
+        TargetError,
+        ToolFailed,
+        Unreachable,
+        UnsafePath,
+        UnsafeWeights,
+        UnsupportedModel,
+    )
+    from carferry.serve.step import Deployed
+    from carferry.steps.build import build
+    from carferry.steps.deploy import deploy, render
+    from carferry.steps.download import download
+    from carferry.steps.fit import fit
+    from carferry.steps.fitted import Fit
+    from carferry.steps.inspect import inspect
+    from carferry.steps.plan import plan
+    from carferry.steps.push import push
+    from carferry.steps.results import Built, Downloaded, Inspected, Planned, PlannedLayer, Streamed
+    from carferry.steps.settings import BuildahJob
+    from carferry.steps.stream import seal, stream
+
+_HOMES = {
+    "carferry.errors": (
+        "AuthenticationFailed",
+        "CarferryError",
+        "ClusterError",
+        "ContractViolation",
+        "DeadlineExceeded",
+        "DeploymentFailed",
+        "DoesNotFit",
+        "InputError",
+        "InvalidName",
+        "InvalidReference",
+        "ManifestMissing",
+        "NothingSelected",
+        "PushDenied",
+        "RightsMissing",
+        "SourceChanged",
+        "SourceDenied",
+        "SourceError",
+        "SourceNotFound",
+        "StorageFull",
+        "TargetError",
+        "ToolFailed",
+        "Unreachable",
+        "UnsafePath",
+        "UnsafeWeights",
+        "UnsupportedModel",
+    ),
+    "carferry.serve.step": ("Deployed",),
+    "carferry.steps.build": ("build",),
+    "carferry.steps.deploy": ("deploy", "render"),
+    "carferry.steps.download": ("download",),
+    "carferry.steps.fit": ("fit",),
+    "carferry.steps.fitted": ("Fit",),
+    "carferry.steps.inspect": ("inspect",),
+    "carferry.steps.plan": ("plan",),
+    "carferry.steps.push": ("push",),
+    "carferry.steps.results": (
+        "Built",
+        "Downloaded",
+        "Inspected",
+        "Planned",
+        "PlannedLayer",
+        "Streamed",
+    ),
+    "carferry.steps.settings": ("BuildahJob",),
+    "carferry.steps.stream": ("seal", "stream"),
+}
+_NAMES = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AuthenticationFailed",
+    "BuildahJob",
+    "Built",
+    "CarferryError",
+    "ClusterError",
+    "ContractViolation",
+    "DeadlineExceeded",
+    "Deployed",
+    "DeploymentFailed",
+    "DoesNotFit",
+    "Downloaded",
+    "Fit",
+    "InputError",
+    "Inspected",
+    "InvalidName",
+    "InvalidReference",
+    "ManifestMissing",
+    "NothingSelected",
+    "Planned",
+    "PlannedLayer",
+    "PushDenied",
+    "RightsMissing",
+    "SourceChanged",
+    "SourceDenied",
+    "SourceError",
+    "SourceNotFound",
+    "StorageFull",
+    "Streamed",
+    "TargetError",
+    "ToolFailed",
+    "Unreachable",
+    "UnsafePath",
+    "UnsafeWeights",
+    "UnsupportedModel",
+    "build",
+    "deploy",
+    "download",
+    "fit",
+    "inspect",
+    "plan",
+    "push",
+    "render",
+    "seal",
+    "stream",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from where it is defined (PEP 562)."""
+    if name not in _NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(_NAMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

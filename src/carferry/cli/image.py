@@ -7,6 +7,7 @@ from typing import Any
 
 from carferry.cli import options
 from carferry.io.terminal import human_bytes, open_progress
+from carferry.serve.parameter import split_lists
 from carferry.steps.build import build
 from carferry.steps.download import download
 from carferry.steps.inspect import inspect
@@ -73,7 +74,7 @@ def _add_download(commands: Any) -> None:
         description="First step of the staged path; build reads the folder afterwards.",
     )
     parser.add_argument("model", metavar="MODEL", help="org/name[@revision]")
-    parser.add_argument("dest", metavar="FOLDER")
+    parser.add_argument("folder", metavar="FOLDER")
     parser.add_argument("--revision", default="", help="branch, tag or commit (default: main)")
     options.add_patterns(parser)
     options.add_moving(parser, parallel=4, unit="files")
@@ -86,8 +87,8 @@ def _add_push(commands: Any) -> None:
         help="copy a finished image, digest unchanged",
         description="Copy an image between an OCI layout and a registry, byte for byte.",
     )
-    parser.add_argument("source", metavar="SRC", help="oci:path[:tag] or docker://...")
-    parser.add_argument("dest", metavar="DEST", help="docker://... or oci:path[:tag]")
+    parser.add_argument("origin", metavar="ORIGIN", help="oci:path[:tag] or docker://...")
+    parser.add_argument("image", metavar="IMAGE", help="docker://... or oci:path[:tag]")
     options.add_access(parser)
     options.add_moving(parser, parallel=4, unit="blobs")
     options.finish(parser, _push)
@@ -96,9 +97,9 @@ def _add_push(commands: Any) -> None:
 def _add_inspect(commands: Any) -> None:
     parser = commands.add_parser(
         "inspect",
-        help="hold an image against what KServe needs",
+        help="check an image against what KServe needs",
         description="Read manifest, config and tar headers (not the weights) and judge them; "
-        "exit 2 where a clause is broken.",
+        "exit 2 if a clause is broken.",
     )
     parser.add_argument("image", metavar="IMAGE", help="docker://... or oci:path[:tag]")
     options.add_access(parser)
@@ -106,24 +107,17 @@ def _add_inspect(commands: Any) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    built = build(
-        arguments.source,
-        arguments.dest,
-        options.settings(arguments),
-        progress=open_progress(arguments.progress),
-    )
+    progress = open_progress(arguments.progress)
+    how = options.settings(arguments)
+    built = build(arguments.model, arguments.image, progress=progress, **how)
     options.show(built, arguments, _summary(built))
     return 0
 
 
 def _stream(arguments: argparse.Namespace) -> int:
-    done = stream(
-        arguments.source,
-        arguments.dest,
-        options.settings(arguments),
-        arguments.worker,
-        progress=open_progress(arguments.progress),
-    )
+    progress = open_progress(arguments.progress)
+    how = options.settings(arguments)
+    done = stream(arguments.model, arguments.image, arguments.worker, progress=progress, **how)
     text = f"{done.layers} layers, {human_bytes(done.moved_bytes)} moved, "
     text += f"{human_bytes(done.reused_bytes)} reused"
     options.show(done, arguments, f"worker {arguments.worker}: {text}\ncommit {done.commit}")
@@ -131,7 +125,8 @@ def _stream(arguments: argparse.Namespace) -> int:
 
 
 def _seal(arguments: argparse.Namespace) -> int:
-    built = seal(arguments.source, arguments.dest, options.settings(arguments))
+    how = options.settings(arguments)
+    built = seal(arguments.model, arguments.image, progress=True, **how)
     options.show(built, arguments, _summary(built))
     return 0
 
@@ -139,10 +134,10 @@ def _seal(arguments: argparse.Namespace) -> int:
 def _download(arguments: argparse.Namespace) -> int:
     done = download(
         arguments.model,
-        arguments.dest,
+        arguments.folder,
         revision=arguments.revision,
-        include="\n".join(arguments.include),
-        exclude="\n".join(arguments.exclude),
+        include=split_lists(arguments.include),
+        exclude=split_lists(arguments.exclude),
         parallel=arguments.parallel,
         progress=open_progress(arguments.progress),
     )
@@ -153,9 +148,9 @@ def _download(arguments: argparse.Namespace) -> int:
 
 def _push(arguments: argparse.Namespace) -> int:
     pushed = push(
-        arguments.source,
-        arguments.dest,
-        plain_http="\n".join(arguments.plain_http),
+        arguments.origin,
+        arguments.image,
+        plain_http=split_lists(arguments.plain_http),
         ca_file=arguments.ca,
         parallel=arguments.parallel,
         progress=open_progress(arguments.progress),
@@ -165,9 +160,8 @@ def _push(arguments: argparse.Namespace) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    found = inspect(
-        arguments.image, plain_http="\n".join(arguments.plain_http), ca_file=arguments.ca
-    )
+    hosts = split_lists(arguments.plain_http)
+    found = inspect(arguments.image, plain_http=hosts, ca_file=arguments.ca)
     marks = [f"{'ok' if ok else 'BROKEN':>6}  {name:<10}  {text}" for name, ok, text in found.rules]
     size = (
         f"{human_bytes(found.size_bytes)} in {len(found.layers)} layers, {len(found.files)} files"

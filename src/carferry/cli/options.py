@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from carferry.steps.settings import DEFAULT_BASE, DEFAULT_PLATFORM, BuildSettings
+from carferry.serve.parameter import split_list, split_lists
+from carferry.steps.settings import DEFAULT_BASE, DEFAULT_PLATFORM, BuildKeywords
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -31,17 +32,17 @@ def as_json(result: Any) -> dict[str, Any]:
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add what every step of a build must be told alike."""
-    add_source(parser)
+    """Add what every step of a build takes alike."""
+    add_model(parser)
     parser.add_argument(
-        "dest", metavar="DEST", help="docker://host/repository:tag or oci:path[:tag]"
+        "image", metavar="IMAGE", help="docker://host/repository:tag or oci:path[:tag]"
     )
     add_image(parser)
 
 
-def add_source(parser: argparse.ArgumentParser) -> None:
+def add_model(parser: argparse.ArgumentParser) -> None:
     """Add where the model is."""
-    parser.add_argument("source", metavar="SRC", help="org/name[@revision], hf://..., or ./folder")
+    parser.add_argument("model", metavar="MODEL", help="org/name[@revision], hf://..., or ./folder")
 
 
 def add_image(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,6 @@ def add_image(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", default="", help="branch, tag or commit (default: main)")
     parser.add_argument(
         "--format",
-        dest="form",
         default="modelcar",
         choices=("modelcar", "modelpack"),
         help="modelcar: tar layers over a base, for every KServe (default); modelpack: CNCF "
@@ -119,19 +119,19 @@ def add_access(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ca", default="", metavar="FILE", help="PEM certificates to trust")
 
 
-def settings(arguments: argparse.Namespace) -> BuildSettings:
+def settings(arguments: argparse.Namespace) -> BuildKeywords:
     """Return the settings a command line gives."""
-    return BuildSettings(
-        revision=arguments.revision,
-        engine=getattr(arguments, "engine", "stream"),
-        form=arguments.form,
-        base=arguments.base,
-        platforms=arguments.platforms,
-        include="\n".join(arguments.include),
-        exclude="\n".join(arguments.exclude),
-        plain_http="\n".join(arguments.plain_http),
-        ca_file=arguments.ca,
-        mount_from="\n".join(arguments.mount_from),
-        parallel=getattr(arguments, "parallel", 2),
-        workdir=getattr(arguments, "workdir", ""),
-    )
+    return {
+        "revision": arguments.revision,
+        "engine": getattr(arguments, "engine", "stream"),
+        "format": arguments.format,
+        "base": arguments.base,
+        "platforms": split_list(arguments.platforms),
+        "include": split_lists(arguments.include),
+        "exclude": split_lists(arguments.exclude),
+        "plain_http": split_lists(arguments.plain_http),
+        "ca_file": arguments.ca,
+        "mount_from": split_lists(arguments.mount_from),
+        "parallel": getattr(arguments, "parallel", 2),
+        "workdir": getattr(arguments, "workdir", ""),
+    }

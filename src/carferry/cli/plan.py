@@ -9,12 +9,11 @@ from typing import Any
 
 from carferry.cli import options
 from carferry.errors import InputError
-from carferry.gpu.report.page import html
-from carferry.gpu.report.text import summary, text
-from carferry.gpu.search.plan import GpuPlan
 from carferry.io import files
 from carferry.io.terminal import human_bytes
-from carferry.steps.fit import SERVED, FitSettings, fit
+from carferry.serve.parameter import read_count, split_lists
+from carferry.steps.fit import SERVED, fit
+from carferry.steps.fitted import Fit
 from carferry.steps.plan import DEFAULT_RATE, plan
 from carferry.steps.results import Planned
 
@@ -24,13 +23,13 @@ def add_plan_command(commands: Any) -> None:
     parser = commands.add_parser(
         "plan",
         help="show what would move and whether it fits, before a byte does",
-        description="With DEST: which layers would move, be reused or mounted. With --gpu or "
-        "--cluster: whether and how the model fits the GPUs, with the arithmetic and, where it "
-        "does not, the smallest change; exit 2 where nothing fits. Nothing is written.",
+        description="With IMAGE: which layers would move, be reused or mounted. With --gpu or "
+        "--cluster: whether and how the model fits the GPUs, with the arithmetic and, if it "
+        "does not, the smallest change; exit 2 if nothing fits. Nothing is written.",
     )
-    options.add_source(parser)
+    options.add_model(parser)
     parser.add_argument(
-        "dest", metavar="DEST", nargs="?", default="",
+        "image", metavar="IMAGE", nargs="?", default="",
         help="docker://host/repository:tag or oci:path[:tag]",
     )  # fmt: skip
     options.add_image(parser)
@@ -59,52 +58,52 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    if not (arguments.dest or arguments.gpu or arguments.cluster):
-        raise InputError(
-            "plan", arguments.source, "for what?", "name DEST, --gpu 'L40S x2' or --cluster"
-        )
+    if not (arguments.image or arguments.gpu or arguments.cluster):
+        remedy = "name IMAGE, --gpu 'L40S x2' or --cluster"
+        raise InputError("plan", arguments.model, "for what?", remedy)
     fitted = _fit(arguments) if arguments.gpu or arguments.cluster else None
-    moves = _moves(arguments) if arguments.dest else None
+    moves = _moves(arguments) if arguments.image else None
     if arguments.json:
         document = {
-            "fit": summary(fitted) if fitted else None,
-            "move": options.as_json(moves) if moves else None,
+            "fit": fitted.summary if fitted else None,
+            "move": moves.as_json() if moves else None,
         }
         print(json.dumps(document, indent=2))
     else:
-        parts = [text(fitted) if fitted else "", _table(moves) if moves else ""]
+        parts = [fitted.text if fitted else "", _table(moves) if moves else ""]
         print("\n\n".join(part.rstrip() for part in parts if part))
-    return 2 if fitted and fitted.chosen is None else 0
+    return 2 if fitted and not fitted.ok else 0
 
 
-def _fit(arguments: argparse.Namespace) -> GpuPlan:
-    settings = FitSettings(
-        gpu=arguments.gpu,
+def _fit(arguments: argparse.Namespace) -> Fit:
+    counts = {
+        name: read_count(name, getattr(arguments, name) or "0")
+        for name in ("max_model_len", "max_num_seqs", "gpu_count")
+    }
+    found = fit(
+        arguments.model,
+        gpus=arguments.gpu,
+        revision=arguments.revision,
         namespace=arguments.namespace,
         vllm=arguments.vllm,
-        max_model_len=arguments.max_model_len,
-        max_num_seqs=arguments.max_num_seqs,
-        gpu_count=arguments.gpu_count,
+        max_model_len=counts["max_model_len"],
+        max_num_seqs=counts["max_num_seqs"],
+        gpu_count=counts["gpu_count"],
         quantization=arguments.quantization,
         family=arguments.family,
-        image=arguments.dest,
-        include="\n".join(arguments.include),
-        exclude="\n".join(arguments.exclude),
+        image=arguments.image,
+        include=split_lists(arguments.include),
+        exclude=split_lists(arguments.exclude),
     )
-    found = fit(arguments.source, settings, revision=arguments.revision)
     if arguments.html:
-        files.save(Path(arguments.html), html(found).encode(), action="write --html")
+        files.save(Path(arguments.html), found.html.encode(), action="write --html")
     return found
 
 
 def _moves(arguments: argparse.Namespace) -> Planned:
-    return plan(
-        arguments.source,
-        arguments.dest,
-        options.settings(arguments),
-        workers=arguments.workers,
-        rate=arguments.rate * 1e6,
-    )
+    how = options.settings(arguments)
+    rate = arguments.rate * 1e6
+    return plan(arguments.model, arguments.image, workers=arguments.workers, rate=rate, **how)
 
 
 def _table(planned: Planned) -> str:

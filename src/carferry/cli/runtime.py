@@ -7,6 +7,7 @@ from typing import Any
 
 from carferry.cli import options
 from carferry.io.terminal import human_bytes, open_progress
+from carferry.serve.parameter import split_list, split_lists
 from carferry.steps.runtime import DEFAULT_BASE, RuntimeImage, RuntimeSettings, runtime
 from carferry.steps.settings import DEFAULT_PLATFORM
 
@@ -26,7 +27,7 @@ def add_runtime_command(commands: Any) -> None:
         description=_ABOUT,
     )
     parser.add_argument(
-        "dest", metavar="DEST", help="docker://host/repository:tag or oci:path[:tag]"
+        "image", metavar="IMAGE", help="docker://host/repository:tag or oci:path[:tag]"
     )
     parser.add_argument(
         "--base",
@@ -53,13 +54,13 @@ def add_runtime_command(commands: Any) -> None:
 def _runtime(arguments: argparse.Namespace) -> int:
     settings = RuntimeSettings(
         base=arguments.base,
-        platforms=arguments.platforms,
+        platforms=split_list(arguments.platforms),
         python=arguments.python,
-        plain_http="\n".join(arguments.plain_http),
+        plain_http=split_lists(arguments.plain_http),
         ca_file=arguments.ca,
         parallel=arguments.parallel,
     )
-    made = runtime(arguments.dest, settings, progress=open_progress(arguments.progress))
+    made = runtime(arguments.image, settings, progress=open_progress(arguments.progress))
     options.show(made, arguments, _summary(made))
     return 0
 

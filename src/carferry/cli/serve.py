@@ -14,6 +14,7 @@ from typing import Any
 
 from carferry.cli import options
 from carferry.serve import PARAMETERS
+from carferry.serve.parameter import read_seconds
 from carferry.steps.rights import SERVE, find_rights
 
 
@@ -47,7 +48,7 @@ def _add_rights(commands: Any) -> None:
         "rights",
         help="list what a run would need and this login may not do",
         description="Ask the cluster about every right that a run needs, before there is one. "
-        "Prints what is missing as YAML, fit for 'oc apply -f -'; exit 2 where a run would stop. "
+        "Prints what is missing as YAML, fit for 'oc apply -f -'; exit 2 if a run would stop. "
         "Nothing is changed.",
     )
     parser.add_argument("--serve", default="deploy", choices=SERVE, help="as for the pipeline")
@@ -77,8 +78,9 @@ def _add_form(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def _form(arguments: argparse.Namespace) -> dict[str, str]:
-    return {parameter.name: getattr(arguments, parameter.name) for parameter in PARAMETERS[1:]}
+def _form(arguments: argparse.Namespace) -> dict[str, Any]:
+    form = {each.name: each.value(getattr(arguments, each.name)) for each in PARAMETERS[1:]}
+    return form | {"gpus": form.pop("gpu_count")}
 
 
 def _rights(arguments: argparse.Namespace) -> int:
@@ -88,9 +90,9 @@ def _rights(arguments: argparse.Namespace) -> int:
         arguments.serve,
         namespace=arguments.namespace,
         auth=arguments.auth,
-        gpu=arguments.gpu,
+        gpus=arguments.gpu,
         builder=arguments.builder,
-        connect=partial(connect, **_where(arguments)),
+        connect=partial(connect, **_login(arguments)),
     )
     options.show(found, arguments, found.manifest.rstrip() or f"# {found.text}")
     if found.missing and not arguments.json:
@@ -98,15 +100,15 @@ def _rights(arguments: argparse.Namespace) -> int:
     return 2 if found.stops else 0
 
 
-def _where(arguments: argparse.Namespace) -> dict[str, Any]:
+def _login(arguments: argparse.Namespace) -> dict[str, Any]:
     kubeconfig = Path(arguments.kubeconfig) if arguments.kubeconfig else None
     return {"kubeconfig": kubeconfig, "context": arguments.context}
 
 
 def _render(arguments: argparse.Namespace) -> int:
-    from carferry.steps.deploy import deploy
+    from carferry.steps.deploy import render
 
-    made = deploy(arguments.image, _form(arguments), apply=False, render_to=arguments.output)
+    made = render(arguments.image, output=arguments.output, **_form(arguments))
     text = f"wrote {arguments.output}" if arguments.output else made.manifest.rstrip()
     options.show(made, arguments, text)
     return 0
@@ -116,14 +118,14 @@ def _deploy(arguments: argparse.Namespace) -> int:
     from carferry.cluster.client import Cluster
     from carferry.steps.deploy import deploy
 
-    connect = partial(Cluster.connect, **_where(arguments))
+    seconds = read_seconds("wait_s", arguments.wait_s)
     made = deploy(
         arguments.image,
-        _form(arguments),
-        wait_s=arguments.wait_s,
+        wait=True if seconds is None else seconds,
         force=arguments.force,
-        connect=connect,
-        report=lambda line: print(line, file=sys.stderr),
+        progress=True,
+        connect=partial(Cluster.connect, **_login(arguments)),
+        **_form(arguments),
     )
     state = "ready" if made.ready else "applied"
     options.show(made, arguments, f"{made.namespace}/{made.name} {state}\n{made.url}".rstrip())

@@ -1,6 +1,6 @@
 """Deploy a ModelCar: settings, the objects made from them, their YAML, and the step."""
 
-from carferry.serve.form import DEFAULTS, PARAMETERS, Parameter, settings_from_strings
+from carferry.serve.form import DEFAULTS, PARAMETERS, make_deployment
 from carferry.serve.objects import deadline_s, make_objects
 from carferry.serve.render import render, write
 from carferry.serve.settings import (
@@ -21,14 +21,13 @@ __all__ = [
     "Deployment",
     "HardwareProfile",
     "Mode",
-    "Parameter",
     "Quantity",
     "Toleration",
     "deadline_s",
     "deploy",
     "endpoint",
+    "make_deployment",
     "make_objects",
     "render",
-    "settings_from_strings",
     "write",
 ]

@@ -1,15 +1,21 @@
-"""From the strings of a dashboard form or a command line to one checked Deployment."""
+"""From what a form, a command line or a Python caller gives to one checked Deployment."""
 
 from __future__ import annotations
 
-import json
-import re
-import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, Unpack
 
 from carferry.errors import InputError
 from carferry.refs import ImageRef, kubernetes_name
+from carferry.serve.parameter import (
+    Parameter,
+    read_arguments,
+    read_count,
+    read_labels,
+    read_lines,
+    read_switch,
+    read_tolerations,
+)
 from carferry.serve.settings import (
     NAME_LIMIT,
     ROUTE_LABEL_LIMIT,
@@ -20,16 +26,6 @@ from carferry.serve.settings import (
     Quantity,
     Toleration,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One field of the form: its name, its default as text, its one-line help."""
-
-    name: str
-    default: str
-    help: str
-
 
 PARAMETERS = (
     Parameter("image", "", "ModelCar by digest: host/repository[:tag]@sha256:..."),
@@ -43,153 +39,141 @@ PARAMETERS = (
         "nvidia.com/gpu",
         "nvidia.com/gpu, nvidia.com/mig-<n>g.<m>gb, amd.com/gpu or habana.ai/gaudi",
     ),
-    Parameter("gpu_count", "1", "GPUs per replica; above 1 the model is split between them"),
+    Parameter(
+        "gpu_count", "1", "GPUs per replica; above 1 the model is split between them", read_count
+    ),
     Parameter("cpu", "4", "CPUs per replica, requested and limited (Kubernetes quantity)"),
     Parameter("memory", "16Gi", "Memory per replica, requested and limited"),
     Parameter("shm_size", "2Gi", "Size of /dev/shm, where vLLM's GPU workers meet"),
     Parameter(
-        "tolerations", "", "JSON list; empty: the GPU's own taint or the profile's; []: none"
+        "tolerations",
+        "",
+        "JSON list; empty: the GPU's own taint or the profile's; []: none",
+        read_tolerations,
     ),
-    Parameter("node_selector", "", "key=value pairs by comma or line, or a JSON object"),
-    Parameter("max_model_len", "0", "Longest sequence in tokens; 0: what the model allows"),
-    Parameter("vllm_args", "", "More vLLM arguments, quoted as in a shell"),
-    Parameter("env", "", "NAME=value by line, or a JSON object; no secrets"),
+    Parameter(
+        "node_selector", "", "key=value pairs by comma or line, or a JSON object", read_labels
+    ),
+    Parameter(
+        "max_model_len", "0", "Longest sequence in tokens; 0: what the model allows", read_count
+    ),
+    Parameter("vllm_args", "", "More vLLM arguments, quoted as in a shell", read_arguments),
+    Parameter("env", "", "NAME=value by line, or a JSON object; no secrets", read_lines),
     Parameter("deployment_mode", "RawDeployment", "RawDeployment or Serverless"),
     Parameter("pull_secret", "", "Secret to pull the ModelCar with; empty: none"),
     Parameter("hardware_profile", "", "OpenShift AI hardware profile: [namespace/]name"),
-    Parameter("model_size_bytes", "0", "Size of the ModelCar; 0: unknown; sets the deadline"),
-    Parameter("auth", "false", "Ask for a token at the endpoint: true or false"),
-    Parameter("external_route", "false", "Reachable from outside the cluster: true or false"),
-    Parameter("min_replicas", "1", "Fewest replicas; 0 only with Serverless"),
-    Parameter("max_replicas", "1", "Most replicas"),
+    Parameter(
+        "model_size_bytes", "0", "Size of the ModelCar; 0: unknown; sets the deadline", read_count
+    ),
+    Parameter("auth", "false", "Ask for a token at the endpoint: true or false", read_switch),
+    Parameter(
+        "external_route", "false", "Reachable from outside the cluster: true or false", read_switch
+    ),
+    Parameter("min_replicas", "1", "Fewest replicas; 0 only with Serverless", read_count),
+    Parameter("max_replicas", "1", "Most replicas", read_count),
 )
 DEFAULTS: Mapping[str, str] = {parameter.name: parameter.default for parameter in PARAMETERS}
 
-_TOLERATION_KEYS = {"key", "operator", "value", "effect", "tolerationSeconds"}
+
+class DeploymentKeywords(TypedDict, total=False):
+    """The fields of PARAMETERS as a Python caller writes them, the image and its GPUs apart."""
+
+    name: str
+    namespace: str
+    display_name: str
+    description: str
+    runtime_image: str
+    gpu_resource: str
+    cpu: str
+    memory: str
+    shm_size: str
+    tolerations: Sequence[Toleration | Mapping[str, Any]] | None
+    node_selector: Mapping[str, str]
+    max_model_len: int
+    vllm_args: Sequence[str]
+    env: Mapping[str, str]
+    deployment_mode: str
+    pull_secret: str
+    hardware_profile: str
+    model_size_bytes: int
+    auth: bool
+    external_route: bool
+    min_replicas: int
+    max_replicas: int
 
 
-def settings_from_strings(**values: str) -> Deployment:
-    """Parse and check every field; a field left out takes its default from PARAMETERS.
+class DeploymentForm(DeploymentKeywords, total=False):
+    """Every field but the image."""
+
+    gpu_count: int
+
+
+def make_deployment(image: str, **given: Unpack[DeploymentForm]) -> Deployment:
+    """Read and check every field; one that is not given takes its default from PARAMETERS.
 
     Args:
-        **values: The names of PARAMETERS, as text.
+        image: ModelCar by digest: ``host/repository[:tag]@sha256:...``.
+        **given: The names of PARAMETERS, as values, JSON or text.
 
     Raises:
         InputError: One line naming the field that is wrong (also its leaves InvalidName and
             InvalidReference).
     """
-    form = _completed(values)
-    image = ImageRef.parse(form["image"])
+    form = _read({**given, "image": image})
+    ref = ImageRef.parse(form["image"])
     return Deployment(
-        image=image,
-        name=form["name"] or _made_name(form, image),
+        image=ref,
+        name=form["name"] or _made_name(form, ref),
         namespace=form["namespace"],
         display_name=form["display_name"],
         description=form["description"],
         runtime_image=form["runtime_image"] or VLLM_IMAGE,
         gpu_resource=form["gpu_resource"],
-        gpu_count=_whole(form, "gpu_count"),
+        gpu_count=form["gpu_count"],
         cpu=Quantity.parse(form["cpu"], what="cpu"),
         memory=Quantity.parse(form["memory"], what="memory"),
         shm=Quantity.parse(form["shm_size"], what="shm_size"),
         tolerations=_tolerations(form),
-        node_selector=parse_pairs(form["node_selector"], what="node_selector", split=r"[,\n]"),
-        max_model_len=_whole(form, "max_model_len"),
-        args=_words(form["vllm_args"]),
-        env=parse_pairs(form["env"], what="env", split=r"\n"),
+        node_selector=form["node_selector"],
+        max_model_len=form["max_model_len"],
+        args=form["vllm_args"],
+        env=form["env"],
         mode=_mode(form["deployment_mode"]),
         pull_secret=form["pull_secret"],
         profile=_profile(form["hardware_profile"], form["namespace"]),
-        size_bytes=_whole(form, "model_size_bytes"),
-        auth=_flag(form, "auth"),
-        route=_flag(form, "external_route"),
-        min_replicas=_whole(form, "min_replicas"),
-        max_replicas=_whole(form, "max_replicas"),
+        size_bytes=form["model_size_bytes"],
+        auth=form["auth"],
+        route=form["external_route"],
+        min_replicas=form["min_replicas"],
+        max_replicas=form["max_replicas"],
     )
 
 
-def _tolerations(form: Mapping[str, str]) -> tuple[Toleration, ...]:
-    if form["tolerations"]:
-        return parse_tolerations(form["tolerations"])
+def _read(given: Mapping[str, Any]) -> dict[str, Any]:
+    if unknown := sorted(given.keys() - DEFAULTS.keys()):
+        raise InputError("read settings", repr(unknown[0]), "no such setting")
+    form = {each.name: each.value(given.get(each.name)) for each in PARAMETERS}
+    if not form["image"]:
+        raise InputError("deploy", "", "no image given", "pass --image")
+    return form
+
+
+def _tolerations(form: Mapping[str, Any]) -> tuple[Toleration, ...]:
+    given: tuple[Toleration, ...] | None = form["tolerations"]
+    if given is not None:
+        return given
     if form["hardware_profile"]:
-        return ()  # the profile's own are filled in at admission, where we write none
+        return ()  # the profile's own are filled in at admission, if we write none
     resource = form["gpu_resource"]
     # The convention of the GPU operators: the node is tainted with the resource's name.
     key = "nvidia.com/gpu" if resource.startswith("nvidia.com/") else resource
     return (Toleration(key=key, operator="Exists", effect="NoSchedule"),)
 
 
-def parse_tolerations(text: str) -> tuple[Toleration, ...]:
-    """Parse a JSON list of tolerations.
-
-    Raises:
-        InputError: Not a JSON list of tolerations.
-    """
-    items = _json(text, "tolerations")
-    if not isinstance(items, list):
-        raise InputError("read tolerations", _short(text), "not a JSON list")
-    return tuple(_toleration(item) for item in items)
-
-
-def parse_pairs(text: str, *, what: str, split: str) -> tuple[tuple[str, str], ...]:
-    """Parse ``key=value`` pairs, or a JSON object of strings; sorted by key.
-
-    Raises:
-        InputError: A part without "=", or JSON that is not an object of strings.
-    """
-    if text.startswith("{"):
-        found = _json(text, what)
-        if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
-            raise InputError(f"read {what}", _short(text), "not a JSON object of strings")
-        return tuple(sorted(found.items()))
-    pairs = []
-    for part in filter(None, (part.strip() for part in re.split(split, text))):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise InputError(f"read {what}", repr(part), "no '='", "write key=value")
-        pairs.append((key.strip(), value.strip()))
-    return tuple(sorted(pairs))
-
-
-def _toleration(item: object) -> Toleration:
-    if not isinstance(item, dict) or item.keys() - _TOLERATION_KEYS:
-        raise InputError("read toleration", _short(json.dumps(item)), "not a toleration object")
-    texts = {key: item.get(key, "") for key in ("key", "value", "effect")}
-    seconds = item.get("tolerationSeconds")
-    operator = item.get("operator", "Equal")
-    if not all(isinstance(text, str) for text in (*texts.values(), operator)):
-        raise InputError("read toleration", _short(json.dumps(item)), "a part is not a string")
-    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int)):
-        raise InputError("read toleration", _short(json.dumps(item)), "seconds is not a number")
-    return Toleration(**texts, operator=operator, seconds=seconds)
-
-
-def _made_name(form: Mapping[str, str], image: ImageRef) -> str:
+def _made_name(form: Mapping[str, Any], image: ImageRef) -> str:
     limit = min(NAME_LIMIT, ROUTE_LABEL_LIMIT - 1 - len(form["namespace"]))
     text = form["display_name"] or image.repository.rpartition("/")[2]
     return kubernetes_name(text, limit=max(1, limit))
-
-
-def _completed(values: Mapping[str, str]) -> dict[str, str]:
-    for unknown in sorted(values.keys() - DEFAULTS.keys()):
-        raise InputError("read settings", repr(unknown), "no such setting")
-    form = {**DEFAULTS, **{name: text.strip() for name, text in values.items()}}
-    if not form["image"]:
-        raise InputError("deploy", "", "no image given", "pass --image")
-    return form
-
-
-def _whole(form: Mapping[str, str], name: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,15}", form[name]):
-        raise InputError(f"read {name}", repr(form[name]), "not a whole number of 0 or more")
-    return int(form[name])
-
-
-def _flag(form: Mapping[str, str], name: str) -> bool:
-    text = form[name].lower()
-    if text not in ("true", "false"):
-        raise InputError(f"read {name}", repr(form[name]), "not true or false")
-    return text == "true"
 
 
 def _mode(text: str) -> Mode:
@@ -200,27 +184,8 @@ def _mode(text: str) -> Mode:
         raise InputError("read deployment_mode", repr(text), f"not {choices}") from error
 
 
-def _words(text: str) -> tuple[str, ...]:
-    try:
-        return tuple(shlex.split(text))
-    except ValueError as error:
-        raise InputError("read vllm_args", _short(text), str(error)) from error
-
-
 def _profile(text: str, namespace: str) -> HardwareProfile | None:
     if not text:
         return None
     place, slash, name = text.rpartition("/")
     return HardwareProfile(name, place if slash else namespace)
-
-
-def _json(text: str, what: str) -> object:
-    try:
-        found: object = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"read {what}", _short(text), f"not JSON ({error})") from error
-    return found
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:80] + "...")

@@ -127,7 +127,7 @@ def inference_service(deployment: Deployment) -> Object:
     if deployment.node_selector:
         predictor["nodeSelector"] = dict(deployment.node_selector)
     if deployment.tolerations:
-        predictor["tolerations"] = [_toleration(each) for each in deployment.tolerations]
+        predictor["tolerations"] = [toleration_object(each) for each in deployment.tolerations]
     if deployment.pull_secret:
         predictor["imagePullSecrets"] = [{"name": deployment.pull_secret}]
     labels = DASHBOARD | _visibility(deployment)
@@ -221,7 +221,8 @@ def _visibility(deployment: Deployment) -> dict[str, str]:
     return {} if deployment.route else {"networking.knative.dev/visibility": "cluster-local"}
 
 
-def _toleration(toleration: Toleration) -> Object:
+def toleration_object(toleration: Toleration) -> Object:
+    """Return a toleration as Kubernetes writes it, without its empty parts."""
     parts: Object = _texts(
         {
             "key": toleration.key,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from carferry.cluster import pod
 from carferry.errors import InputError
+from carferry.io.progress import Progress, Silent
 from carferry.io.retry import Retry
+from carferry.io.terminal import open_progress
 from carferry.refs import Digest, ImageRef
 from carferry.registry.access import Access
 from carferry.registry.target import Target
-from carferry.source.patterns import split_list
 
 _IN_A_POD = 24
 _UNANSWERED_IN_A_POD = 8  # most of a minute: names and networks of a new pod may come late
@@ -29,7 +30,7 @@ def patience(environ: Mapping[str, str] = os.environ) -> Retry:
     return Retry(attempts=_IN_A_POD, first_tries=_UNANSWERED_IN_A_POD)
 
 
-def open_access(plain_http: str = "", ca_file: str = "") -> Access:
+def open_access(plain_http: Sequence[str] = (), ca_file: str | Path | None = None) -> Access:
     """Return how registries are reached.
 
     Raises:
@@ -38,7 +39,14 @@ def open_access(plain_http: str = "", ca_file: str = "") -> Access:
     path = Path(ca_file) if ca_file else None
     if path is not None and not path.is_file():
         raise InputError("read certificates", path, "no such file", "check --ca")
-    return Access(plain_http=split_list(plain_http), ca_file=path, retry=patience())
+    return Access(plain_http=tuple(plain_http), ca_file=path, retry=patience())
+
+
+def shown(progress: Progress | bool) -> Progress:
+    """Return what shows progress: True means bars on a terminal and lines elsewhere."""
+    if isinstance(progress, bool):
+        return open_progress("auto") if progress else Silent()
+    return progress
 
 
 def uri(target: Target, digest: Digest) -> str:

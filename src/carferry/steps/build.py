@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
-from carferry.assembly import build as engine_room
+from typing import Unpack
+
+from carferry.assembly.build import build as assemble
 from carferry.io.progress import Progress
-from carferry.io.terminal import open_progress
 from carferry.refs import parse_target
 from carferry.source import open_source
+from carferry.steps.access import shown
 from carferry.steps.builder import open_runner
 from carferry.steps.describe import describe
 from carferry.steps.results import Built
-from carferry.steps.settings import BuildSettings
+from carferry.steps.settings import BUILD_DEFAULTS, BuildKeywords, BuildSettings
+from carferry.steps.signature import takes
 
 
+@takes(BuildKeywords, BUILD_DEFAULTS)
 def build(
-    source: str, dest: str, settings: BuildSettings, *, progress: Progress | None = None
+    model: str, image: str, *, progress: Progress | bool = False, **settings: Unpack[BuildKeywords]
 ) -> Built:
-    """Package a model as an image and tag it at ``docker://host/repo:tag`` or ``oci:path:tag``."""
-    access = settings.access()
-    target = access.open(parse_target(dest), write=True)
-    result = engine_room.build(
-        open_source(source, settings.revision, retry=access.retry),
+    """Package a model as an image and tag it.
+
+    Streams from the hub into the registry: no disk, no container engine, no privilege. Layers
+    that are there already do not move; run it again to complete what was interrupted.
+
+    Args:
+        model: ``org/name[@revision]`` on the hub, or a folder as ``./path``.
+        image: ``docker://host/repository:tag`` or, for an OCI layout on disk, ``oci:path:tag``.
+        progress: True shows bars on a terminal and lines elsewhere, on stderr.
+        **settings: The fields of ``BuildSettings``.
+
+    Returns:
+        The image by digest, with its size in bytes and what moved.
+
+    Raises:
+        InputError: What was asked cannot be done; nothing was moved.
+        SourceError: The hub or the folder failed.
+        TargetError: The registry or the layout refused or failed; nothing was tagged.
+
+    Example:
+        >>> import carferry
+        >>> built = carferry.build("./model", "oci:out:latest", base="embedded")
+        >>> built.layers
+        3
+    """
+    how = BuildSettings(**settings)
+    access = how.access()
+    target = access.open(parse_target(image), write=True)
+    result = assemble(
+        open_source(model, how.revision, retry=access.retry),
         target,
-        settings.options(),
+        how.options(),
         access=access,
-        progress=progress or open_progress("auto"),
-        runner=open_runner(settings),
+        progress=shown(progress),
+        runner=open_runner(how.buildah_job),
     )
     return describe(target, result)

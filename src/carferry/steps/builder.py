@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from carferry.assembly.buildah import LocalBuildah, Runner, Security
-from carferry.errors import InputError
-from carferry.steps.settings import BuildSettings
+from carferry.steps.settings import BuildahJob
 
 
-def open_runner(settings: BuildSettings) -> Runner:
+def open_runner(job: BuildahJob | None) -> Runner:
     """Return where Buildah runs; nothing is started yet.
 
     Raises:
-        InputError: Names the setting that cannot be meant, or no cluster is at hand.
+        InputError: No cluster is at hand.
     """
-    if not settings.builder:
+    if job is None:
         return LocalBuildah()
-    if settings.builder != "job":
-        raise InputError("use builder", repr(settings.builder), "choose job, or leave it empty")
-    return _job(settings)
-
-
-def _job(settings: BuildSettings) -> Runner:
-    """The Kubernetes client costs 0.2 s and 30 MiB to import: only who needs a Job pays."""
+    # The Kubernetes client costs 0.2 s and 30 MiB to import: only who needs a Job pays.
     from carferry.assembly.buildah_job import JobBuildah
     from carferry.cluster.api import connect
 
-    settings.check()
-    folder = Path(settings.builder_folder)
-    if not settings.builder_claim or not folder.is_absolute():
-        reason = "a Job needs the claim's name and where this step has it mounted"
-        raise InputError("use builder", "job", reason, "give builder claim and builder folder")
     return JobBuildah(
         connect(),
-        settings.builder_claim,
-        folder,
-        image=settings.builder_image,
-        account=settings.builder_account,
-        security=Security(settings.builder_security),
+        job.claim,
+        job.folder,
+        image=job.image,
+        account=job.account,
+        security=Security(job.security),
     )

@@ -3,31 +3,140 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from carferry.cluster.account import own_namespace
 from carferry.cluster.pod import SERVICE_ACCOUNT
-from carferry.errors import CarferryError, InputError
+from carferry.errors import CarferryError
 from carferry.io.retry import Retry
 from carferry.refs import Digest, ImageRef
-from carferry.serve import Deployed, Deployment, make_objects, settings_from_strings, write
-from carferry.serve import deploy as serve
+from carferry.serve import Deployed, Deployment, make_deployment, make_objects, write
+from carferry.serve import deploy as apply
+from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords
 from carferry.steps.access import patience
+from carferry.steps.signature import takes
 
 if TYPE_CHECKING:
     from carferry.cluster.client import Cluster
 
 _log = logging.getLogger("carferry")
 _SOME_DIGEST = Digest.of(b"")  # stands for the one that only the push will know
+DEFAULTS = {each.name: each.value() for each in PARAMETERS}
+
+
+@takes(DeploymentKeywords, DEFAULTS)
+def deploy(
+    image: str,
+    *,
+    gpus: int = 1,
+    wait: bool | float = True,
+    force: bool = False,
+    progress: bool = False,
+    output: str | Path | None = None,
+    connect: Callable[[], Cluster] | None = None,
+    account: Path = SERVICE_ACCOUNT,
+    retry: Retry | None = None,
+    **settings: Unpack[DeploymentKeywords],
+) -> Deployed:
+    """Serve an image with KServe and vLLM, and wait until it answers.
+
+    Applying twice changes nothing: fields are applied on the server's side, as carferry's own.
+    Without a namespace the pod's own is meant, outside a pod the kubeconfig's.
+
+    Args:
+        image: ``host/repository[:tag]@sha256:...``; a tag alone could move under a running model.
+        gpus: GPUs per replica; above 1 the model is split between them.
+        wait: Seconds to wait until it serves; True follows the image's size, False does not wait.
+        force: Take over fields that somebody else set.
+        progress: True prints each new status on stderr.
+        output: File for the objects as YAML.
+        connect: Reaches the cluster; default as kubectl would.
+        account: Folder with the pod's own project.
+        retry: How often a cluster that is away is asked again; default ``patience``.
+        **settings: More of the deployment, by the names of docs/how-to/deploy.md.
+
+    Returns:
+        Name, namespace and ``url`` of the endpoint.
+
+    Raises:
+        InputError: A setting cannot be meant.
+        ClusterError: The cluster refused, or says that the model will not come up.
+        DeadlineExceeded: Not ready in time.
+
+    Example:
+        >>> import carferry
+        >>> live = carferry.deploy(IMAGE, namespace="demo", gpus=1, wait=True)  # doctest: +SKIP
+        >>> live.url  # doctest: +SKIP
+        'http://granite-predictor.demo.svc.cluster.local:8080'
+    """
+    cluster = (connect or _connect)()
+    made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, cluster.namespace))
+    if output:
+        write(make_objects(made), Path(output))
+    report = _say if progress else _log.info
+    # The wait bears with a server that is away; applying is the same however often it is done.
+    return (retry or patience()).call(
+        lambda: apply(made, cluster, wait_s=_seconds(wait), force=force, report=report),
+        first=lambda: True,
+    )
+
+
+@takes(DeploymentKeywords, DEFAULTS)
+def render(
+    image: str,
+    *,
+    gpus: int = 1,
+    output: str | Path | None = None,
+    account: Path = SERVICE_ACCOUNT,
+    **settings: Unpack[DeploymentKeywords],
+) -> Deployed:
+    """Make the objects that ``deploy`` would apply; no cluster is contacted.
+
+    Without a namespace the pod's own is meant; outside a pod the objects then name none, and
+    whoever applies them chooses.
+
+    Args:
+        image: ``host/repository[:tag]@sha256:...``.
+        gpus: GPUs per replica; above 1 the model is split between them.
+        output: File for the YAML; the result holds it too, as ``manifest``.
+        account: Folder with the pod's own project.
+        **settings: More of the deployment, as for ``deploy``.
+
+    Raises:
+        InputError: A setting cannot be meant, or the file cannot be written.
+
+    Example:
+        >>> import carferry
+        >>> made = carferry.render("quay.io/me/granite@sha256:" + "0" * 64, namespace="demo")
+        >>> made.manifest.splitlines()[1:3]
+        ['apiVersion: v1', 'kind: Secret']
+    """
+    here = own_namespace(account)
+    made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, here))
+    if output:
+        write(make_objects(made), Path(output))
+    return apply(made, None)
+
+
+def deploy_or_render(serve: str, image: str, *, wait: bool | float, **form: Any) -> Deployed:
+    """Deploy an image if ``serve`` is ``deploy``, else only render its objects.
+
+    Args:
+        serve: As the form of a pipeline has it.
+        image: As for ``deploy``.
+        wait: As for ``deploy``.
+        **form: Keywords that both take.
+    """
+    return deploy(image, wait=wait, **form) if serve == "deploy" else render(image, **form)
 
 
 def check(
     image: str,
-    form: Mapping[str, str],
+    form: DeploymentForm,
     *,
-    wait_s: str = "",
     force: bool = False,
     connect: Callable[[], Cluster] | None = None,
     account: Path = SERVICE_ACCOUNT,
@@ -38,7 +147,6 @@ def check(
         image: Where it will be: ``[docker://]host/repository[:tag]``.
         form: Settings as ``deploy`` will get them. What a GPU plan will fill in may be left out,
             or be 0 for a count.
-        wait_s: As for ``deploy``.
         force: As for ``deploy``.
         connect: Reaches the cluster, which checks the objects and keeps none: is the project
             there, and KServe, and does admission let them in. None does not ask it.
@@ -51,71 +159,22 @@ def check(
         InputError: The same line that ``deploy`` would end with.
         ClusterError: The same line that ``deploy`` would end with.
     """
-    _seconds(wait_s)
-    target = ImageRef.parse(image)
-    pinned = f"{target.name}{f':{target.tag}' if target.tag else ''}@{_SOME_DIGEST}"
-    values = {**form, "image": pinned}
-    if values.get("gpu_count") in {"", "0"}:
-        del values["gpu_count"]
+    ref = ImageRef.parse(image)
+    pinned = f"{ref.name}{f':{ref.tag}' if ref.tag else ''}@{_SOME_DIGEST}"
     cluster = connect() if connect else None
     here = cluster.namespace if cluster else own_namespace(account)
-    settings = settings_from_strings(**_placed(values, here))
+    planned: dict[str, Any] = {**form}
+    if planned.get("gpu_count") in ("", "0", 0):
+        del planned["gpu_count"]
+    made = make_deployment(pinned, **_placed(planned, here))
     if cluster is not None:
-        _rehearse(cluster, settings, force=force)
-    return settings
+        _rehearse(cluster, made, force=force)
+    return made
 
 
-def deploy(
-    image: str,
-    form: Mapping[str, str],
-    *,
-    apply: bool = True,
-    render_to: str = "",
-    wait_s: str = "",
-    force: bool = False,
-    connect: Callable[[], Cluster] | None = None,
-    report: Callable[[str], None] = _log.info,
-    account: Path = SERVICE_ACCOUNT,
-    retry: Retry | None = None,
-) -> Deployed:
-    """Serve an image, and leave the objects as YAML where asked.
-
-    Without a namespace the pod's own is meant. Outside a pod it is the kubeconfig's; where only
-    the YAML is made the objects then name none, and whoever applies them chooses.
-
-    Args:
-        image: ``host/repository[:tag]@sha256:...``; a tag alone could move under a running model.
-        form: More settings by the names of ``carferry.serve.PARAMETERS``.
-        apply: False only renders; no cluster is contacted.
-        render_to: File for the YAML; empty for none.
-        wait_s: Seconds to wait until it serves; 0 does not wait; empty follows the image's size.
-        force: Take over fields that somebody else set.
-        connect: Reaches the cluster; default as kubectl would.
-        report: Told about each new status.
-        account: Folder with the pod's own project.
-        retry: How often a cluster that is away is asked again; default ``patience``.
-
-    Raises:
-        InputError: A setting cannot be meant.
-        ClusterError: The cluster refused, or says that the model will not come up.
-        DeadlineExceeded: Not ready in time.
-    """
-    seconds = _seconds(wait_s)
-    cluster = (connect or _connect)() if apply else None
-    here = cluster.namespace if cluster else own_namespace(account)
-    settings = settings_from_strings(**_placed({**form, "image": image}, here))
-    if render_to:
-        write(make_objects(settings), Path(render_to))
-    # The wait bears with a server that is away; applying is the same however often it is done.
-    return (retry or patience()).call(
-        lambda: serve(settings, cluster, wait_s=seconds, force=force, report=report),
-        first=lambda: True,
-    )
-
-
-def _rehearse(cluster: Cluster, settings: Deployment, *, force: bool) -> None:
+def _rehearse(cluster: Cluster, made: Deployment, *, force: bool) -> None:
     try:
-        cluster.apply(make_objects(settings), dry_run=True, force=force)
+        cluster.apply(make_objects(made), dry_run=True, force=force)
     except CarferryError as error:
         # An admission webhook may not know dry runs; a server that is away now may not be later.
         if not error.temporary and "dry run" not in error.reason:
@@ -123,8 +182,9 @@ def _rehearse(cluster: Cluster, settings: Deployment, *, force: bool) -> None:
         _log.warning("the deployment was not rehearsed: %s", error)
 
 
-def _placed(values: dict[str, str], here: str) -> dict[str, str]:
-    return values | {"namespace": values.get("namespace", "").strip() or here}
+def _placed(form: Mapping[str, Any], here: str) -> DeploymentForm:
+    namespace = str(form.get("namespace") or "").strip() or here
+    return cast(DeploymentForm, {**form, "namespace": namespace})
 
 
 def _connect() -> Cluster:
@@ -134,9 +194,11 @@ def _connect() -> Cluster:
     return Cluster.connect()
 
 
-def _seconds(text: str) -> float | None:
-    if not text:
-        return None
-    if not text.isdecimal():
-        raise InputError("read wait_s", repr(text), "not a whole number of seconds")
-    return float(text)
+def _seconds(wait: bool | float) -> float | None:
+    if isinstance(wait, bool):
+        return None if wait else 0.0
+    return wait
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

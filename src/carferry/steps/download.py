@@ -2,38 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from carferry.io.progress import Progress
-from carferry.io.terminal import open_progress
 from carferry.source import Patterns, open_source
 from carferry.source.download import download as fetch
-from carferry.steps.access import patience
+from carferry.steps.access import patience, shown
 from carferry.steps.results import Downloaded
+from carferry.steps.settings import listed
 
 
 def download(
     model: str,
-    dest: str,
+    folder: str | Path,
     *,
     revision: str = "",
-    include: str = "",
-    exclude: str = "",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     parallel: int = 4,
-    progress: Progress | None = None,
+    progress: Progress | bool = False,
 ) -> Downloaded:
-    """Download a model's files at one commit into a folder, verified."""
+    """Download a model's files at one commit into a folder, verified.
+
+    Files that are there already are checked and kept.
+
+    Args:
+        model: ``org/name[@revision]`` on the hub, or a folder as ``./path``.
+        folder: Where the files go; made if it is missing.
+        revision: Branch, tag or commit, if ``model`` names none.
+        include: Globs; empty means what a server needs.
+        exclude: Globs.
+        parallel: Files at once.
+        progress: True shows bars on a terminal and lines elsewhere, on stderr.
+
+    Returns:
+        The folder, the commit and the sizes in bytes.
+
+    Raises:
+        InputError: No such model, revision or file, or the token does not open it.
+        SourceError: The hub failed, or sent other bytes than it promised.
+
+    Example:
+        >>> import carferry
+        >>> got = carferry.download("./model", "copy", include=["*.json"])
+        >>> got.path
+        'copy'
+    """
     retry = patience()
     source = open_source(model, revision, retry=retry)
-    snapshot = source.snapshot(Patterns.parse(include, exclude))
+    snapshot = source.snapshot(Patterns.parse(listed(include), listed(exclude)))
     moved = fetch(
         source,
         snapshot,
-        Path(dest),
+        Path(folder),
         parallel=parallel,
         retry=retry,
-        progress=progress or open_progress("auto"),
+        progress=shown(progress),
     )
     return Downloaded(
-        dest, snapshot.repo, snapshot.commit, len(snapshot.files), snapshot.size_bytes, moved
+        str(folder),
+        snapshot.repo,
+        snapshot.commit,
+        len(snapshot.files),
+        snapshot.size_bytes,
+        moved,
     )

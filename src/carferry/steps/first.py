@@ -7,7 +7,7 @@ fits, and whether the cluster would take the objects.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from carferry.io.retry import Retry
@@ -47,7 +47,7 @@ def first(
     """Check a run's every input and size its deployment.
 
     Args:
-        run: What it was told.
+        run: What its form says.
         report: File for the report as Markdown; empty for none.
         chart: File for the report as a page; empty for none.
         connect: Reaches the cluster where something is to be asked there.
@@ -59,11 +59,11 @@ def first(
     """
     again = retry or patience()
     run.check()
-    if run.is_served and run.target:
-        check(run.target, run.form({}), wait_s=run.told.get("wait_s", ""))
+    if run.is_served and run.image:
+        check(run.image, run.form({}))
     exact = _pinned(run, again)
     if run.prove:
-        plan(exact, run.target, run.build, prove=True)
+        plan(exact, run.image, prove=True, **run.build)
     made = size(
         exact,
         run.plan_settings(),
@@ -76,9 +76,9 @@ def first(
         connect=connect,
         retry=again,
     )
-    sizing = {name: value for name, value in asdict(made).items() if name != "verdict"}
-    if run.serve == DEPLOY and run.target:
-        check(run.target, run.form(sizing), connect=lambda: _cluster(connect))
+    sizing = made.as_json()
+    if run.serve == DEPLOY and run.image:
+        check(run.image, run.form(sizing), connect=lambda: _cluster(connect))
     return Found(exact, sizing)
 
 

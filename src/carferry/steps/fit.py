@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict, Unpack
 
 from carferry.errors import DoesNotFit, InputError
 from carferry.gpu.inventory.listing import paged
@@ -12,9 +12,12 @@ from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.inventory.read import read_inventory
 from carferry.gpu.model.config import load_config
 from carferry.gpu.search.decide import decide
-from carferry.gpu.search.plan import Goal, GpuPlan
+from carferry.gpu.search.plan import Goal
 from carferry.io.retry import Retry
 from carferry.source import Patterns, Source, SourceFile, open_source
+from carferry.steps.fitted import Fit
+from carferry.steps.settings import listed
+from carferry.steps.signature import defaults_of, takes
 
 # The version in the default serving image: the plan must be for what will run.
 SERVED = "0.24.0"
@@ -31,94 +34,124 @@ class Lists(Protocol):
         """Read a path as it is, query included."""
 
 
+class FitKeywords(TypedDict, total=False):
+    """The fields of FitSettings, as keywords of a function."""
+
+    gpus: str
+    revision: str
+    max_model_len: int
+    max_num_seqs: int
+    gpu_count: int
+    nodes: int
+    vllm: str
+    quantization: str
+    family: str
+    namespace: str
+    image: str
+    include: Sequence[str]
+    exclude: Sequence[str]
+
+
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """What the GPU plan is told, as text a form can give; empty is the plan's to choose.
+    """What the GPU plan is for; empty or 0 is the plan's to choose.
 
     Attributes:
-        gpu: Such as ``L40S x2``; empty reads the cluster.
-        namespace: Where the model will be served; its quotas count.
-        vllm: Version of the serving image.
+        gpus: Such as ``L40S x2``; empty reads the cluster.
+        revision: Branch, tag or commit of the model, if its name gives none.
         max_model_len: Context that must fit, tokens.
         max_num_seqs: Sequences at once.
         gpu_count: GPUs in one pod.
         nodes: Nodes the model may span; 1 for what a plain InferenceService can serve.
+        vllm: Version of the serving image.
         quantization: ``fp8`` to quantize while loading.
         family: ``gqa`` plans an unknown architecture as a plain decoder.
+        namespace: Where the model will be served; its quotas count.
         image: The ModelCar, to find nodes that hold it already.
         include: Globs, as for the build.
         exclude: Globs, as for the build.
     """
 
-    gpu: str = ""
-    namespace: str = ""
+    gpus: str = ""
+    revision: str = ""
+    max_model_len: int = 0
+    max_num_seqs: int = 0
+    gpu_count: int = 0
+    nodes: int = 0
     vllm: str = SERVED
-    max_model_len: str = ""
-    max_num_seqs: str = ""
-    gpu_count: str = ""
-    nodes: str = ""
     quantization: str = ""
     family: str = ""
+    namespace: str = ""
     image: str = ""
-    include: str = ""
-    exclude: str = ""
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
 
     def goal(self, image_bytes: int) -> Goal:
-        """Parse.
-
-        Raises:
-            InputError: A number that is none.
-        """
+        """Return it as the search takes it, where None means open."""
         return Goal(
             vllm=self.vllm or SERVED,
-            max_model_len=_number("max_model_len", self.max_model_len),
-            max_num_seqs=_number("max_num_seqs", self.max_num_seqs),
-            tp=_number("gpu_count", self.gpu_count),
-            pp=_number("nodes", self.nodes),
+            max_model_len=self.max_model_len or None,
+            max_num_seqs=self.max_num_seqs or None,
+            tp=self.gpu_count or None,
+            pp=self.nodes or None,
             quantization=self.quantization,
             image_bytes=image_bytes,
         )
 
 
+FIT_DEFAULTS = defaults_of(FitSettings)
+
+
+@takes(FitKeywords, FIT_DEFAULTS)
 def fit(
     model: str,
-    settings: FitSettings,
     *,
-    revision: str = "",
     connect: Callable[[], Lists] | None = None,
     retry: Retry | None = None,
-) -> GpuPlan:
-    """Decide how a model runs; reads its config and headers, a few MB at the most.
+    **settings: Unpack[FitKeywords],
+) -> Fit:
+    """Decide whether and how a model runs; reads its config and headers, a few MB at the most.
 
     Args:
-        model: ``org/name`` or a folder.
-        settings: GPUs and wishes.
-        revision: Branch, tag or commit.
-        connect: Reaches the cluster where no GPU is named; default as kubectl would.
+        model: ``org/name[@revision]`` on the hub, or a folder as ``./path``.
+        connect: Reaches the cluster if no GPU is named; default as kubectl would.
         retry: How often what fails for the moment is tried again.
+        **settings: The fields of ``FitSettings``.
+
+    Returns:
+        The verdict, the arithmetic in GiB, the smallest change if it does not fit, and the
+        vLLM arguments; a notebook shows it with a chart.
 
     Raises:
         UnsupportedModel: An unknown architecture.
         InputError: A config or header that does not add up, or a GPU nobody knows.
         DoesNotFit: The cluster has no GPU at all.
+
+    Example:
+        >>> import carferry
+        >>> carferry.fit("./model", gpus="L40S", max_model_len=512).verdict
+        'fits'
     """
+    how = FitSettings(**settings)
     again = retry or Retry()
-    source = open_source(model, revision, retry=again)
-    snapshot = source.listing(Patterns.parse(settings.include, settings.exclude))
+    source = open_source(model, how.revision, retry=again)
+    snapshot = source.listing(Patterns.parse(listed(how.include), listed(how.exclude)))
     files = {file.path: file for file in snapshot.files}
 
     def read_range(path: str, start: int, end: int) -> bytes:
         file = files[path]
         return b"".join(source.read(file, start, min(end, file.size_bytes)))
 
-    return decide(
-        _config(source, files),
-        gpus=settings.gpu or again.call(lambda: _cluster_gpus((connect or _connect)(), settings)),
-        read_range=read_range,
-        files={path: file.size_bytes for path, file in files.items()},
-        goal=settings.goal(snapshot.size_bytes),
-        subject=snapshot.repo or model,
-        family=settings.family,
+    return Fit(
+        decide(
+            _config(source, files),
+            gpus=how.gpus or again.call(lambda: _cluster_gpus((connect or _connect)(), how)),
+            read_range=read_range,
+            files={path: file.size_bytes for path, file in files.items()},
+            goal=how.goal(snapshot.size_bytes),
+            subject=snapshot.repo or model,
+            family=how.family,
+        )
     )
 
 
@@ -148,11 +181,3 @@ def _cluster_gpus(api: Lists, settings: FitSettings) -> Inventory:
             "grant list on nodes and pods, or name the GPU, as in 'L40S x2'",
         )  # fmt: skip
     return found
-
-
-def _number(name: str, text: str) -> int | None:
-    if text in {"", "0"}:
-        return None
-    if not text.isdecimal():
-        raise InputError(f"read {name}", repr(text), "not a whole number")
-    return int(text)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from carferry.assembly import build as engine_room
+from typing import Unpack
+
+from carferry.assembly.build import plan_build
 from carferry.assembly.plan import MOST_WORKERS, Plan
 from carferry.errors import InputError
 from carferry.refs import parse_target
 from carferry.source import open_source
 from carferry.steps.results import Planned, PlannedLayer
-from carferry.steps.settings import BuildSettings
+from carferry.steps.settings import BUILD_DEFAULTS, BuildKeywords, BuildSettings
+from carferry.steps.signature import takes
 
 # One stream over a 1 Gbit/s link; only used to predict.
 DEFAULT_RATE = 125_000_000.0
@@ -17,49 +20,64 @@ MAX_WORKERS = 32
 (docs/reference/lint.md)."""
 
 
+@takes(BuildKeywords, BUILD_DEFAULTS)
 def plan(
-    source: str,
-    dest: str,
-    settings: BuildSettings,
+    model: str,
+    image: str,
     *,
     workers: int = 1,
     at_most: bool = False,
     prove: bool = False,
     rate: float = DEFAULT_RATE,
+    **settings: Unpack[BuildKeywords],
 ) -> Planned:
     """Say what a build would move, reuse and mount; nothing is left written.
 
     Args:
-        source: Model or folder.
-        dest: ``docker://host/repo:tag`` or ``oci:path:tag``.
-        settings: As for the build.
+        model: ``org/name[@revision]`` on the hub, or a folder as ``./path``.
+        image: ``docker://host/repository:tag`` or ``oci:path:tag``.
         workers: Pods that would share it.
-        at_most: Take fewer workers where there is too little to move for them.
+        at_most: Take fewer workers if there is too little to move for them.
         prove: Open an upload and drop it again: the build would be let in.
         rate: Bytes per second of one stream, for the prediction.
+        **settings: The fields of ``BuildSettings``, as for the build.
+
+    Returns:
+        Every layer with its size in bytes and what becomes of it, and the predicted seconds.
+
+    Raises:
+        InputError: What was asked cannot be done.
+        TargetError: The registry refused or failed.
+
+    Example:
+        >>> import carferry
+        >>> planned = carferry.plan("./model", "oci:out:latest", base="embedded")
+        >>> planned.bytes_to_move == planned.size_bytes
+        True
     """
+    _check(image, workers, at_most=at_most, rate=rate)
+    how = BuildSettings(**settings)
+    access = how.access()
+    target = access.open(parse_target(image), write=True)
+    source = open_source(model, how.revision, retry=access.retry)
+    made = plan_build(source, target, how.options(), access)
+    if prove:
+        target.check_push()
+    count = made.worth(workers) if at_most else workers
+    return _planned(image, made, count, how.parallel, rate)
+
+
+def _check(image: str, workers: int, *, at_most: bool, rate: float) -> None:
     if workers < 1 or not 0 < rate < float("inf"):
-        raise InputError("plan", dest, "workers and rate must be positive")
+        raise InputError("plan", image, "workers and rate must be positive")
     if workers > MOST_WORKERS:
         raise InputError("use workers", workers, "too many", f"write 1 to {MOST_WORKERS}")
     if at_most and workers > MAX_WORKERS:
         reason = f"one run holds at most {MAX_WORKERS} pods that move layers"
         raise InputError("use workers", workers, reason, f"write 1 to {MAX_WORKERS}")
-    access = settings.access()
-    target = access.open(parse_target(dest), write=True)
-    made = engine_room.plan_build(
-        open_source(source, settings.revision, retry=access.retry),
-        target,
-        settings.options(),
-        access,
-    )
-    if prove:
-        target.check_push()
-    count = made.worth(workers) if at_most else workers
-    return _planned(dest, made, count, settings.parallel, rate)
 
 
-def _planned(dest: str, made: Plan, workers: int, parallel: int, rate: float) -> Planned:
+def _planned(image: str, made: Plan, workers: int, parallel: int, rate: float) -> Planned:
     owner = {
         step.layer.content_key: number
         for number, steps in enumerate(made.bins(workers), start=1)
@@ -72,7 +90,7 @@ def _planned(dest: str, made: Plan, workers: int, parallel: int, rate: float) ->
         for step in made.steps
     )
     return Planned(
-        dest,
+        image,
         made.snapshot.repo,
         made.snapshot.commit,
         len(made.snapshot.files),

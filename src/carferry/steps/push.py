@@ -2,35 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from carferry.image.compose import COMMIT
 from carferry.io.progress import Progress
-from carferry.io.terminal import open_progress
 from carferry.oci.documents import image_size
 from carferry.refs import parse_target
 from carferry.registry.copy import copy_image
-from carferry.steps.access import open_access, uri
+from carferry.steps.access import open_access, shown, uri
 from carferry.steps.results import Built
+from carferry.steps.settings import listed
 
 
 def push(
-    source: str,
-    dest: str,
+    origin: str,
+    image: str,
     *,
-    plain_http: str = "",
-    ca_file: str = "",
+    plain_http: Sequence[str] = (),
+    ca_file: str | Path | None = None,
     parallel: int = 4,
-    progress: Progress | None = None,
+    progress: Progress | bool = False,
 ) -> Built:
-    """Copy a finished image, usually an OCI layout to a registry; the digest stays the same."""
-    access = open_access(plain_http, ca_file)
-    target = access.open(parse_target(dest), write=True)
+    """Copy a finished image, usually an OCI layout to a registry; the digest stays the same.
+
+    Args:
+        origin: The image as it is: ``oci:path:tag`` or ``docker://host/repository:tag``.
+        image: Where it goes, in the same forms.
+        plain_http: Registry hosts without TLS.
+        ca_file: PEM certificates to trust.
+        parallel: Blobs at once.
+        progress: True shows bars on a terminal and lines elsewhere, on stderr.
+
+    Returns:
+        The image by digest, with its size in bytes and what moved.
+
+    Raises:
+        InputError: A reference that cannot be parsed.
+        TargetError: Nothing at ``origin``, or one of both sides refused or failed.
+
+    Example:
+        >>> import carferry
+        >>> built = carferry.build("./model", "oci:out:latest", base="embedded")
+        >>> carferry.push("oci:out:latest", "oci:copy:1").digest == built.digest
+        True
+    """
+    access = open_access(listed(plain_http), ca_file)
+    target = access.open(parse_target(image), write=True)
     start = access.retry.clock()
     copied = copy_image(
-        access.open(parse_target(source)),
+        access.open(parse_target(origin)),
         target,
         parallel=parallel,
         retry=access.retry,
-        progress=progress or open_progress("auto"),
+        progress=shown(progress),
     )
     digest, manifest = copied.document.digest, copied.manifests[0]
     return Built(

@@ -1,17 +1,47 @@
-"""What the steps give back: frozen, made of plain values, ready for JSON and for a pipeline."""
+"""What the steps give back: frozen, made of plain values, ready for JSON, pipelines, notebooks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from carferry.errors import ContractViolation
 from carferry.image.compose import COMMIT, CONTENT_KEY, LAYER_PATH, SOURCE
 from carferry.image.inspection import Report
+from carferry.io.terminal import human_bytes
 from carferry.oci.documents import Descriptor
 from carferry.registry.target import Target
+from carferry.steps.markdown import Column, escaped, page, table
+
+_NUMBERS = ("size_bytes", "bytes_to_move", "moved_bytes", "reused_bytes", "retries", "seconds")
+
+
+class Result:
+    """What every result can: become plain values, and show itself in a notebook."""
+
+    __slots__ = ()
+
+    @property
+    def markdown(self) -> str:
+        """The result as Markdown, for reports and notebooks."""
+        raise NotImplementedError
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers of a result, for charts over many runs; sizes in bytes."""
+        found = {name: getattr(self, name, None) for name in _NUMBERS}
+        return {n: float(value) for n, value in found.items() if isinstance(value, int | float)}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as plain values."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown
 
 
 @dataclass(frozen=True, slots=True)
-class Downloaded:
+class Downloaded(Result):
     """A model in a folder.
 
     Attributes:
@@ -29,6 +59,16 @@ class Downloaded:
     files: int
     size_bytes: int
     moved_bytes: int
+
+    @property
+    def markdown(self) -> str:
+        """The folder, its model and its size."""
+        facts = [
+            _model(self.repo, self.commit),
+            f"{self.files} files, {human_bytes(self.size_bytes)}",
+            f"{human_bytes(self.moved_bytes)} moved",
+        ]
+        return page(self.path, facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +89,11 @@ class PlannedLayer:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Result):
     """What a build would do.
 
     Attributes:
-        dest: Where it would go.
+        image: Where it would go.
         repo: ``org/name``; empty for a folder of unknown origin.
         commit: 40-hex commit; empty likewise.
         files: How many enter the image.
@@ -64,7 +104,7 @@ class Planned:
         layers: In image order.
     """
 
-    dest: str
+    image: str
     repo: str
     commit: str
     files: int
@@ -80,9 +120,25 @@ class Planned:
         busy = sorted({layer.worker for layer in self.layers if layer.how != "reuse"})
         return [f"{worker}/{self.workers}" for worker in busy or [1]]
 
+    @property
+    def markdown(self) -> str:
+        """What moves, what does not, and who takes it."""
+        facts = [
+            _model(self.repo, self.commit),
+            f"{self.files} files, {human_bytes(self.size_bytes)} in {len(self.layers)} layers",
+            f"To move: {human_bytes(self.bytes_to_move)} by {self.workers} workers, "
+            f"about {self.seconds:.0f} s",
+        ]
+        rows = [
+            (layer.name, human_bytes(layer.size_bytes), layer.how, str(layer.worker))
+            for layer in self.layers
+        ]
+        columns = (Column("Layer"), Column("Size", True), Column("How"), Column("Worker", True))
+        return page(f"Plan for {self.image}", facts, table(columns, rows))
+
 
 @dataclass(frozen=True, slots=True)
-class Streamed:
+class Streamed(Result):
     """One worker's share, done.
 
     Attributes:
@@ -103,9 +159,15 @@ class Streamed:
     reused_bytes: int
     retries: int
 
+    @property
+    def markdown(self) -> str:
+        """The share and what of it moved."""
+        facts = [f"{self.layers} layers", _moved(self.moved_bytes, self.reused_bytes, self.retries)]
+        return page(f"Worker {self.worker} of {self.workers}", facts)
+
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class Built(Result):
     """A tagged image.
 
     Attributes:
@@ -133,10 +195,20 @@ class Built:
     retries: int
     seconds: float
 
+    @property
+    def markdown(self) -> str:
+        """The image by digest, its size, and what moved."""
+        facts = [
+            f"{human_bytes(self.size_bytes)} in {self.layers} layers",
+            _moved(self.moved_bytes, self.reused_bytes, self.retries) + f", {self.seconds:.1f} s",
+            *([f"Model: commit {self.commit}"] if self.commit else []),
+        ]
+        return page(self.uri, facts)
+
 
 @dataclass(frozen=True, slots=True)
-class Inspected:
-    """An image held against the contract.
+class Inspected(Result):
+    """An image checked against the contract.
 
     Attributes:
         reference: Its immutable reference.
@@ -175,8 +247,49 @@ class Inspected:
             report.ok,
         )
 
+    def require(self) -> Inspected:
+        """Return itself if KServe's modelcar mode can serve the image.
+
+        Raises:
+            ContractViolation: Names every broken clause.
+        """
+        broken = [f"{name} ({detail})" for name, ok, detail in self.rules if not ok]
+        if broken:
+            reason = "; ".join(broken)
+            raise ContractViolation(
+                "accept", self.reference, reason, "build it with carferry build"
+            )
+        return self
+
+    @property
+    def markdown(self) -> str:
+        """Reference, contract, layers and files."""
+        layers = [(held, human_bytes(size), digest[7:19]) for held, size, digest in self.layers]
+        rules = [(name, "ok" if ok else "**broken**", detail) for name, ok, detail in self.rules]
+        files = [(path, human_bytes(size)) for path, size in self.files]
+        facts = [
+            _model(self.source, self.commit),
+            f"{human_bytes(self.size_bytes)} in {len(layers)} layers, {len(files)} files",
+        ]
+        return page(
+            self.reference,
+            facts,
+            table((Column("Contract"), Column(""), Column("Found")), rules),
+            table((Column("Layer"), Column("Size", True), Column("Digest")), layers),
+            table((Column("File"), Column("Size", True)), files),
+        )
+
 
 def _holds(layer: Descriptor) -> str:
     """Return what a layer says it holds: a file's path, several files, or what is not ours."""
     several = "several files" if CONTENT_KEY in layer.annotations else "base"
     return layer.annotations.get(LAYER_PATH, several)
+
+
+def _model(name: str, commit: str) -> str:
+    return f"Model: {escaped(name or 'a folder')} {commit}".rstrip()
+
+
+def _moved(moved_bytes: int, reused_bytes: int, retries: int) -> str:
+    moved, reused = human_bytes(moved_bytes), human_bytes(reused_bytes)
+    return f"{moved} moved, {reused} reused, {retries} retried"

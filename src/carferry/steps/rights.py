@@ -84,7 +84,7 @@ def check_rights(
     *,
     namespace: str = "",
     auth: bool = False,
-    gpu: str = "",
+    gpus: str = "",
     builder: str = "",
     connect: Callable[[], Asks] | None = None,
     report: Callable[[str], None] = _log.warning,
@@ -96,7 +96,7 @@ def check_rights(
         serve: ``deploy``, ``render`` (only the YAML is made) or ``no``.
         namespace: Where the model will be served; empty means where this runs.
         auth: The endpoint will ask for a token.
-        gpu: GPUs to plan for; empty reads the cluster's, and asks for the rights to.
+        gpus: GPUs to plan for; empty reads the cluster's, and asks for the rights to.
         builder: ``job`` where Buildah runs in a Job.
         connect: Reaches the cluster; default as kubectl would. Not called where nothing is needed.
         report: Told what the run has to do without, and the YAML that would change it.
@@ -107,7 +107,7 @@ def check_rights(
         InputError: ``serve`` is none of the three, or no cluster is at hand.
         ClusterError: The cluster refused the login or does not answer.
     """
-    asked = {"namespace": namespace, "gpu": gpu, "builder": builder}
+    asked = {"namespace": namespace, "gpus": gpus, "builder": builder}
     found = find_rights(serve, auth=auth, connect=connect, retry=retry, **asked)
     if found.note or found.missing:
         report("\n".join(filter(None, (found.text, found.manifest.rstrip()))))
@@ -121,7 +121,7 @@ def find_rights(
     *,
     namespace: str = "",
     auth: bool = False,
-    gpu: str = "",
+    gpus: str = "",
     builder: str = "",
     connect: Callable[[], Asks] | None = None,
     retry: Retry | None = None,
@@ -134,7 +134,7 @@ def find_rights(
     """
     if serve not in SERVE:
         raise InputError("read serve", repr(serve), "none of " + ", ".join(SERVE))
-    plans = serve != "no" and not gpu
+    plans = serve != "no" and not gpus
     if serve != "deploy" and not plans and builder != "job":
         return Rights()
     api = (connect or _connect)()

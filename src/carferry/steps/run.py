@@ -1,4 +1,4 @@
-"""What a whole run was told, as the form gives it, and what of it cannot be meant."""
+"""A whole run of a pipeline, as its form gives it, and what of it cannot be meant."""
 
 from __future__ import annotations
 
@@ -9,15 +9,26 @@ from typing import Any
 
 from carferry.errors import InputError
 from carferry.refs import ImageRef, LayoutRef, ModelRef, parse_target
+from carferry.serve.form import DeploymentForm
+from carferry.serve.parameter import read_arguments, split_list
 from carferry.serve.settings import VLLM_IMAGE
 from carferry.source import Patterns, is_folder
-from carferry.steps.fit import FitSettings
-from carferry.steps.form import Settings, build_settings, deployment, texts
-from carferry.steps.settings import BuildSettings
+from carferry.steps.fit import FitKeywords
+from carferry.steps.form import (
+    BUILDER,
+    FIT,
+    PACK,
+    SERVE,
+    Settings,
+    build_settings,
+    deployment,
+    pick,
+    wait_of,
+)
+from carferry.steps.settings import BuildKeywords, BuildSettings, check_security
 from carferry.steps.sizing import UNCHECKED, Sizing
 
 DEPLOY, RENDER, NO = "deploy", "render", "no"
-_FOR_THE_PLAN = ("exclude", "family", "max_num_seqs", "namespace")
 # vLLM is not at 1 yet; a vendor's image counts versions of its own, from 1.
 _VERSION = re.compile(r":v?(0\.\d+(?:\.\d+)?)(?:[.+-][A-Za-z0-9.+_-]*)?$")
 
@@ -28,36 +39,31 @@ class Run:
 
     Attributes:
         model: ``org/name[@revision]`` or a folder.
-        target: Where the image goes; empty: not said.
-        include: File patterns.
+        image: Where the image goes; empty if no image is made.
+        include: File patterns, by comma or line.
         serve: ``deploy``, ``render`` the objects only, or ``no``.
         name: Of the InferenceService; empty: made.
-        serving_image: vLLM image; its tag says the version to plan for.
-        gpu: Such as ``L40S x2``; empty reads the cluster, ``none`` does not check.
+        runtime_image: vLLM image; its tag says the version to plan for.
+        gpus: Such as ``L40S x2``; empty reads the cluster, ``none`` does not check.
         max_model_len: Tokens that must fit; 0 leaves it to the plan.
-        vllm_args: More vLLM arguments.
-        prove: Open an upload at the target and look at the base, where no plan_model follows.
-        builder: ``job`` where Buildah will run in a Job of the cluster.
+        vllm_args: More vLLM arguments, quoted as in a shell.
+        prove: Open an upload at the target and look at the base, if no plan_model follows.
+        builder: ``job`` if Buildah will run in a Job of the cluster.
         settings: The rest, by the names of ``carferry.steps.form``.
     """
 
     model: str
-    target: str = ""
+    image: str = ""
     include: str = ""
     serve: str = DEPLOY
     name: str = ""
-    serving_image: str = VLLM_IMAGE
-    gpu: str = ""
+    runtime_image: str = VLLM_IMAGE
+    gpus: str = ""
     max_model_len: int = 0
     vllm_args: str = ""
     prove: bool = False
     builder: str = ""
     settings: Settings = field(default_factory=dict)
-
-    @property
-    def told(self) -> Mapping[str, str]:
-        """Settings as text."""
-        return texts(self.settings)
 
     @property
     def is_served(self) -> bool:
@@ -67,16 +73,17 @@ class Run:
     @property
     def has_auth(self) -> bool:
         """Whether the endpoint will ask for a token."""
-        return self.told.get("auth", "").lower() == "true"
+        return bool(pick(self.settings, SERVE).get("auth", False))
 
     @property
     def patterns(self) -> Patterns:
         """Which files enter the image."""
-        return Patterns.parse(self.include, self.told.get("exclude", ""))
+        exclude = pick(self.settings, PACK).get("exclude", ())
+        return Patterns.parse(split_list(self.include), exclude)
 
     @property
-    def build(self) -> BuildSettings:
-        """What every step of a build is told."""
+    def build(self) -> BuildKeywords:
+        """What every step of a build takes alike."""
         return build_settings(self.settings, include=self.include)
 
     @property
@@ -86,15 +93,13 @@ class Run:
         Raises:
             InputError: A count that is no number.
         """
-        told, count = self.told, self.told.get("gpu_count", "") or "0"
-        if not re.fullmatch("[0-9]{1,4}", count):
-            raise InputError("read gpu_count", repr(count[:20]), "not a whole number")
+        given = pick(self.settings, FIT)
         return Sizing(
-            gpu_resource=told.get("gpu_resource", "") or Sizing().gpu_resource,
-            gpu_count=int(count),
-            tolerations=told.get("tolerations", ""),
+            gpu_resource=given.get("gpu_resource", Sizing().gpu_resource),
+            gpu_count=given.get("gpu_count", 0),
+            tolerations=given.get("tolerations"),
             max_model_len=self.max_model_len,
-            vllm_args=self.vllm_args,
+            vllm_args=read_arguments("vllm_args", self.vllm_args),
         )
 
     def check(self) -> None:
@@ -108,60 +113,70 @@ class Run:
             raise InputError("read serve", repr(self.serve), "no way to serve", remedy)
         if not is_folder(self.model):
             ModelRef.parse(self.model)
-        if self.target:
-            self._check_target()
+        if self.image:
+            self._check_image()
         if self.max_model_len < 0:
             raise InputError("read max_model_len", self.max_model_len, "negative", "0: the plan's")
-        self.build.check()
-        _ = self.wishes
+        BuildSettings(**self.build).options()
+        check_security(pick(self.settings, BUILDER).get("builder_security", "userns"))
+        _ = self.wishes, wait_of(self.settings)
 
-    def _check_target(self) -> None:
-        ref = parse_target(self.target)
+    def _check_image(self) -> None:
+        ref = parse_target(self.image)
         if isinstance(ref, ImageRef) and (ref.digest or not ref.tag):
             reason = "a digest cannot be chosen" if ref.digest else "no tag"
-            raise InputError("push to", self.target, reason, "write docker://host/repository:tag")
+            raise InputError("push to", self.image, reason, "write docker://host/repository:tag")
         if self.is_served and isinstance(ref, LayoutRef):
             reason, remedy = "a cluster pulls from a registry, not a folder", "or choose serve=no"
-            raise InputError("serve", self.target, reason, f"write docker://..., {remedy}")
+            raise InputError("serve", self.image, reason, f"write docker://..., {remedy}")
 
-    def plan_settings(self) -> FitSettings:
-        """Return what the GPU plan is told.
+    def plan_settings(self) -> FitKeywords:
+        """Return what the GPU plan is for.
 
         Raises:
-            InputError: Nobody says which vLLM to plan for.
+            InputError: Neither the serving image nor the settings say which vLLM to plan for.
         """
-        told, planned = self.told, self.is_served and self.gpu != UNCHECKED
-        image = self.serving_image or VLLM_IMAGE  # KFP's own form sends emptied fields
-        version = vllm_version(image, told.get("vllm", "")) if planned else ""
-        more = {name: told[name] for name in _FOR_THE_PLAN if name in told}
-        return FitSettings(
-            gpu=self.gpu, include=self.include, image=self.target, vllm=version, **more
-        )
+        given, planned = pick(self.settings, FIT), self.is_served and self.gpus != UNCHECKED
+        image = self.runtime_image or VLLM_IMAGE  # KFP's own form sends emptied fields
+        return {
+            "gpus": self.gpus,
+            "include": self.patterns.include,
+            "exclude": self.patterns.exclude,
+            "image": self.image,
+            "vllm": vllm_version(image, given.get("vllm", "")) if planned else "",
+            "family": given.get("family", ""),
+            "max_num_seqs": given.get("max_num_seqs", 0),
+            "namespace": pick(self.settings, SERVE).get("namespace", ""),
+        }
 
-    def form(self, sizing: Mapping[str, Any]) -> dict[str, str]:
+    def form(self, sizing: Mapping[str, Any]) -> DeploymentForm:
         """Return the deployment's form.
 
         Args:
             sizing: What the GPU plan decided; empty before it did.
         """
         wished = {"max_model_len": self.max_model_len, "vllm_args": self.vllm_args}
-        fixed = {"name": self.name, "runtime_image": self.serving_image}
-        return deployment(self.settings, {**wished, **sizing}, **fixed)
+        return deployment(
+            self.settings,
+            {**wished, **sizing},
+            name=self.name,
+            runtime_image=self.runtime_image,
+        )
 
 
-def vllm_version(image: str, told: str = "") -> str:
+def vllm_version(image: str, version: str = "") -> str:
     """Return the version of vLLM in a serving image.
 
     Args:
         image: Its reference; upstream's release tags are vLLM's versions.
-        told: What the user says; wins.
+        version: What the user says; wins.
 
     Raises:
-        InputError: Nobody says.
+        InputError: Neither says.
     """
     found = _VERSION.search(image.partition("@")[0])
-    if told or found:
-        return told or (found[1] if found else "")
+    if version or found:
+        return version or (found[1] if found else "")
     raise InputError(
         "plan for", image, "its tag is no vLLM version", 'say it: settings {"vllm": "0.24.0"}'
     )

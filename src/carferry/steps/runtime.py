@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from carferry.errors import InputError
 from carferry.image import base as bases
 from carferry.io.progress import Progress
-from carferry.io.terminal import open_progress
 from carferry.oci.documents import Platform
 from carferry.refs import check_push_tag, parse_target
 from carferry.registry.target import Target
 from carferry.runtime.make import Made, make_runtime
-from carferry.source.patterns import split_list
-from carferry.steps.access import open_access
-from carferry.steps.settings import DEFAULT_PLATFORM
+from carferry.steps.access import open_access, shown
+from carferry.steps.settings import DEFAULT_PLATFORM, listed
 
 DEFAULT_BASE = (
     "registry.access.redhat.com/ubi9/python-312"
@@ -25,11 +25,11 @@ DEFAULT_BASE = (
 
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
-    """How a runtime image is made, as text.
+    """How a runtime image is made.
 
     Attributes:
         base: An image with Python and glibc: reference or ``oci:path:tag``.
-        platforms: As in ``linux/amd64,linux/arm64``; more than one makes an index.
+        platforms: As in ``linux/amd64``; more than one makes an index.
         python: Version of the base's Python, where the base does not say.
         plain_http: Registry hosts without TLS.
         ca_file: PEM certificates to trust.
@@ -37,10 +37,10 @@ class RuntimeSettings:
     """
 
     base: str = DEFAULT_BASE
-    platforms: str = DEFAULT_PLATFORM
+    platforms: Sequence[str] = (DEFAULT_PLATFORM,)
     python: str = ""
-    plain_http: str = ""
-    ca_file: str = ""
+    plain_http: Sequence[str] = ()
+    ca_file: str | Path | None = None
     parallel: int = 4
 
 
@@ -72,19 +72,19 @@ class RuntimeImage:
 
 
 def runtime(
-    dest: str, settings: RuntimeSettings | None = None, *, progress: Progress | None = None
+    image: str, settings: RuntimeSettings | None = None, *, progress: Progress | bool = False
 ) -> RuntimeImage:
     """Make an image with kfp's executor, carferry and its packages, and tag it.
 
     Args:
-        dest: ``docker://host/repository:tag`` or ``oci:path:tag``.
+        image: ``docker://host/repository:tag`` or ``oci:path:tag``.
         settings: How.
-        progress: Told about everything that moves.
+        progress: True shows bars on a terminal and lines elsewhere, on stderr.
     """
     settings = settings or RuntimeSettings()
-    access = open_access(settings.plain_http, settings.ca_file)
+    access = open_access(listed(settings.plain_http), settings.ca_file)
     start = access.retry.clock()
-    target = access.open(parse_target(dest), write=True)
+    target = access.open(parse_target(image), write=True)
     check_push_tag(target.ref, action="make")
     found = bases.open_bases(_with_python(settings.base), _platforms(settings), access.open)
     made = make_runtime(
@@ -93,7 +93,7 @@ def runtime(
         python=settings.python,
         parallel=settings.parallel,
         retry=access.retry,
-        progress=progress or open_progress("auto"),
+        progress=shown(progress),
     )
     return _describe(target, made, str(found[0].digest), round(access.retry.clock() - start, 3))
 
@@ -105,7 +105,7 @@ def _with_python(base: str) -> str:
 
 
 def _platforms(settings: RuntimeSettings) -> tuple[Platform, ...]:
-    platforms = tuple(map(Platform.parse, split_list(settings.platforms)))
+    platforms = tuple(map(Platform.parse, listed(settings.platforms)))
     if not platforms or len(set(platforms)) < len(platforms):
         raise InputError("use --platform", repr(settings.platforms), "name each platform once")
     return platforms

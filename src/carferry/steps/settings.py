@@ -1,9 +1,11 @@
-"""What every step of a build must be told alike, as text a form can give."""
+"""What every step of a build takes alike: given once, typed, checked before anything moves."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 from carferry.assembly import buildah
 from carferry.assembly.options import Options
@@ -14,56 +16,94 @@ from carferry.oci.documents import Platform
 from carferry.refs import ImageRef
 from carferry.registry.access import Access
 from carferry.source import Patterns
-from carferry.source.patterns import split_list
 from carferry.steps.access import open_access
+from carferry.steps.signature import defaults_of
 
 DEFAULT_BASE = bases.DEFAULT
 DEFAULT_PLATFORM = "linux/amd64"
 
 
 @dataclass(frozen=True, slots=True)
+class BuildahJob:
+    """Buildah in a Job of the cluster, for steps whose own container may not run it.
+
+    Attributes:
+        claim: PersistentVolumeClaim that holds the model and scratch space.
+        folder: Where this step has that claim mounted; absolute.
+        account: ServiceAccount of the Job.
+        security: How the Job is privileged: ``userns`` or ``setfcap``.
+        image: Image with Buildah.
+    """
+
+    claim: str
+    folder: Path
+    account: str = buildah.ACCOUNT
+    security: str = "userns"
+    image: str = buildah.IMAGE
+
+    def __post_init__(self) -> None:
+        """Refuse what no Job could be made of.
+
+        Raises:
+            InputError: No claim, no absolute folder, or an unknown kind of security.
+        """
+        if not self.claim or not self.folder.is_absolute():
+            reason = "a Job needs the claim's name and where this step has it mounted"
+            raise InputError("use builder", "job", reason, "give builder claim and builder folder")
+        check_security(self.security)
+
+
+class BuildKeywords(TypedDict, total=False):
+    """The fields of BuildSettings, as keywords of a function."""
+
+    revision: str
+    engine: str
+    format: str
+    base: str
+    platforms: Sequence[str]
+    include: Sequence[str]
+    exclude: Sequence[str]
+    plain_http: Sequence[str]
+    ca_file: str | Path | None
+    mount_from: Sequence[str]
+    parallel: int
+    workdir: str | Path | None
+    buildah_job: BuildahJob | None
+
+
+@dataclass(frozen=True, slots=True)
 class BuildSettings:
-    """What every step of a build must be told alike, as text.
+    """What every step of a build takes alike.
 
     Attributes:
         revision: Branch, tag or commit; empty means ``main``.
         engine: ``stream`` or ``buildah``.
-        form: ``modelcar`` or ``modelpack``.
+        format: ``modelcar`` or ``modelpack``.
         base: Reference, ``oci:path:tag``, ``embedded`` or ``scratch``.
-        platforms: As in ``linux/amd64,linux/arm64``.
+        platforms: As in ``linux/amd64``; more than one makes an index.
         include: Globs; empty means what a server needs.
         exclude: Globs.
         plain_http: Registry hosts without TLS.
         ca_file: PEM certificates to trust.
-        mount_from: Repositories of the same registry to mount layers from.
+        mount_from: Images of the same registry whose layers may be mounted.
         parallel: Layers at once.
-        workdir: Scratch folder of the buildah engine.
-        builder: Where Buildah runs: empty, here; ``job``, in a Job of the cluster.
-        builder_claim: Claim that holds model and scratch space, for a Job.
-        builder_folder: Where this step has that claim mounted.
-        builder_account: ServiceAccount of the Job.
-        builder_security: How the Job is privileged: ``userns`` or ``setfcap``.
-        builder_image: Image with Buildah, for a Job.
+        workdir: Scratch folder of the buildah engine; None means the system's.
+        buildah_job: Where Buildah runs if not on this machine.
     """
 
     revision: str = ""
     engine: str = "stream"
-    form: str = "modelcar"
+    format: str = "modelcar"
     base: str = DEFAULT_BASE
-    platforms: str = DEFAULT_PLATFORM
-    include: str = ""
-    exclude: str = ""
-    plain_http: str = ""
-    ca_file: str = ""
-    mount_from: str = ""
+    platforms: Sequence[str] = (DEFAULT_PLATFORM,)
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    plain_http: Sequence[str] = ()
+    ca_file: str | Path | None = None
+    mount_from: Sequence[str] = ()
     parallel: int = 2
-    workdir: str = ""
-    builder: str = ""
-    builder_claim: str = ""
-    builder_folder: str = ""
-    builder_account: str = buildah.ACCOUNT
-    builder_security: str = "userns"
-    builder_image: str = buildah.IMAGE
+    workdir: str | Path | None = None
+    buildah_job: BuildahJob | None = None
 
     def options(self) -> Options:
         """Parse.
@@ -71,31 +111,39 @@ class BuildSettings:
         Raises:
             InputError: Names the setting that cannot be meant.
         """
-        if self.form not in set(Format):
-            raise InputError("use format", repr(self.form), f"choose {' or '.join(Format)}")
+        if self.format not in set(Format):
+            raise InputError("use format", repr(self.format), f"choose {' or '.join(Format)}")
         return Options(
             engine=self.engine,
-            form=Format(self.form),
+            form=Format(self.format),
             base=self.base,
-            patterns=Patterns.parse(self.include, self.exclude),
-            platforms=tuple(map(Platform.parse, split_list(self.platforms))),
+            patterns=Patterns.parse(listed(self.include), listed(self.exclude)),
+            platforms=tuple(map(Platform.parse, listed(self.platforms))),
             parallel=self.parallel,
-            neighbours=tuple(map(ImageRef.parse, split_list(self.mount_from))),
+            neighbours=tuple(map(ImageRef.parse, listed(self.mount_from))),
             workdir=Path(self.workdir) if self.workdir else None,
         )
 
-    def check(self) -> None:
-        """Refuse what a step would refuse later.
-
-        Raises:
-            InputError: Names the setting that cannot be meant.
-        """
-        self.options()
-        if self.builder_security not in {*buildah.Security}:
-            choice = " or ".join(buildah.Security)
-            raise InputError("use builder security", repr(self.builder_security), f"not {choice}")
-
     def access(self) -> Access:
         """Return how registries are reached."""
-        access = open_access(self.plain_http, self.ca_file)
+        access = open_access(listed(self.plain_http), self.ca_file)
         return replace(access, connections=max(access.connections, self.parallel))
+
+
+BUILD_DEFAULTS = defaults_of(BuildSettings)
+
+
+def listed(given: Sequence[str]) -> tuple[str, ...]:
+    """Return texts as a tuple; a lone text is one, which Python would take apart."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def check_security(security: str) -> None:
+    """Refuse a kind of security that no Job has.
+
+    Raises:
+        InputError: Names those there are.
+    """
+    if security not in {*buildah.Security}:
+        choice = " or ".join(buildah.Security)
+        raise InputError("use builder security", repr(security), f"not {choice}")

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from carferry.errors import DoesNotFit, RightsMissing
-from carferry.gpu.report.page import html
-from carferry.gpu.report.text import markdown, text
-from carferry.gpu.report.words import change
-from carferry.gpu.search.plan import GpuPlan
+from carferry.errors import RightsMissing
 from carferry.io.retry import Retry
+from carferry.serve.objects import toleration_object
+from carferry.serve.settings import Toleration
 from carferry.steps import rights as asking
-from carferry.steps.fit import FitSettings, Lists, fit
+from carferry.steps.fit import FitKeywords, Lists, fit
+from carferry.steps.fitted import Fit
 from carferry.steps.rights import Rights, check_rights
 
 UNCHECKED = "none"
 _log = logging.getLogger("carferry")
-# The deployment writes these itself, from the count and the length it is given.
-_OWN = ("--tensor-parallel-size=", "--max-model-len=")
 
 
 class Cluster(Lists, asking.Asks, Protocol):
@@ -37,23 +33,33 @@ class Sizing:
     Attributes:
         gpu_resource: As in ``nvidia.com/gpu``.
         gpu_count: GPUs per replica; as a wish 0 leaves it to the plan.
-        tolerations: JSON list; as a wish empty leaves it to the plan.
+        tolerations: Of the pods; None leaves them to the plan, or to the GPU's own taint.
         max_model_len: Tokens; as a wish 0 leaves it to the plan.
         vllm_args: More vLLM arguments; a wish's come last, where they win.
-        verdict: ``fits``, ``tight`` or ``unchecked``.
     """
 
     gpu_resource: str = "nvidia.com/gpu"
     gpu_count: int = 0
-    tolerations: str = ""
+    tolerations: tuple[Toleration, ...] | None = None
     max_model_len: int = 0
-    vllm_args: str = ""
-    verdict: str = "unchecked"
+    vllm_args: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain values, for a step that deploys with them."""
+        made = {
+            "gpu_resource": self.gpu_resource,
+            "gpu_count": self.gpu_count,
+            "max_model_len": self.max_model_len,
+            "vllm_args": list(self.vllm_args),
+        }
+        if self.tolerations is None:
+            return made
+        return made | {"tolerations": [toleration_object(each) for each in self.tolerations]}
 
 
 def size(
     model: str,
-    settings: FitSettings,
+    settings: FitKeywords,
     wishes: Sizing,
     *,
     serve: str = "render",
@@ -72,7 +78,7 @@ def size(
 
     Args:
         model: ``org/name`` or a folder.
-        settings: GPUs to plan for; ``none`` as the GPU takes the wishes unchecked.
+        settings: GPUs to plan for; ``none`` as ``gpus`` takes the wishes unchecked.
         wishes: What the user pinned.
         serve: ``deploy``, ``render`` or ``no``; with ``no``, no GPU is planned for.
         auth: The endpoint will ask for a token.
@@ -88,46 +94,43 @@ def size(
         DoesNotFit: Nothing fits; names what is missing and the smallest change.
         InputError: As ``fit``.
     """
+    gpus = settings.get("gpus", "")
     try:
         held = rights(
-            serve, namespace=settings.namespace, auth=auth, gpu=settings.gpu, builder=builder,
+            serve, namespace=settings.get("namespace", ""), auth=auth, gpus=gpus, builder=builder,
             connect=connect, retry=retry,
         )  # fmt: skip
     except RightsMissing as error:
         _unplanned(report, chart, str(error), f"\n```yaml\n{error.manifest}```\n")
         raise
-    if serve == "no" or settings.gpu == UNCHECKED:
+    if serve == "no" or gpus == UNCHECKED:
         reason = "not served" if serve == "no" else "no GPU was asked about"
         _unplanned(report, chart, reason, held.markdown)
         return replace(wishes, gpu_count=wishes.gpu_count or 1)
-    plan = fit(model, _pinned(settings, wishes), connect=connect, retry=retry)
-    _write(report, markdown(plan) + held.markdown)
-    _write(chart, html(plan))
-    return _sized(plan, wishes)
+    found = fit(model, connect=connect, retry=retry, **_pinned(settings, wishes))
+    _write(report, found.markdown + held.markdown)
+    _write(chart, found.html)
+    return _sized(found, wishes)
 
 
-def _pinned(settings: FitSettings, wishes: Sizing) -> FitSettings:
-    length = str(wishes.max_model_len or settings.max_model_len)
-    count = str(wishes.gpu_count or "")
-    return replace(settings, max_model_len=length, gpu_count=count, nodes="1")
+def _pinned(settings: FitKeywords, wishes: Sizing) -> FitKeywords:
+    length = wishes.max_model_len or settings.get("max_model_len", 0)
+    return {**settings, "max_model_len": length, "gpu_count": wishes.gpu_count, "nodes": 1}
 
 
-def _sized(plan: GpuPlan, wishes: Sizing) -> Sizing:
-    chosen = plan.chosen
-    if chosen is None or chosen.best is None:
+def _sized(found: Fit, wishes: Sizing) -> Sizing:
+    if not found.ok:
         # KFP's launcher keeps no artifact of a step that fails: here only the log is read.
-        _log.warning("%s", text(plan))
-        raise DoesNotFit("fit", plan.model.subject, plan.binding, change(plan))
-    resource, count = next(iter(chosen.resources.items()))
-    tolerations = [asdict(rule) for rule in chosen.group.tolerations]
-    planned = [each for each in plan.arguments if not each.startswith(_OWN)]
+        _log.warning("%s", found.text)
+    planned = found.deployment
     return Sizing(
-        gpu_resource=resource,
-        gpu_count=int(count),
-        tolerations=wishes.tolerations or (json.dumps(tolerations) if tolerations else ""),
-        max_model_len=chosen.best.choice.max_model_len,
-        vllm_args=" ".join([*planned, wishes.vllm_args]).strip(),
-        verdict=plan.verdict.value,
+        gpu_resource=planned["gpu_resource"],
+        gpu_count=planned["gpus"],
+        tolerations=wishes.tolerations
+        if wishes.tolerations is not None
+        else planned["tolerations"],
+        max_model_len=planned["max_model_len"],
+        vllm_args=(*planned["vllm_args"], *wishes.vllm_args),
     )
 
 

@@ -3,53 +3,73 @@
 from __future__ import annotations
 
 import re
+from typing import Unpack
 
-from carferry.assembly import build as engine_room
+from carferry.assembly.build import seal_shares, stream_share
 from carferry.assembly.stream import moved_bytes
 from carferry.errors import InputError
 from carferry.io.progress import Progress
-from carferry.io.terminal import open_progress
 from carferry.refs import parse_target
 from carferry.source import open_source
+from carferry.steps.access import shown
 from carferry.steps.describe import describe
 from carferry.steps.results import Built, Streamed
-from carferry.steps.settings import BuildSettings
+from carferry.steps.settings import BUILD_DEFAULTS, BuildKeywords, BuildSettings
+from carferry.steps.signature import takes
 
 _SHARE = re.compile(r"([0-9]{1,20})/([0-9]{1,20})")
 
 
+@takes(BuildKeywords, BUILD_DEFAULTS)
 def stream(
-    source: str,
-    dest: str,
-    settings: BuildSettings,
+    model: str,
+    image: str,
     share: str,
     *,
-    progress: Progress | None = None,
+    progress: Progress | bool = False,
+    **settings: Unpack[BuildKeywords],
 ) -> Streamed:
     """Move one worker's share of a build; ``seal`` completes it.
 
+    Workers on different machines need nothing but the registry in common; each is safe to kill
+    and to run again.
+
     Args:
-        source: Model or folder; the same commit for every worker.
-        dest: ``docker://host/repo:tag`` or ``oci:path:tag``.
-        settings: The same for every worker.
+        model: Model or folder; the same commit for every worker.
+        image: ``docker://host/repository:tag`` or ``oci:path:tag``.
         share: ``I/N``: worker I of N.
-        progress: Told about everything that moves.
+        progress: True shows bars on a terminal and lines elsewhere, on stderr.
+        **settings: The fields of ``BuildSettings``, the same for every worker.
+
+    Returns:
+        Layers of this share, and the bytes that moved.
+
+    Raises:
+        InputError: What was asked cannot be done; nothing was moved.
+        SourceError: The hub or the folder failed; what had arrived is kept for the next try.
+        TargetError: The registry or the layout failed; likewise.
+
+    Example:
+        >>> import carferry
+        >>> carferry.stream("./model", "oci:out:latest", "1/2", base="embedded").workers
+        2
     """
     worker, workers = _share(share)
-    access = settings.access()
-    made, moved = engine_room.stream_share(
-        open_source(source, settings.revision, retry=access.retry),
-        access.open(parse_target(dest), write=True),
-        settings.options(),
+    how = BuildSettings(**settings)
+    access = how.access()
+    plan, moved = stream_share(
+        open_source(model, how.revision, retry=access.retry),
+        access.open(parse_target(image), write=True),
+        how.options(),
         worker,
         workers,
         access=access,
-        progress=progress or open_progress("auto"),
+        progress=shown(progress),
     )
     size = sum(result.descriptor.size_bytes for result in moved)
     crossed = moved_bytes(moved)
     return Streamed(
-        worker, workers, made.snapshot.commit, len(moved), crossed, size - crossed,
+        worker, workers, plan.snapshot.commit, len(moved), crossed, size - crossed,
         sum(result.retries for result in moved),
     )  # fmt: skip
 
@@ -61,17 +81,40 @@ def _share(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+@takes(BuildKeywords, BUILD_DEFAULTS)
 def seal(
-    source: str, dest: str, settings: BuildSettings, *, progress: Progress | None = None
+    model: str, image: str, *, progress: Progress | bool = False, **settings: Unpack[BuildKeywords]
 ) -> Built:
-    """Complete and tag an image whose layers the workers have moved."""
-    access = settings.access()
-    target = access.open(parse_target(dest), write=True)
-    result = engine_room.seal_shares(
-        open_source(source, settings.revision, retry=access.retry),
+    """Complete and tag an image whose layers the workers have moved.
+
+    Args:
+        model: As for every worker.
+        image: As for every worker.
+        progress: True shows bars on a terminal and lines elsewhere, on stderr.
+        **settings: The fields of ``BuildSettings``, as for every worker.
+
+    Returns:
+        The image by digest, with its size in bytes.
+
+    Raises:
+        InputError: What was asked cannot be done.
+        TargetError: A layer has not arrived, or the registry failed; nothing was tagged.
+
+    Example:
+        >>> import carferry
+        >>> for share in ("1/2", "2/2"):
+        ...     streamed = carferry.stream("./model", "oci:out:latest", share, base="embedded")
+        >>> carferry.seal("./model", "oci:out:latest", base="embedded").moved_bytes
+        0
+    """
+    how = BuildSettings(**settings)
+    access = how.access()
+    target = access.open(parse_target(image), write=True)
+    result = seal_shares(
+        open_source(model, how.revision, retry=access.retry),
         target,
-        settings.options(),
+        how.options(),
         access=access,
-        progress=progress or open_progress("auto"),
+        progress=shown(progress),
     )
     return describe(target, result)

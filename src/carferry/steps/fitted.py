@@ -1,0 +1,111 @@
+"""Whether a model fits, with everything that follows from it: reports, arguments, settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from carferry.errors import DoesNotFit
+from carferry.gpu.report import page, text, words
+from carferry.gpu.search.plan import GpuPlan
+from carferry.serve.settings import Toleration
+
+# The deployment writes these itself, from the count and the length it is given.
+_OWN = ("--tensor-parallel-size=", "--max-model-len=")
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Whether and how a model runs on the GPUs there are.
+
+    Attributes:
+        plan: Everything that was weighed.
+    """
+
+    plan: GpuPlan
+
+    @property
+    def verdict(self) -> str:
+        """``fits``, ``tight`` or ``no``."""
+        return self.plan.verdict.value
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can be served, tight or not."""
+        return self.plan.chosen is not None
+
+    @property
+    def headline(self) -> str:
+        """The answer in one sentence."""
+        return words.headline(self.plan)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The arithmetic, in sentences; sizes in GiB."""
+        return tuple(words.reasons(self.plan))
+
+    @property
+    def change(self) -> str:
+        """The smallest change that makes it fit, in words."""
+        return words.change(self.plan)
+
+    @property
+    def vllm_args(self) -> tuple[str, ...]:
+        """Every argument that vLLM needs on the chosen GPUs; empty if nothing fits."""
+        return tuple(self.plan.arguments)
+
+    @property
+    def deployment(self) -> dict[str, Any]:
+        """Keywords for ``carferry.deploy``: GPUs, tolerations, context and vLLM arguments.
+
+        Raises:
+            DoesNotFit: Nothing fits.
+        """
+        self.require()
+        chosen = self.plan.chosen
+        assert chosen is not None and chosen.best is not None  # noqa: S101 - require() saw to it
+        resource, count = next(iter(chosen.resources.items()))
+        rules = [Toleration(r.key, "Equal", r.value, r.effect) for r in chosen.group.tolerations]
+        return {
+            "gpus": int(count),
+            "gpu_resource": resource,
+            "tolerations": tuple(rules) or None,
+            "max_model_len": chosen.best.choice.max_model_len,
+            "vllm_args": tuple(each for each in self.vllm_args if not each.startswith(_OWN)),
+        }
+
+    @property
+    def text(self) -> str:
+        """The report for a terminal."""
+        return text.text(self.plan)
+
+    @property
+    def markdown(self) -> str:
+        """The report as Markdown."""
+        return text.markdown(self.plan)
+
+    @property
+    def html(self) -> str:
+        """The report as a page of its own: ASCII, no script, nothing fetched."""
+        return page.html(self.plan)
+
+    @property
+    def summary(self) -> dict[str, object]:
+        """The answer as plain values, ready for JSON."""
+        return text.summary(self.plan)
+
+    def require(self) -> Fit:
+        """Return itself if the model fits.
+
+        Raises:
+            DoesNotFit: Names what is missing and the smallest change.
+        """
+        if not self.ok:
+            raise DoesNotFit("fit", self.plan.model.subject, self.plan.binding, self.change)
+        return self
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown
