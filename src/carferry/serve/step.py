@@ -26,6 +26,8 @@ class Deployed:
     """What a deployment came to.
 
     Attributes:
+        name: Of the InferenceService.
+        namespace: Its project; empty if its applier decides.
         url: Where the model answers; empty until KServe says.
         ready: It serves; False if nobody waited or nothing was applied.
         applied: The objects are in the cluster.
@@ -40,6 +42,17 @@ class Deployed:
     applied: bool
     image: str
     manifest: str
+
+    @property
+    def markdown(self) -> str:
+        """What was deployed, where it answers, and the objects."""
+        state = "ready" if self.ready else "applied" if self.applied else "rendered only"
+        facts = [f"{self.namespace or 'any project'}: {state}", *([self.url] if self.url else [])]
+        lines = "".join(f"- {fact}\n" for fact in facts)
+        return f"# {self.name}\n\n{lines}\n```yaml\n{self.manifest}```\n"
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown
 
 
 def deploy(

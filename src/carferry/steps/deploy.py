@@ -68,9 +68,10 @@ def deploy(
 
     Example:
         >>> import carferry
-        >>> live = carferry.deploy(IMAGE, namespace="demo", gpus=1, wait=True)  # doctest: +SKIP
-        >>> live.url  # doctest: +SKIP
-        'http://granite-predictor.demo.svc.cluster.local:8080'
+        >>> image = "quay.io/me/granite@sha256:" + "0" * 64  # as carferry.build returns it
+        >>> live = carferry.deploy(image, namespace="demo", gpus=1, wait=False)
+        >>> live.name, live.applied
+        ('granite', True)
     """
     cluster = (connect or _connect)()
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, cluster.namespace))
@@ -105,12 +106,16 @@ def render(
         account: Folder with the pod's own project.
         **settings: More of the deployment, as for ``deploy``.
 
+    Returns:
+        Name and namespace, and the objects as YAML in ``manifest``.
+
     Raises:
         InputError: A setting cannot be meant, or the file cannot be written.
 
     Example:
         >>> import carferry
-        >>> made = carferry.render("quay.io/me/granite@sha256:" + "0" * 64, namespace="demo")
+        >>> image = "quay.io/me/granite@sha256:" + "0" * 64  # as carferry.build returns it
+        >>> made = carferry.render(image, namespace="demo")
         >>> made.manifest.splitlines()[1:3]
         ['apiVersion: v1', 'kind: Secret']
     """

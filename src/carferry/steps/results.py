@@ -199,6 +199,7 @@ class Built(Result):
     def markdown(self) -> str:
         """The image by digest, its size, and what moved."""
         facts = [
+            self.digest,
             f"{human_bytes(self.size_bytes)} in {self.layers} layers",
             _moved(self.moved_bytes, self.reused_bytes, self.retries) + f", {self.seconds:.1f} s",
             *([f"Model: commit {self.commit}"] if self.commit else []),

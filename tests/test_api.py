@@ -1,0 +1,197 @@
+"""The Python API: what ``import carferry`` offers, what it loads, and what its examples print."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import json
+import subprocess
+import sys
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gpu.samples import LLAMA, llama_file
+from servers.kube import KubeServer
+from servers.models import write
+from test_cluster_connect import kubeconfig
+
+import carferry
+from carferry.errors import CarferryError
+from carferry.serve.form import PARAMETERS, DeploymentForm
+from carferry.steps.fit import FitKeywords, FitSettings
+from carferry.steps.settings import BuildKeywords, BuildSettings
+
+FUNCTIONS = sorted(name for name in carferry.__all__ if inspect.isfunction(getattr(carferry, name)))
+CLASSES = sorted({*carferry.__all__} - {*FUNCTIONS})
+WANTED = [
+    "build",
+    "deploy",
+    "download",
+    "fit",
+    "inspect",
+    "plan",
+    "push",
+    "render",
+    "seal",
+    "stream",
+]
+
+
+def test_the_steps_are_the_functions() -> None:
+    assert FUNCTIONS == WANTED
+
+
+def test_every_error_of_the_library_is_exported() -> None:
+    from carferry import errors
+
+    found = {
+        name
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and issubclass(value, CarferryError)
+    }
+    assert found == {name for name in CLASSES if hasattr(errors, name)}
+
+
+def test_public_names_are_sorted_and_shown_before_they_are_loaded() -> None:
+    assert carferry.__all__ == sorted(carferry.__all__)
+    assert {*carferry.__all__} <= {*dir(carferry)}
+    with pytest.raises(AttributeError, match="no attribute 'bild'"):
+        _ = carferry.bild  # type: ignore[attr-defined]
+
+
+def test_importing_loads_nothing_but_the_standard_library() -> None:
+    code = "import sys, carferry; print(*sorted(n for n in sys.modules if 'carferry' in n))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["carferry"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_loading_a_function_loads_no_client_it_may_not_need(name: str) -> None:
+    code = f"import sys, carferry; carferry.{name}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"huggingface_hub", "kfp", "kubernetes"} & {*done.stdout.split()} == set()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_says_what_it_takes_gives_and_raises(name: str) -> None:
+    function = getattr(carferry, name)
+    text = inspect.getdoc(function) or ""
+    for part in ("Args:", "Returns:", "Raises:", "Example:"):
+        assert f"\n{part}\n" in text, part
+    asked = [
+        each.name
+        for each in inspect.signature(function, follow_wrapped=False).parameters.values()
+        if f"\n    {each.name}: " not in text
+    ]
+    spelled = {*BuildKeywords.__annotations__, *FitKeywords.__annotations__}
+    spelled |= {*DeploymentForm.__annotations__}
+    assert {*asked} <= spelled
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_class_says_what_it_is(name: str) -> None:
+    made = getattr(carferry, name)
+    text = inspect.getdoc(made) or ""
+    assert text
+    assert not text.startswith(f"{name}(")  # what dataclass would write
+    for field in getattr(made, "__dataclass_fields__", {}):
+        assert f"\n    {field}: " in text, field
+        if field.endswith("_bytes") or field.startswith("bytes_"):
+            assert "ytes" in text or "length" in text.lower()
+
+
+@pytest.fixture
+def beside_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubeServer]:
+    """A folder with a model, and a cluster that a kubeconfig leads to."""
+    files = {"config.json": json.dumps(LLAMA).encode(), "model.safetensors": llama_file(LLAMA)}
+    write(files, tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    with KubeServer() as server:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", server.url)))
+        yield server
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_example_of_every_function_runs(
+    beside_a_model: KubeServer, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    function = getattr(carferry, name)
+    (example,) = doctest.DocTestFinder(recurse=False).find(function, name, globs={})
+    assert example.examples
+    said: list[str] = []
+    result = doctest.DocTestRunner().run(example, out=said.append)
+    assert (result.failed, "".join(said)) == (0, "")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_is_shown_where_it_is_asked_for(
+    beside_a_model: KubeServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    carferry.build("./model", "oci:out:1", base="scratch", progress=True)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "config.json" in err
+
+
+@pytest.mark.parametrize(
+    ("keywords", "settings"), [(BuildKeywords, BuildSettings), (FitKeywords, FitSettings)]
+)
+def test_keywords_are_the_fields_of_their_settings(keywords: type, settings: type) -> None:
+    fields = {each.name: each.type for each in settings.__dataclass_fields__.values()}  # type: ignore[attr-defined]
+    written = {
+        name: getattr(kind, "__forward_arg__", kind)
+        for name, kind in keywords.__annotations__.items()
+    }
+    assert written == fields
+
+
+def test_keywords_of_a_deployment_are_its_parameters() -> None:
+    names = {each.name for each in PARAMETERS} - {"image"}
+    assert {*DeploymentForm.__annotations__} == names
+
+
+def test_results_show_themselves_in_a_notebook(beside_a_model: KubeServer) -> None:
+    planned = carferry.plan("./model", "oci:out:1", base="scratch")
+    built = carferry.build("./model", "oci:out:1", base="scratch")
+    found = carferry.inspect(built.reference)
+    fitted = carferry.fit("./model", gpus="L40S x2, T4", max_model_len=512)
+    made = carferry.render("quay.io/me/granite@sha256:" + "0" * 64)
+    assert "| Layer | Size | How | Worker |" in planned._repr_markdown_()
+    assert built.digest in built._repr_markdown_()
+    assert "| config.json |" in found._repr_markdown_()
+    assert "<svg" in fitted._repr_html_()
+    assert "fits on 1 x" in fitted._repr_markdown_()
+    assert "kind: InferenceService" in made._repr_markdown_()
+
+
+def test_what_fits_is_what_is_deployed(beside_a_model: KubeServer) -> None:
+    fitted = carferry.fit("./model", gpus="L40S x2", max_model_len=512)
+    made = carferry.render("quay.io/me/granite@sha256:" + "0" * 64, **fitted.deployment)
+    assert "--max-model-len=512" in made.manifest
+    assert fitted.verdict == "fits"
+
+
+def test_a_lone_text_is_one_pattern(beside_a_model: KubeServer) -> None:
+    """Python would take a text apart into its letters."""
+    planned = carferry.plan("./model", "oci:out:1", base="scratch", include="*.safetensors")
+    assert [layer.name for layer in planned.layers] == ["model.safetensors"]
+
+
+def test_type_checkers_see_the_signatures(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import carferry\n"
+        'built = carferry.build("./m", "oci:o:1", base="embedded", platforms=["linux/amd64"])\n'
+        "reveal_type(built.size_bytes)\n"
+        'carferry.build("./m", "oci:o:1", bace="embedded")\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--no-incremental", str(program)],
+        cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert 'Revealed type is "int"' in done.stdout.replace("builtins.", "")
+    assert 'Unexpected keyword argument "bace"' in done.stdout
+    assert "Found 1 error" in done.stdout
+    assert typing.TYPE_CHECKING is False
