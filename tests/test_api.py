@@ -7,14 +7,18 @@ import inspect
 import json
 import subprocess
 import sys
-import typing
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ferrying import point_to
 from gpu.samples import LLAMA, llama_file
+from serve_samples import ready_pod, rollout, service
+from servers.hub import Hub
 from servers.kube import KubeServer
 from servers.models import write
+from servers.registry import Registry
 from test_cluster_connect import kubeconfig
 
 import carferry
@@ -23,6 +27,8 @@ from carferry.serve.form import PARAMETERS, DeploymentForm
 from carferry.steps.fit import FitKeywords, FitSettings
 from carferry.steps.settings import BuildKeywords, BuildSettings
 
+ROOT = Path(__file__).parent.parent
+URL = "http://granite-31-2b-predictor.demo.svc.cluster.local:8080"
 FUNCTIONS = sorted(name for name in carferry.__all__ if inspect.isfunction(getattr(carferry, name)))
 CLASSES = sorted({*carferry.__all__} - {*FUNCTIONS})
 WANTED = [
@@ -194,4 +200,32 @@ def test_type_checkers_see_the_signatures(tmp_path: Path) -> None:
     assert 'Revealed type is "int"' in done.stdout.replace("builtins.", "")
     assert 'Unexpected keyword argument "bace"' in done.stdout
     assert "Found 1 error" in done.stdout
-    assert typing.TYPE_CHECKING is False
+
+
+def test_the_readme_runs(
+    beside_a_model: KubeServer,
+    hub: Hub,
+    registry_tls: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Word for word, but for the registry's host; against a hub, TLS and a cluster."""
+    files = {"config.json": json.dumps(LLAMA).encode(), "model.safetensors": llama_file(LLAMA)}
+    hub.add("ibm-granite/granite-3.1-2b-instruct", files)
+    point_to(hub, monkeypatch)
+    assert registry_tls.certificates is not None
+    monkeypatch.setenv("SSL_CERT_FILE", str(registry_tls.certificates.ca))
+    readme = (ROOT / "README.md").read_text()
+    program = readme.partition("```python\n")[2].partition("```")[0]
+    before, deploy, after = program.replace("quay.io", registry_tls.host).partition("live =")
+    names: dict[str, Any] = {}
+    exec(before, names)
+    beside_a_model.store.script([service("True", url=URL), rollout(1), serving(names["image"])])
+    exec(deploy + after, names)
+    assert (names["live"].ready, names["live"].url) == (True, URL)
+
+
+def serving(image: carferry.Built) -> dict[str, Any]:
+    """Return a pod that has come up with an image."""
+    made = ready_pod()
+    made["spec"]["containers"][0]["image"] = image.reference
+    return made
