@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from carferry.cluster.kinds import Kind
+from carferry.cluster.kinds import ResourceKind
 from carferry.errors import CarferryError, ClusterError
 from carferry.pipelines.runs import logs, progress
 from carferry.pipelines.runs.logs import Ways
@@ -22,7 +22,7 @@ from carferry.pipelines.server.requests import json_object
 
 ACTION = "run pipeline"
 AGAIN = "submit it again: what is pushed already is not pushed twice"
-_WORKFLOWS = Kind("argoproj.io", "v1alpha1", "workflows")
+_WORKFLOWS = ResourceKind("argoproj.io", "v1alpha1", "workflows")
 _TOO_LARGE = "workflow is longer than maximum allowed size"
 # From 3.7 on Argo names the container first.
 _EXIT = re.compile(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from carferry.cluster.api import Api
-from carferry.cluster.kinds import KINDS, Rule
+from carferry.cluster.kinds import KINDS, Permission
 from carferry.errors import CarferryError, ClusterError
 from carferry.pipelines.runs import published
 from carferry.pipelines.server.requests import Server, json_object
@@ -85,8 +85,8 @@ def _from_server(server: Server, run_id: str, pod: str) -> str:
 
 
 def _from_cluster(kube: Api, namespace: str, pod: str) -> str:
-    rule = Rule("get", KINDS["Pod"], namespace, "log")
-    return kube.text(rule, pod, {"container": "main", "tailLines": _LINES})
+    permission = Permission("get", KINDS["Pod"], namespace, "log")
+    return kube.text(permission, pod, {"container": "main", "tailLines": _LINES})
 
 
 def _ours(lines: list[str]) -> Iterator[str]:

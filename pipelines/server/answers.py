@@ -13,7 +13,7 @@ from typing import Any
 
 from kfp_server_api import models
 
-Object = dict[str, Any]
+JsonObject = dict[str, Any]
 _LIST = re.compile(r"list\[(.+)\]")
 _TABLE = re.compile(r"dict\(\w+, (.+)\)")
 _FORMS: dict[str, type | tuple[type, ...]] = {
@@ -29,12 +29,12 @@ _FORMS: dict[str, type | tuple[type, ...]] = {
 _NAMES = {bool: "a boolean", str: "text", list: "a list", dict: "an object", type(None): "null"}
 
 
-def mapping(value: object) -> Object:
+def mapping(value: object) -> JsonObject:
     """Return a JSON object as it is; anything else counts as one without fields."""
     return value if isinstance(value, dict) else {}
 
 
-def objects(value: object) -> list[Object]:
+def objects(value: object) -> list[JsonObject]:
     """Return the JSON objects of a list; anything else counts as none."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 

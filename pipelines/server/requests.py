@@ -21,7 +21,7 @@ import urllib3
 from kfp_server_api import ApiException
 
 from carferry.errors import InputError
-from carferry.pipelines.server.answers import Object, mapping, misfit
+from carferry.pipelines.server.answers import JsonObject, mapping, misfit
 from carferry.pipelines.server.endpoint import Endpoint, read_token
 from carferry.pipelines.server.refusal import odd, refused, unreachable, web_page
 
@@ -92,7 +92,7 @@ class Server:
                 return
         raise odd(self.endpoint.url, f"the list of {kind} has no end")
 
-    def read(self, path: str, **names: str) -> Object:
+    def read(self, path: str, **names: str) -> JsonObject:
         """Return the JSON object at a path that the generated client does not know.
 
         Raises:

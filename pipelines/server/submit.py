@@ -10,7 +10,7 @@ from typing import Any
 from kfp_server_api import V2beta1PipelineVersionReference, V2beta1Run, V2beta1RuntimeConfig
 
 from carferry.pipelines.server import schedule
-from carferry.pipelines.server.answers import Object
+from carferry.pipelines.server.answers import JsonObject
 from carferry.pipelines.server.endpoint import Endpoint
 from carferry.pipelines.server.requests import Server, connect
 from carferry.pipelines.server.upload import experiment, upload, version_name
@@ -62,7 +62,7 @@ def start(
     server = server or connect(endpoint)
     pipeline, version = upload(server, package)
     name = version_name(package)
-    job: Object = {
+    job: JsonObject = {
         "experiment_id": experiment(server, group),
         "display_name": f"{package.stem} {name}",
         "pipeline_version_reference": V2beta1PipelineVersionReference(

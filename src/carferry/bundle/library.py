@@ -58,8 +58,8 @@ ENTER = "import carferry.cluster.pod; carferry.cluster.pod.enter()\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What a component needs of a pod.
+class StepSource:
+    """A component's function as text, and the packages it imports.
 
     Attributes:
         source: Of its function, as kfp's executor loads it.
@@ -118,7 +118,7 @@ class Library:
         )
 
 
-def pack(sources: Mapping[str, str], steps: Mapping[str, Step]) -> Library:
+def pack(sources: Mapping[str, str], steps: Mapping[str, StepSource]) -> Library:
     """Pack modules, text by dotted name, and components by theirs.
 
     Stored members, and bz2 over all of them: deflate's bytes depend on which zlib a Python is

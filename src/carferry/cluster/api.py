@@ -19,7 +19,7 @@ from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from carferry.cluster.account import named_in
-from carferry.cluster.kinds import IDENTITY, REVIEWS, Kind, Object, Rule
+from carferry.cluster.kinds import IDENTITY, REVIEWS, Object, Permission, ResourceKind
 from carferry.cluster.pod import SERVICE_ACCOUNT
 from carferry.cluster.refusals import names_object, parsed, refused, unreachable
 from carferry.errors import CarferryError, ClusterError, InputError
@@ -46,7 +46,7 @@ class Api:
 
     def call(
         self,
-        rule: Rule,
+        permission: Permission,
         name: str = "",
         *,
         method: str = "GET",
@@ -60,35 +60,35 @@ class Api:
             ClusterError: The server refused; ``status`` holds the code.
             Unreachable: Nothing answered, or with a certificate that is not trusted.
         """
-        response = self._send(method, _path(rule, name), query or {}, body, content_type)
+        response = self._send(method, _path(permission, name), query or {}, body, content_type)
         if response.status >= 300:
-            raise refused(response.status, response.data, rule, name)
-        return parsed(response.data, rule, name)
+            raise refused(response.status, response.data, permission, name)
+        return parsed(response.data, permission, name)
 
-    def text(self, rule: Rule, name: str, query: Mapping[str, str]) -> str:
+    def text(self, permission: Permission, name: str, query: Mapping[str, str]) -> str:
         """Read what is no object: a log.
 
         Raises:
             ClusterError: The server refused.
             Unreachable: Nothing answered.
         """
-        response = self._send("GET", _path(rule, name), query, None, "application/json")
+        response = self._send("GET", _path(permission, name), query, None, "application/json")
         if response.status >= 300:
-            raise refused(response.status, response.data, rule, name)
+            raise refused(response.status, response.data, permission, name)
         return response.data.decode("utf-8", "replace")
 
-    def may(self, rule: Rule) -> bool:
+    def may(self, permission: Permission) -> bool:
         """Ask the server whether this user holds a permission (SelfSubjectAccessReview).
 
         Raises:
             ClusterError: The server does not answer the question.
         """
         attributes = {
-            "namespace": rule.namespace,
-            "verb": rule.verb,
-            "group": rule.kind.group,
-            "resource": rule.kind.plural,
-            "subresource": rule.subresource,
+            "namespace": permission.namespace,
+            "verb": permission.verb,
+            "group": permission.kind.group,
+            "resource": permission.kind.plural,
+            "subresource": permission.subresource,
         }
         answer = self._review(
             REVIEWS, "SelfSubjectAccessReview", {"resourceAttributes": attributes}
@@ -109,12 +109,12 @@ class Api:
             self._client.update_params_for_auth(headers, [], ["BearerToken"])
             return named_in(headers.get("authorization", "").rpartition(" ")[2])
 
-    def _review(self, kind: Kind, name: str, spec: Object) -> Object:
+    def _review(self, kind: ResourceKind, name: str, spec: Object) -> Object:
         """Ask the server about this user; such questions belong to no namespace."""
         body = {"apiVersion": kind.api_version, "kind": name, "spec": spec}
         path = f"/apis/{kind.api_version}/{kind.plural}"
         response = self._send("POST", path, {}, body, "application/json")
-        asked = Rule("create", kind, "")
+        asked = Permission("create", kind, "")
         if response.status >= 300:
             raise refused(response.status, response.data, asked, "")
         return dict(parsed(response.data, asked, "").get("status") or {})
@@ -165,31 +165,31 @@ class Api:
             ) from error
         return dict(found)
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+    def get(self, kind: ResourceKind, namespace: str, name: str) -> Object | None:
         """Return one object, or None if there is none of that name."""
-        rule = Rule("get", kind, namespace)
-        response = self._send("GET", _path(rule, name), {}, None, "application/json")
+        permission = Permission("get", kind, namespace)
+        response = self._send("GET", _path(permission, name), {}, None, "application/json")
         if response.status == 404 and names_object(response.data):
             return None
         if response.status >= 300:
-            raise refused(response.status, response.data, rule, name)
-        return parsed(response.data, rule, name)
+            raise refused(response.status, response.data, permission, name)
+        return parsed(response.data, permission, name)
 
-    def list(self, kind: Kind, namespace: str, **selectors: str) -> list[Object]:
+    def list(self, kind: ResourceKind, namespace: str, **selectors: str) -> list[Object]:
         """Return every object of a kind that matches the label or field selectors."""
         items: list[Object] = []
         query = dict(selectors, limit="250")
         while True:
-            page = self.call(Rule("list", kind, namespace), query=query)
+            page = self.call(Permission("list", kind, namespace), query=query)
             items += page["items"]
             query["continue"] = page.get("metadata", {}).get("continue", "")
             if not query["continue"]:
                 return items
 
 
-def _path(rule: Rule, name: str) -> str:
-    path = rule.kind.path(rule.namespace, name)
-    return f"{path}/{rule.subresource}" if rule.subresource else path
+def _path(permission: Permission, name: str) -> str:
+    path = permission.kind.path(permission.namespace, name)
+    return f"{path}/{permission.subresource}" if permission.subresource else path
 
 
 def connect(

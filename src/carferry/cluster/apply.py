@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from carferry.cluster.api import Api
-from carferry.cluster.kinds import Kind, Object, Rule, as_yaml
+from carferry.cluster.kinds import Object, Permission, ResourceKind, as_yaml
 from carferry.cluster.rights import to_apply
 from carferry.errors import ClusterError
 
@@ -64,7 +64,7 @@ def _send(api: Api, obj: Object, *, dry_run: bool, force: bool) -> Object:
     if dry_run:
         query["dryRun"] = "All"
     return api.call(
-        Rule("patch", Kind.of(obj), obj["metadata"]["namespace"]),
+        Permission("patch", ResourceKind.of(obj), obj["metadata"]["namespace"]),
         obj["metadata"]["name"],
         method="PATCH",
         query=query,
@@ -80,17 +80,17 @@ def preflight(api: Api, objects: Iterable[Object]) -> list[str]:
     keeping them.
     """
     wanted = [*objects]
-    if missing := [rule for rule in needed(wanted) if not api.may(rule)]:
+    if missing := [each for each in needed(wanted) if not api.may(each)]:
         return as_yaml(missing)
     return [problem for each in wanted if (problem := _dry_run(api, each))]
 
 
-def needed(objects: Iterable[Object]) -> list[Rule]:
+def needed(objects: Iterable[Object]) -> list[Permission]:
     """Return the permissions that applying objects and waiting for them takes."""
     return [
         *dict.fromkeys(
-            rule for each in objects
-            for rule in to_apply(Kind.of(each), each["metadata"]["namespace"])
+            permission for each in objects
+            for permission in to_apply(ResourceKind.of(each), each["metadata"]["namespace"])
         )
     ]  # fmt: skip
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from carferry.cluster.api import Api
-from carferry.cluster.kinds import JOBS, KINDS, Object, Rule
+from carferry.cluster.kinds import JOBS, KINDS, Object, Permission
 from carferry.cluster.signals import AUTOSCALER_S, State, Verdict, condition
 from carferry.cluster.wait import (
     POLL_S,
@@ -77,7 +77,7 @@ def _start(api: Api, job: Object, patience: Patience, clock: Clock) -> None:
             raise ToolFailed("replace", f"job {namespace}/{name}", "the old one does not go away")
         _remove(api, name, namespace)
         clock.sleep(POLL_S)
-    api.call(Rule("create", JOBS, namespace), method="POST", body=job)
+    api.call(Permission("create", JOBS, namespace), method="POST", body=job)
     logger.info("created job %s/%s", namespace, name)
 
 
@@ -176,8 +176,8 @@ def _is_over(job: Object) -> bool:
 
 def _remove(api: Api, name: str, namespace: str) -> None:
     """Delete the Job and its pods; its own time to live follows where this is refused."""
-    rule = Rule("delete", JOBS, namespace)
+    permission = Permission("delete", JOBS, namespace)
     try:
-        api.call(rule, name, method="DELETE", query={"propagationPolicy": "Background"})
+        api.call(permission, name, method="DELETE", query={"propagationPolicy": "Background"})
     except CarferryError as error:
         logger.debug("%s", error)

@@ -14,9 +14,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
-Object = dict[str, Any]
+from carferry.cluster.kinds import Object
 
 # How long a bad sign must last before it is believed. The scheduler's "no node fits" may be
 # an autoscaler's cue; the others only need to outlive a stale status.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from carferry.cluster.api import Api
-from carferry.cluster.kinds import KINDS, Object, Rule
+from carferry.cluster.kinds import KINDS, Object, Permission
 from carferry.cluster.signals import Observation, State, Verdict, condition, judge
 from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, DeploymentFailed
 
@@ -149,11 +149,11 @@ def _failure(api: Api, name: str, namespace: str, verdict: Verdict) -> Deploymen
 
 def log_tail(api: Api, namespace: str, pod: str, container: str) -> list[str]:
     """Return the end of a container's log, its previous run's if it restarted, or nothing."""
-    rule = Rule("get", KINDS["Pod"], namespace, "log")
+    permission = Permission("get", KINDS["Pod"], namespace, "log")
     query = {"container": container, "tailLines": str(_LOG_LINES)}
     for previous in ("true", "false"):
         try:
-            text = api.text(rule, pod, query | {"previous": previous})
+            text = api.text(permission, pod, query | {"previous": previous})
         except CarferryError as error:  # the log is a help, its absence no second failure
             logger.debug("no log: %s", error)
             continue
