@@ -27,7 +27,7 @@ from carferry.bundle.functions import carried, ours, step_of
 from carferry.bundle.library import ENTER, FOLDER
 from carferry.errors import InputError
 from carferry.refs import ImageRef
-from carferry.steps.runtime import DEFAULT_BASE
+from carferry.runtime.pins import PYTHON_BASE
 
 IMAGE_VARIABLE = "RELATED_IMAGE_CARFERRY_RUNTIME"
 """Environment variable naming an image with carferry in it, as operators name mirrored images."""
@@ -45,7 +45,7 @@ class Runtime:
         installed: True: the image holds carferry and kfp; False: steps mount the library.
     """
 
-    image: str = DEFAULT_BASE
+    image: str = PYTHON_BASE
     installed: bool = False
 
     @classmethod
