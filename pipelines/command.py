@@ -15,7 +15,8 @@ from kfp.dsl.graph_component import GraphComponent
 
 from carferry.bundle.component import IMAGE_VARIABLE, Runtime
 from carferry.errors import CarferryError, InputError
-from carferry.pipelines import compiling, form, renamed
+from carferry.pipelines import compiling
+from carferry.pipelines.arguments import form, old_names
 from carferry.pipelines.local import runner
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.runs import follow, workbench
@@ -129,8 +130,8 @@ def _follow(options: argparse.Namespace, run_id: str) -> int:
 def _values(
     pipeline: GraphComponent, options: argparse.Namespace, defaults: Mapping[str, form.Value]
 ) -> dict[str, form.Value]:
-    texts, said = renamed.modern(options.parameters)
-    for line in said:
+    texts, notes = old_names.renamed(options.parameters)
+    for line in notes:
         _say(f"note: {line}; the old name goes with the next release")
     remote = options.action == "submit"
     return form.arguments(form.fields(pipeline), texts, defaults, remote=remote)

@@ -1,4 +1,4 @@
-"""The ends that both pipelines share: whether it can run at all, before; serving it, after."""
+"""The tasks that both pipelines share: the first checks and sizes, the last deploys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from carferry.pipelines.pods import Site
 
 
 def fit(site: Site, given: Channels, *, staged: bool = False) -> PipelineTask:
-    """Check everything and plan the GPUs; where nothing fits the run ends here.
+    """Return the task that checks everything and plans the GPUs; it fails if nothing fits.
 
     Args:
         site: Where the pipeline runs.
@@ -40,7 +40,7 @@ def fit(site: Site, given: Channels, *, staged: bool = False) -> PipelineTask:
 
 
 def serve(site: Site, given: Channels, fitted: PipelineTask, made: PipelineTask) -> None:
-    """Deploy an image, if the run is to.
+    """Add the task that deploys an image, unless ``serve`` is no.
 
     Args:
         site: Where the pipeline runs.
