@@ -131,7 +131,7 @@ class Api:
         self._client.update_params_for_auth(headers, [], ["BearerToken"])
         url = f"{self.host}{path}?{urlencode(sorted(query.items()))}".rstrip("?")
         try:
-            # The client's pool has its TLS and proxies; the layer above it would write whole
+            # The pool has the configured TLS; the layer above it would write whole
             # bodies, Secrets included, to the debug log.
             response: urllib3.BaseHTTPResponse = self._client.rest_client.pool_manager.request(
                 method,
