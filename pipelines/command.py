@@ -31,8 +31,7 @@ LOCAL_DEFAULTS: dict[str, form.Value] = {
     "serve_gpu": "none",
     "model_storage_class": "none",
 }
-"""What differs in a local run: objects are written, no cluster is asked, a folder is the volume;
-an image that stays in a folder is not served at all."""
+"""Defaults of a local run: objects are written, no cluster is asked, a folder is the volume."""
 _INTERRUPTED = 130  # as shells count SIGINT
 
 USE = """\
@@ -122,8 +121,8 @@ def run_remote(options: argparse.Namespace) -> int:
 
 
 def _follow(options: argparse.Namespace, run_id: str) -> int:
-    where, kube = _endpoint(options), workbench.cluster(options.kubeconfig)
-    follow.wait(where, run_id, say=_say, timeout_s=options.timeout, kube=kube)
+    endpoint, kube = _endpoint(options), workbench.cluster(options.kubeconfig)
+    follow.wait(endpoint, run_id, say=_say, timeout_s=options.timeout, kube=kube)
     return 0
 
 

@@ -15,10 +15,10 @@ def fit(site: Site, given: Channels, *, staged: bool = False) -> PipelineTask:
     """Return the task that checks everything and plans the GPUs; it fails if nothing fits.
 
     Args:
-        site: Where the pipeline runs.
+        site: The place the pipeline runs in.
         given: The pipeline's parameters.
-        staged: No plan of the layers follows, so base and target are looked at here; in a
-            cluster Buildah will need rights of its own.
+        staged: No plan of the layers follows, so base and target are checked here; in a
+            cluster Buildah needs rights of its own.
     """
     fitted = on(site.runtime, fit_model)(
         model=given["model"],
@@ -43,10 +43,10 @@ def serve(site: Site, given: Channels, fitted: PipelineTask, made: PipelineTask)
     """Add the task that deploys an image, unless ``serve`` is no.
 
     Args:
-        site: Where the pipeline runs.
+        site: The place the pipeline runs in.
         given: The pipeline's parameters.
         fitted: The task of ``fit``.
-        made: The task that put the image where a cluster can pull it.
+        made: The task that pushed the image.
     """
     with dsl.If(given["serve"] != "no", name="deploy"):
         deployed = on(site.runtime, deploy_model)(

@@ -1,7 +1,7 @@
-"""What a server answers, not trusted to have the form it should have.
+"""A server's answers, checked for the form they should have.
 
 The generated client takes a list for an object, makes text of numbers and fails on the rest with
-whatever Python raises; behind a wrong address anything answers. So an answer's form is held
+whatever Python raises; a wrong address may answer with anything. So an answer's form is checked
 against the client's own tables first.
 """
 
@@ -40,7 +40,7 @@ def objects(value: object) -> list[JsonObject]:
 
 
 def misfit(answer: object, kind: str) -> str:
-    """Say where an answer has another form than the generated client takes it to have.
+    """Return the first part of an answer that has not the form the generated client expects.
 
     Args:
         answer: Parsed JSON.

@@ -50,7 +50,7 @@ def ensure(server: Server, job: JsonObject, cron: str) -> Scheduled:
     """Return the recurring run of a job, made if none is there and on if it was off.
 
     Args:
-        server: Where.
+        server: The server.
         job: Fields that a run and a recurring run share, as the generated API names them.
         cron: Six fields, seconds first, in UTC.
 

@@ -45,7 +45,7 @@ def start(
     """Upload a compiled pipeline as a version, unless it is there, and run or schedule it.
 
     Args:
-        endpoint: Where.
+        endpoint: The server and the login to it.
         package: Compiled pipeline; its file stem is the pipeline's name.
         arguments: Parameters of the run.
         group: Experiment that the run is listed in; made if missing.
@@ -54,7 +54,7 @@ def start(
 
     Raises:
         InputError: A cron expression without six fields.
-        Unreachable: No answer, or a certificate nobody vouched for.
+        Unreachable: No answer, or a certificate that is not trusted.
         ClusterError: The server refused, or answered as the API never does.
     """
     if cron:

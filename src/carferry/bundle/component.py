@@ -1,9 +1,9 @@
-"""What a step's pod runs on: the image, and how the library and its packages get into it.
+"""KFP components bound to a runtime: the image, and how the library gets into it.
 
-Two ways, one component source:
+The same source works in two ways:
 
 - carried (the default): any Python image; kfp and a few pinned packages are installed when the
-  step starts, the library is mounted from a ConfigMap (library.py). Nothing has to be built.
+  step starts, the library is mounted from a ConfigMap (library.py). No image is built.
 - installed: an image that holds carferry and kfp, named by digest; nothing is installed or
   mounted, so it works on a disconnected cluster (``carferry runtime`` makes one).
 """
@@ -77,10 +77,10 @@ def component(function: Callable[..., Any]) -> PythonComponent:
 def on(runtime: Runtime, source: PythonComponent | Callable[..., Any]) -> PythonComponent:
     """Return a component, or a plain function as one, bound to a runtime.
 
-    Its tasks need the library where the runtime has it not installed: ``mount_library``.
+    Unless the runtime has the library installed, its tasks need ``mount_library``.
 
     Args:
-        runtime: Where it will run.
+        runtime: What it will run on.
         source: A component of this package, or the function of a new one.
 
     Raises:
@@ -99,10 +99,10 @@ def on(runtime: Runtime, source: PythonComponent | Callable[..., Any]) -> Python
 
 
 def mount_library(task: PipelineTask, runtime: Runtime = CARRIED) -> PipelineTask:
-    """Give a task what a carried component imports from; where it is installed, nothing.
+    """Mount the library into a task, unless the runtime has it installed.
 
-    For pipelines of your own: every task of a component from this package needs it, and the
-    project ``oc apply -f compiled/carferry-library.yaml``.
+    In a pipeline of your own, every task of a component from this package needs it, and the
+    project needs ``oc apply -f compiled/carferry-library.yaml``.
     """
     if runtime.installed:
         return task

@@ -1,4 +1,4 @@
-"""The functions behind components, as the text that kfp's executor loads in a pod."""
+"""Components' functions as text, which kfp's executor loads in a pod."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PRELUDE = f"{ENTER}import kfp\nfrom kfp import dsl\nfrom kfp.dsl import *\nfrom
 
 @cache
 def carried() -> Library:
-    """Return the library as it stands here, with every component of this package."""
+    """Return the library as installed here, with every component of this package."""
     return pack(closure.everything(), ours())
 
 

@@ -1,4 +1,4 @@
-"""Server-side apply: we own the fields we write, and take nobody else's without being told."""
+"""Server-side apply: carferry owns the fields it writes, and takes others only by ``force``."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def apply(
     """Apply objects in the order given and return them as the server holds them now.
 
     A second run of the same objects changes nothing. Fields that another manager set to
-    another value (somebody edited the deployment in the dashboard) are a conflict, and stay
-    theirs unless ``force`` says otherwise: whoever runs a pipeline has not seen that edit.
+    another value (an edit of the deployment in the dashboard) are a conflict and stay theirs
+    unless ``force`` is given: whoever runs a pipeline has not seen that edit.
 
     Args:
         api: The connection.
@@ -37,7 +37,7 @@ def apply(
 
     Raises:
         ClusterError: The server refused one; those before it are applied.
-        Unreachable: Nothing answers.
+        Unreachable: No answer.
 
     Source: Kubernetes documentation, Server-Side Apply.
     """
@@ -50,7 +50,7 @@ def _apply(api: Api, obj: Object, *, dry_run: bool, force: bool) -> Object:
         applied = _send(api, obj, dry_run=dry_run, force=force)
     except ClusterError as error:
         # What a webhook rewrote in our last request (KServe turns RawDeployment into Standard)
-        # is booked on our name as an update, and conflicts with the same name's apply.
+        # is recorded under our name as an update, and conflicts with the same name's apply.
         if error.status != 409 or {*_MANAGERS.findall(error.reason)} != {FIELD_MANAGER}:
             raise
         applied = _send(api, obj, dry_run=dry_run, force=True)
@@ -86,7 +86,7 @@ def preflight(api: Api, objects: Iterable[Object]) -> list[str]:
 
 
 def needed(objects: Iterable[Object]) -> list[Permission]:
-    """Return the permissions that applying objects and waiting for them takes."""
+    """Return the permissions to apply objects and to wait for them."""
     return [
         *dict.fromkeys(
             permission for each in objects

@@ -1,6 +1,6 @@
 """Missing rights as YAML that grants them: a Role for each project, a ClusterRole for the rest.
 
-Each is named after what it holds, so applying one never takes away what another has given.
+Each is named after its content, so applying one never revokes what another grants.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def manifest(account: Account, needs: Iterable[Need]) -> str:
     """Return YAML for ``oc apply -f -`` that grants an account what it lacks; empty for nothing.
 
     Args:
-        account: Whom to grant it.
+        account: Who is granted it.
         needs: What is missing. Cluster-wide rights come last: only an administrator can grant
-            them, and ``oc apply`` goes on past what it may not make.
+            them, and ``oc apply`` goes on after what it may not make.
     """
     places: dict[str, list[Need]] = {}
     for need in needs:

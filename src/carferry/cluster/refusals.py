@@ -1,4 +1,4 @@
-"""What an API server's refusal means, and what to do about it."""
+"""Errors for an API server's refusals: what each means, and the remedy."""
 
 from __future__ import annotations
 
