@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PINS := src/carferry/runtime/requirements.txt
 
 .PHONY: help bench demo test soak check compile format tools rig clean
 
@@ -30,10 +31,12 @@ check: $(STAMP) ## lint, types, import contracts, generated files, limits of the
 	diff -r compiled build/compiled
 	$(BIN)/carferry lint compiled/modelcar*.yaml --target all --workers 32
 	$(BIN)/python -m carferry.pipelines.reference --check
+	grep -v '^kfp==' $(PINS) | diff constraints-core.txt -
 
-compile: $(STAMP) ## write compiled/*.yaml and the generated reference anew
+compile: $(STAMP) ## write compiled/*.yaml, the generated reference and constraints-core.txt anew
 	$(BIN)/python pipelines/modelcar.py --compile
 	$(BIN)/python -m carferry.pipelines.reference
+	grep -v '^kfp==' $(PINS) > constraints-core.txt
 
 ROUNDS ?= 3
 SCALE ?= 1

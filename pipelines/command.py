@@ -15,7 +15,8 @@ from kfp.dsl.graph_component import GraphComponent
 
 from carferry.bundle.component import IMAGE_VARIABLE, Runtime
 from carferry.errors import CarferryError, InputError
-from carferry.pipelines import compiling, form, renamed
+from carferry.pipelines import compiling
+from carferry.pipelines.arguments import form, old_names
 from carferry.pipelines.local import runner
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.runs import follow, workbench
@@ -30,8 +31,7 @@ LOCAL_DEFAULTS: dict[str, form.Value] = {
     "serve_gpu": "none",
     "model_storage_class": "none",
 }
-"""What differs in a local run: objects are written, no cluster is asked, a folder is the volume;
-an image that stays in a folder is not served at all."""
+"""Defaults of a local run: objects are written, no cluster is asked, a folder is the volume."""
 _INTERRUPTED = 130  # as shells count SIGINT
 
 USE = """\
@@ -121,16 +121,16 @@ def run_remote(options: argparse.Namespace) -> int:
 
 
 def _follow(options: argparse.Namespace, run_id: str) -> int:
-    where, kube = _endpoint(options), workbench.cluster(options.kubeconfig)
-    follow.wait(where, run_id, say=_say, timeout_s=options.timeout, kube=kube)
+    endpoint, kube = _endpoint(options), workbench.cluster(options.kubeconfig)
+    follow.wait(endpoint, run_id, say=_say, timeout_s=options.timeout, kube=kube)
     return 0
 
 
 def _values(
     pipeline: GraphComponent, options: argparse.Namespace, defaults: Mapping[str, form.Value]
 ) -> dict[str, form.Value]:
-    texts, said = renamed.modern(options.parameters)
-    for line in said:
+    texts, notes = old_names.renamed(options.parameters)
+    for line in notes:
         _say(f"note: {line}; the old name goes with the next release")
     remote = options.action == "submit"
     return form.arguments(form.fields(pipeline), texts, defaults, remote=remote)

@@ -1,4 +1,4 @@
-"""Pipelines to the YAML that a dashboard imports, and to what a project needs beside it."""
+"""Write pipelines as the YAML that a dashboard imports, and the library beside them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ resources:
 
 
 def compiled(pipeline: GraphComponent) -> str:
-    """Return a pipeline's YAML: the IR document and, where it has one, the platform document.
+    """Return a pipeline's YAML: the IR document and, if it has one, the platform document.
 
     Raises:
         InputError: Too large for the dashboard, or not ASCII (its database stores utf8mb3).
@@ -59,9 +59,9 @@ def _write(path: Path, text: str) -> Path:
 
 
 def _bare(pipeline: GraphComponent) -> None:
-    """Drop what the parts' docstrings say of inputs and outputs; the form's own texts stay.
+    """Drop the descriptions of components' inputs and outputs; those of the form stay.
 
-    Nobody reads them in a run, and Argo keeps a copy for every node of the graph.
+    A run does not use them, and Argo keeps a copy for every node of the graph.
     """
     for part in pipeline.pipeline_spec.components.values():
         for side in (part.input_definitions, part.output_definitions):

@@ -1,8 +1,7 @@
 """A pipeline from a table of parameters and a function that wires its tasks.
 
-kfp reads a pipeline's form from one function's signature and docstring, so two pipelines that ask
-for the same thirty settings would hold them twice. Here they are rows, and the signature that kfp
-wants is made from them.
+kfp reads a pipeline's form from one function's signature and docstring, so two pipelines with the
+same thirty parameters would repeat them. Here they are rows, and the signature is made from them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
 
 Channels = Mapping[str, Any]
-"""Parameter name to what carries its value at run time."""
+"""Parameter name to the channel that carries its value at run time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""What the pipelines ask for: the fields of the dashboard's form.
+"""The pipelines' parameters: the fields of the dashboard's form.
 
-Dashboards list parameters by the alphabet, whatever the order in the YAML. So the names are chosen
-such that the alphabet is a form: what must be given, then what enters the image, who may read
-and write, how it is served; the few hundred other wishes are entries of ``settings``, the last.
+Dashboards sort parameters by name, whatever the order in the YAML. So the names are chosen to sort
+into a form: what must be given, what enters the image, which secrets, how it is served, and last
+``settings``, whose entries are all the rare options.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a step's pod gets: CPU and memory, secrets as files, a shared volume; nothing of it locally.
+"""A step's pod: CPU and memory, secrets as files, a shared volume; none of it in a local run.
 
 Sources: kfp-kubernetes 2.17; the driver's k8s.go for what each field does. A Secret's name as a
 parameter and the run's own name in a constant need KFP 2.5 (OpenShift AI 2.22) or newer.
@@ -41,7 +41,7 @@ HERE = Runtime("python on this machine", installed=True)
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a pipeline will run.
+    """The place a pipeline will run in: pods of a cluster, or this machine.
 
     Attributes:
         runtime: What its steps run on.
@@ -54,7 +54,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """Kubernetes quantities of one step: what it is promised and where it is stopped."""
+    """Requests and limits of one step, as Kubernetes quantities."""
 
     cpu: str
     cpu_limit: str
@@ -95,7 +95,7 @@ def settle(
     registry: Text = None,
     volume: Volume | None = None,
 ) -> None:
-    """Give a task its pod; never a cached result, since it changes the world.
+    """Give a task its pod, and no cached result: a step's effect is outside the pipeline.
 
     Args:
         task: The task.
@@ -104,7 +104,7 @@ def settle(
         retries: Times it may be started again after it failed or was killed.
         hub: Secret whose key ``HF_TOKEN`` opens gated models, mounted as files if it exists.
         registry: Secret of type ``kubernetes.io/dockerconfigjson``, likewise.
-        volume: Mounted where it says.
+        volume: Mounted at its path.
     """
     task.set_caching_options(False)
     if site.folder:
@@ -124,7 +124,7 @@ def settle(
 
 
 def delegated(volume: Volume) -> dict[str, Text]:
-    """Return what tells a build to run Buildah in a Job of its own; locally nothing.
+    """Return the arguments that make a build run Buildah in a Job; none in a local run.
 
     A step's container has every capability dropped since KFP 2.16, so Buildah cannot run in it.
     """
@@ -135,7 +135,7 @@ def delegated(volume: Volume) -> dict[str, Text]:
 
 @contextmanager
 def shared_volume(site: Site, size: Text, storage_class: Text) -> Iterator[Volume]:
-    """Wire tasks between the creation of a claim and its removal, which also follows a failure.
+    """Wire tasks between the creation of a claim and its removal, also after a failure.
 
     The claim carries the run's name, because an exit task may not use another task's outputs.
     """

@@ -1,7 +1,7 @@
 """Tables of components, pipelines and settings, made from the code and checked against the docs.
 
 python -m carferry.pipelines.reference          write README.md and docs/reference
-python -m carferry.pipelines.reference --check  exit 1 where they differ
+python -m carferry.pipelines.reference --check  exit 1 if they differ
 """
 
 from __future__ import annotations

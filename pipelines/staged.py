@@ -8,7 +8,7 @@ from kfp.dsl import PipelineTask
 from kfp.dsl.graph_component import GraphComponent
 
 from carferry.components import build_image, download_model, on, push_image
-from carferry.pipelines import parts, pods
+from carferry.pipelines import pods, shared
 from carferry.pipelines.declared import Channels, pipeline
 from carferry.pipelines.parameters import CONTENT, MODEL, SECRETS, SERVING, SETTINGS, VOLUME
 from carferry.pipelines.pods import Site, Volume
@@ -28,11 +28,11 @@ def buildah(site: Site) -> GraphComponent:
 def _staged(site: Site, given: Channels) -> None:
     size, kind = given["model_storage_size"], given["model_storage_class"]
     with pods.shared_volume(site, size, kind) as volume:
-        fitted = parts.fit(site, given, staged=True)
+        fitted = shared.fit(site, given, staged=True)
         got = _download(site, given, volume, fitted)
         built = _build(site, given, volume, got)
         pushed = _push(site, given, volume, built)
-        parts.serve(site, given, fitted, pushed)
+        shared.serve(site, given, fitted, pushed)
 
 
 def _download(site: Site, given: Channels, volume: Volume, fitted: PipelineTask) -> PipelineTask:

@@ -7,7 +7,7 @@ from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
 
 from carferry.components import on, plan_model, seal_image, stream_layers
-from carferry.pipelines import parts, pods
+from carferry.pipelines import pods, shared
 from carferry.pipelines.declared import Channels, Parameter, only, pipeline
 from carferry.pipelines.parameters import CONTENT, MODEL, SECRETS, SERVING, SETTINGS, SPREAD
 from carferry.pipelines.pods import Site
@@ -39,7 +39,7 @@ def stream(site: Site) -> GraphComponent:
 
 
 def _stream(site: Site, spread: GraphComponent, given: Channels) -> Shipped:
-    fitted = parts.fit(site, given)
+    fitted = shared.fit(site, given)
     planned = on(site.runtime, plan_model)(
         model=fitted.outputs["model"],
         image=given["image"],
@@ -51,7 +51,7 @@ def _stream(site: Site, spread: GraphComponent, given: Channels) -> Shipped:
     moved = spread(**only(planned.outputs, "build", "shares"), **only(given, *_SECRETS))
     sealed = on(site.runtime, seal_image)(build=planned.outputs["build"]).after(moved)
     pods.settle(sealed, pods.PLANNER, site, **_secrets(given))
-    parts.serve(site, given, fitted, sealed)
+    shared.serve(site, given, fitted, sealed)
     return Shipped(sealed.outputs["reference"], sealed.outputs["digest"])
 
 

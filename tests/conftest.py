@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from servers.hub import Hub
+from servers.own_wheel import build_wheel
 from servers.python_base import python_base
 from servers.registry import Registry
 from servers.runtimes import fetch_wheels
@@ -100,6 +101,12 @@ def python_layout(tmp_path_factory: pytest.TempPathFactory) -> str:
 def wheels(python_layout: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every wheel of the runtime image for that base."""
     return fetch_wheels(python_layout, tmp_path_factory.mktemp("wheels"))
+
+
+@pytest.fixture(scope="session")
+def own_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this clone."""
+    return build_wheel(tmp_path_factory.mktemp("own"))
 
 
 @pytest.fixture(scope="session")

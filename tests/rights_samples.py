@@ -12,7 +12,7 @@ from servers.kube import KubeServer
 
 from carferry.cluster.api import Api, connect
 from carferry.cluster.client import Cluster
-from carferry.cluster.kinds import Rule
+from carferry.cluster.kinds import Permission
 from carferry.cluster.rights import Need
 from carferry.serve import deploy
 
@@ -74,15 +74,16 @@ def reach(server: KubeServer, token: str = "t0ken") -> Callable[[], Api]:
     return open_api
 
 
-def a_rule(rule: Rule) -> Object:
-    return {"apiGroups": [rule.kind.group], "resources": [rule.resource], "verbs": [rule.verb]}
+def a_rule(permission: Permission) -> Object:
+    group, resource = permission.kind.group, permission.resource
+    return {"apiGroups": [group], "resources": [resource], "verbs": [permission.verb]}
 
 
 def hold(server: KubeServer, needs: list[Need]) -> None:
     """Let the caller have exactly these."""
     server.roles = {}
     for need in needs:
-        server.roles.setdefault(need.rule.namespace, []).append(a_rule(need.rule))
+        server.roles.setdefault(need.permission.namespace, []).append(a_rule(need.permission))
 
 
 def serve_in_time(server: KubeServer, *, namespace: str = "demo", auth: bool = False) -> None:

@@ -16,10 +16,10 @@ from carferry.bundle import closure, component, shrinking
 from carferry.bundle.functions import carried, ours
 from carferry.components import Runtime, on
 from carferry.errors import InputError
+from carferry.runtime.pins import PYTHON_BASE
 from carferry.steps.download import download
 from carferry.steps.push import push
 from carferry.steps.run import Run
-from carferry.steps.runtime import DEFAULT_BASE
 from carferry.steps.settings import BuildSettings
 
 ALL = [
@@ -106,7 +106,7 @@ def test_on_a_runtime_image_nothing_is_installed_or_carried(made: PythonComponen
 
 def test_the_operators_variable_names_the_runtime_image() -> None:
     assert Runtime.choose("", {component.IMAGE_VARIABLE: IMAGE}) == Runtime(IMAGE, installed=True)
-    assert Runtime.choose("", {}) == Runtime(DEFAULT_BASE)
+    assert Runtime.choose("", {}) == Runtime(PYTHON_BASE)
 
 
 @pytest.mark.parametrize("image", ["quay.io/team/carferry", "host:5000/carferry:latest"])

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from carferry.errors import InputError
-from carferry.pipelines import form
+from carferry.pipelines.arguments import form
+from carferry.pipelines.arguments.old_names import RENAMED, SETTINGS, renamed
 from carferry.pipelines.pods import HERE, Site
-from carferry.pipelines.renamed import RENAMED, SETTINGS, modern
 from carferry.pipelines.staged import buildah
 from carferry.pipelines.streamed import stream
 from carferry.serve.settings import Toleration
@@ -67,7 +67,7 @@ OLD = {name: f"{new}=1" for name, new in RENAMED.items()} | {
 
 @pytest.mark.parametrize("name", OLD)
 def test_the_names_of_the_release_before_are_understood_and_said(name: str) -> None:
-    texts, said = modern([*NEEDED, f"{name}=1"])
+    texts, said = renamed([*NEEDED, f"{name}=1"])
     assert texts == [*NEEDED, OLD[name]]
     assert len(said) == 1
     assert name in said[0]
@@ -92,21 +92,21 @@ def test_todays_names_exist(name: str) -> None:
     ],
 )
 def test_two_switches_became_one_word(given: list[str], serve: str) -> None:
-    texts, said = modern([*NEEDED, *given])
+    texts, said = renamed([*NEEDED, *given])
     assert texts == [*NEEDED, *([f"serve={serve}"] if serve else [])]
     assert len(said) == len(given)
 
 
 def test_a_revision_became_part_of_the_model() -> None:
-    assert modern(["revision=v1", *NEEDED])[0] == ["model=org/name@v1", NEEDED[1]]
-    assert modern([*NEEDED, "revision="])[0] == NEEDED
+    assert renamed(["revision=v1", *NEEDED])[0] == ["model=org/name@v1", NEEDED[1]]
+    assert renamed([*NEEDED, "revision="])[0] == NEEDED
     with pytest.raises(InputError, match="no model given"):
-        modern(["revision=v1"])
+        renamed(["revision=v1"])
 
 
 def test_a_switch_that_is_neither_is_refused() -> None:
     with pytest.raises(InputError, match="deploy=maybe: not true or false"):
-        modern(["deploy=maybe"])
+        renamed(["deploy=maybe"])
 
 
 def test_numbers_lists_and_objects_come_as_kfp_hands_them_over() -> None:
@@ -212,6 +212,6 @@ def read_image(image: str) -> object:
 def test_old_and_new_words_for_one_thing_are_not_guessed_at() -> None:
     for given in (["serve=no", "deploy=true"], ["deploy=false", "serve=deploy"]):
         with pytest.raises(InputError, match="say it once"):
-            modern([*NEEDED, *given])
+            renamed([*NEEDED, *given])
     with pytest.raises(InputError, match="pack_workers: given twice"):
-        read(*modern(["workers=4", "pack_workers=5"])[0])
+        read(*renamed(["workers=4", "pack_workers=5"])[0])

@@ -44,8 +44,8 @@ def test_whoever_asks_the_yaml_says_nothing_else(user: str) -> None:
     assert binding["subjects"] == [Account(user).subject]
     assert text.isascii()
     granted = {(r["apiGroups"][0], r["resources"][0], v) for r in role["rules"] for v in r["verbs"]}
-    needs = [need.rule for need in to_deploy("demo")]
-    assert granted == {(rule.kind.group, rule.resource, rule.verb) for rule in needs}
+    needs = [need.permission for need in to_deploy("demo")]
+    assert granted == {(p.kind.group, p.resource, p.verb) for p in needs}
 
 
 def test_a_pod_knows_its_project_and_a_laptop_has_none(tmp_path: Path) -> None:

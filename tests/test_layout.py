@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import shutil
 import subprocess
 import sys
 import venv
@@ -32,43 +31,19 @@ def script_folders() -> set[Path]:
     return {path.parent for path in ADAPTERS if '__name__ == "__main__"' in path.read_text()}
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel from a copy, so that build folders never meet the clone."""
-    folder = tmp_path_factory.mktemp("wheel")
-    for name in ("src", "components", "pipelines", "pyproject.toml", "README.md", "LICENSE"):
-        copy(ROOT / name, folder / "clone" / name)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
-    done = subprocess.run(
-        [*command, str(folder / "clone")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = folder.glob("*.whl")
-    return built
-
-
-def copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(source, target, symlinks=True, ignore=ignored)
-    else:
-        target.write_bytes(source.read_bytes())
-
-
-def test_the_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
-    held = set(zipfile.ZipFile(wheel).namelist())
+def test_the_wheel_holds_every_module_and_nothing_else(own_wheel: Path) -> None:
+    held = set(zipfile.ZipFile(own_wheel).namelist())
     modules = {f"carferry/{p.relative_to(ROOT / 'src' / 'carferry')}" for p in LIBRARY}
     modules |= {f"carferry/{p.relative_to(ROOT)}" for p in ADAPTERS}
     ours = {name for name in held if ".dist-info/" not in name}
     assert ours == modules | {"carferry/py.typed", "carferry/runtime/requirements.txt"}
 
 
-def test_the_installed_wheel_works_outside_a_clone(wheel: Path, tmp_path: Path) -> None:
+def test_the_installed_wheel_works_outside_a_clone(own_wheel: Path, tmp_path: Path) -> None:
     """Only the dependencies of this environment are borrowed, not its carferry."""
     venv.create(tmp_path / "venv", symlinks=True)
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
-    zipfile.ZipFile(wheel).extractall(site)
+    zipfile.ZipFile(own_wheel).extractall(site)
     borrowed = [path for path in sys.path if path.endswith("site-packages")]
     (site / "borrowed.pth").write_text("\n".join(borrowed))
     code = (

@@ -157,7 +157,7 @@ def test_a_component_of_your_own_brings_its_source_along(mounted: Path, tmp_path
 def test_a_package_that_cannot_be_had_ends_the_step_with_one_line(
     mounted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = library.Step("", ("carferry-nobody-has-this==1.0",))
+    step = library.StepSource("", ("carferry-nobody-has-this==1.0",))
     arguments = ("--step", json.dumps(step.json), "--function_to_execute", "x")
     done = start(mounted, *arguments, home=tmp_path, KFP_POD_NAME="a-pod")
     assert done.returncode == 1

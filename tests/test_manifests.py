@@ -44,12 +44,12 @@ def granted(role: Object) -> Counter[tuple[str, str, str]]:
 
 
 def wanted(needs: list[Need]) -> Counter[tuple[str, str, str]]:
-    rules = {need.rule for need in needs}
-    return Counter((rule.kind.group, rule.resource, rule.verb) for rule in rules)
+    needed = {need.permission for need in needs}
+    return Counter((each.kind.group, each.resource, each.verb) for each in needed)
 
 
-IN_PROJECT = [need for need in to_see_gpus("p") if need.rule.namespace]
-EVERYWHERE = [need for need in to_see_gpus("p") if not need.rule.namespace]
+IN_PROJECT = [need for need in to_see_gpus("p") if need.permission.namespace]
+EVERYWHERE = [need for need in to_see_gpus("p") if not need.permission.namespace]
 WITH_AUTH = [need for need in to_deploy("p", auth=True) if need not in to_deploy("p")]
 
 

@@ -17,7 +17,7 @@ from test_cluster_connect import kubeconfig
 
 from carferry.cluster.account import Account
 from carferry.cluster.api import Api, connect
-from carferry.cluster.kinds import NODES, PROFILES, Kind, Rule
+from carferry.cluster.kinds import NODES, PROFILES, Permission, ResourceKind
 from carferry.cluster.rights import Need, to_build, to_deploy, to_see_gpus
 from carferry.errors import ClusterError, InputError, RightsMissing, Unreachable
 from carferry.steps.rights import Rights, check_rights, find_rights
@@ -93,7 +93,9 @@ def test_what_a_run_can_do_without_is_said_and_no_stop(server: KubeServer) -> No
     server.forbidden.update(missing)
     said: list[str] = []
     found = check_rights("deploy", connect=reach(server), report=said.append)
-    assert sorted((need.rule.verb, need.rule.resource) for need in found.missing) == sorted(missing)
+    assert sorted(
+        (need.permission.verb, need.permission.resource) for need in found.missing
+    ) == sorted(missing)
     assert found.stops == ()
     for each in found.missing:
         assert each.without in "\n".join(said)
@@ -104,7 +106,7 @@ def test_what_a_run_can_do_without_is_said_and_no_stop(server: KubeServer) -> No
 def test_without_nodes_and_without_profiles_there_is_nothing_to_plan_from(
     server: KubeServer,
 ) -> None:
-    server.roles = {"demo": [a_rule(need.rule) for need in to_deploy("demo")]}
+    server.roles = {"demo": [a_rule(need.permission) for need in to_deploy("demo")]}
     with pytest.raises(RightsMissing) as caught:
         check_rights("deploy", connect=reach(server), report=len)
     assert "nodes (list)" in str(caught.value)
@@ -116,9 +118,11 @@ def test_without_nodes_and_without_profiles_there_is_nothing_to_plan_from(
 
 @pytest.mark.parametrize("place", ["", "demo", "redhat-ods-applications", "opendatahub"])
 @pytest.mark.parametrize("kind", PROFILES)
-def test_profiles_anywhere_are_another_way(server: KubeServer, kind: Kind, place: str) -> None:
-    server.roles = {"demo": [a_rule(need.rule) for need in to_deploy("demo")]}
-    server.roles.setdefault(place, []).append(a_rule(Rule("list", kind, place)))
+def test_profiles_anywhere_are_another_way(
+    server: KubeServer, kind: ResourceKind, place: str
+) -> None:
+    server.roles = {"demo": [a_rule(need.permission) for need in to_deploy("demo")]}
+    server.roles.setdefault(place, []).append(a_rule(Permission("list", kind, place)))
     assert check_rights("deploy", connect=reach(server), report=len).stops == ()
 
 
@@ -143,9 +147,9 @@ def test_a_run_is_asked_about_what_it_will_do_and_no_more(
     seen = [
         (b["verb"], b["group"], b["resource"], b["subresource"], b["namespace"]) for b in bodies
     ]
-    rules = [need.rule for need in expected]
+    permissions = [need.permission for need in expected]
     assert seen == [
-        (r.verb, r.kind.group, r.kind.plural, r.subresource, r.namespace) for r in rules
+        (r.verb, r.kind.group, r.kind.plural, r.subresource, r.namespace) for r in permissions
     ]
     assert found.asked == len(expected)
 
@@ -245,7 +249,7 @@ def test_the_command_prints_what_is_missing_ready_to_be_applied(
     assert "lacks 6 of 13 rights: secrets (create, patch)" in first.err
     document = json.loads(carferry(capsys, *command, "--json").out)
     assert document["manifest"] == first.out
-    assert [each["rule"]["kind"]["plural"] for each in document["missing"]].count(
+    assert [each["permission"]["kind"]["plural"] for each in document["missing"]].count(
         "servingruntimes"
     ) == 3
     apply_yaml(server, first.out, RUNNER)
@@ -256,4 +260,4 @@ def test_what_was_found_without_stopping_is_the_same(server: KubeServer) -> None
     server.forbidden.add(("list", NODES.plural))
     quiet = find_rights("deploy", connect=reach(server))
     assert quiet == check_rights("deploy", connect=reach(server), report=len)
-    assert [need.rule.resource for need in quiet.missing] == ["nodes"]
+    assert [need.permission.resource for need in quiet.missing] == ["nodes"]

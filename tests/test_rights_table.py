@@ -26,7 +26,7 @@ def server() -> Iterator[KubeServer]:
 @pytest.mark.parametrize("auth", [False, True])
 def test_the_table_is_what_a_deployments_objects_need(auth: bool) -> None:
     objects = make_objects(settings(auth=str(auth).lower()))
-    assert {need.rule for need in to_deploy("demo", auth=auth)} == {*needed(objects)}
+    assert {need.permission for need in to_deploy("demo", auth=auth)} == {*needed(objects)}
 
 
 def test_the_profiles_asked_about_are_those_the_plan_reads() -> None:
@@ -46,9 +46,9 @@ UNUSED = {"secrets", "servingruntimes", "serviceaccounts", "roles", "rolebinding
 
 @pytest.mark.parametrize(
     "dropped",
-    [n for n in to_deploy("demo", auth=True) if (n.rule.verb, n.rule.resource)
+    [n for n in to_deploy("demo", auth=True) if (n.permission.verb, n.permission.resource)
      not in {("get", each) for each in UNUSED}],
-    ids=lambda need: f"{need.rule.verb}-{need.rule.resource}",
+    ids=lambda need: f"{need.permission.verb}-{need.permission.resource}",
 )  # fmt: skip
 def test_without_one_of_the_table_a_deployment_fails_where_the_table_says_so(
     server: KubeServer, dropped: Need

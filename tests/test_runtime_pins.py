@@ -46,6 +46,23 @@ def test_the_pins_hold_all_that_carferry_needs_in_a_step_and_nothing_else(
     assert versions(pins()).keys() == wanted | {"kfp"}
 
 
+def test_constraints_core_is_the_list_less_kfp() -> None:
+    """The list is complete and a subset of constraints.txt, so this one is; ``make compile``."""
+    core = (ROOT / "constraints-core.txt").read_text().split()
+    assert core == [pin for pin in pins() if not pin.startswith("kfp==")]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_core_needs_no_package_of_kfp(python: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = {canonicalize_name(Requirement(each).name) for each in project["dependencies"]}
+    core = versions((ROOT / "constraints-core.txt").read_text().split())
+    kfp = {name for name in asked if name.startswith("kfp")}
+    assert kfp == {"kfp", "kfp-kubernetes", "kfp-server-api"}
+    assert asked - kfp <= core.keys()
+    assert needed({*core}, python, "x86_64") == core.keys()
+
+
 def versions(requirements: Iterable[str]) -> dict[str, str]:
     """Return each package's version by its one name."""
     parsed = map(Requirement, requirements)

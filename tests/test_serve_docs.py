@@ -26,11 +26,11 @@ def test_the_table_of_settings_is_the_one_in_the_code() -> None:
 def rows(purpose: str, needs: list[Need]) -> list[str]:
     verbs: dict[tuple[str, str, str], list[str]] = {}
     for need in needs:
-        group = need.rule.kind.group
-        resource = need.rule.resource + (f".{group}" if group else "")
-        place = "the project" if need.rule.namespace else "the cluster"
+        group = need.permission.kind.group
+        resource = need.permission.resource + (f".{group}" if group else "")
+        place = "the project" if need.permission.namespace else "the cluster"
         key = (resource, place, need.without or "the run stops")
-        verbs.setdefault(key, []).append(need.rule.verb)
+        verbs.setdefault(key, []).append(need.permission.verb)
     return [
         f"| {purpose} | `{resource}` | {', '.join(each)} | {place} | {without} |"
         for (resource, place, without), each in verbs.items()

@@ -1,4 +1,4 @@
-"""The processes that a local run's steps are, ended together when the run is interrupted.
+"""The steps of a local run as processes, ended together when the run is interrupted.
 
 kfp goes on after an interrupt: it waits for what runs, starts what still waits in a loop, and an
 interrupt that is sent to it alone never reaches its children.
@@ -34,7 +34,7 @@ class Processes:
         self._pending: BaseException | None = None
 
     def run(self, full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
-        """Run a step, print what it prints, and return its exit code: kfp's own function's part."""
+        """Run a step, print its output and return its exit code, in place of kfp's function."""
         if self._stopped:
             return 128 + signal.SIGINT
         with self._start(full_command, os.environ | (env_vars or {})) as process:
@@ -51,7 +51,7 @@ class Processes:
         self._pending = reason
 
     def stop(self) -> None:
-        """Interrupt every step, start none any more; kill what does not heed it."""
+        """Interrupt every step and start no more; kill those that do not end."""
         self._stopped = True
         self._signal_all(signal.SIGINT)
         killer = threading.Timer(self._grace_s, self._signal_all, [signal.SIGKILL])
@@ -59,7 +59,7 @@ class Processes:
         killer.start()
 
     def wait(self) -> None:
-        """Wait until all are gone, which after ``stop`` is soon."""
+        """Wait until all have ended."""
         for process in self._started:
             process.wait()
 
@@ -91,7 +91,7 @@ class Processes:
 
 @contextlib.contextmanager
 def ended_together() -> Iterator[Processes]:
-    """Let kfp start its steps here; an interrupt, or the end of this process, ends them first."""
+    """Make kfp start its steps here; an interrupt or the end of this process ends them."""
     processes = Processes()
     before = subprocess_task_handler.run_local_subprocess
     subprocess_task_handler.run_local_subprocess = processes.run
@@ -108,7 +108,7 @@ def ended_together() -> Iterator[Processes]:
 
 @contextlib.contextmanager
 def _heeding(processes: Processes) -> Iterator[None]:
-    """Stop the processes when a signal comes: kfp's threads would hold up the exception."""
+    """Stop the processes at a signal: kfp's threads would delay the exception."""
 
     def heed(number: int, frame: FrameType | None) -> None:
         reason = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)

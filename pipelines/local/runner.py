@@ -1,9 +1,9 @@
-"""A pipeline on this machine: kfp's SubprocessRunner, with its failures brought to the surface.
+"""Run a pipeline on this machine with kfp's SubprocessRunner, and report its failures.
 
 kfp prints a step's log, indented and coloured, to stdout, and reports a failure only as "Inner
-task failed"; it removes its workspace folder after every run, yours too; and it may leave
-``print`` indented. So a run gets a workspace of its own, ``print`` back afterwards, and a reader
-of everything kfp says, which keeps the last traceback.
+task failed"; it removes its workspace folder after every run, the caller's too; and it may
+leave ``print`` indented. So a run gets a workspace of its own, ``print`` is restored, and a reader
+of kfp's output keeps the last traceback.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Finished:
     """A local run that succeeded.
 
     Attributes:
-        folder: Where kfp kept the steps' outputs.
+        folder: Folder of the steps' outputs, written by kfp.
         outputs: Step name to its output parameters.
     """
 
@@ -62,10 +62,10 @@ class Finished:
 
 
 class Reader(io.TextIOBase):
-    """Takes what kfp prints: tells progress line by line, keeps the running step's traceback."""
+    """A stream for kfp's output: reports progress by line, keeps the running step's traceback."""
 
     def __init__(self, say: Say) -> None:
-        """Tell progress to a function of one line, which may print where one could before."""
+        """Report progress to a function of one line, which may print to the former stdout."""
         self.step = ""
         self._stdout = sys.stdout
         self.traceback: list[str] = []
@@ -84,9 +84,9 @@ class Reader(io.TextIOBase):
             self._log(line.removeprefix(_INDENT))
         elif started := _STARTED.search(line):
             self.step, self.traceback = started[1], []
-            self._tell(f"{self.step}: started")
+            self._report(f"{self.step}: started")
         elif ended := _ENDED.search(line):
-            self._tell(f"{ended[1]}: {'done' if ended[2] == 'SUCCESS' else 'failed'}")
+            self._report(f"{ended[1]}: {'done' if ended[2] == 'SUCCESS' else 'failed'}")
 
     def _log(self, line: str) -> None:
         if line.startswith("Traceback (most recent call last):"):
@@ -94,9 +94,9 @@ class Reader(io.TextIOBase):
         elif self.traceback:
             self.traceback.append(line)
         elif (logged := _LOG.match(line)) and not logged[1].startswith(_NOISE):
-            self._tell(f"{self.step}: {logged[1]}")
+            self._report(f"{self.step}: {logged[1]}")
 
-    def _tell(self, line: str) -> None:
+    def _report(self, line: str) -> None:
         with contextlib.redirect_stdout(self._stdout):
             self._say(line)
 
@@ -111,13 +111,13 @@ def run(
         arguments: Its parameters.
         root: Folder of runs; made if missing, never emptied. Each run gets a folder of its own
             in it, named by the time.
-        say: Takes one line of progress at a time.
+        say: Called with one line of progress at a time.
 
     Raises:
         InputError: A step raised one; the message carries its line.
         KeyboardInterrupt: It was interrupted; its steps have ended.
         CarferryError: A step failed otherwise; the message carries the last line of its
-            traceback, and where the library has no name for the failure, a note the rest.
+            traceback; of an exception that is not the library's, a note holds the rest.
     """
     reader = Reader(say)
     place = _place(root)

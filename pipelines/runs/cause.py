@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from carferry.cluster.kinds import Kind
+from carferry.cluster.kinds import ResourceKind
 from carferry.errors import CarferryError, ClusterError
 from carferry.pipelines.runs import logs, progress
 from carferry.pipelines.runs.logs import Ways
@@ -22,7 +22,7 @@ from carferry.pipelines.server.requests import json_object
 
 ACTION = "run pipeline"
 AGAIN = "submit it again: what is pushed already is not pushed twice"
-_WORKFLOWS = Kind("argoproj.io", "v1alpha1", "workflows")
+_WORKFLOWS = ResourceKind("argoproj.io", "v1alpha1", "workflows")
 _TOO_LARGE = "workflow is longer than maximum allowed size"
 # From 3.7 on Argo names the container first.
 _EXIT = re.compile(
@@ -37,9 +37,9 @@ def workflow(ways: Ways, run_id: str, *, patient: bool = False) -> Workflow:
     """Return Argo's object of a run, from the pipelines API or the cluster; empty if neither.
 
     Args:
-        ways: Where to look; what was in vain is noted there.
+        ways: Sources to try; failed tries are noted there.
         run_id: The server's id of the run.
-        patient: Whether the caller will ask again, so that a stumble is no answer.
+        patient: Whether the caller will ask again, so that a temporary failure is raised.
 
     Raises:
         CarferryError: A temporary failure, for a patient caller.
@@ -58,7 +58,7 @@ def workflow(ways: Ways, run_id: str, *, patient: bool = False) -> Workflow:
 
 
 def failure(ways: Ways, run: Any, seen: Workflow, steps: Sequence[Step]) -> ClusterError:
-    """Return the error for a run that failed, with a note that says where more is."""
+    """Return the error for a run that failed, with a note on where to read more."""
     run_id = str(run.run_id)
     if _TOO_LARGE in seen.message:
         return _too_large(run_id, seen.message)
@@ -76,7 +76,7 @@ def failure(ways: Ways, run: Any, seen: Workflow, steps: Sequence[Step]) -> Clus
 
 
 def cancelled(run: Any, seen: Workflow) -> bool:
-    """Tell whether somebody stopped a run; the server calls it FAILED in the end."""
+    """Return whether a run was stopped by a user; the server reports it as FAILED."""
     states = [str(status.state) for status in run.state_history or []]
     return seen.cancelled or str(run.state) == "CANCELED" or "CANCELING" in states
 
@@ -137,7 +137,7 @@ def _is_own(message: str) -> bool:
 
 
 def _said(ways: Ways, run_id: str, node: Node) -> tuple[str, str]:
-    """Return what a node says went wrong, and what to do where the saying does not hold it."""
+    """Return a node's reason and a remedy, empty if the reason holds one."""
     prefix = "the pipeline server's driver: " if node.is_driver else ""
     match = _EXIT.fullmatch(node.message)
     if match is None and _is_own(node.message):
@@ -147,8 +147,8 @@ def _said(ways: Ways, run_id: str, node: Node) -> tuple[str, str]:
     if match and match["said"]:
         return prefix + _short(logs.telling(match["said"]) or match["said"]), ""
     task = next(reversed(_tasks(node)), "")
-    if told := logs.explanation(ways, run_id, task, node.pod):
-        return prefix + _short(told), ""
+    if found := logs.explanation(ways, run_id, task, node.pod):
+        return prefix + _short(found), ""
     unread = "; ".join([_killed(match, node.message), *ways.tried])
     return prefix + unread, "" if ways.kube else "give --kubeconfig, to look in the cluster too"
 
@@ -165,15 +165,15 @@ def _too_large(run_id: str, message: str) -> ClusterError:
 
 
 def _unexplained(ways: Ways, run: Any, seen: Workflow, steps: Sequence[Step]) -> ClusterError:
-    """Return the error where no node says why: the API's own words, and what was tried."""
+    """Return the error if no node gives a reason: the API's message, and what was tried."""
     nodes = seen.nodes or progress.listed(steps, run)
     name = progress.failed(steps, nodes)
-    where = f"{name} failed" if name else "failed"
+    what = f"{name} failed" if name else "failed"
     own = [_short(text) for text in (*_api_errors(run), seen.message) if _is_own(text)]
     if not nodes:
         own.append("its steps cannot be listed: the server shows none")
     why = "; ".join([*own, *ways.tried]) or "the server gives no reason"
-    return ClusterError(ACTION, str(run.run_id), f"{where}: {why}", "look at the run's page")
+    return ClusterError(ACTION, str(run.run_id), f"{what}: {why}", "look at the run's page")
 
 
 def _api_errors(run: Any) -> Iterator[str]:

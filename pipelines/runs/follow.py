@@ -24,7 +24,7 @@ DONE = {"SUCCEEDED", "SKIPPED"}
 _OVER = DONE | {"FAILED", "CANCELED"}
 _STATES = frozenset(V2beta1RuntimeState.allowable_values)
 _CLOSER_S = 60.0
-_MOST_STUMBLES = 3  # then the run is told without its Workflow
+_MOST_STUMBLES = 3  # then the run is reported without its Workflow
 
 
 class Clock(Protocol):
@@ -51,17 +51,17 @@ def wait(
     """Follow a run until it is over and return its state, SUCCEEDED.
 
     Args:
-        endpoint: Where it runs.
+        endpoint: The server it runs on.
         run_id: The server's id of it.
         say: Called with each step whose state changed.
         timeout_s: Seconds from now.
         poll_s: Seconds between two looks.
         clock: Time; the machine's by default.
         server: A logged-in server, for schemes that ``connect`` does not know.
-        kube: The cluster's API, if this user has a way in: one more place to look for a cause.
+        kube: The cluster's API, if this user may use it: one more source of causes.
 
     Raises:
-        ClusterError: It failed, and why, or it was cancelled; a note says where more is.
+        ClusterError: It failed or was cancelled; the reason says why, a note where to read more.
         DeadlineExceeded: It is still going after timeout_s; carries what it is at.
         Unreachable: The server stopped answering.
     """
@@ -96,7 +96,7 @@ class Run:
         self._trouble: CarferryError | None = None
 
     def is_over(self) -> bool:
-        """Look once, tell what changed, and say whether the run has ended.
+        """Read the run once, report what changed, and return whether it has ended.
 
         Raises:
             CarferryError: The server refused for good.
@@ -153,7 +153,7 @@ class Run:
             self._tell(name, state.replace("failed", "stopped") if stopped else state)
 
     def _name_unknown(self, state: str) -> None:
-        """Say once that a newer server's state means nothing here: the waiting might not end."""
+        """Report once that a newer server's state is unknown here: waiting might not end."""
         if state and state not in _STATES and state != self._unknown:
             self._say(bounded(f"the run's state is {state!r}, unknown here: waiting goes on"))
             self._unknown = state
@@ -191,7 +191,7 @@ def _steps(server: Server, run: Any) -> tuple[Step, ...]:
 
 
 def _spec_of(server: Server, reference: Any) -> Any:
-    """Return a version's specification; nothing if somebody deleted it while its run went on."""
+    """Return a version's specification; empty if it was deleted during the run."""
     find = server.pipelines.pipeline_service_get_pipeline_version
     try:
         version = server.call(find, reference.pipeline_id, reference.pipeline_version_id)

@@ -1,4 +1,4 @@
-"""A step's log: where it can be read, and the line in it that says what went wrong.
+"""A step's log: the sources it can be read from, and the line in it that names the error.
 
 The pipelines API reads a pod's log with its own account: whoever may use the API may read it.
 Its path says node, but the server asks for a pod of that name; and it answers 200 with an error
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from carferry.cluster.api import Api
-from carferry.cluster.kinds import KINDS, Rule
+from carferry.cluster.kinds import KINDS, Permission
 from carferry.errors import CarferryError, ClusterError
 from carferry.pipelines.runs import published
 from carferry.pipelines.server.requests import Server, json_object
@@ -28,12 +28,12 @@ _LINES = "400"
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """Where causes are looked for.
+    """Sources of causes.
 
     Attributes:
         server: The pipelines API.
-        kube: The cluster's API; None: this user has no way in.
-        tried: What was in vain, and why.
+        kube: The cluster's API; None: this user may not use it.
+        tried: Failed tries, and why.
     """
 
     server: Server
@@ -42,10 +42,10 @@ class Ways:
 
 
 def explanation(ways: Ways, run_id: str, task: str, pod: str) -> str:
-    """Return what a step's log says went wrong, or nothing; what was in vain is added to tried.
+    """Return the error that a step's log names, or nothing; failed tries are added to tried.
 
     Args:
-        ways: Where to look.
+        ways: Sources to try.
         run_id: The server's id of the run.
         task: The step's name, as published logs are sorted by.
         pod: The name of its pod.
@@ -59,13 +59,13 @@ def explanation(ways: Ways, run_id: str, task: str, pod: str) -> str:
         try:
             if found := telling(log()):
                 return found
-        except CarferryError as error:  # a log helps; that it is missing is no second failure
+        except CarferryError as error:  # a missing log is no second failure
             ways.tried.append(str(error))
     return ""
 
 
 def telling(log: str) -> str:
-    """Return what a log says went wrong: our own last error, else the last exception's line.
+    """Return the error that a log names: our own last one, else the last exception's line.
 
     Returns:
         One line; empty if nothing in the log is an error.
@@ -85,8 +85,8 @@ def _from_server(server: Server, run_id: str, pod: str) -> str:
 
 
 def _from_cluster(kube: Api, namespace: str, pod: str) -> str:
-    rule = Rule("get", KINDS["Pod"], namespace, "log")
-    return kube.text(rule, pod, {"container": "main", "tailLines": _LINES})
+    permission = Permission("get", KINDS["Pod"], namespace, "log")
+    return kube.text(permission, pod, {"container": "main", "tailLines": _LINES})
 
 
 def _ours(lines: list[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""How far a run is, step by step, in the words of the pipeline and of nobody else."""
+"""The progress of a run, step by step, under the pipeline's own names."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def standing(steps: Sequence[Step], nodes: Sequence[Node]) -> dict[str, str]:
         Name to ``running``, ``done``, ``failed``, ``skipped``, ``not run``, ``3 of 8 done``, with
         what holds up a pod that does not start.
     """
-    told = {step.name: _state(step, nodes) for step in steps}
-    return {name: state for name, state in told.items() if state}
+    states = {step.name: _state(step, nodes) for step in steps}
+    return {name: state for name, state in states.items() if state}
 
 
 def failed(steps: Sequence[Step], nodes: Sequence[Node]) -> str:

@@ -46,14 +46,14 @@ def cluster(
 ) -> api.Api | None:
     """Return the cluster's API, as a kubeconfig's user or as this pod's account.
 
-    A kubeconfig that nobody named is not used: it may be another cluster's.
+    Only a kubeconfig that is given is used: the default one may be another cluster's.
 
     Args:
-        kubeconfig: File to read; None: only in a pod there is a way in.
-        environ: Where KUBERNETES_SERVICE_HOST is looked up.
+        kubeconfig: File to read; None: the pod's account, outside a pod none.
+        environ: Variables; KUBERNETES_SERVICE_HOST is read.
 
     Returns:
-        A connection, or None without a way in: nothing that is asked of it is necessary.
+        A connection, or None: it only adds to what is reported.
     """
     if kubeconfig is None and "KUBERNETES_SERVICE_HOST" not in environ:
         return None

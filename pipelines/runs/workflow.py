@@ -32,7 +32,7 @@ class Node:
     """One node of a Workflow.
 
     Attributes:
-        path: Where it stands: task names and Argo's own, from the outside in, without the run's.
+        path: Task names and Argo's own, from the outside in, without the run's.
         kind: Argo's type: Pod, DAG, Retry, Skipped, TaskGroup.
         phase: Pending, Running, Succeeded, Skipped, Failed, Error or Omitted.
         message: What Argo, the scheduler or the container said.
@@ -69,7 +69,7 @@ class Workflow:
         phase: Of the whole.
         message: Of the whole.
         nodes: Every node that Argo knows.
-        cancelled: Whether somebody stopped it.
+        cancelled: Whether a user stopped it.
     """
 
     name: str = ""

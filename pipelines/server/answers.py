@@ -1,7 +1,7 @@
-"""What a server answers, not trusted to have the form it should have.
+"""A server's answers, checked for the form they should have.
 
 The generated client takes a list for an object, makes text of numbers and fails on the rest with
-whatever Python raises; behind a wrong address anything answers. So an answer's form is held
+whatever Python raises; a wrong address may answer with anything. So an answer's form is checked
 against the client's own tables first.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from kfp_server_api import models
 
-Object = dict[str, Any]
+JsonObject = dict[str, Any]
 _LIST = re.compile(r"list\[(.+)\]")
 _TABLE = re.compile(r"dict\(\w+, (.+)\)")
 _FORMS: dict[str, type | tuple[type, ...]] = {
@@ -29,18 +29,18 @@ _FORMS: dict[str, type | tuple[type, ...]] = {
 _NAMES = {bool: "a boolean", str: "text", list: "a list", dict: "an object", type(None): "null"}
 
 
-def mapping(value: object) -> Object:
+def mapping(value: object) -> JsonObject:
     """Return a JSON object as it is; anything else counts as one without fields."""
     return value if isinstance(value, dict) else {}
 
 
-def objects(value: object) -> list[Object]:
+def objects(value: object) -> list[JsonObject]:
     """Return the JSON objects of a list; anything else counts as none."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def misfit(answer: object, kind: str) -> str:
-    """Say where an answer has another form than the generated client takes it to have.
+    """Return the first part of an answer that has not the form the generated client expects.
 
     Args:
         answer: Parsed JSON.

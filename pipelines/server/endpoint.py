@@ -1,4 +1,4 @@
-"""Where a pipelines API server is, and how to be let in."""
+"""The address of a pipelines API server, and the login to it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TOKEN = re.compile(r"[!-~]+")  # what an HTTP header takes
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A pipelines API server and how to be let in.
+    """A pipelines API server and the login to it.
 
     Attributes:
-        host: URL of the route or service; https is assumed where no scheme is given.
+        host: URL of the route or service; https is assumed if no scheme is given.
         namespace: Project of the pipeline server.
         token_file: File with a bearer token, read again for every request; None: no token.
         token: Bearer token; empty: none, or from the file.
@@ -54,7 +54,7 @@ def read_token(path: Path) -> str:
     """Return the bearer token that a file holds.
 
     Raises:
-        InputError: The file cannot be read, or holds something else; what, is not shown.
+        InputError: The file cannot be read, or holds something else, which is not shown.
     """
     try:
         token = path.read_text(encoding="ascii").strip()

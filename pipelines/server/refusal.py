@@ -1,4 +1,4 @@
-"""What a pipelines API server's refusal means, and what to do about it.
+"""Errors for a pipelines API server's refusals: what each means, and the remedy.
 
 Source: kubeflow/pipelines, backend/src/common/util/error.go and grpc-gateway's error handler:
 an error is JSON with ``message``, the chain of what failed from the outside in, and ``details``,
@@ -34,11 +34,11 @@ def refused(error: ApiException, url: str) -> ClusterError | Unreachable:
     status = int(error.status or 0)
     if not status:
         return Unreachable(ACTION, url, bounded(str(error.reason)))
-    told = message(str(error.body or ""))
+    said = message(str(error.body or ""))
     standard = f"{status} {bounded(str(error.reason or ''), _PHRASE)}".strip()
-    reason = ": ".join(filter(None, (standard, told)))
-    # A 404 in the API's own words is about an object; without them nobody knew the path.
-    hint = "" if status == 404 and told not in ("", _NO_PATH) else _HINTS.get(status, "")
+    reason = ": ".join(filter(None, (standard, said)))
+    # A 404 in the API's own words is about an object; without them the path was unknown.
+    hint = "" if status == 404 and said not in ("", _NO_PATH) else _HINTS.get(status, "")
     found = ClusterError(ACTION, url, reason, hint, status=status)
     found.temporary = status == 429 or status >= 500
     return found
@@ -52,8 +52,8 @@ def message(body: str) -> str:
         return ""
     if not isinstance(answer, dict):
         return ""
-    told = answer.get("message") or answer.get("error_message") or answer.get("error") or ""
-    return bounded(_innermost(answer) or str(told))
+    said = answer.get("message") or answer.get("error_message") or answer.get("error") or ""
+    return bounded(_innermost(answer) or str(said))
 
 
 def bounded(text: str, most: int = _LONGEST) -> str:
@@ -74,7 +74,7 @@ def unreachable(error: urllib3.exceptions.HTTPError, url: str) -> Unreachable:
 
 
 def web_page(url: str) -> ClusterError:
-    """Return our error for a page where an object should be: a dashboard, or a login."""
+    """Return our error for a web page in place of an object: a dashboard, or a login."""
     hint = "give the URL of route ds-pipeline-<dspa>; if it is, the token was not accepted"
     return ClusterError(ACTION, url, "a web page answered, not the API", hint)
 
@@ -86,7 +86,7 @@ def odd(url: str, reason: str) -> ClusterError:
 
 def _innermost(answer: dict[str, Any]) -> str:
     for detail in objects(answer.get("details")):
-        told = detail.get("message") or detail.get("error_message")
-        if told and told != _INTERNAL:
-            return str(told)
+        said = detail.get("message") or detail.get("error_message")
+        if said and said != _INTERNAL:
+            return str(said)
     return ""

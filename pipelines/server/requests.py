@@ -21,7 +21,7 @@ import urllib3
 from kfp_server_api import ApiException
 
 from carferry.errors import InputError
-from carferry.pipelines.server.answers import Object, mapping, misfit
+from carferry.pipelines.server.answers import JsonObject, mapping, misfit
 from carferry.pipelines.server.endpoint import Endpoint, read_token
 from carferry.pipelines.server.refusal import odd, refused, unreachable, web_page
 
@@ -49,7 +49,7 @@ class Server:
         Raises:
             ClusterError: The server refused; ``status`` holds the code. Or the answer has not
                 the form that it should have.
-            Unreachable: No answer, or a certificate nobody vouched for.
+            Unreachable: No answer, or a certificate that is not trusted.
         """
         with self._named():
             return method(*arguments, _request_timeout=_TIMEOUT_S, **options)
@@ -92,7 +92,7 @@ class Server:
                 return
         raise odd(self.endpoint.url, f"the list of {kind} has no end")
 
-    def read(self, path: str, **names: str) -> Object:
+    def read(self, path: str, **names: str) -> JsonObject:
         """Return the JSON object at a path that the generated client does not know.
 
         Raises:
@@ -158,7 +158,7 @@ class _Client(kfp_server_api.ApiClient):  # type: ignore[misc]
             if not reason:
                 return super().deserialize(response, response_type)
         except (ApiException, ArithmeticError, RecursionError, TypeError, ValueError) as error:
-            # Not JSON, or a date that is none: the client tells it with whatever was raised.
+            # Not JSON, or a date that is none: the client raises whatever it met.
             reason = f"the answer cannot be read: {getattr(error, 'reason', error)}"
         raise odd(self.configuration.host, reason)
 
@@ -174,7 +174,7 @@ def connect(endpoint: Endpoint) -> Server:
     if endpoint.ca:
         _check_certificates(endpoint.ca)
     settings = kfp_server_api.Configuration(host=endpoint.url)
-    settings.retries = urllib3.Retry(0)  # whoever waits decides what is tried again
+    settings.retries = urllib3.Retry(0)  # the caller decides what is tried again
     settings.ssl_ca_cert = str(endpoint.ca) if endpoint.ca else None
     if endpoint.token_file or endpoint.token:
         settings.api_key["authorization"] = endpoint.token

@@ -17,7 +17,7 @@ from kfp_server_api import (
 )
 
 from carferry.errors import InputError
-from carferry.pipelines.server.answers import Object
+from carferry.pipelines.server.answers import JsonObject
 from carferry.pipelines.server.requests import Server
 
 
@@ -46,11 +46,11 @@ def check(cron: str) -> None:
         raise InputError("schedule", repr(cron), "not six fields", "seconds first: '0 0 2 * * *'")
 
 
-def ensure(server: Server, job: Object, cron: str) -> Scheduled:
+def ensure(server: Server, job: JsonObject, cron: str) -> Scheduled:
     """Return the recurring run of a job, made if none is there and on if it was off.
 
     Args:
-        server: Where.
+        server: The server.
         job: Fields that a run and a recurring run share, as the generated API names them.
         cron: Six fields, seconds first, in UTC.
 
@@ -83,7 +83,7 @@ def ensure(server: Server, job: Object, cron: str) -> Scheduled:
     return Scheduled(_id(server, made), "", older)
 
 
-def _alike(server: Server, job: Object, cron: str) -> list[Any]:
+def _alike(server: Server, job: JsonObject, cron: str) -> list[Any]:
     """Return recurring runs of the same pipeline, parameters and times, of any version."""
     listed = server.listed(
         server.recurring_runs.recurring_run_service_list_recurring_runs,
@@ -119,5 +119,5 @@ def _cron(known: Any) -> str:
     return schedule.cron or "" if schedule else ""
 
 
-def _parameters(known: Any) -> Object:
+def _parameters(known: Any) -> JsonObject:
     return (known.runtime_config.parameters if known.runtime_config else None) or {}

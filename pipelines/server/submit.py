@@ -10,7 +10,7 @@ from typing import Any
 from kfp_server_api import V2beta1PipelineVersionReference, V2beta1Run, V2beta1RuntimeConfig
 
 from carferry.pipelines.server import schedule
-from carferry.pipelines.server.answers import Object
+from carferry.pipelines.server.answers import JsonObject
 from carferry.pipelines.server.endpoint import Endpoint
 from carferry.pipelines.server.requests import Server, connect
 from carferry.pipelines.server.upload import experiment, upload, version_name
@@ -45,7 +45,7 @@ def start(
     """Upload a compiled pipeline as a version, unless it is there, and run or schedule it.
 
     Args:
-        endpoint: Where.
+        endpoint: The server and the login to it.
         package: Compiled pipeline; its file stem is the pipeline's name.
         arguments: Parameters of the run.
         group: Experiment that the run is listed in; made if missing.
@@ -54,7 +54,7 @@ def start(
 
     Raises:
         InputError: A cron expression without six fields.
-        Unreachable: No answer, or a certificate nobody vouched for.
+        Unreachable: No answer, or a certificate that is not trusted.
         ClusterError: The server refused, or answered as the API never does.
     """
     if cron:
@@ -62,7 +62,7 @@ def start(
     server = server or connect(endpoint)
     pipeline, version = upload(server, package)
     name = version_name(package)
-    job: Object = {
+    job: JsonObject = {
         "experiment_id": experiment(server, group),
         "display_name": f"{package.stem} {name}",
         "pipeline_version_reference": V2beta1PipelineVersionReference(

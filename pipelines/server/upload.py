@@ -2,7 +2,7 @@
 
 The server names a pipeline's first version after the pipeline if both come in one upload, so
 the pipeline is made first, empty, and the version after it. Two who submit at once both look,
-and both make: the slower one is told 409 and looks again.
+and both make: the slower one gets 409 and looks again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def upload(server: Server, package: Path) -> tuple[str, str]:
     """Return the ids of the pipeline and of the version, making what is not there.
 
     Args:
-        server: Where.
+        server: The server.
         package: Compiled pipeline; its file stem is the pipeline's name.
 
     Raises:

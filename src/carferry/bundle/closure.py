@@ -1,4 +1,4 @@
-"""What a component needs at run time: the library modules and packages its body can reach."""
+"""The library modules and packages that a component's body can reach."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STAY_HERE = {
     "runtime",
     "steps.runtime",
 }
-"""Rooms and modules that no pod needs."""
+"""Packages and modules that no pod needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _file(module: str) -> Path:
 
 
 def path_of(module: str) -> Path:
-    """Return where a module stands inside the library's archive: ``carferry/...``."""
+    """Return a module's path inside the library's archive: ``carferry/...``."""
     return Path(LIBRARY) / _file(module).relative_to(root())
 
 

@@ -1,9 +1,9 @@
-"""What a step's pod runs on: the image, and how the library and its packages get into it.
+"""KFP components bound to a runtime: the image, and how the library gets into it.
 
-Two ways, one component source:
+The same source works in two ways:
 
 - carried (the default): any Python image; kfp and a few pinned packages are installed when the
-  step starts, the library is mounted from a ConfigMap (library.py). Nothing has to be built.
+  step starts, the library is mounted from a ConfigMap (library.py). No image is built.
 - installed: an image that holds carferry and kfp, named by digest; nothing is installed or
   mounted, so it works on a disconnected cluster (``carferry runtime`` makes one).
 """
@@ -27,7 +27,7 @@ from carferry.bundle.functions import carried, ours, step_of
 from carferry.bundle.library import ENTER, FOLDER
 from carferry.errors import InputError
 from carferry.refs import ImageRef
-from carferry.steps.runtime import DEFAULT_BASE
+from carferry.runtime.pins import PYTHON_BASE
 
 IMAGE_VARIABLE = "RELATED_IMAGE_CARFERRY_RUNTIME"
 """Environment variable naming an image with carferry in it, as operators name mirrored images."""
@@ -45,7 +45,7 @@ class Runtime:
         installed: True: the image holds carferry and kfp; False: steps mount the library.
     """
 
-    image: str = DEFAULT_BASE
+    image: str = PYTHON_BASE
     installed: bool = False
 
     @classmethod
@@ -77,10 +77,10 @@ def component(function: Callable[..., Any]) -> PythonComponent:
 def on(runtime: Runtime, source: PythonComponent | Callable[..., Any]) -> PythonComponent:
     """Return a component, or a plain function as one, bound to a runtime.
 
-    Its tasks need the library where the runtime has it not installed: ``mount_library``.
+    Unless the runtime has the library installed, its tasks need ``mount_library``.
 
     Args:
-        runtime: Where it will run.
+        runtime: What it will run on.
         source: A component of this package, or the function of a new one.
 
     Raises:
@@ -99,10 +99,10 @@ def on(runtime: Runtime, source: PythonComponent | Callable[..., Any]) -> Python
 
 
 def mount_library(task: PipelineTask, runtime: Runtime = CARRIED) -> PipelineTask:
-    """Give a task what a carried component imports from; where it is installed, nothing.
+    """Mount the library into a task, unless the runtime has it installed.
 
-    For pipelines of your own: every task of a component from this package needs it, and the
-    project ``oc apply -f compiled/carferry-library.yaml``.
+    In a pipeline of your own, every task of a component from this package needs it, and the
+    project needs ``oc apply -f compiled/carferry-library.yaml``.
     """
     if runtime.installed:
         return task

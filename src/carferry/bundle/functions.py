@@ -1,4 +1,4 @@
-"""The functions behind components, as the text that kfp's executor loads in a pod."""
+"""Components' functions as text, which kfp's executor loads in a pod."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from carferry.bundle import closure, shrinking
-from carferry.bundle.library import ENTER, Library, Step, pack
+from carferry.bundle.library import ENTER, Library, StepSource, pack
 from carferry.errors import InputError
 
 PACKAGES: Mapping[str, str] = {
@@ -27,22 +27,22 @@ _PRELUDE = f"{ENTER}import kfp\nfrom kfp import dsl\nfrom kfp.dsl import *\nfrom
 
 @cache
 def carried() -> Library:
-    """Return the library as it stands here, with every component of this package."""
+    """Return the library as installed here, with every component of this package."""
     return pack(closure.everything(), ours())
 
 
 @cache
-def ours() -> Mapping[str, Step]:
+def ours() -> Mapping[str, StepSource]:
     """Return carferry's own components by name, read as text: none of them is imported."""
-    found: dict[str, Step] = {}
+    found: dict[str, StepSource] = {}
     for path in sorted(closure.root().joinpath("components").glob("*.py")):
         text = path.read_text(encoding="utf-8")
         found |= {each.name: _step(each, text) for each in _components(ast.parse(text))}
     return found
 
 
-def step_of(function: Callable[..., Any]) -> Step:
-    """Return what a function needs of a pod.
+def step_of(function: Callable[..., Any]) -> StepSource:
+    """Return a function as text, and the packages it imports.
 
     Raises:
         InputError: A package without a pin, or a library module that does not travel.
@@ -60,7 +60,7 @@ def _components(tree: ast.Module) -> Iterator[ast.FunctionDef]:
                 yield node
 
 
-def _step(node: ast.stmt, text: str) -> Step:
+def _step(node: ast.stmt, text: str) -> StepSource:
     if not isinstance(node, ast.FunctionDef):
         raise InputError("make component", type(node).__name__, "not a function")
     lines = text.splitlines(keepends=True)[node.lineno - 1 : node.end_lineno]
@@ -69,7 +69,7 @@ def _step(node: ast.stmt, text: str) -> Step:
         reason = f"these stay here: {left}"
         raise InputError("carry library", node.name, reason, "do without them in a step")
     source = _PRELUDE + shrinking.compact("".join(lines))
-    return Step(source, tuple(_pins(node.name, needed.packages)))
+    return StepSource(source, tuple(_pins(node.name, needed.packages)))
 
 
 def _needs(tree: ast.AST) -> closure.Closure:

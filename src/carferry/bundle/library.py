@@ -1,8 +1,8 @@
-"""The library as one ConfigMap that every step mounts, and the few lines that start from it.
+"""The library as one ConfigMap that every step mounts, and the command that starts a step from it.
 
-A compiled component may carry next to nothing: Argo keeps five copies of what a retried task
-carries in a Workflow of 1 MiB. So the library travels beside the run, with the components' own
-sources and requirements, in a ConfigMap whose name says version and digest
+Argo keeps five copies of what a retried task carries, in a Workflow of at most 1 MiB, so a
+compiled component carries as little as possible. The library travels beside the run, with the
+components' sources and requirements, in a ConfigMap named by version and digest
 (docs/adr/0016-library-by-volume.md).
 """
 
@@ -26,7 +26,7 @@ from carferry.cluster.pod import MOUNTED
 from carferry.errors import InputError
 
 FOLDER = f"{MOUNTED}/library"
-"""Where a step's pod has the ConfigMap mounted."""
+"""Mount of the ConfigMap in a step's pod."""
 START, ARCHIVE = "start.py", "carferry.zip.bz2"
 LABELS = {
     "app.kubernetes.io/component": "library",
@@ -54,12 +54,12 @@ if hashlib.sha256(s+a).hexdigest()!='%s':
 exec(s,{'archive':a})
 """
 ENTER = "import carferry.cluster.pod; carferry.cluster.pod.enter()\n"
-"""What every step does first, however the library came to it."""
+"""First line of every step, carried or installed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What a component needs of a pod.
+class StepSource:
+    """A component's function as text, and the packages it imports.
 
     Attributes:
         source: Of its function, as kfp's executor loads it.
@@ -77,7 +77,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """The library's sources, and what starts a step from them.
+    """The library's sources, packed, and the script that starts a step from them.
 
     Attributes:
         start: Source of ``start.py``.
@@ -118,7 +118,7 @@ class Library:
         )
 
 
-def pack(sources: Mapping[str, str], steps: Mapping[str, Step]) -> Library:
+def pack(sources: Mapping[str, str], steps: Mapping[str, StepSource]) -> Library:
     """Pack modules, text by dotted name, and components by theirs.
 
     Stored members, and bz2 over all of them: deflate's bytes depend on which zlib a Python is

@@ -29,8 +29,8 @@ def main(archive: bytes, arguments: list[str]) -> None:
 
     Args:
         archive: The library, checked already.
-        arguments: kfp's own; ``--step`` and a JSON object before them where the component is
-            not one of ours and brings its source and requirements along.
+        arguments: kfp's own; before them ``--step`` and a JSON object if the component is not
+            one of ours and brings its source and requirements along.
     """
     home = Path(tempfile.mkdtemp(prefix="carferry-"))
     library = home / "carferry.zip"
@@ -68,7 +68,7 @@ def install(requirements: list[str]) -> None:
     from carferry.errors import ToolFailed
 
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    # Nobody starts a planner again: an index that is away for a moment is waited for here.
+    # A planner is not started again, so a short outage of the index is waited for here.
     command = [*pip, "--retries", "8", "--no-warn-script-location", *requirements]
     if requirements and subprocess.run(command, check=False).returncode:
         what, remedy = " ".join(requirements), "see above; or compile with --image"
@@ -80,6 +80,6 @@ if "archive" in globals():
         main(globals()["archive"], sys.argv[1:])
     except (OSError, LookupError, ValueError) as error:
         if type(error).__module__ != "builtins":
-            raise  # carferry's own: whoever reads the log is told of them already
+            raise  # carferry's own, which the hook reports
         text = f"carferry: error: start step: {type(error).__name__}: {error}; is /tmp full, or the"
         sys.exit(f"{text} YAML edited? compile it again")

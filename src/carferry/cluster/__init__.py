@@ -1,5 +1,5 @@
-"""A Kubernetes cluster with KServe: apply objects, wait for them, run Jobs, ask what is missing.
+"""A Kubernetes cluster with KServe: connection, permissions, apply, wait, Jobs, and a step's pod.
 
-Nothing is imported here: a compiled component carries only the modules its own step needs.
-``client.Cluster`` is the way in.
+``client.Cluster`` is the entry point. This package imports nothing itself: a compiled component
+carries only the modules that its own step needs.
 """

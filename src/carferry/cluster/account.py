@@ -1,4 +1,4 @@
-"""Who a pod or a login is: its project, and the account that must hold the rights.
+"""The account of a pod or a login: its name, its project, and how a binding names it.
 
 Source: Kubernetes documentation, Managing Service Accounts (the token's claims, the files that
 are mounted into a pod).
@@ -21,7 +21,7 @@ class Account:
     """A user as the API server names it.
 
     Attributes:
-        user: ``system:serviceaccount:PROJECT:NAME``, or a person's name; empty where unknown.
+        user: ``system:serviceaccount:PROJECT:NAME``, or a person's name; empty if unknown.
     """
 
     user: str
@@ -51,9 +51,9 @@ class Account:
 
 
 def named_in(token: str) -> str:
-    """Return the ServiceAccount that a token says it is; empty for any other token.
+    """Return the ServiceAccount that a token names; empty for any other token.
 
-    Nothing is verified: the name goes into a message, the server alone decides.
+    Nothing is verified: the name goes into messages only.
     """
     try:
         payload = token.split(".")[1]
@@ -65,10 +65,10 @@ def named_in(token: str) -> str:
 
 
 def own_namespace(folder: Path = SERVICE_ACCOUNT) -> str:
-    """Return the project of the pod this runs in, without asking anybody; empty outside a pod.
+    """Return the project of the pod this runs in, without a request; empty outside a pod.
 
     Args:
-        folder: Where the pod's ServiceAccount is mounted.
+        folder: Mount of the pod's ServiceAccount.
     """
     try:
         return (folder / "namespace").read_text(encoding="utf-8").strip()

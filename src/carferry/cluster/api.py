@@ -1,7 +1,8 @@
-"""Talk to a Kubernetes API server: connect, read, and say plainly what went wrong.
+"""Requests to a Kubernetes API server: connect, send, read, and turn refusals into our errors.
 
-The official client does authentication, TLS and transport; paths are made here from a small
-table, since the objects are plain dicts and discovery would cost a request per API group.
+The official client reads configurations and does authentication and TLS; paths are made here from
+a small table, since the objects are plain dicts and discovery would cost a request per API group
+(docs/adr/0022-kubernetes-client.md).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from carferry.cluster.account import named_in
-from carferry.cluster.kinds import IDENTITY, REVIEWS, Kind, Object, Rule
+from carferry.cluster.kinds import IDENTITY, REVIEWS, Object, Permission, ResourceKind
 from carferry.cluster.pod import SERVICE_ACCOUNT
 from carferry.cluster.refusals import names_object, parsed, refused, unreachable
 from carferry.errors import CarferryError, ClusterError, InputError
@@ -36,17 +37,17 @@ class Api:
         """Keep the connection; nothing is sent yet.
 
         Args:
-            settings: Host, credentials and trust, as the official client wants them.
-            namespace: Of the context, used where the caller names none.
+            settings: Host, credentials and trust, as the official client reads them.
+            namespace: Of the context; a default for callers.
         """
-        settings.retries = False  # whoever waits decides what is tried again
+        settings.retries = False  # the caller decides what is tried again
         self.host: str = settings.host.rstrip("/")
         self.namespace = namespace
         self._client = client.ApiClient(settings)
 
     def call(
         self,
-        rule: Rule,
+        permission: Permission,
         name: str = "",
         *,
         method: str = "GET",
@@ -58,37 +59,37 @@ class Api:
 
         Raises:
             ClusterError: The server refused; ``status`` holds the code.
-            Unreachable: Nothing answered, or with a certificate that is not trusted.
+            Unreachable: No answer, or a certificate that is not trusted.
         """
-        response = self._send(method, _path(rule, name), query or {}, body, content_type)
+        response = self._send(method, _path(permission, name), query or {}, body, content_type)
         if response.status >= 300:
-            raise refused(response.status, response.data, rule, name)
-        return parsed(response.data, rule, name)
+            raise refused(response.status, response.data, permission, name)
+        return parsed(response.data, permission, name)
 
-    def text(self, rule: Rule, name: str, query: Mapping[str, str]) -> str:
-        """Read what is no object: a log.
+    def text(self, permission: Permission, name: str, query: Mapping[str, str]) -> str:
+        """Return a text that is no JSON object: a log.
 
         Raises:
             ClusterError: The server refused.
-            Unreachable: Nothing answered.
+            Unreachable: No answer.
         """
-        response = self._send("GET", _path(rule, name), query, None, "application/json")
+        response = self._send("GET", _path(permission, name), query, None, "application/json")
         if response.status >= 300:
-            raise refused(response.status, response.data, rule, name)
+            raise refused(response.status, response.data, permission, name)
         return response.data.decode("utf-8", "replace")
 
-    def may(self, rule: Rule) -> bool:
+    def may(self, permission: Permission) -> bool:
         """Ask the server whether this user holds a permission (SelfSubjectAccessReview).
 
         Raises:
             ClusterError: The server does not answer the question.
         """
         attributes = {
-            "namespace": rule.namespace,
-            "verb": rule.verb,
-            "group": rule.kind.group,
-            "resource": rule.kind.plural,
-            "subresource": rule.subresource,
+            "namespace": permission.namespace,
+            "verb": permission.verb,
+            "group": permission.kind.group,
+            "resource": permission.kind.plural,
+            "subresource": permission.subresource,
         }
         answer = self._review(
             REVIEWS, "SelfSubjectAccessReview", {"resourceAttributes": attributes}
@@ -98,8 +99,8 @@ class Api:
     def whoami(self) -> str:
         """Return the user name the server knows this connection by.
 
-        Where it does not say (SelfSubjectReview is there from Kubernetes 1.28), the name that a
-        ServiceAccount's token carries; empty where there is neither.
+        SelfSubjectReview exists from Kubernetes 1.28 on; before it, the name that a
+        ServiceAccount's token carries is returned, or nothing.
         """
         try:
             answer = self._review(IDENTITY, "SelfSubjectReview", {})
@@ -109,12 +110,12 @@ class Api:
             self._client.update_params_for_auth(headers, [], ["BearerToken"])
             return named_in(headers.get("authorization", "").rpartition(" ")[2])
 
-    def _review(self, kind: Kind, name: str, spec: Object) -> Object:
-        """Ask the server about this user; such questions belong to no namespace."""
+    def _review(self, kind: ResourceKind, name: str, spec: Object) -> Object:
+        """Return the status of a review of this user; reviews belong to no namespace."""
         body = {"apiVersion": kind.api_version, "kind": name, "spec": spec}
         path = f"/apis/{kind.api_version}/{kind.plural}"
         response = self._send("POST", path, {}, body, "application/json")
-        asked = Rule("create", kind, "")
+        asked = Permission("create", kind, "")
         if response.status >= 300:
             raise refused(response.status, response.data, asked, "")
         return dict(parsed(response.data, asked, "").get("status") or {})
@@ -131,7 +132,7 @@ class Api:
         self._client.update_params_for_auth(headers, [], ["BearerToken"])
         url = f"{self.host}{path}?{urlencode(sorted(query.items()))}".rstrip("?")
         try:
-            # The client's pool has its TLS and proxies; the layer above it would write whole
+            # The pool has the configured TLS; the layer above it would write whole
             # bodies, Secrets included, to the debug log.
             response: urllib3.BaseHTTPResponse = self._client.rest_client.pool_manager.request(
                 method,
@@ -145,51 +146,51 @@ class Api:
         return response
 
     def read(self, path: str) -> Object:
-        """Read a path as it is, query included: lists that are paged through.
+        """Return the JSON object at a path, query included, as lists are paged through.
 
         Raises:
             ClusterError: The server refused; ``status`` holds the code.
-            Unreachable: Nothing answered.
+            Unreachable: No answer.
         """
         response = self._send("GET", path, {}, None, "application/json")
-        where = path.partition("?")[0]
+        subject = path.partition("?")[0]
         if response.status >= 300:
             raise ClusterError(
-                "read", where, f"the API answered {response.status}", status=response.status
+                "read", subject, f"the API answered {response.status}", status=response.status
             )
         try:
             found = json.loads(response.data)
         except ValueError as error:
             raise ClusterError(
-                "read", where, "the answer is not JSON", "is this an API?"
+                "read", subject, "the answer is not JSON", "is this an API?"
             ) from error
         return dict(found)
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+    def get(self, kind: ResourceKind, namespace: str, name: str) -> Object | None:
         """Return one object, or None if there is none of that name."""
-        rule = Rule("get", kind, namespace)
-        response = self._send("GET", _path(rule, name), {}, None, "application/json")
+        permission = Permission("get", kind, namespace)
+        response = self._send("GET", _path(permission, name), {}, None, "application/json")
         if response.status == 404 and names_object(response.data):
             return None
         if response.status >= 300:
-            raise refused(response.status, response.data, rule, name)
-        return parsed(response.data, rule, name)
+            raise refused(response.status, response.data, permission, name)
+        return parsed(response.data, permission, name)
 
-    def list(self, kind: Kind, namespace: str, **selectors: str) -> list[Object]:
+    def list(self, kind: ResourceKind, namespace: str, **selectors: str) -> list[Object]:
         """Return every object of a kind that matches the label or field selectors."""
         items: list[Object] = []
         query = dict(selectors, limit="250")
         while True:
-            page = self.call(Rule("list", kind, namespace), query=query)
+            page = self.call(Permission("list", kind, namespace), query=query)
             items += page["items"]
             query["continue"] = page.get("metadata", {}).get("continue", "")
             if not query["continue"]:
                 return items
 
 
-def _path(rule: Rule, name: str) -> str:
-    path = rule.kind.path(rule.namespace, name)
-    return f"{path}/{rule.subresource}" if rule.subresource else path
+def _path(permission: Permission, name: str) -> str:
+    path = permission.kind.path(permission.namespace, name)
+    return f"{path}/{permission.subresource}" if permission.subresource else path
 
 
 def connect(
@@ -202,7 +203,7 @@ def connect(
     environ: Mapping[str, str] = os.environ,
     service_account: Path = SERVICE_ACCOUNT,
 ) -> Api:
-    """Connect as told, else as the pod's ServiceAccount, else by the usual kubeconfig.
+    """Connect to the given host or kubeconfig, else as the pod's account, else by kubeconfig.
 
     Args:
         kubeconfig: File to read; by default $KUBECONFIG or ~/.kube/config.
@@ -210,11 +211,11 @@ def connect(
         host: ``https://...``, with ``token`` and ``ca_file``: no kubeconfig is read.
         token: Bearer token for ``host``.
         ca_file: CA bundle for ``host``.
-        environ: Where KUBERNETES_SERVICE_HOST and KUBECONFIG are looked up.
+        environ: Variables; KUBERNETES_SERVICE_HOST and KUBECONFIG are read.
         service_account: Folder with a pod's token, ca.crt and namespace.
 
     Raises:
-        InputError: No way in was given or found, or the kubeconfig is unusable.
+        InputError: No configuration was given or found, or the kubeconfig is unusable.
     """
     settings = client.Configuration()
     if host:
@@ -227,8 +228,8 @@ def connect(
         return Api(settings)
     if kubeconfig is None and not context and "KUBERNETES_SERVICE_HOST" in environ:
         return _from_pod(settings, environ, service_account)
-    where = str(kubeconfig or environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
-    return _from_kubeconfig(settings, where, context)
+    files = str(kubeconfig or environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+    return _from_kubeconfig(settings, files, context)
 
 
 def _from_pod(settings: client.Configuration, environ: Mapping[str, str], folder: Path) -> Api:
@@ -242,16 +243,16 @@ def _from_pod(settings: client.Configuration, environ: Mapping[str, str], folder
     return Api(settings, namespace=namespace)
 
 
-def _from_kubeconfig(settings: client.Configuration, where: str, context: str) -> Api:
+def _from_kubeconfig(settings: client.Configuration, files: str, context: str) -> Api:
     remedy = "log in (oc login), set KUBECONFIG, or render the objects instead"
-    if not any(Path(part).is_file() for part in where.split(os.pathsep) if part):
-        raise InputError("connect", where, "no kubeconfig there", remedy)
+    if not any(Path(part).is_file() for part in files.split(os.pathsep) if part):
+        raise InputError("connect", files, "no kubeconfig there", remedy)
     try:
-        contexts, active = config.list_kube_config_contexts(config_file=where)
+        contexts, active = config.list_kube_config_contexts(config_file=files)
         config.load_kube_config(
-            config_file=where, context=context or None, client_configuration=settings
+            config_file=files, context=context or None, client_configuration=settings
         )
     except _UNUSABLE as error:
-        raise InputError("connect", where, f"unusable kubeconfig: {error}", remedy) from error
+        raise InputError("connect", files, f"unusable kubeconfig: {error}", remedy) from error
     chosen = next((each for each in contexts if each["name"] == context), active)
     return Api(settings, namespace=chosen["context"].get("namespace", "default"))

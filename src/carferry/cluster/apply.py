@@ -1,4 +1,4 @@
-"""Server-side apply: we own the fields we write, and take nobody else's without being told."""
+"""Server-side apply: carferry owns the fields it writes, and takes others only by ``force``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from carferry.cluster.api import Api
-from carferry.cluster.kinds import Kind, Object, Rule, as_yaml
+from carferry.cluster.kinds import Object, Permission, ResourceKind, as_yaml
 from carferry.cluster.rights import to_apply
 from carferry.errors import ClusterError
 
@@ -24,8 +24,8 @@ def apply(
     """Apply objects in the order given and return them as the server holds them now.
 
     A second run of the same objects changes nothing. Fields that another manager set to
-    another value (somebody edited the deployment in the dashboard) are a conflict, and stay
-    theirs unless ``force`` says otherwise: whoever runs a pipeline has not seen that edit.
+    another value (an edit of the deployment in the dashboard) are a conflict and stay theirs
+    unless ``force`` is given: whoever runs a pipeline has not seen that edit.
 
     Args:
         api: The connection.
@@ -37,7 +37,7 @@ def apply(
 
     Raises:
         ClusterError: The server refused one; those before it are applied.
-        Unreachable: Nothing answers.
+        Unreachable: No answer.
 
     Source: Kubernetes documentation, Server-Side Apply.
     """
@@ -50,7 +50,7 @@ def _apply(api: Api, obj: Object, *, dry_run: bool, force: bool) -> Object:
         applied = _send(api, obj, dry_run=dry_run, force=force)
     except ClusterError as error:
         # What a webhook rewrote in our last request (KServe turns RawDeployment into Standard)
-        # is booked on our name as an update, and conflicts with the same name's apply.
+        # is recorded under our name as an update, and conflicts with the same name's apply.
         if error.status != 409 or {*_MANAGERS.findall(error.reason)} != {FIELD_MANAGER}:
             raise
         applied = _send(api, obj, dry_run=dry_run, force=True)
@@ -64,7 +64,7 @@ def _send(api: Api, obj: Object, *, dry_run: bool, force: bool) -> Object:
     if dry_run:
         query["dryRun"] = "All"
     return api.call(
-        Rule("patch", Kind.of(obj), obj["metadata"]["namespace"]),
+        Permission("patch", ResourceKind.of(obj), obj["metadata"]["namespace"]),
         obj["metadata"]["name"],
         method="PATCH",
         query=query,
@@ -80,17 +80,17 @@ def preflight(api: Api, objects: Iterable[Object]) -> list[str]:
     keeping them.
     """
     wanted = [*objects]
-    if missing := [rule for rule in needed(wanted) if not api.may(rule)]:
+    if missing := [each for each in needed(wanted) if not api.may(each)]:
         return as_yaml(missing)
     return [problem for each in wanted if (problem := _dry_run(api, each))]
 
 
-def needed(objects: Iterable[Object]) -> list[Rule]:
-    """Return the permissions that applying objects and waiting for them takes."""
+def needed(objects: Iterable[Object]) -> list[Permission]:
+    """Return the permissions to apply objects and to wait for them."""
     return [
         *dict.fromkeys(
-            rule for each in objects
-            for rule in to_apply(Kind.of(each), each["metadata"]["namespace"])
+            permission for each in objects
+            for permission in to_apply(ResourceKind.of(each), each["metadata"]["namespace"])
         )
     ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A Kubernetes cluster with KServe: apply objects, wait for them, ask what would stop them."""
+"""One class for one cluster: connect, check permissions, apply objects, wait for a rollout."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Cluster:
         token: str = "",
         ca_file: Path | None = None,
     ) -> Cluster:
-        """Connect as told, else as the pod's ServiceAccount, else by the usual kubeconfig.
+        """Connect to the given host or kubeconfig, else as the pod's account, else by kubeconfig.
 
         Raises:
-            InputError: No way in was given or found; says what to do.
+            InputError: No configuration was given or found; the remedy says what to do.
         """
         return cls(
             connect(kubeconfig=kubeconfig, context=context, host=host, token=token, ca_file=ca_file)
@@ -44,7 +44,7 @@ class Cluster:
 
     @property
     def namespace(self) -> str:
-        """The pod's or the kubeconfig context's namespace: a default for the caller."""
+        """The namespace of the pod or of the kubeconfig's context, as a default."""
         return self.api.namespace
 
     def apply(
@@ -54,7 +54,7 @@ class Cluster:
         return apply(self.api, objects, dry_run=dry_run, force=force)
 
     def preflight(self, objects: Iterable[Object]) -> list[str]:
-        """Return what would stop these objects, one line each, missing rules as YAML."""
+        """Return what would stop these objects, one line each; missing permissions as YAML."""
         return preflight(self.api, objects)
 
     def wait(

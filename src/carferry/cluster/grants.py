@@ -1,6 +1,6 @@
 """Missing rights as YAML that grants them: a Role for each project, a ClusterRole for the rest.
 
-Each is named after what it holds, so applying one never takes away what another has given.
+Each is named after its content, so applying one never revokes what another grants.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ def manifest(account: Account, needs: Iterable[Need]) -> str:
     """Return YAML for ``oc apply -f -`` that grants an account what it lacks; empty for nothing.
 
     Args:
-        account: Whom to grant it.
+        account: Who is granted it.
         needs: What is missing. Cluster-wide rights come last: only an administrator can grant
-            them, and ``oc apply`` goes on past what it may not make.
+            them, and ``oc apply`` goes on after what it may not make.
     """
     places: dict[str, list[Need]] = {}
     for need in needs:
-        places.setdefault(need.rule.namespace, []).append(need)
+        places.setdefault(need.permission.namespace, []).append(need)
     ordered = sorted(places, key=lambda place: (not place, place))
     return "".join(_grant(account, place, places[place]) for place in ordered)
 
@@ -36,8 +36,9 @@ def brief(needs: Iterable[Need]) -> str:
     """Return missing rights as a few words: ``secrets (create, patch), events (list) in demo``."""
     places: dict[str, dict[str, list[str]]] = {}
     for need in needs:
-        verbs = places.setdefault(need.rule.namespace, {}).setdefault(need.rule.resource, [])
-        verbs.append(need.rule.verb)
+        needed = need.permission
+        verbs = places.setdefault(needed.namespace, {}).setdefault(needed.resource, [])
+        verbs.append(needed.verb)
     return "; ".join(
         ", ".join(f"{resource} ({', '.join(each)})" for resource, each in found.items())
         + f" in {place or 'the whole cluster'}"
@@ -46,7 +47,7 @@ def brief(needs: Iterable[Need]) -> str:
 
 
 def _grant(account: Account, namespace: str, needs: list[Need]) -> str:
-    rules = as_yaml(need.rule for need in needs)
+    rules = as_yaml(need.permission for need in needs)
     scope = "" if namespace else "Cluster"
     place = f"  namespace: {json.dumps(namespace)}\n" if namespace else ""
     about = json.dumps([account.user, namespace, *rules]).encode()

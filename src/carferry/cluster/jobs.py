@@ -1,4 +1,4 @@
-"""Run a Job to its end: done, a reason why it never will be, or the deadline; then remove it."""
+"""Run a Job: wait until it is complete, failed, stuck or too late, then delete it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from carferry.cluster.api import Api
-from carferry.cluster.kinds import JOBS, KINDS, Object, Rule
+from carferry.cluster.kinds import JOBS, KINDS, Object, Permission
 from carferry.cluster.signals import AUTOSCALER_S, State, Verdict, condition
 from carferry.cluster.wait import (
     POLL_S,
@@ -21,7 +21,7 @@ from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, ToolF
 
 logger = logging.getLogger("carferry")
 
-# A pull or a missing account may still come right; a minute of it is believed.
+# A failing pull or a missing account may be temporary; after a minute it counts as failed.
 _STUCK_S = 60.0
 _STUCK = {
     "ImagePullBackOff",
@@ -47,15 +47,15 @@ def run_job(
 
     Args:
         api: The connection.
-        job: With a name made from its content, so that the same name means the same work.
+        job: Its name is made from its content, so the same name means the same work.
         deadline_s: Seconds from now.
         clock: Time; the machine's by default.
         report: Called with each new status line.
 
     Raises:
-        ToolFailed: It failed or cannot start; the reason holds its last words.
+        ToolFailed: It failed or cannot start; the reason quotes the end of its log.
         DeadlineExceeded: Not done in time; the reason holds the last status.
-        ClusterError: The API refused; a missing permission is named as a Role would hold it.
+        ClusterError: The API refused; a missing permission is named as a Role's rule.
     """
     clock = clock or SystemClock()
     patience = Patience(clock, deadline_s, report)
@@ -77,7 +77,7 @@ def _start(api: Api, job: Object, patience: Patience, clock: Clock) -> None:
             raise ToolFailed("replace", f"job {namespace}/{name}", "the old one does not go away")
         _remove(api, name, namespace)
         clock.sleep(POLL_S)
-    api.call(Rule("create", JOBS, namespace), method="POST", body=job)
+    api.call(Permission("create", JOBS, namespace), method="POST", body=job)
     logger.info("created job %s/%s", namespace, name)
 
 
@@ -175,9 +175,9 @@ def _is_over(job: Object) -> bool:
 
 
 def _remove(api: Api, name: str, namespace: str) -> None:
-    """Delete the Job and its pods; its own time to live follows where this is refused."""
-    rule = Rule("delete", JOBS, namespace)
+    """Delete the Job and its pods; if that is refused, its own time to live removes it."""
+    permission = Permission("delete", JOBS, namespace)
     try:
-        api.call(rule, name, method="DELETE", query={"propagationPolicy": "Background"})
+        api.call(permission, name, method="DELETE", query={"propagationPolicy": "Background"})
     except CarferryError as error:
         logger.debug("%s", error)

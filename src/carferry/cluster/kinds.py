@@ -9,19 +9,26 @@ from typing import Any
 from carferry.errors import InputError
 
 Object = dict[str, Any]
+"""A Kubernetes object as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A resource type: where its objects live in the API."""
+class ResourceKind:
+    """A resource type and the URL paths of its objects.
+
+    Attributes:
+        group: API group; empty for the core group.
+        version: Of the group, as in ``v1beta1``.
+        plural: Name of the resource in URL paths and in Roles.
+    """
 
     group: str
     version: str
     plural: str
 
     @classmethod
-    def of(cls, obj: Object) -> Kind:
-        """Return the kind of an object made by carferry.
+    def of(cls, obj: Object) -> ResourceKind:
+        """Return the resource type of an object that carferry deploys.
 
         Raises:
             InputError: Not a kind carferry deploys.
@@ -42,43 +49,43 @@ class Kind:
         return f"{root}/namespaces/{namespace}/{self.plural}" + (f"/{name}" if name else "")
 
 
-KINDS: Mapping[str, Kind] = {
-    "Secret": Kind("", "v1", "secrets"),
-    "ServiceAccount": Kind("", "v1", "serviceaccounts"),
-    "Pod": Kind("", "v1", "pods"),
-    "Event": Kind("", "v1", "events"),
-    "Deployment": Kind("apps", "v1", "deployments"),
-    "Role": Kind("rbac.authorization.k8s.io", "v1", "roles"),
-    "RoleBinding": Kind("rbac.authorization.k8s.io", "v1", "rolebindings"),
-    "ServingRuntime": Kind("serving.kserve.io", "v1alpha1", "servingruntimes"),
-    "InferenceService": Kind("serving.kserve.io", "v1beta1", "inferenceservices"),
+KINDS: Mapping[str, ResourceKind] = {
+    "Secret": ResourceKind("", "v1", "secrets"),
+    "ServiceAccount": ResourceKind("", "v1", "serviceaccounts"),
+    "Pod": ResourceKind("", "v1", "pods"),
+    "Event": ResourceKind("", "v1", "events"),
+    "Deployment": ResourceKind("apps", "v1", "deployments"),
+    "Role": ResourceKind("rbac.authorization.k8s.io", "v1", "roles"),
+    "RoleBinding": ResourceKind("rbac.authorization.k8s.io", "v1", "rolebindings"),
+    "ServingRuntime": ResourceKind("serving.kserve.io", "v1alpha1", "servingruntimes"),
+    "InferenceService": ResourceKind("serving.kserve.io", "v1beta1", "inferenceservices"),
 }
-JOBS = Kind("batch", "v1", "jobs")
-NODES = Kind("", "v1", "nodes")
-QUOTAS = Kind("", "v1", "resourcequotas")
-LIMITS = Kind("", "v1", "limitranges")
+JOBS = ResourceKind("batch", "v1", "jobs")
+NODES = ResourceKind("", "v1", "nodes")
+QUOTAS = ResourceKind("", "v1", "resourcequotas")
+LIMITS = ResourceKind("", "v1", "limitranges")
 PROFILES = (
-    Kind("infrastructure.opendatahub.io", "v1", "hardwareprofiles"),
-    Kind("dashboard.opendatahub.io", "v1", "acceleratorprofiles"),
+    ResourceKind("infrastructure.opendatahub.io", "v1", "hardwareprofiles"),
+    ResourceKind("dashboard.opendatahub.io", "v1", "acceleratorprofiles"),
 )
-REVIEWS = Kind("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
-IDENTITY = Kind("authentication.k8s.io", "v1", "selfsubjectreviews")
+REVIEWS = ResourceKind("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
+IDENTITY = ResourceKind("authentication.k8s.io", "v1", "selfsubjectreviews")
 KSERVE_GROUP = "serving.kserve.io"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One permission: what a Role must hold for one request to pass.
+class Permission:
+    """What a Role must grant for one request to pass.
 
     Attributes:
         verb: ``get``, ``list``, ``create``, ``patch`` or ``delete``.
         kind: Of the objects.
-        namespace: Where; empty means in the whole cluster, which takes a ClusterRole.
+        namespace: Of the objects; empty means the whole cluster, which takes a ClusterRole.
         subresource: As in ``pods/log``.
     """
 
     verb: str
-    kind: Kind
+    kind: ResourceKind
     namespace: str
     subresource: str = ""
 
@@ -88,15 +95,15 @@ class Rule:
         return self.kind.plural + (f"/{self.subresource}" if self.subresource else "")
 
     def __str__(self) -> str:
-        """Return the rule as one line of YAML, fit for a Role's ``rules``."""
+        """Return the permission as a Role's rule, one line of YAML."""
         return as_yaml([self])[0]
 
 
-def as_yaml(rules: Iterable[Rule]) -> list[str]:
-    """Return rules as lines of YAML for a Role: one per resource, its verbs together."""
+def as_yaml(permissions: Iterable[Permission]) -> list[str]:
+    """Return permissions as rules of a Role, lines of YAML: one per resource, verbs together."""
     verbs: dict[tuple[str, str], list[str]] = {}
-    for rule in rules:
-        verbs.setdefault((rule.kind.group or '""', rule.resource), []).append(rule.verb)
+    for each in permissions:
+        verbs.setdefault((each.kind.group or '""', each.resource), []).append(each.verb)
     return [
         f"- {{apiGroups: [{group}], resources: [{resource}], verbs: [{', '.join(each)}]}}"
         for (group, resource), each in verbs.items()

@@ -1,7 +1,7 @@
-"""What a step does in its pod around its work: environment, trust, logins, and the last word.
+"""A step's pod: environment, trusted certificates, logins, and the error message at its end.
 
-Everything a cluster's owner says of hubs, proxies and certificates arrives in one optional
-ConfigMap, as files: optional volumes are honoured by every backend, optional variables are not.
+A project's settings of hubs, proxies and certificates arrive in one optional ConfigMap, as files:
+every backend honours optional volumes, not every one optional variables.
 
 Sources: kubeflow/pipelines, argocompiler (KFP_POD_NAME); argoproj/argo-workflows,
 operator.go inferFailedReason (a terminated container's message becomes the node's);
@@ -26,7 +26,7 @@ from carferry.errors import CarferryError, one_line, redact
 MOUNTED = Path("/etc/carferry")
 """Folder of carferry's own volumes in a pod."""
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where a pod finds its token, its project's name and the cluster's CA."""
+"""Mount of a pod's token, its project's name and the cluster's CA."""
 POD = "KFP_POD_NAME"
 """Set by KFP in every step's container, and nowhere else."""
 VARIABLES = ("HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "PIP_INDEX_URL")
@@ -42,7 +42,7 @@ _LONGEST = 4096
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a pod keeps what concerns a step.
+    """Paths in a pod that concern a step.
 
     Attributes:
         mounted: Folder of carferry's own volumes: environment, hf, registry.
@@ -56,23 +56,23 @@ class Places:
 
 
 def enter(environ: MutableMapping[str, str] = os.environ, *, places: Places | None = None) -> None:
-    """Prepare this process for a step's work; outside a pod nothing happens.
+    """Prepare this process for a step's work; outside a pod do nothing.
 
     Args:
         environ: Variables, read and set.
-        places: Where the pod keeps things; default as Kubernetes and the pipelines mount them.
+        places: Paths in the pod; default as Kubernetes and the pipelines mount them.
     """
     if POD not in environ:
         return
-    where = places or Places()
-    _configure(environ, where.mounted)
-    _trust(environ, where)
-    sys.excepthook = Last(where.termination)
+    places = places or Places()
+    _configure(environ, places.mounted)
+    _trust(environ, places)
+    sys.excepthook = ErrorHook(places.termination)
 
 
 @dataclass(frozen=True, slots=True)
-class Last:
-    """An exception hook: one line says what failed, for the log's end and for Kubernetes.
+class ErrorHook:
+    """An exception hook that writes one line to the log's end and to Kubernetes.
 
     Attributes:
         termination: File whose text becomes the container's last message.
@@ -83,14 +83,14 @@ class Last:
     def __call__(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
-        """Print the error; the traceback only of what nobody foresaw."""
+        """Print the error; the traceback only of an unexpected one."""
         for note in getattr(error, "__notes__", ()):
             print(redact(note), file=sys.stderr)  # noqa: T201 - a step's log is its output
         if isinstance(error, CarferryError):
             words = str(error)
         else:
-            told = "".join(traceback.format_exception(kind, error, trace))
-            print(redact(told), end="", file=sys.stderr)  # noqa: T201
+            shown = "".join(traceback.format_exception(kind, error, trace))
+            print(redact(shown), end="", file=sys.stderr)  # noqa: T201
             words = f"unexpected {kind.__name__}: {error}; please report it"
         line = one_line(redact(f"carferry: error: {words}"))
         print(line, file=sys.stderr, flush=True)  # noqa: T201
@@ -110,14 +110,14 @@ def _configure(environ: MutableMapping[str, str], mounted: Path) -> None:
             environ.setdefault(name, str(mounted / path))
 
 
-def _trust(environ: MutableMapping[str, str], where: Places) -> None:
+def _trust(environ: MutableMapping[str, str], places: Places) -> None:
     """Trust the service CA and the project's bundle beside what was trusted before.
 
     OpenShift's own registry and the pipelines' services have certificates of the service CA.
     Clients that are given a bundle trust nothing else, so one file holds all.
     """
-    bundle = where.mounted / "environment" / BUNDLE
-    more = [path for path in (where.account / "service-ca.crt", bundle) if path.is_file()]
+    bundle = places.mounted / "environment" / BUNDLE
+    more = [path for path in (places.account / "service-ca.crt", bundle) if path.is_file()]
     if not more or Path(environ.get("SSL_CERT_FILE", "")).name.startswith(_PREFIX):
         return
     texts = [path.read_bytes().strip() for path in (*_known(environ), *more)]
@@ -127,10 +127,10 @@ def _trust(environ: MutableMapping[str, str], where: Places) -> None:
 
 
 def _known(environ: MutableMapping[str, str]) -> Iterable[Path]:
-    """Return the bundle in force: the cluster's, else the system's; at most one."""
-    told = environ.get("SSL_CERT_FILE", "")
+    """Return the bundle in force, the cluster's or else the system's; at most one."""
+    given = environ.get("SSL_CERT_FILE", "")
     return [
         Path(name)
-        for name in (told, ssl.get_default_verify_paths().cafile, *_SYSTEM)
+        for name in (given, ssl.get_default_verify_paths().cafile, *_SYSTEM)
         if name and Path(name).is_file()
     ][:1]

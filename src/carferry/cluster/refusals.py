@@ -1,37 +1,37 @@
-"""What an API server's refusal means, and what to do about it."""
+"""Errors for an API server's refusals: what each means, and the remedy."""
 
 from __future__ import annotations
 
 import json
 import re
 
-from carferry.cluster.kinds import KSERVE_GROUP, Object, Rule
+from carferry.cluster.kinds import KSERVE_GROUP, Object, Permission
 from carferry.errors import ClusterError, Unreachable
 
 _BODY_LIMIT = 65536
-# How the API server words a missing permission (apiserver, endpoints/handlers/responsewriters).
+# The API server's message (apiserver, endpoints/handlers/responsewriters).
 _UNAUTHORIZED = re.compile(r'User "([^"]+)" cannot [a-z]+ resource "')
 
 
-def refused(code: int, body: bytes, rule: Rule, name: str) -> ClusterError:
+def refused(code: int, body: bytes, permission: Permission, name: str) -> ClusterError:
     """Return the error for an answer of 300 and more.
 
     Args:
         code: HTTP status; 429 and the 500s are ``temporary``.
-        body: Of the answer: a Kubernetes Status, or whatever stood in between sent.
-        rule: The permission that was exercised; a 403 names it as a Role would hold it.
+        body: Of the answer: a Kubernetes Status, or what a proxy sent instead.
+        permission: What the request took; a 403 names it as a Role's rule.
         name: Of the object; empty for a collection.
     """
     status = _status(body)
     message = str(status.get("message") or _text(body[:200]).strip() or "no message")
-    subject = f"{rule.resource} {rule.namespace}/{name}".rstrip("/")
-    reason, remedy = _explain(code, status, message, rule)
-    error = ClusterError(rule.verb, subject, reason, remedy, status=code)
+    subject = f"{permission.resource} {permission.namespace}/{name}".rstrip("/")
+    reason, remedy = _explain(code, status, message, permission)
+    error = ClusterError(permission.verb, subject, reason, remedy, status=code)
     error.temporary = code == 429 or code >= 500
     return error
 
 
-def parsed(body: bytes, rule: Rule, name: str) -> Object:
+def parsed(body: bytes, permission: Permission, name: str) -> Object:
     """Return the JSON object a successful answer holds.
 
     Raises:
@@ -43,31 +43,32 @@ def parsed(body: bytes, rule: Rule, name: str) -> Object:
         found = None
     if isinstance(found, dict):
         return found
-    subject = f"{rule.resource} {rule.namespace}/{name}".rstrip("/")
+    subject = f"{permission.resource} {permission.namespace}/{name}".rstrip("/")
     reason = f"the answer is not a Kubernetes object: {_text(body[:80])!r}"
-    raise ClusterError(rule.verb, subject, reason, "check that the address is the API server's")
+    remedy = "check that the address is the API server's"
+    raise ClusterError(permission.verb, subject, reason, remedy)
 
 
 def names_object(body: bytes) -> bool:
-    """Tell a 404 for one object from a 404 for its whole resource type."""
+    """Return whether a 404 is about one object; else about its whole resource type."""
     return bool((_status(body).get("details") or {}).get("name"))
 
 
-def _explain(code: int, status: Object, message: str, rule: Rule) -> tuple[str, str]:
+def _explain(code: int, status: Object, message: str, permission: Permission) -> tuple[str, str]:
     if code == 401:
         return (
             f"the login was refused (401): {message}",
             "log in again (oc login), or renew the token",
         )
     if code == 403:
-        return f"forbidden (403): {message}", _missing_rule(message, rule)
+        return f"forbidden (403): {message}", _missing_rule(message, permission)
     if code == 404 and not (status.get("details") or {}).get("name"):
-        if rule.kind.group == KSERVE_GROUP:
+        if permission.kind.group == KSERVE_GROUP:
             return (
-                f"the cluster does not know {rule.kind.api_version} (404)",
+                f"the cluster does not know {permission.kind.api_version} (404)",
                 "KServe is not installed: enable model serving in OpenShift AI, or install KServe",
             )
-        return f"the cluster does not know {rule.kind.api_version} (404)", ""
+        return f"the cluster does not know {permission.kind.api_version} (404)", ""
     if code == 404:
         return f"not found (404): {message}", ""
     if code == 409:
@@ -78,13 +79,13 @@ def _explain(code: int, status: Object, message: str, rule: Rule) -> tuple[str, 
     return f"{code}: {message}", ""
 
 
-def _missing_rule(message: str, rule: Rule) -> str:
+def _missing_rule(message: str, permission: Permission) -> str:
     who = _UNAUTHORIZED.search(message)
     if not who:
         return ""  # an admission webhook or a quota said no: its message is the reason
     account = who[1].removeprefix("system:serviceaccount:").replace(":", "/")
-    place = f"namespace {rule.namespace}" if rule.namespace else "the whole cluster"
-    return f"grant to {account} in {place}: {rule}"
+    place = f"namespace {permission.namespace}" if permission.namespace else "the whole cluster"
+    return f"grant to {account} in {place}: {permission}"
 
 
 def _status(body: bytes) -> Object:

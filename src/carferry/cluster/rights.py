@@ -1,7 +1,6 @@
-"""Which permissions a run needs, by what it will do, and which of them a login lacks.
+"""The permissions that a run needs, by what it will do, and which of them a login lacks.
 
-One table for everybody: what preflight asks, what the first step of a pipeline checks, what
-``manifests/`` grants and what the documentation lists.
+One table serves preflight, the first step of a pipeline, ``manifests/`` and the documentation.
 """
 
 from __future__ import annotations
@@ -10,7 +9,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from carferry.cluster.kinds import JOBS, KINDS, LIMITS, NODES, PROFILES, QUOTAS, Kind, Rule
+from carferry.cluster.kinds import (
+    JOBS,
+    KINDS,
+    LIMITS,
+    NODES,
+    PROFILES,
+    QUOTAS,
+    Permission,
+    ResourceKind,
+)
 
 DEPLOYED = ("Secret", "ServingRuntime", "InferenceService")
 """Kinds that every deployment is made of."""
@@ -31,7 +39,7 @@ class Asks(Protocol):
 
     namespace: str
 
-    def may(self, rule: Rule) -> bool:
+    def may(self, permission: Permission) -> bool:
         """Ask the server whether this user holds a permission."""
 
 
@@ -40,78 +48,79 @@ class Need:
     """A permission, and what is lost without it.
 
     Attributes:
-        without: What a run does then; empty where it cannot do without.
+        permission: What is needed.
+        without: What a run does without it; empty if it cannot do without.
     """
 
-    rule: Rule
+    permission: Permission
     without: str = ""
 
 
-def to_apply(kind: Kind, namespace: str) -> list[Rule]:
-    """Return what applying objects of a kind and waiting for what they become takes."""
-    watching = [Rule(verb, KINDS[name], namespace, sub) for verb, name, sub in _WATCHED]
-    return [*(Rule(verb, kind, namespace) for verb in _WRITE), *watching]
+def to_apply(kind: ResourceKind, namespace: str) -> list[Permission]:
+    """Return the permissions to apply objects of a kind and to wait for what they become."""
+    watching = [Permission(verb, KINDS[name], namespace, sub) for verb, name, sub in _WATCHED]
+    return [*(Permission(verb, kind, namespace) for verb in _WRITE), *watching]
 
 
 def to_deploy(namespace: str, *, auth: bool = False) -> list[Need]:
-    """Return what a deployment takes.
+    """Return the permissions that a deployment needs.
 
     Args:
-        namespace: Where the model will be served.
+        namespace: Project in which the model will be served.
         auth: The endpoint asks for a token, so the account that holds it is made too.
     """
     names = [*DEPLOYED, *(GUARDED if auth else ())]
-    rules = dict.fromkeys(r for name in names for r in to_apply(KINDS[name], namespace))
-    return [Need(rule, _EXPLAIN.get(rule.resource, "")) for rule in rules]
+    permissions = dict.fromkeys(p for name in names for p in to_apply(KINDS[name], namespace))
+    return [Need(each, _EXPLAIN.get(each.resource, "")) for each in permissions]
 
 
 def to_build(namespace: str) -> list[Need]:
-    """Return what running Buildah in a Job takes, of the account that starts the Job."""
-    rules = [Rule(verb, JOBS, namespace) for verb in ("get", "create", "delete")]
-    rules += [Rule(verb, KINDS[name], namespace, sub) for verb, name, sub in _PODS]
+    """Return the permissions that an account needs to run Buildah in a Job."""
+    permissions = [Permission(verb, JOBS, namespace) for verb in ("get", "create", "delete")]
+    permissions += [Permission(verb, KINDS[name], namespace, sub) for verb, name, sub in _PODS]
     left = {"delete": "a Job that is over stays until its own time to live ends"}
-    return [Need(r, left.get(r.verb) or _EXPLAIN.get(r.resource, "")) for r in rules]
+    return [Need(p, left.get(p.verb) or _EXPLAIN.get(p.resource, "")) for p in permissions]
 
 
 def to_see_gpus(namespace: str) -> list[Need]:
-    """Return what the GPU plan reads of a cluster; it has another way for each.
+    """Return the permissions that the GPU plan needs; it has another way for each.
 
     Args:
-        namespace: Where the model will be served; its quotas and limits count.
+        namespace: Project in which the model will be served; its quotas and limits count.
     """
     return [
-        Need(Rule("list", NODES, ""), "the GPUs are planned from hardware profiles"),
-        Need(Rule("list", KINDS["Pod"], ""), "GPUs that others hold are taken for free"),
-        Need(Rule("list", QUOTAS, namespace), "the plan does not know the project's quotas"),
-        Need(Rule("list", LIMITS, namespace), "the plan does not know the project's limits"),
+        Need(Permission("list", NODES, ""), "the GPUs are planned from hardware profiles"),
+        Need(Permission("list", KINDS["Pod"], ""), "GPUs that others hold are taken for free"),
+        Need(Permission("list", QUOTAS, namespace), "the plan does not know the project's quotas"),
+        Need(Permission("list", LIMITS, namespace), "the plan does not know the project's limits"),
     ]
 
 
 def missing(api: Asks, needs: Iterable[Need], *, projects: Iterable[str] = ()) -> list[Need]:
     """Ask the server about every permission and return those that are not held, in order.
 
-    Nodes stop a run only where the plan's other way, the profiles, is closed as well.
+    Missing nodes stop a run only if hardware profiles, the plan's other way, are closed too.
 
     Args:
         api: The connection, as the account in question.
         needs: What a run will need; one request each.
-        projects: Where profiles may be looked for, beside the whole cluster.
+        projects: Where profiles are looked for, beside the whole cluster.
 
     Raises:
         ClusterError: The server does not answer the question.
         Unreachable: Nothing answers.
     """
-    asked: dict[Rule, Need] = {}
+    asked: dict[Permission, Need] = {}
     for need in needs:
-        if need.rule not in asked or not need.without:
-            asked[need.rule] = need
-    lacking = [need for need in asked.values() if not api.may(need.rule)]
-    nodes = Rule("list", NODES, "")
-    if any(need.rule == nodes for need in lacking) and not _sees_profiles(api, projects):
-        return [Need(nodes) if need.rule == nodes else need for need in lacking]
+        if need.permission not in asked or not need.without:
+            asked[need.permission] = need
+    lacking = [need for need in asked.values() if not api.may(need.permission)]
+    nodes = Permission("list", NODES, "")
+    if any(need.permission == nodes for need in lacking) and not _sees_profiles(api, projects):
+        return [Need(nodes) if need.permission == nodes else need for need in lacking]
     return lacking
 
 
 def _sees_profiles(api: Asks, projects: Iterable[str]) -> bool:
     places = ("", *projects)
-    return any(api.may(Rule("list", kind, place)) for place in places for kind in PROFILES)
+    return any(api.may(Permission("list", kind, place)) for place in places for kind in PROFILES)

@@ -1,4 +1,4 @@
-"""What a rollout's objects say together: coming up, up, or never going to be.
+"""The state of a rollout, judged from all of its objects: waiting, ready or failed.
 
 An InferenceService's own Ready is not enough: it stays True while the old pod serves and the
 new one cannot start, and it never mentions the modelcar containers. So the Deployment, the
@@ -14,11 +14,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
-Object = dict[str, Any]
+from carferry.cluster.kinds import Object
 
-# How long a bad sign must last before it is believed. The scheduler's "no node fits" may be
+# How long a bad sign must last before it counts. The scheduler's "no node fits" may be
 # an autoscaler's cue; the others only need to outlive a stale status.
 SETTLE_S = 20.0
 AUTOSCALER_S = 300.0
@@ -33,7 +32,7 @@ _CONTRACT = {"CreateContainerError", "CreateContainerConfigError", "RunContainer
 
 
 class State(Enum):
-    """Where a rollout is."""
+    """The state of a rollout."""
 
     WAITING = "waiting"
     READY = "ready"
@@ -72,7 +71,7 @@ class Observation:
 
 
 def judge(seen: Observation) -> Verdict:
-    """Return what one observation means."""
+    """Return the verdict on one observation."""
     if condition(seen.service, "Stopped") == "True":
         return _failed("stopped; set annotation serving.kserve.io/stop to false")
     missing = _not_yet(seen)
@@ -124,11 +123,11 @@ def _waiting_sign(pod: Object, container: Object, events: tuple[Object, ...]) ->
         return None
     # The back-off's own message is often just "Back-off pulling image": events say why.
     said = [str(waiting.get("message", "")), *_event_messages(pod, events)]
-    where = f"{_place(pod, container)}: {reason}"
+    sign = f"{_place(pod, container)}: {reason}"
     if reason in _CONTRACT:
-        return _failed(f"{where}: {said[0]} (does the image keep the ModelCar contract?)")
+        return _failed(f"{sign}: {said[0]} (does the image keep the ModelCar contract?)")
     final = next((text for text in said if _PULL_FINAL.search(text)), "")
-    return _failed(f"{where}: {final}") if final else None
+    return _failed(f"{sign}: {final}") if final else None
 
 
 def _exit_sign(pod: Object, container: Object) -> Verdict | None:
@@ -180,7 +179,7 @@ def _rollout(seen: Observation) -> str:
 
 
 def _wrong_args(seen: Observation) -> str:
-    """Tell a Deployment made before the last change of the vLLM arguments."""
+    """Return a text if the Deployment was made before the last change of the vLLM arguments."""
     wanted = {*seen.service["spec"]["predictor"]["model"].get("args", [])}
     template = ((seen.deployment or {}).get("spec") or {}).get("template") or {}
     for container in (template.get("spec") or {}).get("containers") or []:

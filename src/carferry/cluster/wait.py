@@ -1,4 +1,4 @@
-"""Wait for a rollout, with three ends: ready, a reason why it never will be, the deadline."""
+"""Wait for a rollout until it is ready, has failed, or the deadline passes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from carferry.cluster.api import Api
-from carferry.cluster.kinds import KINDS, Object, Rule
+from carferry.cluster.kinds import KINDS, Object, Permission
 from carferry.cluster.signals import Observation, State, Verdict, condition, judge
 from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, DeploymentFailed
 
@@ -20,7 +20,7 @@ _POD_LABEL = "serving.kserve.io/inferenceservice"
 
 
 class Clock(Protocol):
-    """Time, so that tests need not spend it."""
+    """Time, replaceable in tests."""
 
     def now(self) -> float:
         """Return monotonic seconds."""
@@ -63,7 +63,7 @@ def wait(
         report: Called with each new status line.
 
     Raises:
-        DeploymentFailed: It will not come up; the reason holds the cluster's own words.
+        DeploymentFailed: It will not come up; the reason quotes the cluster.
         DeadlineExceeded: Not ready in time; the reason holds the last status.
         ClusterError: The API refused for good (deleted, forbidden).
     """
@@ -104,7 +104,7 @@ def observe(api: Api, name: str, namespace: str) -> Observation:
 
 
 def events_about(api: Api, namespace: str, obj: Object) -> list[Object]:
-    """Return the events of an object; none where this user may not read them."""
+    """Return the events of an object; none if this user may not read them."""
     selector = f"involvedObject.name={obj['metadata']['name']}"
     try:
         return api.list(KINDS["Event"], namespace, fieldSelector=selector)
@@ -118,7 +118,7 @@ def events_about(api: Api, namespace: str, obj: Object) -> list[Object]:
 
 
 class Patience:
-    """Remembers what was reported, and since when the same bad sign has been seen."""
+    """What was reported so far, and since when the same bad sign has been seen."""
 
     def __init__(self, clock: Clock, deadline_s: float, report: Callable[[str], None]) -> None:
         self.end = clock.now() + deadline_s
@@ -127,7 +127,7 @@ class Patience:
         self._bad_since: float | None = None
 
     def is_over(self, verdict: Verdict) -> bool:
-        """Report a new status; say whether a failure has lasted long enough to believe it."""
+        """Report a new status; return whether a failure has lasted long enough to count."""
         if verdict.reason != self._said:
             self._said = verdict.reason
             self._report(verdict.reason)
@@ -149,12 +149,12 @@ def _failure(api: Api, name: str, namespace: str, verdict: Verdict) -> Deploymen
 
 def log_tail(api: Api, namespace: str, pod: str, container: str) -> list[str]:
     """Return the end of a container's log, its previous run's if it restarted, or nothing."""
-    rule = Rule("get", KINDS["Pod"], namespace, "log")
+    permission = Permission("get", KINDS["Pod"], namespace, "log")
     query = {"container": container, "tailLines": str(_LOG_LINES)}
     for previous in ("true", "false"):
         try:
-            text = api.text(rule, pod, query | {"previous": previous})
-        except CarferryError as error:  # the log is a help, its absence no second failure
+            text = api.text(permission, pod, query | {"previous": previous})
+        except CarferryError as error:  # a missing log is no second failure
             logger.debug("no log: %s", error)
             continue
         return [line for line in text.splitlines() if line.strip()]
@@ -162,7 +162,7 @@ def log_tail(api: Api, namespace: str, pod: str, container: str) -> list[str]:
 
 
 def telling(lines: list[str]) -> str:
-    """Return the line that says most: the last error, else the last."""
+    """Return the most informative line: the last error, else the last."""
     errors = [line for line in lines if "Error" in line or "error:" in line]
     return (errors or lines)[-1].strip()
 

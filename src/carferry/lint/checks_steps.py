@@ -69,8 +69,8 @@ def _retries(where: str, policy: Json) -> Iterator[Finding]:
     seconds = float(found[1]) if found else 0.0
     remedy = "set_retry(backoff_max_duration='720h')"
     if not seconds:
-        told = repr(given) if given else "none"
-        yield error("retry-duration", where, f"maximum duration {told}: no retry", remedy)
+        shown = repr(given) if given else "none"
+        yield error("retry-duration", where, f"maximum duration {shown}: no retry", remedy)
     elif seconds <= _KFP_DURATION_S:
         why = f"no retry later than {seconds:.0f} s after the first start"
         yield warning("retry-duration", where, why, remedy)
@@ -131,7 +131,7 @@ def _named(
 
 
 def _callers(document: Document) -> _Callers:
-    """Return by component what its tasks are given, and where they stand; first come first."""
+    """Return by component its tasks' arguments and places, in document order."""
     made: dict[str, dict[str, tuple[str, Json]]] = {}
     for owner, _, task in document.tasks():
         given = made.setdefault(task["componentRef"]["name"], {})
@@ -141,7 +141,7 @@ def _callers(document: Document) -> _Callers:
 
 
 def _known(document: Document, callers: _Callers, owner: str, source: Json) -> str | None:
-    """Return what a task of a component is given; None where only a run knows it."""
+    """Return an argument of a component's task; None if only a run knows it."""
     if "runtimeValue" in source:
         return str(source["runtimeValue"].get("constant", ""))
     name = source.get("componentInputParameter", "")

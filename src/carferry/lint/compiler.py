@@ -37,7 +37,7 @@ def compile_workflow(document: Document, target: Target) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a task is compiled: its parent's execution, and which iteration it is, if any."""
+    """The place of a task: its parent's execution, and which iteration it is, if any."""
 
     parent: str = _PARENT
     index: str = ""

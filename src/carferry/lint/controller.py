@@ -1,4 +1,4 @@
-"""Argo's controller, run on paper: the nodes that ``status.nodes`` holds when a run has ended.
+"""Argo's controller, simulated: the nodes that ``status.nodes`` holds when a run has ended.
 
 Every template's run becomes a node that keeps a copy of its inputs with the values filled in, so
 a step's pod-spec-patch stands in the driver's outputs, in the DAG around the step, in the retry
@@ -22,7 +22,7 @@ from carferry.lint.targets import Target
 from carferry.lint.templates import Json
 
 MOST_BYTES = 8 * 1024 * 1024
-"""Where the simulation ends: eight times what Argo could keep."""
+"""Size at which the simulation ends: eight times what Argo could keep."""
 HOST = "ip-10-0-100-100.eu-central-1.compute.internal"
 _WHOLE = re.compile(r"\{\{([^{}]+)\}\}")
 _DEPENDS = re.compile(r"([\w-]+)\.Succeeded")
@@ -43,7 +43,7 @@ class Controller:
         nodes: What became of each template's run, by id.
         environment: Bytes of the largest environment string so far, and the node it belongs to.
         argument: The same of the largest argument.
-        complete: False where the run was too large to go on.
+        complete: False if the run was too large to go on.
     """
 
     spec: Json

@@ -118,8 +118,8 @@ def read(path: str) -> Document:
             path, text, clean(pipeline, "PipelineSpec", ""), clean(platforms, "PlatformSpec", "")
         )
     except InputError as error:
-        where = f"{path}: {error.subject}"
-        raise InputError("read", where, error.reason, error.remedy) from error
+        subject = f"{path}: {error.subject}"
+        raise InputError("read", subject, error.reason, error.remedy) from error
     check_references(path, document.pipeline)
     check_bounds(path, document.pipeline)
     return document
@@ -178,8 +178,8 @@ def _documents(path: str, text: str) -> list[_Loaded]:
         raise  # a ValueError as well
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise InputError("read", path, f"not YAML: {error.problem}{where}", COMPILE) from error
+        line = f" in line {mark.line + 1}" if mark else ""
+        raise InputError("read", path, f"not YAML: {error.problem}{line}", COMPILE) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = str(error).split("\n", 1)[0] or type(error).__name__
         raise InputError("read", path, f"not YAML: {reason}", COMPILE) from error

@@ -162,7 +162,7 @@ class Driver:
 
 
 def constant_items(task: Json) -> list[Any] | None:
-    """Return the items of a loop over a constant list; None where only a run knows them."""
+    """Return the items of a loop over a constant list; None if only a run knows them."""
     raw = task.get("parameterIterator", {}).get("items", {}).get("raw")
     if raw is None:
         return None

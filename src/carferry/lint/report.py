@@ -1,6 +1,6 @@
-"""One file against several targets: run every check, and say it once.
+"""Check one file for several targets, and report each finding once.
 
-A finding that several targets share is told once with their names.
+A finding that several targets share is printed once with their names.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Report:
 
 
 def lint(path: str, targets: Iterable[Target], workers: int = WORKERS) -> Report:
-    """Hold one file against targets.
+    """Check one file for targets.
 
     Args:
         path: The compiled pipeline.
@@ -123,6 +123,5 @@ def lines(report: Report) -> Iterator[str]:
             shared.setdefault(found, []).append(one.target.name)
     for found, names in sorted(shared.items(), key=lambda item: (not item[0].is_error, item[0])):
         level = "error" if found.is_error else "warning"
-        where = "" if len(names) == count else f" [{', '.join(names)}]"
-        told = f"{level} {found.rule}: {found.where}: {found.why}; {found.remedy}{where}"
-        yield f"  {told}"
+        among = "" if len(names) == count else f" [{', '.join(names)}]"
+        yield f"  {level} {found.rule}: {found.where}: {found.why}; {found.remedy}{among}"

@@ -1,4 +1,4 @@
-"""The rules: what each refuses, why, and where that is known from.
+"""The rules: what each refuses, why, and the source.
 
 ``docs/reference/lint.md`` lists the same; a test keeps the two equal, another breaks every rule.
 """
@@ -20,7 +20,7 @@ class Rule:
         name: What a finding carries.
         what: What breaks it.
         why: What happens then.
-        source: Where that is known from.
+        source: File or document that shows it.
     """
 
     name: str

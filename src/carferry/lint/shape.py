@@ -1,4 +1,4 @@
-"""Holds a document against the table of its fields: types here and now, unknown fields on request.
+"""Check a document against the table of its fields: types at once, unknown fields on request.
 
 The backend reads with protobuf's JSON rules: a value of another type is an error on every release,
 null is nothing, and names may be written ``like_this``.
@@ -43,7 +43,7 @@ def clean(value: Any, kind: str, path: str) -> Any:
     Args:
         value: What the YAML holds there.
         kind: A type of ``fields``.
-        path: Where it stands, for the error: ``root.dag.tasks``.
+        path: Its place in the document, for the error: ``root.dag.tasks``.
 
     Raises:
         InputError: A value of another type.
@@ -101,7 +101,7 @@ class Unknown:
     """A field that a release does not know.
 
     Attributes:
-        path: Where it stands.
+        path: Its place in the document.
         message: The message it stands in, as the table names it.
         field: Its name.
         value: What it holds.

@@ -57,7 +57,7 @@ class Sizes:
         environment_at: Whose it is.
         argument_bytes: The largest argument of any pod, the drivers' included.
         argument_at: Whose it is.
-        complete: False where the run was too large to simulate to its end; sizes are a lower bound.
+        complete: False if the run was too large to simulate to its end; sizes are a lower bound.
         rows: What takes the room, largest first.
     """
 

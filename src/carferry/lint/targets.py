@@ -18,7 +18,7 @@ Version = tuple[int, ...]
 
 
 WORKERS = 16
-"""Iterations of a loop over a list that only a run can know, where nobody says otherwise."""
+"""Iterations of a loop over a list that only a run can know, unless another number is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Target:
 
     @property
     def simplifies_template(self) -> bool:
-        """Whether ARGO_TEMPLATE leaves the inputs out, and moves to a ConfigMap where too long.
+        """Whether ARGO_TEMPLATE leaves the inputs out, and moves to a ConfigMap if too long.
 
         Source: workflow/controller/workflowpod.go of Argo 3.6.0 (``simplifiedTmpl``,
         ``offloadEnvVarTemplate``); 3.5.14 has neither.

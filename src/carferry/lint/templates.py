@@ -93,7 +93,7 @@ def importer(target: Target) -> Json:
 
 
 def executors(target: Target, prefix: str) -> tuple[Json, Json]:
-    """Return the DAG around a step, and the step; ``prefix`` is ``retry-`` where it is retried."""
+    """Return the DAG around a step, and the step; ``prefix`` is ``retry-`` if it is retried."""
     retry = [f"retry-{name}" for name in _RETRY] if prefix else []
     impl = f"{prefix}system-container-impl"
     passed: list[str] = ["pod-spec-patch", *retry]
@@ -124,7 +124,7 @@ def retry_values(policy: Json | None) -> dict[str, str]:
 
 
 def pod_security(target: Target, *, non_root: bool) -> Json:
-    """Return the pod's security context, where the backend writes one."""
+    """Return the pod's security context, if the backend writes one."""
     if not target.secures_steps:
         return {}
     context: Json = {"seccompProfile": {"type": "RuntimeDefault"}}
@@ -196,7 +196,7 @@ def _driver_arguments(name: str, inputs: Json, outputs: Iterable[str]) -> list[s
 
 
 def server_arguments() -> list[str]:
-    """Return where driver and launcher find their servers."""
+    """Return the server addresses as arguments of driver and launcher."""
     return [
         *("--ml_pipeline_server_address", API_SERVER, "--ml_pipeline_server_port", "8887"),
         *("--mlmd_server_address", MLMD_SERVER, "--mlmd_server_port", "8080"),

@@ -6,9 +6,7 @@ model lets a caller in who may ``get`` this one InferenceService.
 
 from __future__ import annotations
 
-from typing import Any
-
-Object = dict[str, Any]
+from carferry.cluster.kinds import Object
 
 _RBAC = "rbac.authorization.k8s.io"
 _LABELS = {"opendatahub.io/dashboard": "true"}

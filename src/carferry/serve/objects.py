@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from carferry.serve.access import Object, access_objects, placed
+from carferry.cluster.kinds import Object
+from carferry.serve.access import access_objects, placed
 from carferry.serve.settings import Deployment, Mode, Toleration
 
 PORT = 8080

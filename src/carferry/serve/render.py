@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from carferry.cluster.kinds import Object
 from carferry.io import files
-from carferry.serve.access import Object
 
 # Plain only where every YAML reader, 1.1 and 1.2, sees a string: a letter first, nothing that
 # is an indicator, and none of the words some readers take for booleans, nulls or numbers.

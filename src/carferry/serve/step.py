@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from carferry.cluster.kinds import Object
 from carferry.errors import InputError
-from carferry.serve.access import Object, owned_by
+from carferry.serve.access import owned_by
 from carferry.serve.objects import deadline_s, make_objects
 from carferry.serve.render import render
 from carferry.serve.settings import Deployment

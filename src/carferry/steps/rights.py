@@ -152,7 +152,7 @@ def find_rights(
         if error.status not in _NO_ANSWER:
             raise
         return Rights(note=str(error))
-    return _rights(api, len({need.rule for need in needs}), lacking)
+    return _rights(api, len({need.permission for need in needs}), lacking)
 
 
 def _rights(api: Asks, asked: int, lacking: list[Need]) -> Rights:
@@ -171,9 +171,9 @@ def _rights(api: Asks, asked: int, lacking: list[Need]) -> Rights:
 
 def _refused(found: Rights) -> RightsMissing:
     remedy = "oc apply -f - the YAML in this step's log"
-    here = [need.rule for need in found.stops if need.rule.namespace]
-    if {rule.namespace for rule in here} == {found.project}:
-        folders = dict.fromkeys(_FOLDERS.get(rule.resource, "manifests/") for rule in here)
+    here = [need.permission for need in found.stops if need.permission.namespace]
+    if {each.namespace for each in here} == {found.project}:
+        folders = dict.fromkeys(_FOLDERS.get(each.resource, "manifests/") for each in here)
         commands = " and ".join(f"oc apply -k {folder} -n {found.project}" for folder in folders)
         remedy += f", or once for the project: {commands}"
     if len(here) < len(found.stops):

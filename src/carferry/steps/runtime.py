@@ -13,14 +13,11 @@ from carferry.oci.documents import Platform
 from carferry.refs import check_push_tag, parse_target
 from carferry.registry.target import Target
 from carferry.runtime.make import Made, make_runtime
+from carferry.runtime.pins import PYTHON_BASE
 from carferry.steps.access import open_access, shown
 from carferry.steps.settings import DEFAULT_PLATFORM, listed
 
-DEFAULT_BASE = (
-    "registry.access.redhat.com/ubi9/python-312"
-    "@sha256:21739f35258f21e23a7e02e79c763f2a69e605416fedd54b6ec9c5ef68fd1f43"
-)
-"""Where components without an image of their own run too (docs/adr/0007)."""
+DEFAULT_BASE = PYTHON_BASE
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The ends that both pipelines share: whether it can run at all, before; serving it, after."""
+"""The tasks that both pipelines share: the first checks and sizes, the last deploys."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from carferry.pipelines.pods import Site
 
 
 def fit(site: Site, given: Channels, *, staged: bool = False) -> PipelineTask:
-    """Check everything and plan the GPUs; where nothing fits the run ends here.
+    """Return the task that checks everything and plans the GPUs; it fails if nothing fits.
 
     Args:
-        site: Where the pipeline runs.
+        site: The place the pipeline runs in.
         given: The pipeline's parameters.
-        staged: No plan of the layers follows, so base and target are looked at here; in a
-            cluster Buildah will need rights of its own.
+        staged: No plan of the layers follows, so base and target are checked here; in a
+            cluster Buildah needs rights of its own.
     """
     fitted = on(site.runtime, fit_model)(
         model=given["model"],
@@ -40,13 +40,13 @@ def fit(site: Site, given: Channels, *, staged: bool = False) -> PipelineTask:
 
 
 def serve(site: Site, given: Channels, fitted: PipelineTask, made: PipelineTask) -> None:
-    """Deploy an image, if the run is to.
+    """Add the task that deploys an image, unless ``serve`` is no.
 
     Args:
-        site: Where the pipeline runs.
+        site: The place the pipeline runs in.
         given: The pipeline's parameters.
         fitted: The task of ``fit``.
-        made: The task that put the image where a cluster can pull it.
+        made: The task that pushed the image.
     """
     with dsl.If(given["serve"] != "no", name="deploy"):
         deployed = on(site.runtime, deploy_model)(

@@ -1,6 +1,6 @@
-"""Parameter names of the release before, understood on the command line for one more.
+"""Parameter names of the previous release, accepted on the command line for one more.
 
-They were one list of 35; today's names make a form of the dashboards' alphabetical order.
+They were one list of 35; today's names give dashboards, which sort them, a form in order.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _SERVE = {"deploy": "no", "apply": "render"}
 """Switches that became one word, by what they meant when they were false."""
 
 
-def modern(given: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return NAME=VALUE texts under today's names, and what to say of those that had another.
+def renamed(given: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return NAME=VALUE texts under today's names, and a note for each that had another.
 
     Raises:
         InputError: ``deploy`` or ``apply`` is neither true nor false, or a revision has no model.
@@ -70,14 +70,14 @@ def _switched(name: str, value: str, serve: str) -> str:
 
 def _revised(texts: list[str]) -> tuple[list[str], list[str]]:
     """Move a revision behind the model it belongs to."""
-    told = dict(text.split("=", 1) for text in texts if "=" in text)
-    if "revision" not in told:
+    values = dict(text.split("=", 1) for text in texts if "=" in text)
+    if "revision" not in values:
         return texts, []
-    if told["revision"] and "model" not in told:
+    if values["revision"] and "model" not in values:
         raise InputError("read parameter", "revision", "no model given", "write model=org/name@rev")
     said = ["revision is now part of model: org/name@revision"]
     kept = [text for text in texts if text.partition("=")[0] != "revision"]
-    if not told["revision"]:  # its default, main
+    if not values["revision"]:  # its default, main
         return kept, said
     kept = [text for text in kept if text.partition("=")[0] != "model"]
-    return [f"model={told['model']}@{told['revision']}", *kept], said
+    return [f"model={values['model']}@{values['revision']}", *kept], said

@@ -1,4 +1,4 @@
-"""A pipeline's parameters: what the form asks for, and NAME=VALUE texts as typed values."""
+"""A pipeline's parameters as fields, and NAME=VALUE texts as typed values of them."""
 
 from __future__ import annotations
 
@@ -106,15 +106,15 @@ def arguments(
     Args:
         known: The parameters.
         given: Texts from the command line; ``settings.NAME=VALUE`` is one entry of settings.
-        defaults: Values for this run where none is given; names the pipeline lacks are left out.
+        defaults: Values for this run if none is given; names the pipeline lacks are left out.
         remote: In pods, which see no folder of this machine.
 
     Returns:
         Only what differs from the pipeline's own defaults by being named here or there.
 
     Raises:
-        InputError: No '=', an unknown name, a wrong type, a missing parameter, or what a run
-            would be refused for later.
+        InputError: No '=', an unknown name, a wrong type, a missing parameter, or a value that
+            a step would refuse later.
     """
     texts = _once(given, known)
     entries = {n.partition(".")[2]: text for n, text in texts.items() if "." in n}
@@ -131,7 +131,7 @@ def arguments(
 
 
 def _once(given: Iterable[str], known: Mapping[str, Field]) -> dict[str, str]:
-    """Return texts by name; what is said twice is not guessed at."""
+    """Return texts by name, each given once."""
     found: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")

@@ -1,0 +1,1 @@
+"""NAME=VALUE texts of the command line as a pipeline's parameters."""
