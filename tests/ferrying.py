@@ -16,8 +16,9 @@ from huggingface_hub import constants
 from servers.hub import Hub
 from servers.registry import Registry
 
-from carferry.assembly.build import Result, build
+from carferry.assembly.build import build
 from carferry.assembly.options import Options
+from carferry.assembly.results import BuildResult
 from carferry.cli import main
 from carferry.io.retry import Retry
 from carferry.oci.documents import Document
@@ -66,7 +67,7 @@ def to_registry(
     return given.open(ImageRef(host, repository, tag), write=True)
 
 
-def ferry(source: Source, target: Target, *, base: str = "scratch", **options: Any) -> Result:
+def ferry(source: Source, target: Target, *, base: str = "scratch", **options: Any) -> BuildResult:
     """Build with the scratch base unless told otherwise; nothing is waited for."""
     hosts = [target.ref.registry] if isinstance(target.ref, ImageRef) else []
     include = options.pop("include", ())

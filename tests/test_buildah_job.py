@@ -19,7 +19,7 @@ from servers.models import sharded, write
 from servers.tools import need
 
 from carferry.assembly import buildah
-from carferry.assembly.build import Result, build
+from carferry.assembly.build import build
 from carferry.assembly.buildah import ACCOUNT, IMAGE, Recipe
 from carferry.assembly.buildah_job import (
     SCC_SETFCAP,
@@ -30,6 +30,7 @@ from carferry.assembly.buildah_job import (
     script,
 )
 from carferry.assembly.options import Options
+from carferry.assembly.results import BuildResult
 from carferry.cluster.api import Api
 from carferry.errors import InputError, ToolFailed
 from carferry.image.layers import SMALL_BYTES, arrange
@@ -143,7 +144,7 @@ def delegated(server: KubeServer, volume: Path, tmp_path: Path) -> JobBuildah:
     return JobBuildah(reach(server), "run-1", volume, clock=clock)
 
 
-def packed(volume: Path, runner: JobBuildah) -> Result:
+def packed(volume: Path, runner: JobBuildah) -> BuildResult:
     target = to_layout(volume / "image")
     options = Options(engine="buildah", base="scratch")
     return build(from_folder(volume / "model"), target, options, access=access(), runner=runner)

@@ -15,7 +15,7 @@ from ferrying import access, to_layout
 from servers.images import tar_of
 from servers.registry import Registry
 
-from carferry.assembly.buildah import check_files
+from carferry.assembly.pack import check_files
 from carferry.errors import SourceChanged, TargetError
 from carferry.image.base import Base
 from carferry.image.inspection import inspect

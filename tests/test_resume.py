@@ -27,8 +27,8 @@ from servers.personal import PERSONALITIES, PersonalRegistry
 from servers.proxy import Proxy
 from servers.registry import Registry
 
-from carferry.assembly.build import Result
 from carferry.assembly.layer_reader import LayerPass
+from carferry.assembly.results import BuildResult
 from carferry.errors import SourceChanged, Unreachable
 from carferry.image.layers import Layer
 from carferry.refs import ImageRef
@@ -65,7 +65,7 @@ class Crossing:
         given = access(self.front.host)
         return given.open(ImageRef(self.front.host, REPO, "v1"), write=True)
 
-    def ferry(self, **options: object) -> Result:
+    def ferry(self, **options: object) -> BuildResult:
         """Build the one image."""
         return ferry(from_hub(self.hub), self.target(), **options)  # type: ignore[arg-type]
 

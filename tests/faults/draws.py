@@ -73,7 +73,7 @@ class Case:
     Attributes:
         seed: Where it comes from.
         model: Number of the model.
-        form: ModelCar or ModelPack.
+        format: ModelCar or ModelPack.
         place: Kind of registry.
         personality: Of the registry in memory.
         flow: ``build``, ``workers``, ``builds race``, ``sealers race`` or ``collected``.
@@ -84,7 +84,7 @@ class Case:
 
     seed: int
     model: int
-    form: Format
+    format: Format
     place: str
     personality: str
     flow: str
@@ -102,7 +102,7 @@ class Case:
         where = self.place if self.place != "personal" else f"{self.personality!r}"
         start = "over an old tag" if self.before else "no tag"
         return (
-            f"seed {self.seed}: {self.flow} of model {self.model} as {self.form} to {where}, "
+            f"seed {self.seed}: {self.flow} of model {self.model} as {self.format} to {where}, "
             f"{start}, {self.parallel} at once; {names}"
         )
 

@@ -56,7 +56,7 @@ def run(world: World, case: Case) -> Outcome:
     """
     place = world.places[case.place]
     repository = world.repository()
-    expected = world.digest(case.model, "main", case.form)
+    expected = world.digest(case.model, "main", case.format)
     calm = place.open(repository, place.access(_retry(case), CALM), direct=True)
     _prepare(world, case, calm)
     before = _tagged(calm)
@@ -84,7 +84,7 @@ def _prepare(world: World, case: Case, calm: Target) -> None:
     personal.personality = PERSONALITIES[case.personality]
     if case.before:
         source = world.source(case.model, "old", _retry(case), direct=True)
-        build(source, calm, world.options(case.form))
+        build(source, calm, world.options(case.format))
 
 
 def _arm(world: World, case: Case, place: Place) -> None:
@@ -108,7 +108,7 @@ class _Run:
 
     def __init__(self, world: World, case: Case, place: Place, repository: str) -> None:
         self.world, self.case, self.place, self.repository = world, case, place, repository
-        self.options = world.options(case.form, case.parallel)
+        self.options = world.options(case.format, case.parallel)
 
     def go(self) -> list[Document | CarferryError]:
         """Return what each of those that make the image ended with."""

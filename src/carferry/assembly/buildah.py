@@ -1,9 +1,4 @@
-"""The buildah engine: real Buildah packs each layer, carferry puts the image together.
-
-Every layer is its own one-layer build from scratch, written straight to an OCI layout: no gzip
-on weights, times fixed at 0, owner 0:0, 0644. Nothing is stacked, so Buildah's storage holds
-one layer at a time, and base layers keep the bytes their registry gave them.
-"""
+"""Running Buildah: the commands that pack one layer, and where they run."""
 
 from __future__ import annotations
 
@@ -11,27 +6,18 @@ import hashlib
 import logging
 import os
 import re
-import shutil
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Protocol
+from typing import Protocol
 
-from carferry.assembly.plan import How, Step
-from carferry.assembly.stream import Moved
-from carferry.errors import InputError, SourceChanged, ToolFailed
+from carferry.errors import InputError, ToolFailed
 from carferry.image.layers import ROOT, Layer
-from carferry.io.progress import Progress
-from carferry.oci.documents import LAYER, Descriptor
 from carferry.refs import LayoutRef
-from carferry.registry.blobs import blob_file, copy_blob
-from carferry.registry.layout import LayoutTarget
-from carferry.registry.target import Target
 
 ACCOUNT = "modelcar-builder"
 """ServiceAccount of a pod that runs Buildah."""
@@ -53,8 +39,7 @@ class Security(StrEnum):
 
 
 _GLOB = re.compile(r"([*?\[\]\\])")
-_LAST_WORDS = 400
-_BUFFER = 1024 * 1024
+_OUTPUT_END = 400
 
 logger = logging.getLogger("carferry")
 
@@ -120,44 +105,6 @@ class LocalBuildah:
                     command(recipe.clean_up)
 
 
-def pack(
-    steps: Sequence[Step],
-    folder: Path,
-    target: Target,
-    *,
-    workdir: Path,
-    progress: Progress,
-    runner: Runner,
-) -> list[Moved]:
-    """Build each layer with Buildah and bring it to the target.
-
-    Args:
-        steps: Every step of the plan; each layer is built anew, Buildah's are never reused.
-        folder: The model's files.
-        target: Where blobs go.
-        workdir: Scratch space for one OCI layout of all layers; same disk as an OCI target
-            saves a copy.
-        progress: Told about every layer.
-        runner: Where Buildah runs; it sees ``folder`` and ``workdir`` too.
-
-    Returns:
-        One entry per step, in order.
-
-    Raises:
-        ToolFailed: Buildah is missing or refused.
-        SourceChanged: A packed file is not what the snapshot promised.
-    """
-    where = LayoutRef(workdir / "layers")
-    layout = LayoutTarget(where)
-    for step in steps:
-        progress.begin(step.layer.name, step.layer.size_bytes)
-    try:
-        runner.run([recipe(step.layer, folder, where) for step in steps])
-        return [_take(step.layer, layout, target, progress) for step in steps]
-    finally:
-        shutil.rmtree(workdir / "layers", ignore_errors=True)
-
-
 def recipe(layer: Layer, folder: Path, layout: LayoutRef) -> Recipe:
     """Return how Buildah writes one layer to a layout.
 
@@ -200,7 +147,7 @@ def run_locally(command: Sequence[str]) -> None:
             "install buildah, or use --engine stream",
         ) from error  # fmt: skip
     if done.returncode:
-        words = " ".join((done.stderr or done.stdout).split())[-_LAST_WORDS:]
+        words = " ".join((done.stderr or done.stdout).split())[-_OUTPUT_END:]
         raise ToolFailed("run", " ".join(command[:2]), f"exit {done.returncode}: {words}")
 
 
@@ -222,47 +169,3 @@ def _new_folder(workdir: Path | None) -> Iterator[Path]:
         ) from error  # fmt: skip
     with made as folder:
         yield Path(folder)
-
-
-def _take(layer: Layer, layout: LayoutTarget, target: Target, progress: Progress) -> Moved:
-    descriptor = _layer_of(layout, layer.content_key.hex, layer)
-    with blob_file(layout, descriptor.digest) as file:
-        check_files(layer, file)
-    there = target.blob_size(descriptor.digest) == descriptor.size_bytes
-    if not there and not target.mount(descriptor.digest, layout.ref):
-        copy_blob(descriptor, layout, target, moved=lambda size: progress.advance(layer.name, size))
-    progress.end(layer.name, How.MOVE.value)
-    return Moved(layer, descriptor, How.MOVE)
-
-
-def _layer_of(layout: LayoutTarget, tag: str, layer: Layer) -> Descriptor:
-    manifest = layout.get_manifest(tag)
-    if manifest is None or len(manifest.layers) != 1 or manifest.layers[0].media_type != LAYER:
-        raise ToolFailed("use", "buildah", f"it did not write {layer.name} as one plain layer")
-    return manifest.layers[0]
-
-
-def check_files(layer: Layer, archive: IO[bytes]) -> None:
-    """Read a layer's tar and compare every file with the snapshot.
-
-    Raises:
-        SourceChanged: A file is missing, too many, or has other bytes.
-    """
-    wanted = {f"{ROOT}/{file.path}": file for file in layer.files}
-    with tarfile.open(fileobj=archive, mode="r|", bufsize=_BUFFER) as tar:
-        for member in tar:
-            if member.isdir():
-                continue
-            file = wanted.pop(member.name, None)
-            content = tar.extractfile(member) if member.isreg() else None
-            if file is None or content is None:
-                raise SourceChanged("pack", member.name, "the layer holds a file nobody asked for")
-            file.verify(_hash(content, file.content.hasher(member.size)))
-    for name in wanted:
-        raise SourceChanged("pack", name, "the layer lacks it")
-
-
-def _hash(content: IO[bytes], hasher: Any) -> str:
-    while chunk := content.read(_BUFFER):
-        hasher.update(chunk)
-    return str(hasher.hexdigest())

@@ -13,10 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from carferry.assembly.job import Job
 from carferry.assembly.plan import Plan
 from carferry.errors import CarferryError
 from carferry.image.compose import CONTENT_KEY
-from carferry.io.retry import Retry
 from carferry.oci.documents import EMPTY, EMPTY_DATA, MANIFEST, Descriptor, Document, canonical
 from carferry.refs import Digest
 from carferry.registry.blobs import put_blob
@@ -58,27 +58,23 @@ class Pins:
     """Publishes one worker's shard manifest while its layers arrive.
 
     Args:
-        target: Where layers and shards live.
-        plan: What is being built.
+        job: The build; layers and shards live at its target.
         worker: From 1 to ``workers``.
         workers: How many share the plan.
-        retry: Policy for the manifest's upload.
         clock: Monotonic seconds.
     """
 
     def __init__(
         self,
-        target: Target,
-        plan: Plan,
+        job: Job,
         worker: int,
         workers: int,
         *,
-        retry: Retry,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._target = target
-        self._tag = f"{plan_prefix(plan)}{worker}of{workers}"
-        self._retry = retry
+        self._target = job.target
+        self._tag = f"{plan_prefix(job.plan)}{worker}of{workers}"
+        self._retry = job.retry
         self._clock = clock
         self._lock = threading.Lock()
         self._layers: dict[str, Descriptor] = {}

@@ -61,15 +61,15 @@ def plan(
 
 def _planned(dest: str, made: Plan, workers: int, parallel: int, rate: float) -> Planned:
     owner = {
-        step.layer.content_key: number
-        for number, steps in enumerate(made.bins(workers), start=1)
-        for step in steps
+        each.layer.content_key: number
+        for number, share in enumerate(made.shares(workers), start=1)
+        for each in share
     }
     layers = tuple(
         PlannedLayer(
-            step.layer.name, step.layer.size_bytes, step.how.value, owner[step.layer.content_key]
+            each.layer.name, each.layer.size_bytes, each.how.value, owner[each.layer.content_key]
         )
-        for step in made.steps
+        for each in made.layers
     )
     return Planned(
         dest,

@@ -75,12 +75,12 @@ class BuildSettings:
             raise InputError("use format", repr(self.form), f"choose {' or '.join(Format)}")
         return Options(
             engine=self.engine,
-            form=Format(self.form),
+            format=Format(self.form),
             base=self.base,
             patterns=Patterns.parse(self.include, self.exclude),
             platforms=tuple(map(Platform.parse, split_list(self.platforms))),
             parallel=self.parallel,
-            neighbours=tuple(map(ImageRef.parse, split_list(self.mount_from))),
+            mount_from=tuple(map(ImageRef.parse, split_list(self.mount_from))),
             workdir=Path(self.workdir) if self.workdir else None,
         )
 

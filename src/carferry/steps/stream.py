@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from carferry.assembly import build as engine_room
-from carferry.assembly.stream import moved_bytes
+from carferry.assembly.results import moved_bytes
 from carferry.errors import InputError
 from carferry.io.progress import Progress
 from carferry.io.terminal import open_progress
