@@ -31,7 +31,7 @@ from carferry.assembly.pack import pack_layers
 from carferry.errors import SourceChanged, ToolFailed
 from carferry.image.layers import Layer, arrange
 from carferry.io.progress import Silent
-from carferry.source import Patterns
+from carferry.source.patterns import Patterns
 
 FILES = tiny() | {"a/b/c.json": b"{}"} | dict.fromkeys(ODD.values(), b"odd")
 GLOBS = {"[a].json": b"1", "a.json": b"2", "st*r.json": b"3", "star.json": b"4", "q?.json": b"5"}

@@ -35,7 +35,7 @@ from carferry.cluster.api import Api
 from carferry.errors import InputError, ToolFailed
 from carferry.image.layers import SMALL_BYTES, arrange
 from carferry.refs import LayoutRef
-from carferry.source import Patterns
+from carferry.source.patterns import Patterns
 from carferry.steps.builder import open_runner
 from carferry.steps.settings import BuildSettings
 

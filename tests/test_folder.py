@@ -14,9 +14,9 @@ from servers.models import COLLIDING, HOSTILE, tiny, write
 
 from carferry.errors import SourceChanged, SourceError, SourceNotFound, UnsafePath
 from carferry.io.progress import Silent
-from carferry.source import Patterns
 from carferry.source.download import download
 from carferry.source.folder import RECORD
+from carferry.source.patterns import Patterns
 
 
 @pytest.fixture

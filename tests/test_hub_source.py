@@ -27,9 +27,11 @@ from servers.serving import Exchange
 
 from carferry.errors import SourceChanged, SourceDenied, SourceError, SourceNotFound, Unreachable
 from carferry.io.retry import Cancelled
-from carferry.source import Patterns, SourceFile, open_source
 from carferry.source.folder import FolderSource
 from carferry.source.hub import HubSource
+from carferry.source.open import open_source
+from carferry.source.patterns import Patterns
+from carferry.source.snapshot import SourceFile
 
 GRANTED = "hf_" + "granted" * 4
 SIZE = (3 << 20) + 17

@@ -37,8 +37,8 @@ from carferry.oci.documents import Document, Platform
 from carferry.refs import ImageRef
 from carferry.registry.copy import copy_image
 from carferry.registry.target import Target
-from carferry.source import Patterns
 from carferry.source.download import download
+from carferry.source.patterns import Patterns
 
 ENGINES = ["stream", "buildah"]
 FILES = sharded(2) | {"1_Pooling/config.json": b"{}"} | dict.fromkeys(ODD.values(), b"odd")

@@ -33,7 +33,7 @@ from carferry.errors import SourceChanged, Unreachable
 from carferry.image.layers import Layer
 from carferry.refs import ImageRef
 from carferry.registry.target import Target
-from carferry.source import Patterns
+from carferry.source.patterns import Patterns
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 
 UPLOADS = "/blobs/uploads/"

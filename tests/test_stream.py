@@ -35,8 +35,9 @@ from carferry.assembly.options import Options
 from carferry.errors import CarferryError, SourceChanged, TargetError
 from carferry.image.layers import LARGE_BYTES
 from carferry.io.progress import Silent
-from carferry.source import Patterns, SourceFile
 from carferry.source.folder import FolderSource
+from carferry.source.patterns import Patterns
+from carferry.source.snapshot import SourceFile
 
 SIZE = LARGE_BYTES + 3
 MODEL = {

@@ -24,8 +24,8 @@ from carferry.oci.documents import image_size
 from carferry.refs import LayoutRef, check_push_tag
 from carferry.registry.access import Access
 from carferry.registry.target import Target
-from carferry.source import Source
 from carferry.source.folder import FolderSource
+from carferry.source.source import Source
 
 
 def build(

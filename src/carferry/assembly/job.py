@@ -10,7 +10,7 @@ from carferry.io.progress import Progress
 from carferry.io.retry import Retry
 from carferry.registry.access import Access
 from carferry.registry.target import Target
-from carferry.source import Source
+from carferry.source.source import Source
 
 
 @dataclass(frozen=True, slots=True)

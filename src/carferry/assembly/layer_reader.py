@@ -15,8 +15,8 @@ from typing import Self
 from carferry.errors import CarferryError
 from carferry.image.layers import Content, Layer, Literal
 from carferry.refs import Digest
-from carferry.source import Source
 from carferry.source.snapshot import Hasher, SourceFile
+from carferry.source.source import Source
 
 # With chunks of 1 MiB this bounds what a stream holds to well under 20 MiB.
 _QUEUED_CHUNKS = 8

@@ -13,8 +13,9 @@ from pathlib import Path
 from carferry.io import files
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
-from carferry.source import Snapshot, Source, SourceFile
 from carferry.source.folder import RECORD
+from carferry.source.snapshot import Snapshot, SourceFile
+from carferry.source.source import Source
 
 _CHUNK = 1024 * 1024
 

@@ -6,7 +6,7 @@ from carferry.assembly import build as engine_room
 from carferry.io.progress import Progress
 from carferry.io.terminal import open_progress
 from carferry.refs import parse_target
-from carferry.source import open_source
+from carferry.source.open import open_source
 from carferry.steps.builder import open_runner
 from carferry.steps.describe import describe
 from carferry.steps.results import Built

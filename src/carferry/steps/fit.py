@@ -14,7 +14,10 @@ from carferry.gpu.model.config import load_config
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan
 from carferry.io.retry import Retry
-from carferry.source import Patterns, Source, SourceFile, open_source
+from carferry.source.open import open_source
+from carferry.source.patterns import Patterns
+from carferry.source.snapshot import SourceFile
+from carferry.source.source import Source
 
 # The version in the default serving image: the plan must be for what will run.
 SERVED = "0.24.0"

@@ -6,7 +6,7 @@ from carferry.assembly import build as engine_room
 from carferry.assembly.plan import MOST_WORKERS, Plan
 from carferry.errors import InputError
 from carferry.refs import parse_target
-from carferry.source import open_source
+from carferry.source.open import open_source
 from carferry.steps.results import Planned, PlannedLayer
 from carferry.steps.settings import BuildSettings
 

@@ -10,7 +10,8 @@ from typing import Any
 from carferry.errors import InputError
 from carferry.refs import ImageRef, LayoutRef, ModelRef, parse_target
 from carferry.serve.settings import VLLM_IMAGE
-from carferry.source import Patterns, is_folder
+from carferry.source.open import is_folder
+from carferry.source.patterns import Patterns
 from carferry.steps.fit import FitSettings
 from carferry.steps.form import Settings, build_settings, deployment, texts
 from carferry.steps.settings import BuildSettings

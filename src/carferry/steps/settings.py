@@ -13,8 +13,7 @@ from carferry.image.layers import Format
 from carferry.oci.documents import Platform
 from carferry.refs import ImageRef
 from carferry.registry.access import Access
-from carferry.source import Patterns
-from carferry.source.patterns import split_list
+from carferry.source.patterns import Patterns, split_list
 from carferry.steps.access import open_access
 
 DEFAULT_BASE = bases.DEFAULT

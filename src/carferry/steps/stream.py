@@ -10,7 +10,7 @@ from carferry.errors import InputError
 from carferry.io.progress import Progress
 from carferry.io.terminal import open_progress
 from carferry.refs import parse_target
-from carferry.source import open_source
+from carferry.source.open import open_source
 from carferry.steps.describe import describe
 from carferry.steps.results import Built, Streamed
 from carferry.steps.settings import BuildSettings
