@@ -26,7 +26,7 @@ from carferry.errors import CarferryError, ManifestMissing
 from carferry.io.progress import Silent
 from carferry.oci.documents import Platform, image_size
 from carferry.refs import ImageRef
-from carferry.registry.copy import Copied, copy_image
+from carferry.registry.copy import CopyResult, copy_image
 from carferry.registry.target import Target
 
 
@@ -46,7 +46,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Target:
     return target
 
 
-def copy(origin: Target, target: Target, *, attempts: int = 6) -> Copied:
+def copy(origin: Target, target: Target, *, attempts: int = 6) -> CopyResult:
     """Copy with quick retries."""
     return copy_image(origin, target, parallel=3, retry=quick(attempts=attempts), progress=Silent())
 

@@ -19,7 +19,7 @@ from servers.models import tiny, write
 from servers.registry import Registry
 
 from carferry.errors import ContractViolation, ManifestMissing, TargetError
-from carferry.image.inspection import Report, inspect
+from carferry.image.inspection import Inspection, inspect
 from carferry.image.layers import LARGE_BYTES
 from carferry.oci.documents import CONFIG, Descriptor, Document, canonical
 from carferry.registry.blobs import put_blob
@@ -39,9 +39,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         yield server
 
 
-def broken(report: Report) -> dict[str, str]:
+def broken(report: Inspection) -> dict[str, str]:
     """Return the clauses that do not hold."""
-    return {rule.name: rule.detail for rule in report.rules if not rule.ok}
+    return {clause.name: clause.detail for clause in report.clauses if not clause.ok}
 
 
 def member(name: str, **changes: object) -> tarfile.TarInfo:
@@ -66,7 +66,7 @@ FOLDER = member("models", type=tarfile.DIRTYPE, mode=0o755)
 GOOD = member("models/config.json", size=2)
 
 
-def judged(folder: Path, *layers: bytes, settings: dict[str, object] | None = None) -> Report:
+def judged(folder: Path, *layers: bytes, settings: dict[str, object] | None = None) -> Inspection:
     """Inspect an image of these layers with these settings on no base."""
     write_layout(folder, layers, "v1")
     target = to_layout(folder)

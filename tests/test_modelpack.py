@@ -86,7 +86,7 @@ def test_inspect_judges_it_by_its_own_contract(tmp_path: Path) -> None:
     ferry(from_folder(folder), target, format=PACK)
     report = inspect(target)
     assert report.ok
-    assert {rule.name for rule in report.rules} == {"models", "raw", "paths", "diff ids"}
+    assert {clause.name for clause in report.clauses} == {"models", "raw", "paths", "diff ids"}
 
 
 def test_buildah_cannot_make_it() -> None:

@@ -33,7 +33,7 @@ from carferry.io.progress import Silent
 from carferry.io.retry import Retry
 from carferry.oci.documents import INDEX, Document, Platform, canonical
 from carferry.refs import ImageRef, LayoutRef, parse_target
-from carferry.registry.copy import copy_image, members, read_config, read_image
+from carferry.registry.copy import copy_image, read_config, read_image, read_manifests
 from carferry.runtime.pins import pins
 from carferry.steps.runtime import RuntimeImage, RuntimeSettings, runtime
 
@@ -201,7 +201,7 @@ def test_two_platforms_make_an_index_with_wheels_for_each(
     with needing_an_index():
         made = runtime(f"oci:{tmp_path / 'both'}:v1", settings, progress=Silent())
     image = to_layout(tmp_path / "both")
-    manifests = members(image, read_image(image))
+    manifests = read_manifests(image, read_image(image))
     assert made.runs == ("Python 3.12 on linux/amd64", "Python 3.12 on linux/arm64")
     assert [d.platform for d in read_image(image).manifests] == list(platforms)
     assert [read_config(image, m)["architecture"] for m in manifests] == ["amd64", "arm64"]

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import IO
 
 from carferry.errors import ContractViolation, TargetError
-from carferry.image.contract import Entry, Rule, modelcar_rules, modelpack_rules
+from carferry.image.contract import Clause, Entry, judge_modelcar, judge_modelpack
 from carferry.image.layers import ROOT
 from carferry.image.modelpack import CONFIG as MODELPACK_CONFIG
 from carferry.image.modelpack import file_path
 from carferry.oci.documents import LAYER, Descriptor, Document, image_size
 from carferry.registry.blobs import blob_file
-from carferry.registry.copy import members, read_config, read_image
+from carferry.registry.copy import read_config, read_image, read_manifests
 from carferry.registry.target import Target
 
 # Bases are small; a first layer over this is not searched for a shell.
@@ -29,12 +29,12 @@ _BASE_CAP_BYTES = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Inspection:
     """What an inspection found.
 
     Attributes:
         document: What the reference names.
-        rules: The contract, clause by clause; an index is judged by its first image.
+        clauses: The contract, clause by clause; an index is judged by its first image.
         models: What lies under ``/models``.
         size_bytes: All different blobs.
         layers: Descriptors of the first image's layers, base first.
@@ -42,7 +42,7 @@ class Report:
     """
 
     document: Document
-    rules: tuple[Rule, ...]
+    clauses: tuple[Clause, ...]
     models: tuple[Entry, ...]
     size_bytes: int
     layers: tuple[Descriptor, ...]
@@ -51,7 +51,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether KServe's modelcar mode can serve it."""
-        return all(rule.ok for rule in self.rules)
+        return all(clause.ok for clause in self.clauses)
 
     def require(self, image: object) -> None:
         """Raise unless the contract is met.
@@ -59,14 +59,14 @@ class Report:
         Raises:
             ContractViolation: Names every broken clause.
         """
-        broken = [f"{rule.name} ({rule.detail})" for rule in self.rules if not rule.ok]
+        broken = [f"{clause.name} ({clause.detail})" for clause in self.clauses if not clause.ok]
         if broken:
             raise ContractViolation(
                 "accept", image, "; ".join(broken), "build it with carferry build"
             )
 
 
-def inspect(target: Target) -> Report:
+def inspect(target: Target) -> Inspection:
     """Read an image's documents and tar headers and judge them.
 
     Raises:
@@ -74,17 +74,19 @@ def inspect(target: Target) -> Report:
         TargetError: Unreadable, or not an image.
     """
     top = read_image(target)
-    manifests = members(target, top)
+    manifests = read_manifests(target, top)
     manifest = manifests[0]
     config = read_config(target, manifest)
     if manifest.config.media_type == MODELPACK_CONFIG:
         models = tuple(_named_files(manifest))
-        rules = modelpack_rules(config, manifest.layers, models)
+        clauses = judge_modelpack(config, manifest.layers, models)
     else:
         entries = [entry for layer in manifest.layers for entry in _entries(target, layer)]
         models = tuple(_under_models(entries))
-        rules = modelcar_rules(config, entries, models, manifest.layers)
-    return Report(top, rules, models, image_size(manifests), manifest.layers, manifest.annotations)
+        clauses = judge_modelcar(config, entries, models, manifest.layers)
+    return Inspection(
+        top, clauses, models, image_size(manifests), manifest.layers, manifest.annotations
+    )
 
 
 def _named_files(manifest: Document) -> Iterator[Entry]:

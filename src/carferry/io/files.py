@@ -37,12 +37,12 @@ def replace(path: Path, data: bytes) -> None:
     Raises:
         OSError: Not written; what was there is unchanged.
     """
-    part = Part(path.parent)
+    file = AtomicFile(path.parent)
     try:
-        part.write(data)
-        part.name(path)
+        file.write(data)
+        file.name(path)
     finally:
-        part.drop()
+        file.drop()
 
 
 def save(path: Path, data: bytes, *, action: str = "write") -> None:
@@ -61,8 +61,8 @@ def save(path: Path, data: bytes, *, action: str = "write") -> None:
         raise InputError(action, path, failure.reason, failure.remedy) from error
 
 
-class Part:
-    """A file being written, of which nobody sees a part.
+class AtomicFile:
+    """A file being written, visible under its name only when it is whole.
 
     Args:
         folder: Where it will be; it must exist.

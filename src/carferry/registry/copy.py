@@ -17,7 +17,7 @@ from carferry.registry.target import Target
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class CopyResult:
     """What a copy did.
 
     Attributes:
@@ -35,7 +35,7 @@ class Copied:
 
 def copy_image(
     origin: Target, target: Target, *, parallel: int, retry: Retry, progress: Progress
-) -> Copied:
+) -> CopyResult:
     """Copy an image with all it refers to; the tag comes last.
 
     Args:
@@ -51,7 +51,7 @@ def copy_image(
     """
     top = read_image(origin)
     target.check_push()
-    manifests = members(origin, top)
+    manifests = read_manifests(origin, top)
     blobs = {d.digest: d for m in manifests for d in (m.config, *m.layers)}
     moved = copy_blobs(list(blobs.values()), origin, target, parallel, retry, progress)
     for document in (*manifests, top):
@@ -59,7 +59,7 @@ def copy_image(
     if tag := target.ref.push_tag:
         target.put_manifest(top, tag)
     total = sum(blob.size_bytes for blob in blobs.values())
-    return Copied(top, manifests, moved, total - moved)
+    return CopyResult(top, manifests, moved, total - moved)
 
 
 def read_image(origin: Target) -> Document:
@@ -74,7 +74,7 @@ def read_image(origin: Target) -> Document:
     return document
 
 
-def members(origin: Target, top: Document) -> tuple[Document, ...]:
+def read_manifests(origin: Target, top: Document) -> tuple[Document, ...]:
     """Return the manifests of an index, or the manifest itself.
 
     Raises:

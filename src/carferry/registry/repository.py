@@ -34,8 +34,8 @@ class RegistryTarget:
 
     @property
     def largest_blob_bytes(self) -> int:
-        """Return the limit of this kind of registry, as its profile knows it."""
-        return self._session.profile.largest_blob_bytes
+        """Return the limit of this kind of registry, as far as it is known; 0 if not."""
+        return self._session.quirks.largest_blob_bytes
 
     def blob_size(self, digest: Digest) -> int | None:
         """Ask with HEAD; a length is only believed where the registry states it."""

@@ -27,7 +27,7 @@ from carferry.io.retry import Retry
 from carferry.refs import ImageRef
 from carferry.registry.auth import Authenticator
 from carferry.registry.credentials import Login
-from carferry.registry.quirks import profile_of
+from carferry.registry.quirks import quirks_of
 
 Result = TypeVar("Result")
 _REDIRECTS = 5
@@ -64,7 +64,7 @@ class Session:
         self._retry = retry or Retry()
         self._auth = Authenticator(self._http, ref, login, plain_http=plain_http)
         self._has_login = login is not None
-        self.profile = profile_of(ref.registry)
+        self.quirks = quirks_of(ref.registry)
         self._reached = False
         scheme = "http" if plain_http else "https"
         self.base = f"{scheme}://{_HUB.get(ref.registry, ref.registry)}"

@@ -74,7 +74,7 @@ class RegistryUpload:
         What it says is proved by the digest it checks at the end: a wrong offset costs one
         more upload, never a wrong blob.
         """
-        if self._lost or not self._session.profile.proves_offset:
+        if self._lost or not self._session.quirks.proves_offset:
             return None
         try:
             response = self._session.call("GET", self._location, expect={204}, once=True)

@@ -30,8 +30,8 @@ Pip = Callable[[Command], subprocess.CompletedProcess[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """What was made.
+class RuntimeBuild:
+    """What making a runtime image did.
 
     Attributes:
         document: What the tag names: a manifest, or an index of several platforms.
@@ -60,7 +60,7 @@ def make_runtime(
     retry: Retry,
     progress: Progress,
     pip: Pip = run_pip,
-) -> Made:
+) -> RuntimeBuild:
     """Put kfp's executor, carferry and its packages on a base of each platform, and tag it.
 
     Args:
@@ -89,7 +89,7 @@ def make_runtime(
             images.append((base, image))
         moved = sum(copy(blobs, origin) for blobs, origin in _sources(images, scratch))
     top = _tag(target, images, retry)
-    return Made(top, tuple(image.manifest for _, image in images), interpreters, moved)
+    return RuntimeBuild(top, tuple(image.manifest for _, image in images), interpreters, moved)
 
 
 def _files(interpreter: Interpreter, folder: Path, pip: Pip) -> dict[str, bytes]:

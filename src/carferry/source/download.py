@@ -86,13 +86,13 @@ def _matches(path: Path, file: SourceFile) -> bool:
 def _write(source: Source, file: SourceFile, path: Path, moved: Callable[[str, int], None]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = files.Part(path.parent)
+        partial = files.AtomicFile(path.parent)
         try:
             for chunk in _verified(source, file):
-                moved(file.path, part.write(chunk))
-            part.name(path)
+                moved(file.path, partial.write(chunk))
+            partial.name(path)
         finally:
-            part.drop()
+            partial.drop()
     except OSError as error:
         raise files.failed("write", path, error) from error
 

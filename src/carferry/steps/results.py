@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from carferry.image.compose import COMMIT, CONTENT_KEY, LAYER_PATH, SOURCE
-from carferry.image.inspection import Report
+from carferry.image.inspection import Inspection
 from carferry.oci.documents import Descriptor
 from carferry.registry.target import Target
 
@@ -161,7 +161,7 @@ class Inspected:
     ok: bool
 
     @classmethod
-    def of(cls, report: Report, target: Target) -> Inspected:
+    def of(cls, report: Inspection, target: Target) -> Inspected:
         """Flatten a report."""
         return cls(
             target.location(report.document.digest),
@@ -171,7 +171,7 @@ class Inspected:
             report.size_bytes,
             tuple((_holds(d), d.size_bytes, str(d.digest)) for d in report.layers),
             tuple((e.path, e.size_bytes) for e in report.models if e.kind == "file"),
-            tuple((rule.name, rule.ok, rule.detail) for rule in report.rules),
+            tuple((clause.name, clause.ok, clause.detail) for clause in report.clauses),
             report.ok,
         )
 

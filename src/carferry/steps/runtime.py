@@ -11,7 +11,7 @@ from carferry.io.terminal import open_progress
 from carferry.oci.documents import Platform
 from carferry.refs import check_push_tag, parse_target
 from carferry.registry.target import Target
-from carferry.runtime.make import Made, make_runtime
+from carferry.runtime.make import RuntimeBuild, make_runtime
 from carferry.source.patterns import split_list
 from carferry.steps.access import open_access
 from carferry.steps.settings import DEFAULT_PLATFORM
@@ -111,7 +111,7 @@ def _platforms(settings: RuntimeSettings) -> tuple[Platform, ...]:
     return platforms
 
 
-def _describe(target: Target, made: Made, base: str, seconds: float) -> RuntimeImage:
+def _describe(target: Target, made: RuntimeBuild, base: str, seconds: float) -> RuntimeImage:
     return RuntimeImage(
         target.location(made.document.digest),
         str(made.document.digest),
