@@ -10,7 +10,7 @@ from carferry.errors import InputError
 from carferry.image.base import Base
 from carferry.image.layers import Layer
 from carferry.oci.documents import Platform
-from carferry.refs import Digest, ImageRef, LayoutRef, parse_target
+from carferry.refs import Digest, ImageRef, LayoutRef, parse_image
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 
 GIB = 1 << 30
@@ -72,6 +72,6 @@ def test_where_no_limit_is_known_nothing_is_refused() -> None:
     ],
 )
 def test_the_limit_is_that_of_the_kind_of_registry(text: str, gib: float) -> None:
-    ref = parse_target(text)
+    ref = parse_image(text)
     assert isinstance(ref, ImageRef | LayoutRef)
     assert access().open(ref).largest_blob_bytes == gib * GIB

@@ -32,7 +32,7 @@ from carferry.errors import PushDenied
 from carferry.io.progress import Silent
 from carferry.io.retry import Retry
 from carferry.oci.documents import INDEX, Document, Platform, canonical
-from carferry.refs import ImageRef, LayoutRef, parse_target
+from carferry.refs import ImageRef, LayoutRef, parse_image
 from carferry.registry.copy import copy_image, read_config, read_image, read_manifests
 from carferry.runtime.pins import pins
 from carferry.steps.runtime import RuntimeImage, RuntimeSettings, runtime
@@ -99,7 +99,7 @@ def test_a_second_run_moves_nothing(dock: Registry, base: str, made: RuntimeImag
 
 
 def test_a_base_in_the_same_registry_is_mounted(dock: Registry, base: str) -> None:
-    origin = access().open(parse_target(base))
+    origin = access().open(parse_image(base))
     near = access(dock.host).open(ImageRef(dock.host, "bases/python", "1"), write=True)
     copy_image(origin, near, parallel=2, retry=Retry(), progress=Silent())
     made = make(dock.host, "beside", f"{dock.host}/bases/python:1")

@@ -1,4 +1,4 @@
-"""References, parsed once at the edge: digests, images, targets, models, Kubernetes names.
+"""References, parsed once at the edge: digests, images, models, Kubernetes names.
 
 Sources: OCI distribution-spec v1.1 (names, tags, digests), Docker's reference grammar
 (a first part with a dot, a colon or "localhost" is a host), Kubernetes RFC 1123 labels.
@@ -65,7 +65,7 @@ class ImageRef:
     digest: Digest | None = None
 
     @classmethod
-    def parse(cls, text: str) -> ImageRef:
+    def parse(cls, image: str) -> ImageRef:
         """Parse a full image reference, with or without ``docker://`` or ``oci://`` before it.
 
         The host is required: a short name means another image on another machine.
@@ -73,19 +73,19 @@ class ImageRef:
         Raises:
             InvalidReference: Names the part that is wrong.
         """
-        rest = re.sub(r"^(?:docker|oci)://", "", text)
+        rest = re.sub(r"^(?:docker|oci)://", "", image)
         rest, at, digest_text = rest.partition("@")
         registry, slash, path = rest.partition("/")
         colon = path.rfind(":")
         repository, tag = (path, None) if colon < 0 else (path[:colon], path[colon + 1 :])
         if not slash or not _is_host(registry):
-            raise _bad_image(text, "no registry host before the first '/'")
+            raise _bad_image(image, "no registry host before the first '/'")
         if not _is_port(registry):
-            raise _bad_image(text, f"the port of {registry} is not 1 to {_PORTS[-1]}")
+            raise _bad_image(image, f"the port of {registry} is not 1 to {_PORTS[-1]}")
         if not _REPOSITORY.fullmatch(repository) or len(repository) > 255:
-            raise _bad_image(text, f"repository {repository!r} is not lower-case path parts")
+            raise _bad_image(image, f"repository {repository!r} is not lower-case path parts")
         if tag is not None and not _TAG.fullmatch(tag):
-            raise _bad_image(text, f"tag {tag!r} is not 1-128 of A-Z a-z 0-9 _ . -")
+            raise _bad_image(image, f"tag {tag!r} is not 1-128 of A-Z a-z 0-9 _ . -")
         return cls(registry, repository, tag, Digest.parse(digest_text) if at else None)
 
     @property
@@ -131,17 +131,17 @@ class LayoutRef:
         return self.tag
 
     @classmethod
-    def parse(cls, text: str) -> LayoutRef:
+    def parse(cls, image: str) -> LayoutRef:
         """Parse ``oci:path[:tag]``; the first colon parts path and tag, as skopeo does.
 
         Raises:
             InvalidReference: No path, or a tag that no tool would accept.
         """
-        path, _, tag = text.removeprefix("oci:").partition(":")
+        path, _, tag = image.removeprefix("oci:").partition(":")
         if not path:
-            raise InvalidReference("parse target", repr(text), "no path", "write oci:path:tag")
+            raise InvalidReference("parse image", repr(image), "no path", "write oci:path:tag")
         if tag and not _TAG.fullmatch(tag):
-            raise InvalidReference("parse target", repr(text), f"tag {tag!r} is malformed")
+            raise InvalidReference("parse image", repr(image), f"tag {tag!r} is malformed")
         return cls(Path(path), tag or "latest")
 
     def __str__(self) -> str:
@@ -149,19 +149,19 @@ class LayoutRef:
         return f"oci:{self.path}:{self.tag}"
 
 
-def parse_target(text: str) -> ImageRef | LayoutRef:
+def parse_image(image: str) -> ImageRef | LayoutRef:
     """Parse a place an image lives: ``[docker://]host/repo:tag`` or ``oci:path:tag``.
 
     Raises:
         InvalidReference: No known scheme, or a malformed reference behind it.
     """
-    if text.startswith("oci:") and not text.startswith("oci://"):
-        return LayoutRef.parse(text)
-    host, slash, _ = text.partition("/")
-    if text.startswith(("docker://", "oci://")) or (slash and _is_host(host)):
-        return ImageRef.parse(text)
+    if image.startswith("oci:") and not image.startswith("oci://"):
+        return LayoutRef.parse(image)
+    host, slash, _ = image.partition("/")
+    if image.startswith(("docker://", "oci://")) or (slash and _is_host(host)):
+        return ImageRef.parse(image)
     raise InvalidReference(
-        "parse target", repr(text), "no scheme", "write docker://host/repo:tag or oci:path:tag"
+        "parse image", repr(image), "no scheme", "write docker://host/repo:tag or oci:path:tag"
     )
 
 
@@ -188,25 +188,25 @@ class ModelRef:
     revision: str = "main"
 
     @classmethod
-    def parse(cls, text: str, revision: str = "") -> ModelRef:
+    def parse(cls, model: str, revision: str = "") -> ModelRef:
         """Parse ``hf://org/name[@revision]`` or ``org/name[@revision]``.
 
         Args:
-            text: The reference.
-            revision: Used when text carries none.
+            model: The text that names it.
+            revision: Used if ``model`` carries none.
 
         Raises:
             InvalidReference: Not one or two hub name parts, or a malformed revision.
         """
-        name, _, inline = text.removeprefix("hf://").partition("@")
+        name, _, inline = model.removeprefix("hf://").partition("@")
         parts = name.split("/")
         if len(parts) > 2 or not all(map(_is_model_part, parts)):
             raise InvalidReference(
-                "parse model", repr(text), "not org/name[@revision]", "for a folder write ./path"
+                "parse model", repr(model), "not org/name[@revision]", "for a folder write ./path"
             )
         wanted = inline or revision or "main"
         if not _REVISION.fullmatch(wanted) or ".." in wanted:
-            raise InvalidReference("parse model", repr(text), f"revision {wanted!r} is malformed")
+            raise InvalidReference("parse model", repr(model), f"revision {wanted!r} is malformed")
         return cls(name, wanted)
 
     def __str__(self) -> str:
@@ -214,7 +214,7 @@ class ModelRef:
         return f"{self.repo}@{self.revision}"
 
 
-def kubernetes_name(text: str, *, limit: int = 53) -> str:
+def kubernetes_name(title: str, *, limit: int = 53) -> str:
     """Turn a display name into the name the dashboard would make of it.
 
     Lower-case, blanks become dashes, anything else outside ``[a-z0-9-]`` goes, runs of
@@ -224,30 +224,31 @@ def kubernetes_name(text: str, *, limit: int = 53) -> str:
     Raises:
         InvalidName: Nothing usable is left.
     """
-    name = re.sub(r"[^a-z0-9-]", "", re.sub(r"[\s_/]+", "-", text.strip().lower()))
+    name = re.sub(r"[^a-z0-9-]", "", re.sub(r"[\s_/]+", "-", title.strip().lower()))
     name = re.sub(r"-+", "-", name).lstrip("-0123456789")[:limit].strip("-")
     if not name:
-        raise InvalidName("name", repr(text), "no letter left for a Kubernetes name", "pass --name")
+        reason = "no letter left for a Kubernetes name"
+        raise InvalidName("name", repr(title), reason, "pass --name")
     return name
 
 
-def check_kubernetes_name(text: str, *, kind: str, limit: int = 53) -> str:
-    """Return text if Kubernetes and KServe accept it as the name of a ``kind``.
+def check_kubernetes_name(name: str, *, kind: str, limit: int = 53) -> str:
+    """Return name if Kubernetes and KServe accept it as the name of a ``kind``.
 
     Raises:
         InvalidName: Not a DNS-1123 label that starts with a letter, or too long.
     """
-    if not _LABEL.fullmatch(text):
+    if not _LABEL.fullmatch(name):
         raise InvalidName(
-            f"name {kind}", repr(text), "not a-z, 0-9 and '-', starting with a letter (DNS-1123)"
+            f"name {kind}", repr(name), "not a-z, 0-9 and '-', starting with a letter (DNS-1123)"
         )
-    if len(text) > limit:
-        raise InvalidName(f"name {kind}", repr(text), f"{len(text)} characters, at most {limit}")
-    return text
+    if len(name) > limit:
+        raise InvalidName(f"name {kind}", repr(name), f"{len(name)} characters, at most {limit}")
+    return name
 
 
-def _is_host(text: str) -> bool:
-    return bool(_HOST.fullmatch(text)) and ("." in text or ":" in text or text == "localhost")
+def _is_host(host: str) -> bool:
+    return bool(_HOST.fullmatch(host)) and ("." in host or ":" in host or host == "localhost")
 
 
 def _is_port(host: str) -> bool:
@@ -256,9 +257,9 @@ def _is_port(host: str) -> bool:
     return port is None or int(port[1]) in _PORTS
 
 
-def _is_model_part(text: str) -> bool:
-    return bool(_MODEL_PART.fullmatch(text)) and ".." not in text and "--" not in text
+def _is_model_part(part: str) -> bool:
+    return bool(_MODEL_PART.fullmatch(part)) and ".." not in part and "--" not in part
 
 
-def _bad_image(text: str, reason: str) -> InvalidReference:
-    return InvalidReference("parse image", repr(text), reason, "write host/repository:tag")
+def _bad_image(image: str, reason: str) -> InvalidReference:
+    return InvalidReference("parse image", repr(image), reason, "write host/repository:tag")

@@ -16,7 +16,7 @@ from typing import Any
 from carferry.errors import InputError, ManifestMissing, TargetError
 from carferry.image.config import flaw_of
 from carferry.oci.documents import CONFIG, Descriptor, Document, Platform
-from carferry.refs import Digest, ImageRef, LayoutRef, parse_target
+from carferry.refs import Digest, ImageRef, LayoutRef, parse_image
 from carferry.registry.target import Target
 
 DEFAULT = "registry.access.redhat.com/ubi9/ubi-micro"
@@ -63,31 +63,31 @@ class Base:
 
 
 def open_bases(
-    text: str,
+    base: str,
     platforms: tuple[Platform, ...],
     open_target: Callable[[ImageRef | LayoutRef], Target],
 ) -> tuple[Base, ...]:
     """Resolve a base once for each platform.
 
     Args:
-        text: A reference, ``oci:path:tag``, ``embedded`` or ``scratch``.
+        base: A reference, ``oci:path:tag``, ``embedded`` or ``scratch``.
         platforms: What to resolve an index to.
-        open_target: Gives read access to where the base lives.
+        open_target: Opens a reference for reading.
 
     Raises:
         InputError: The embedded base is not installed, a platform is missing, or a document of
             the base is broken.
         ManifestMissing: No such image.
     """
-    if text == SCRATCH:
+    if base == SCRATCH:
         return tuple(Base("", None, platform) for platform in platforms)
-    home = open_target(_locate(text))
+    home = open_target(_locate(base))
     document = home.get_manifest(
         home.ref.tag or "latest" if isinstance(home.ref, LayoutRef) else home.ref.reference
     )
     if document is None:
-        raise ManifestMissing("pull base", text, "no such image or tag", "check --base")
-    name = EMBEDDED if text == EMBEDDED else text.removeprefix("docker://")
+        raise ManifestMissing("pull base", base, "no such image or tag", "check --base")
+    name = EMBEDDED if base == EMBEDDED else base.removeprefix("docker://")
     return tuple(_resolve(name, document, platform, home) for platform in platforms)
 
 
@@ -133,12 +133,12 @@ def _is_same(one: ImageRef | LayoutRef, other: ImageRef | LayoutRef) -> bool:
     return False
 
 
-def _locate(text: str) -> ImageRef | LayoutRef:
-    if text == EMBEDDED:
+def _locate(base: str) -> ImageRef | LayoutRef:
+    if base == EMBEDDED:
         return embedded_layout()
-    if text.startswith(("oci:", "docker://")):
-        return parse_target(text)
-    return ImageRef.parse(text)
+    if base.startswith(("oci:", "docker://")):
+        return parse_image(base)
+    return ImageRef.parse(base)
 
 
 def _resolve(name: str, document: Document, platform: Platform, home: Target) -> Base:

@@ -253,20 +253,20 @@ class Session:
         action = "pull" if method in {"GET", "HEAD"} else "push"
         said = f"the registry said {words or 'nothing more'} ({status})"
         if status == 401:
-            mend = (
+            remedy = (
                 "check the login in REGISTRY_AUTH_FILE or the registry secret"
                 if self._has_login
                 else "no login was found: run podman login, or set REGISTRY_AUTH_FILE"
             )
-            return AuthenticationFailed("log in to", self.ref.registry, said, mend, status=status)
+            return AuthenticationFailed("log in to", self.ref.registry, said, remedy, status=status)
         if status == 403:
-            mend = f"this login needs {action} rights on {self.ref.repository}"
-            return PushDenied(action, self.ref, said, mend, status=status)
+            remedy = f"this login needs {action} rights on {self.ref.repository}"
+            return PushDenied(action, self.ref, said, remedy, status=status)
         if status == 404 and action == "pull":
             return ManifestMissing(action, self.ref, said, "check name and tag", status=status)
         if status in {413, 507}:
-            mend = "raise the registry's size limit or quota"
-            return StorageFull(action, self.ref, said, mend, status=status)
+            remedy = "raise the registry's size limit or quota"
+            return StorageFull(action, self.ref, said, remedy, status=status)
         return TargetError(action, self.ref, said, status=status)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from carferry.assembly import build as engine_room
 from carferry.io.progress import Progress
 from carferry.io.terminal import open_progress
-from carferry.refs import parse_target
+from carferry.refs import parse_image
 from carferry.source.open import open_source
 from carferry.steps.builder import open_runner
 from carferry.steps.describe import describe
@@ -18,7 +18,7 @@ def build(
 ) -> Built:
     """Package a model as an image and tag it at ``docker://host/repo:tag`` or ``oci:path:tag``."""
     access = settings.access()
-    target = access.open(parse_target(dest), write=True)
+    target = access.open(parse_image(dest), write=True)
     result = engine_room.build(
         open_source(source, settings.revision, retry=access.retry),
         target,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from carferry.image import inspection
-from carferry.refs import parse_target
+from carferry.refs import parse_image
 from carferry.steps.access import open_access
 from carferry.steps.results import Inspected
 
@@ -16,7 +16,7 @@ def inspect(
     Raises:
         ContractViolation: With ``require``, where a clause is broken.
     """
-    target = open_access(plain_http, ca_file).open(parse_target(image))
+    target = open_access(plain_http, ca_file).open(parse_image(image))
     report = inspection.inspect(target)
     if require:
         report.require(image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from carferry.assembly import build as engine_room
 from carferry.assembly.plan import MOST_WORKERS, Plan
 from carferry.errors import InputError
-from carferry.refs import parse_target
+from carferry.refs import parse_image
 from carferry.source.open import open_source
 from carferry.steps.results import Planned, PlannedLayer
 from carferry.steps.settings import BuildSettings
@@ -46,7 +46,7 @@ def plan(
         reason = f"one run holds at most {MAX_WORKERS} pods that move layers"
         raise InputError("use workers", workers, reason, f"write 1 to {MAX_WORKERS}")
     access = settings.access()
-    target = access.open(parse_target(dest), write=True)
+    target = access.open(parse_image(dest), write=True)
     made = engine_room.plan_build(
         open_source(source, settings.revision, retry=access.retry),
         target,

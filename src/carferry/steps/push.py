@@ -6,7 +6,7 @@ from carferry.image.compose import COMMIT
 from carferry.io.progress import Progress
 from carferry.io.terminal import open_progress
 from carferry.oci.documents import image_size
-from carferry.refs import parse_target
+from carferry.refs import parse_image
 from carferry.registry.copy import copy_image
 from carferry.steps.access import open_access, uri
 from carferry.steps.results import Built
@@ -23,10 +23,10 @@ def push(
 ) -> Built:
     """Copy a finished image, usually an OCI layout to a registry; the digest stays the same."""
     access = open_access(plain_http, ca_file)
-    target = access.open(parse_target(dest), write=True)
+    target = access.open(parse_image(dest), write=True)
     start = access.retry.clock()
     copied = copy_image(
-        access.open(parse_target(source)),
+        access.open(parse_image(source)),
         target,
         parallel=parallel,
         retry=access.retry,

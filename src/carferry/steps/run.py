@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carferry.errors import InputError
-from carferry.refs import ImageRef, LayoutRef, ModelRef, parse_target
+from carferry.refs import ImageRef, LayoutRef, ModelRef, parse_image
 from carferry.serve.settings import VLLM_IMAGE
 from carferry.source.open import is_folder
 from carferry.source.patterns import Patterns
@@ -117,7 +117,7 @@ class Run:
         _ = self.wishes
 
     def _check_target(self) -> None:
-        ref = parse_target(self.target)
+        ref = parse_image(self.target)
         if isinstance(ref, ImageRef) and (ref.digest or not ref.tag):
             reason = "a digest cannot be chosen" if ref.digest else "no tag"
             raise InputError("push to", self.target, reason, "write docker://host/repository:tag")

@@ -9,7 +9,7 @@ from carferry.image import base as bases
 from carferry.io.progress import Progress
 from carferry.io.terminal import open_progress
 from carferry.oci.documents import Platform
-from carferry.refs import check_push_tag, parse_target
+from carferry.refs import check_push_tag, parse_image
 from carferry.registry.target import Target
 from carferry.runtime.make import RuntimeBuild, make_runtime
 from carferry.source.patterns import split_list
@@ -84,7 +84,7 @@ def runtime(
     settings = settings or RuntimeSettings()
     access = open_access(settings.plain_http, settings.ca_file)
     start = access.retry.clock()
-    target = access.open(parse_target(dest), write=True)
+    target = access.open(parse_image(dest), write=True)
     check_push_tag(target.ref, action="make")
     found = bases.open_bases(_with_python(settings.base), _platforms(settings), access.open)
     made = make_runtime(

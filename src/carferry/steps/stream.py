@@ -9,7 +9,7 @@ from carferry.assembly.results import moved_bytes
 from carferry.errors import InputError
 from carferry.io.progress import Progress
 from carferry.io.terminal import open_progress
-from carferry.refs import parse_target
+from carferry.refs import parse_image
 from carferry.source.open import open_source
 from carferry.steps.describe import describe
 from carferry.steps.results import Built, Streamed
@@ -39,7 +39,7 @@ def stream(
     access = settings.access()
     made, moved = engine_room.stream_share(
         open_source(source, settings.revision, retry=access.retry),
-        access.open(parse_target(dest), write=True),
+        access.open(parse_image(dest), write=True),
         settings.options(),
         worker,
         workers,
@@ -66,7 +66,7 @@ def seal(
 ) -> Built:
     """Complete and tag an image whose layers the workers have moved."""
     access = settings.access()
-    target = access.open(parse_target(dest), write=True)
+    target = access.open(parse_image(dest), write=True)
     result = engine_room.seal_shares(
         open_source(source, settings.revision, retry=access.retry),
         target,
