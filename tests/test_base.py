@@ -1,4 +1,4 @@
-"""A base that is broken is refused where it is read, in one line that names it."""
+"""A broken base is refused when it is read, in one line that names it."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ DATA = Path("/data")
 
 
 def recipe(folder: Path = DATA, name: str = "a.safetensors") -> Recipe:
-    """Return a recipe that nobody follows."""
+    """Return a recipe that is not run."""
     image = LayoutRef(folder / "layers", "tag")
     return Recipe(name, folder / "model", image, (("buildah", "from", "scratch"),), ("true",))
 
@@ -194,8 +194,8 @@ def test_what_the_job_leaves_can_be_linked_and_removed_by_another_user(
     files = from_folder(volume / "model").snapshot(Patterns.parse("")).files
     (layer,) = arrange(files, base_layers=0)
     with delegated.scratch(None) as scratch:
-        where = LayoutRef(scratch / "layers")
-        delegated.run([buildah.recipe(layer, volume / "model", where)])
+        layout = LayoutRef(scratch / "layers")
+        delegated.run([buildah.recipe(layer, volume / "model", layout)])
         left = [scratch, *scratch.rglob("*")]
         modes = {(path.is_dir(), oct(stat.S_IMODE(path.stat().st_mode))) for path in left}
     assert modes == {(True, "0o777"), (False, "0o666")}

@@ -70,7 +70,7 @@ def test_the_sums_add_up(built: Target, shared: Registry) -> None:
     assert set(shared.tags("copied/sums")) == {"v1", "v2"}
 
 
-def test_a_new_layout_has_got_all_even_where_links_did_it(built: Target, tmp_path: Path) -> None:
+def test_linked_blobs_count_as_moved_to_a_new_layout(built: Target, tmp_path: Path) -> None:
     first = copy(built, to_layout(tmp_path / "linked"))
     again = copy(built, to_layout(tmp_path / "linked", "v2"))
     total = image_size([manifest(built)])
@@ -78,7 +78,7 @@ def test_a_new_layout_has_got_all_even_where_links_did_it(built: Target, tmp_pat
     assert (again.moved_bytes, again.reused_bytes) == (0, total)
 
 
-def test_a_neighbours_blobs_are_mounted(built: Target, shared: Registry) -> None:
+def test_blobs_of_another_repository_are_mounted(built: Target, shared: Registry) -> None:
     one = to_registry(shared, "copied/neighbour")
     copy(built, one)
     assert copy(one, to_registry(shared, "copied/other")).moved_bytes == 0

@@ -168,7 +168,7 @@ def test_settings_that_would_defeat_kserve_are_found(
     assert set(broken(report)) - {"tools"} == {clause}
 
 
-def test_a_later_layer_has_the_last_word(tmp_path: Path) -> None:
+def test_a_later_layer_covers_an_earlier_one(tmp_path: Path) -> None:
     bad = tar(FOLDER, member("models/config.json", mode=0o600))
     report = judged(tmp_path / "a", bad, tar(FOLDER, GOOD), settings={"User": "1001"})
     assert set(broken(report)) == {"tools"}

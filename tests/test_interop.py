@@ -67,7 +67,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
-    """Each engine; buildah only where it is installed."""
+    """Each engine; buildah only if it is installed."""
     name = str(request.param)
     if name == "buildah":
         need("buildah")
@@ -76,7 +76,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with every kind of honest name; nobody writes to it."""
+    """A model with every kind of honest name; it is not written to."""
     return write(FILES, tmp_path_factory.mktemp("model"))
 
 

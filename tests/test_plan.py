@@ -56,7 +56,7 @@ def test_a_layer_that_is_there_already_may_have_any_length() -> None:
     check_lengths(planned(9, 11, stored=1), 10 * GIB, HERE)
 
 
-def test_where_no_limit_is_known_nothing_is_refused() -> None:
+def test_without_a_known_limit_nothing_is_refused() -> None:
     check_lengths(planned(900), 0, HERE)
 
 

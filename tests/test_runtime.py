@@ -109,7 +109,7 @@ def test_a_base_in_the_same_registry_is_mounted(dock: Registry, base: str) -> No
     assert {e.status for e in dock.log if e.method == "POST" and "mount=" in e.path} == {201}
 
 
-def test_nothing_is_tagged_where_a_wheel_is_missing(
+def test_nothing_is_tagged_if_a_wheel_is_missing(
     dock: Registry,
     base: str,
     wheels: Path,
@@ -136,7 +136,7 @@ def test_the_right_to_push_is_proved_before_a_wheel_is_asked_for(
 
 
 @pytest.mark.parametrize("python", [sys.executable, *OTHER_PYTHONS])
-def test_the_same_base_gives_the_same_digest_whoever_makes_the_image(
+def test_the_same_base_gives_the_same_digest_on_every_machine(
     base: str, made: RuntimeImage, python: str, tmp_path: Path
 ) -> None:
     """Another Python, umask, home, folder for temporary files, and place of the base."""

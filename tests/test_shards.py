@@ -31,7 +31,7 @@ REPO = "org/tiny"
 LARGE_BYTES = 50_000
 SIZES = (90_000, 60_000, 70_001, 120_320)
 WEIGHTS = {f"model-{n}.safetensors": random.Random(n).randbytes(s) for n, s in enumerate(SIZES)}
-# Two equal small files: one digest, two layers where each file has its own.
+# Two equal small files: one digest, two layers if each file has its own.
 SMALL = {"config.json": b'{"n": 1}', "a/vocab.json": b"{}", "b/vocab.json": b"{}"}
 FILES = {**WEIGHTS, **SMALL}
 
@@ -117,7 +117,7 @@ def test_two_plans_with_the_same_layers_do_not_remove_each_others_shards(
     assert len([tag for tag in registry.tags("org/tiny") if tag != "v1"]) == 1
 
 
-def test_shard_tags_go_away_where_the_login_may_delete(hub: Hub, registry_bearer: Registry) -> None:
+def test_shard_tags_go_away_if_the_login_may_delete(hub: Hub, registry_bearer: Registry) -> None:
     hub.add(REPO, FILES)
     given = access(registry_bearer.host, auth_file=registry_bearer.auth_file)
     target = given.open(ImageRef(registry_bearer.host, "org/tiny", "v1"), write=True)
@@ -239,7 +239,7 @@ def test_layers_under_another_tag_are_found(dock: Dock) -> None:
 
 
 @pytest.mark.parametrize("mounts", [True, False])
-def test_layers_of_a_neighbour_are_mounted_where_the_registry_offers_it(
+def test_layers_of_another_repository_are_mounted_if_the_registry_offers_it(
     dock: Dock, mounts: bool
 ) -> None:
     digest = dock.whole("org/neighbour")

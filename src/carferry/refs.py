@@ -166,7 +166,7 @@ def parse_image(image: str) -> ImageRef | LayoutRef:
 
 
 def check_push_tag(ref: ImageRef | LayoutRef, *, action: str) -> None:
-    """Refuse a place where no image can be made, because only its digest is given.
+    """Refuse a reference that no image can be pushed to, because it names a digest and no tag.
 
     Args:
         ref: Where the image goes.
@@ -215,7 +215,7 @@ class ModelRef:
 
 
 def kubernetes_name(title: str, *, limit: int = 53) -> str:
-    """Turn a display name into the name the dashboard would make of it.
+    """Return the Kubernetes name that the dashboard makes of a display name.
 
     Lower-case, blanks become dashes, anything else outside ``[a-z0-9-]`` goes, runs of
     dashes collapse: ``granite-3.1-2b`` gives ``granite-31-2b``. At most ``limit`` characters
@@ -252,7 +252,7 @@ def _is_host(host: str) -> bool:
 
 
 def _is_port(host: str) -> bool:
-    """Tell whether a host's port, where it names one, is one that a socket can have."""
+    """Tell whether a host's port, if it names one, is one that a socket can have."""
     port = _PORT.search(host)
     return port is None or int(port[1]) in _PORTS
 

@@ -26,11 +26,11 @@ IMAGE = "quay.io/buildah/stable:v1.43.1"
 
 
 class Security(StrEnum):
-    """How Buildah gets the user namespace that it needs.
+    """How Buildah's pod gets the user namespace that it needs.
 
     Attributes:
-        USERNS: The pod has one (OpenShift 4.20, SCC nested-container): root in it is nobody
-            on the node.
+        USERNS: The pod has one (OpenShift 4.20, SCC nested-container): root in it has no
+            rights on the node.
         SETFCAP: Root with one more capability, admitted by an SCC of ours: older clusters.
     """
 
@@ -53,7 +53,7 @@ class Recipe:
         folder: Where the files are, as Buildah sees it.
         image: The one-layer image it writes.
         work: Commands in order.
-        clean_up: Follows the work, also where that failed.
+        clean_up: Follows the work, also if that failed.
     """
 
     layer: str
@@ -70,7 +70,7 @@ class Runner(Protocol):
         """Lend a folder that carferry and Buildah see under the same path."""
 
     def run(self, recipes: Sequence[Recipe]) -> None:
-        """Follow every recipe; all of them in one go, since starting may be dear."""
+        """Follow every recipe; all of them in one go, since starting may take long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,14 @@ class LocalBuildah:
         """Follow the recipes one after the other, so that storage holds one layer at a time.
 
         Raises:
-            ToolFailed: Not installed, or its last words.
+            ToolFailed: Not installed, or it failed; with the end of its output.
         """
         command = self.command or run_locally
         for recipe in recipes:
             logger.info("buildah packs %s", recipe.layer)
             try:
-                for words in recipe.work:
-                    command(words)
+                for arguments in recipe.work:
+                    command(arguments)
             finally:
                 # Cleaning up must not hide why it became necessary.
                 with suppress(ToolFailed):
@@ -134,7 +134,7 @@ def run_locally(command: Sequence[str]) -> None:
     """Run one command to its end.
 
     Raises:
-        ToolFailed: Not installed, or its last words.
+        ToolFailed: Not installed, or it failed; with the end of its output.
     """
     try:
         done = subprocess.run(
@@ -152,7 +152,7 @@ def run_locally(command: Sequence[str]) -> None:
 
 
 def _without_logins() -> dict[str, str]:
-    # Packing asks no registry, and Buildah refuses to start where a named login file is absent,
+    # Packing asks no registry, and Buildah refuses to start if a named login file is absent,
     # as it is in a pod whose optional secret was not mounted.
     logins = {"REGISTRY_AUTH_FILE", "DOCKER_CONFIG"}
     return {name: value for name, value in os.environ.items() if name not in logins}

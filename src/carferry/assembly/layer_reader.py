@@ -26,7 +26,7 @@ _Event = bytes | SourceFile
 class LayerPass:
     """Reads a layer as often as needed and hashes each of its bytes exactly once.
 
-    A broken upload is sent again from the start, or from where the registry proves it got to;
+    A broken upload is sent again from the start, or from the offset that the registry proves;
     bytes that were hashed before are then only read. Use it as a context manager: leaving it
     ends the hashing thread.
 
@@ -60,7 +60,7 @@ class LayerPass:
         """Yield the layer's bytes from offset ``start``.
 
         Raises:
-            SourceError: The source failed; SourceChanged where its bytes are not as promised.
+            SourceError: The source failed; SourceChanged if its bytes are not as promised.
         """
         offset = 0
         for piece in self._layer.pieces:
@@ -102,7 +102,7 @@ class LayerPass:
 class _Hashing:
     """The hashing thread: chunks in order, each file before its bytes.
 
-    A file is verified with its last byte. Whoever reads may stop right there and go on later
+    A file is verified with its last byte. Its reader may stop right there and go on later
     behind it, so nothing that comes after can be relied on to end it.
     """
 

@@ -1,4 +1,4 @@
-"""How a build is made, checked when it is said."""
+"""How a build is made, checked when it is stated."""
 
 from __future__ import annotations
 

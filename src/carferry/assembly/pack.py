@@ -134,7 +134,7 @@ def check_files(layer: Layer, archive: IO[bytes]) -> None:
             file = wanted.pop(member.name, None)
             content = tar.extractfile(member) if member.isreg() else None
             if file is None or content is None:
-                raise SourceChanged("pack", member.name, "the layer holds a file nobody asked for")
+                raise SourceChanged("pack", member.name, "the snapshot has no such file")
             file.verify(_hash(content, file.content.hasher(member.size)))
     for name in wanted:
         raise SourceChanged("pack", name, "the layer lacks it")

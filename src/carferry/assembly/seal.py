@@ -1,7 +1,7 @@
-"""Sealing: the base's blobs, the config, the manifest by digest, and last of all the tag.
+"""Completing an image: the base's blobs, config, manifest by digest, and last of all the tag.
 
 Nothing is visible under the tag before everything it names is there. Two sealers of one plan
-write the same bytes, so either may win.
+write the same bytes, so their order does not matter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Shard manifests: how workers tell each other, through the registry alone, what they moved.
+"""Shard manifests: how workers know, from the registry alone, what each of them moved.
 
 A worker tags a small manifest that lists its layers. That keeps a registry from collecting
 blobs no image names yet (Quay and zot do so after an hour) and carries the descriptors to the
@@ -95,13 +95,13 @@ class Pins:
             self._publish()
 
     def keep(self) -> None:
-        """Tag what has arrived when the rest will not; a second failure only costs a re-run."""
+        """Tag what has arrived when the rest will not; if that fails too, it is moved again."""
         with self._lock:
             if self._layers:
                 self._try_to_publish()
 
     def _try_to_publish(self) -> None:
-        """Pin on the way: where a registry refuses, the layers may still outlive the build."""
+        """Publish, or note the refusal: the layers may outlive the build without it."""
         self._published_at = self._clock()
         try:
             self._publish()
@@ -119,8 +119,8 @@ class Pins:
 def shard_manifest(layers: list[Descriptor], tag: str) -> Document:
     """Return the manifest that pins these layers.
 
-    It names its tag, so that no two shards are one manifest: where only manifests can be
-    deleted, removing one plan's shard would take another's along.
+    It names its tag, so that no two shards are one manifest: in a registry that deletes only
+    manifests, removing one plan's shard would remove another's.
     """
     ordered = sorted(layers, key=lambda layer: (layer.digest, layer.annotations[CONTENT_KEY]))
     empty = Descriptor(EMPTY, Digest.of(EMPTY_DATA), len(EMPTY_DATA))

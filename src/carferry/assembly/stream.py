@@ -134,7 +134,7 @@ class _Mover:
         self._progress.advance(name, size_bytes)
 
     def _send(self, body: LayerPass, upload: Upload) -> None:
-        """Send the layer; after a break go on where the target proves that it stands."""
+        """Send the layer; after a break go on at the offset that the target proves."""
         start, attempt = 0, 0
         while True:
             try:

@@ -91,19 +91,19 @@ def open_bases(
     return tuple(_resolve(name, document, platform, home) for platform in platforms)
 
 
-def check_apart(bases: Sequence[Base], here: ImageRef | LayoutRef) -> None:
+def check_apart(bases: Sequence[Base], ref: ImageRef | LayoutRef) -> None:
     """Refuse to tag an image as its own base: the next build would stand on this one's result.
 
     Args:
         bases: What it stands on.
-        here: Where it goes.
+        ref: Where it goes.
 
     Raises:
         InputError: One of them is there.
     """
     for base in bases:
-        if base.home is not None and _is_same(base.home.ref, here):
-            raise InputError("write", here, "it is the base itself", "choose another tag")
+        if base.home is not None and _is_same(base.home.ref, ref):
+            raise InputError("write", ref, "it is the base itself", "choose another tag")
 
 
 def embedded_layout() -> LayoutRef:
@@ -125,11 +125,12 @@ def embedded_layout() -> LayoutRef:
     return LayoutRef(folder / "embedded_oci_layout", "latest")
 
 
-def _is_same(one: ImageRef | LayoutRef, other: ImageRef | LayoutRef) -> bool:
-    if isinstance(one, LayoutRef) and isinstance(other, LayoutRef):
-        return one.tag == other.tag and other.path.exists() and one.path.samefile(other.path)
-    if isinstance(one, ImageRef) and isinstance(other, ImageRef):
-        return (one.name, one.reference) == (other.name, other.reference)
+def _is_same(first: ImageRef | LayoutRef, second: ImageRef | LayoutRef) -> bool:
+    if isinstance(first, LayoutRef) and isinstance(second, LayoutRef):
+        same_tag = first.tag == second.tag
+        return same_tag and second.path.exists() and first.path.samefile(second.path)
+    if isinstance(first, ImageRef) and isinstance(second, ImageRef):
+        return (first.name, first.reference) == (second.name, second.reference)
     return False
 
 
@@ -159,7 +160,7 @@ def _resolve(name: str, document: Document, platform: Platform, home: Target) ->
 
 
 def _layers(manifest: Document) -> tuple[Descriptor, ...]:
-    """Return a manifest's layers; where none are said, nothing can stand on it."""
+    """Return a manifest's layers; without a list of them it is no base."""
     if not isinstance(manifest.json.get("layers"), list):
         raise TargetError("read manifest", manifest.digest, "its layers are not a list")
     return manifest.layers
@@ -167,7 +168,7 @@ def _layers(manifest: Document) -> tuple[Descriptor, ...]:
 
 @contextmanager
 def _blaming(name: str, part: str) -> Iterator[None]:
-    """Say which base a document belongs to that cannot be understood."""
+    """Name the base in the error of a broken document."""
     try:
         yield
     except TargetError as error:

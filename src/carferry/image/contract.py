@@ -67,7 +67,7 @@ def judge_modelcar(
     Args:
         config: Image config.
         entries: Every path of every layer.
-        models: The last word on each path under ``/models``.
+        models: The topmost entry of each path under ``/models``.
         layers: All of them, base included.
     """
     settings = config.get("config") or {}

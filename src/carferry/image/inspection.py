@@ -1,4 +1,4 @@
-"""Holding an image against the contract without pulling its weights.
+"""Checking an image against the contract without pulling its weights.
 
 Tar headers are read by Range, so a 900 GB image costs a few requests per file.
 """
@@ -34,7 +34,7 @@ class Inspection:
 
     Attributes:
         document: What the reference names.
-        clauses: The contract, clause by clause; an index is judged by its first image.
+        clauses: The contract, clause by clause; of an index, as its first image meets it.
         models: What lies under ``/models``.
         size_bytes: All different blobs.
         layers: Descriptors of the first image's layers, base first.
@@ -67,7 +67,7 @@ class Inspection:
 
 
 def inspect(target: Target) -> Inspection:
-    """Read an image's documents and tar headers and judge them.
+    """Read an image's documents and tar headers and check them against the contract.
 
     Raises:
         ManifestMissing: Nothing there.
@@ -98,7 +98,7 @@ def _named_files(manifest: Document) -> Iterator[Entry]:
 
 
 def _entries(target: Target, layer: Descriptor) -> Iterator[Entry]:
-    """List a layer: by Range where it is a plain tar, else by reading it through."""
+    """List a layer: by Range if it is a plain tar, else by reading it through."""
     if layer.media_type == LAYER:
         ranged = io.BufferedReader(_Ranged(target, layer), 64 * 1024)
         yield from _list(layer, ranged, "r:")
@@ -129,7 +129,7 @@ def _entry(member: tarfile.TarInfo) -> Entry:
 
 
 def _under_models(entries: list[Entry]) -> Iterator[Entry]:
-    """Keep the last word on each path: a later layer covers an earlier one."""
+    """Keep the topmost entry of each path: a later layer covers an earlier one."""
     last = {entry.path: entry for entry in entries}
     for path in sorted(last, key=str.encode):
         if path == ROOT or path.startswith(f"{ROOT}/"):

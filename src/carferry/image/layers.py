@@ -106,7 +106,7 @@ class Layer:
 
     @property
     def known_digest(self) -> Digest | None:
-        """The digest where it needs no reading: a raw layer whose file has an LFS sha256."""
+        """The digest, if known unread: that of a raw layer whose file has an LFS sha256."""
         content = self.files[0].content
         return Digest(content.hex) if self.raw and content.kind == "sha256" else None
 

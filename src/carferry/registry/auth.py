@@ -1,4 +1,4 @@
-"""Proving who we are to a registry: Basic, and Bearer tokens fetched per scope.
+"""Authentication with a registry: Basic, and Bearer tokens fetched per scope.
 
 A token is fetched before the request that needs it and never sent to any host but the
 registry's. Source: distribution-spec and the Docker registry token specification.

@@ -90,7 +90,7 @@ def read_manifests(origin: Target, top: Document) -> tuple[Document, ...]:
 
 
 def read_config(origin: Target, manifest: Document) -> dict[str, Any]:
-    """Return an image's config; its ``config`` object is there even where it was empty.
+    """Return an image's config; its ``config`` object is there even if it was empty.
 
     Raises:
         TargetError: Not a config, or other bytes than its digest promises.

@@ -19,10 +19,10 @@ class RegistryQuirks:
     Attributes:
         name: For messages.
         hosts: Globs over the host name.
-        proves_offset: Whether GET on a broken upload tells how much of it is there. Where the
-            kind is unknown it is asked: distribution 3 answers truly, distribution 2.8 and zot
-            have dropped the upload and say 404, and a lie is found out by the digest.
-        largest_blob_bytes: Limit for one layer; 0 where none is known.
+        proves_offset: Whether GET on a broken upload tells how much of it is there. A registry
+            of unknown kind is asked: distribution 3 answers truly, distribution 2.8 and zot
+            have dropped the upload and say 404, and the digest reveals a wrong answer.
+        largest_blob_bytes: Limit for one layer; 0 if none is known.
         source: Where the facts come from.
     """
 

@@ -77,7 +77,7 @@ class Session:
         return self._http.timeouts
 
     def pause(self, attempt: int, error: CarferryError) -> None:
-        """Wait before another try, or raise the error where there is none."""
+        """Wait before another try, or raise the error if there is none."""
         self._retry.pause(attempt, error)
 
     @property
@@ -173,7 +173,7 @@ class Session:
             expect: Statuses of success.
 
         Raises:
-            TargetError: Refused; ``temporary`` where a new upload may work.
+            TargetError: Refused; ``temporary`` if a new upload may work.
             Unreachable: The connection broke.
         """
         url = self._url(path)
@@ -251,23 +251,25 @@ class Session:
     def _failure(self, method: str, response: BaseHTTPResponse) -> TargetError:
         status, words = response.status, _words(body_text(response))
         action = "pull" if method in {"GET", "HEAD"} else "push"
-        said = f"the registry said {words or 'nothing more'} ({status})"
+        reason = f"the registry said {words or 'nothing more'} ({status})"
         if status == 401:
             remedy = (
                 "check the login in REGISTRY_AUTH_FILE or the registry secret"
                 if self._has_login
                 else "no login was found: run podman login, or set REGISTRY_AUTH_FILE"
             )
-            return AuthenticationFailed("log in to", self.ref.registry, said, remedy, status=status)
+            return AuthenticationFailed(
+                "log in to", self.ref.registry, reason, remedy, status=status
+            )
         if status == 403:
             remedy = f"this login needs {action} rights on {self.ref.repository}"
-            return PushDenied(action, self.ref, said, remedy, status=status)
+            return PushDenied(action, self.ref, reason, remedy, status=status)
         if status == 404 and action == "pull":
-            return ManifestMissing(action, self.ref, said, "check name and tag", status=status)
+            return ManifestMissing(action, self.ref, reason, "check name and tag", status=status)
         if status in {413, 507}:
             remedy = "raise the registry's size limit or quota"
-            return StorageFull(action, self.ref, said, remedy, status=status)
-        return TargetError(action, self.ref, said, status=status)
+            return StorageFull(action, self.ref, reason, remedy, status=status)
+        return TargetError(action, self.ref, reason, status=status)
 
 
 def _words(body: str) -> str:

@@ -66,14 +66,14 @@ def make_runtime(
     Args:
         target: Where the image goes; it names a tag.
         bases: One platform each of a base with Python.
-        python: Version of the base's Python; empty where the base says.
+        python: Version of the base's Python; empty if the base says.
         parallel: Blobs copied at once.
         retry: Policy for each blob.
         progress: Told about every blob.
         pip: Runs pip.
 
     Raises:
-        InputError: The base cannot be meant.
+        InputError: The base does not suit.
         CarferryError: The package index or the target failed; nothing was tagged.
     """
     check_apart(bases, target.ref)
@@ -102,7 +102,7 @@ def _files(interpreter: Interpreter, folder: Path, pip: Pip) -> dict[str, bytes]
 def _assemble(
     base: Base, interpreter: Interpreter, scratch: Target, files: Mapping[str, bytes]
 ) -> Image:
-    """Write an image's own layer and config where they are copied from."""
+    """Write an image's own layer and config to the scratch layout that they are copied from."""
     data = pack(files)
     image = compose(base, interpreter, Descriptor(LAYER, put_blob(scratch, data), len(data)))
     put_blob(scratch, image.config.data)
@@ -112,7 +112,7 @@ def _assemble(
 def _sources(
     images: Sequence[tuple[Base, Image]], scratch: Target
 ) -> Iterator[tuple[Sequence[Descriptor], Target]]:
-    """Yield which blobs come from where: the base's from its home, our own from the scratch."""
+    """Yield blobs with the place they are in: the base's at its home, our own in the scratch."""
     for base, image in images:
         if base.home is not None:
             yield base.layers, base.home

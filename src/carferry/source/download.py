@@ -40,7 +40,7 @@ def download(
         progress: Told about every chunk.
 
     Returns:
-        Bytes that were fetched; 0 where everything was there already.
+        Bytes that were fetched; 0 if everything was there already.
 
     Raises:
         SourceError: A file could not be read, or is not what was promised.
