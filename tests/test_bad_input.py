@@ -350,8 +350,10 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
 @pytest.mark.parametrize("size_bytes", [3 << 20, 4 << 10])
 def test_a_full_disk_under_a_layout(run: Run, tmp_path: Path, size_bytes: int) -> None:
     source = write(tiny() | {"big.safetensors": bytes(4 << 20)}, tmp_path / "model")
+    # One at a time: a small layer that arrived first would be pinned, rightly, for the next try.
+    options = ["--base", "scratch", "--parallel", "1", "--progress", "none"]
     with small_disk(tmp_path / "disk", size_bytes) as disk:
-        outcome = run("build", source, f"oci:{disk}/out:v1", "--base", "scratch")
+        outcome = run("build", source, f"oci:{disk}/out:v1", *options)
         left = left_behind(disk / "out")
     assert_refused(outcome, 1, r"disk/out: no space left on the device; free space")
     assert left == []
