@@ -33,7 +33,8 @@ from carferry.io.progress import Silent
 from carferry.io.retry import Retry
 from carferry.oci.documents import INDEX, Document, Platform, canonical
 from carferry.refs import ImageRef, LayoutRef, parse_image
-from carferry.registry.copy import copy_image, read_config, read_image, read_manifests
+from carferry.registry.copy import copy_image
+from carferry.registry.read import read_config, read_image, read_manifests
 from carferry.runtime.pins import pins
 from carferry.steps.runtime import RuntimeImage, RuntimeSettings, runtime
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from functools import partial
 
 from carferry.assembly.job import Job
 from carferry.assembly.layer_reader import LayerPass
@@ -13,7 +13,7 @@ from carferry.assembly.results import LayerResult
 from carferry.errors import CarferryError, SourceChanged, TargetError, Unreachable
 from carferry.image.compose import model_descriptor
 from carferry.image.layers import Layer
-from carferry.io.retry import Cancelled, Retry
+from carferry.io.parallel import advance, run_parallel
 from carferry.oci.documents import Descriptor
 from carferry.refs import Digest
 from carferry.registry.target import Upload
@@ -28,7 +28,7 @@ def stream(
     """Bring layers to the target, ``options.parallel`` at once; each holds about 20 MiB.
 
     Args:
-        job: The build; ``retry.stop`` is set when one layer fails for good.
+        job: The build; what stops its ``retry`` also stops every layer.
         layer_plans: All of its plan, or one worker's share.
         arrived: Called with every layer that is at the target now.
 
@@ -40,32 +40,7 @@ def stream(
     """
     job.progress.expect(sum(layer_plan.bytes_to_move for layer_plan in layer_plans))
     mover = _Mover(job, arrived)
-    with ThreadPoolExecutor(job.options.parallel, thread_name_prefix="carferry") as pool:
-        try:
-            futures = [pool.submit(mover.take, layer_plan) for layer_plan in layer_plans]
-            wait(futures, return_when=FIRST_EXCEPTION)
-        except BaseException:
-            job.retry.stop.set()
-            raise
-        _raise_first(futures, job.retry)
-    return [future.result() for future in futures]
-
-
-def _raise_first(futures: Sequence[Future[LayerResult]], retry: Retry) -> None:
-    if any(future.done() and future.exception() for future in futures):
-        stopped_before = retry.stop.is_set()
-        retry.stop.set()
-        for future in futures:
-            future.cancel()
-        wait([future for future in futures if not future.cancelled()])
-        if not stopped_before:
-            # All have stopped; the policy goes on to govern what is saved of their work.
-            retry.stop.clear()
-    errors = [f.exception() for f in futures if not f.cancelled() and f.exception()]
-    # Those that stopped because of the first failure only say so.
-    for error in sorted(errors, key=lambda error: isinstance(error, Cancelled)):
-        if error is not None:
-            raise error
+    return run_parallel(mover.take, layer_plans, parallel=job.options.parallel, retry=job.retry)
 
 
 class _Mover:
@@ -116,8 +91,8 @@ class _Mover:
                 self._progress.note(f"{error}; sending it again")
 
     def _once(self, layer: Layer) -> Digest:
-        name = layer.name
-        with LayerPass(layer, self._source, moved=lambda size: self._moved(name, size)) as body:
+        moved = partial(advance, self._progress, self._retry, layer.name)
+        with LayerPass(layer, self._source, moved=moved) as body:
             upload = self._target.start_upload(layer.size_bytes)
             try:
                 self._send(body, upload)
@@ -127,11 +102,6 @@ class _Mover:
                 upload.cancel()
                 raise
         return digest
-
-    def _moved(self, name: str, size_bytes: int) -> None:
-        # An interrupt must not wait for the end of a file of many GiB.
-        self._retry.check()
-        self._progress.advance(name, size_bytes)
 
     def _send(self, body: LayerPass, upload: Upload) -> None:
         """Send the layer; after a break go on at the offset that the target proves."""

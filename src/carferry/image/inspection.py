@@ -21,7 +21,7 @@ from carferry.image.modelpack import CONFIG as MODELPACK_CONFIG
 from carferry.image.modelpack import file_path
 from carferry.oci.documents import LAYER, Descriptor, Document, image_size
 from carferry.registry.blobs import blob_file
-from carferry.registry.copy import read_config, read_image, read_manifests
+from carferry.registry.read import read_config, read_image, read_manifests
 from carferry.registry.target import Target
 
 # Bases are small; a first layer over this is not searched for a shell.
