@@ -39,7 +39,7 @@ class LayoutTarget:
 
     @property
     def largest_blob_bytes(self) -> int:
-        """Return 0: the disk says for itself."""
+        """Return 0: no limit is known."""
         return 0
 
     def blob_size(self, digest: Digest) -> int | None:

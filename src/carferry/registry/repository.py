@@ -57,7 +57,7 @@ class RegistryTarget:
         return data
 
     def open_blob(self, digest: Digest) -> Generator[bytes]:
-        """Yield the blob's bytes; follows redirects to storage without our credentials.
+        """Yield the blob's bytes; follows redirects to storage without credentials.
 
         Raises:
             TargetError: Not there, or the connection broke.

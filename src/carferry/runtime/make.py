@@ -69,7 +69,7 @@ def make_runtime(
         python: Version of the base's Python; empty if the base says.
         parallel: Blobs copied at once.
         retry: Policy for each blob.
-        progress: Told about every blob.
+        progress: Receives every blob.
         pip: Runs pip.
 
     Raises:
