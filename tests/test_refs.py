@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from carferry.cluster.names import check_kubernetes_name, kubernetes_name
 from carferry.errors import InvalidName, InvalidReference
 from carferry.refs import (
     Digest,
     ImageRef,
     LayoutRef,
     ModelRef,
-    check_kubernetes_name,
-    kubernetes_name,
     parse_image,
 )
 

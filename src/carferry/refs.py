@@ -1,7 +1,7 @@
-"""References, parsed once at the edge: digests, images, models, Kubernetes names.
+"""References, parsed once at the edge: digests, images, models.
 
 Sources: OCI distribution-spec v1.1 (names, tags, digests), Docker's reference grammar
-(a first part with a dot, a colon or "localhost" is a host), Kubernetes RFC 1123 labels.
+(a first part with a dot, a colon or "localhost" is a host).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from carferry.errors import InputError, InvalidName, InvalidReference
+from carferry.errors import InputError, InvalidReference
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _HOST = re.compile(
@@ -24,7 +24,6 @@ _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _MODEL_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,254}")
-_LABEL = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -212,39 +211,6 @@ class ModelRef:
     def __str__(self) -> str:
         """Return ``org/name@revision``."""
         return f"{self.repo}@{self.revision}"
-
-
-def kubernetes_name(title: str, *, limit: int = 53) -> str:
-    """Return the Kubernetes name that the dashboard makes of a display name.
-
-    Lower-case, blanks become dashes, anything else outside ``[a-z0-9-]`` goes, runs of
-    dashes collapse: ``granite-3.1-2b`` gives ``granite-31-2b``. At most ``limit`` characters
-    (RHOAI 3.2 refuses InferenceServices over 53).
-
-    Raises:
-        InvalidName: Nothing usable is left.
-    """
-    name = re.sub(r"[^a-z0-9-]", "", re.sub(r"[\s_/]+", "-", title.strip().lower()))
-    name = re.sub(r"-+", "-", name).lstrip("-0123456789")[:limit].strip("-")
-    if not name:
-        reason = "no letter left for a Kubernetes name"
-        raise InvalidName("name", repr(title), reason, "pass --name")
-    return name
-
-
-def check_kubernetes_name(name: str, *, kind: str, limit: int = 53) -> str:
-    """Return name if Kubernetes and KServe accept it as the name of a ``kind``.
-
-    Raises:
-        InvalidName: Not a DNS-1123 label that starts with a letter, or too long.
-    """
-    if not _LABEL.fullmatch(name):
-        raise InvalidName(
-            f"name {kind}", repr(name), "not a-z, 0-9 and '-', starting with a letter (DNS-1123)"
-        )
-    if len(name) > limit:
-        raise InvalidName(f"name {kind}", repr(name), f"{len(name)} characters, at most {limit}")
-    return name
 
 
 def _is_host(host: str) -> bool:

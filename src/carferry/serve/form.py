@@ -8,8 +8,9 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from carferry.cluster.names import kubernetes_name
 from carferry.errors import InputError
-from carferry.refs import ImageRef, kubernetes_name
+from carferry.refs import ImageRef
 from carferry.serve.settings import (
     NAME_LIMIT,
     ROUTE_LABEL_LIMIT,
