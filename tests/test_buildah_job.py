@@ -154,12 +154,12 @@ def test_the_image_is_the_one_that_a_local_buildah_makes(
     delegated: JobBuildah, server: KubeServer, volume: Path, tmp_path: Path
 ) -> None:
     (volume / "model" / "vocab.txt").write_bytes(bytes(SMALL_BYTES))  # a layer of its own
-    here = ferry(from_folder(volume / "model"), to_layout(tmp_path / "here"), engine="buildah")
-    there = packed(volume, delegated)
-    assert there.document.digest == here.document.digest
+    local = ferry(from_folder(volume / "model"), to_layout(tmp_path / "local"), engine="buildah")
+    remote = packed(volume, delegated)
+    assert remote.document.digest == local.document.digest
     vocabulary = {"vocab.txt": bytes(SMALL_BYTES)}
     assert model_files(to_layout(volume / "image")) == hashes(FILES | vocabulary)
-    assert there.layers == 2
+    assert remote.layers == 2
     posted = [request for request in server.requests if request.method == "POST"]
     assert len(posted) == 1
     assert [key for key in server.store.objects if key[0] == "jobs"] == []

@@ -79,9 +79,9 @@ def test_linked_blobs_count_as_moved_to_a_new_layout(built: Target, tmp_path: Pa
 
 
 def test_blobs_of_another_repository_are_mounted(built: Target, shared: Registry) -> None:
-    one = to_registry(shared, "copied/neighbour")
-    copy(built, one)
-    assert copy(one, to_registry(shared, "copied/other")).moved_bytes == 0
+    origin = to_registry(shared, "copied/neighbour")
+    copy(built, origin)
+    assert copy(origin, to_registry(shared, "copied/other")).moved_bytes == 0
 
 
 def test_an_image_is_copied_by_digest_without_a_tag(built: Target, shared: Registry) -> None:

@@ -61,8 +61,10 @@ def test_weights_of_another_repository_are_mounted(hub: Hub, registry: Registry)
     repo = hub.add("org/tiny", models.tiny())
     ferry(from_hub(hub), to_registry(registry, "org/first"), format=PACK)
     hub.clear_log()
-    near = (ImageRef(registry.host, "org/first", "v1"),)
-    done = ferry(from_hub(hub), to_registry(registry, "org/second"), format=PACK, mount_from=near)
+    origins = (ImageRef(registry.host, "org/first", "v1"),)
+    done = ferry(
+        from_hub(hub), to_registry(registry, "org/second"), format=PACK, mount_from=origins
+    )
     assert done.moved_bytes == 0
     assert hub.body_bytes() == 0
     sha256 = repo.find("main").files["model.safetensors"].sha256

@@ -55,14 +55,14 @@ def build(
     check_push_tag(target.ref, action="build")
     job = _plan_job(source, target, options, access, progress)
     target.check_push()
-    pins = shards.Pins(job, 1, 1)
+    publisher = shards.ShardPublisher(job, 1, 1)
     if options.engine == "stream":
-        results = _stream(job, job.plan.layers, pins)
+        results = _stream(job, job.plan.layers, publisher)
     else:
         results = pack(job, runner or buildah.LocalBuildah())
     result = _seal(job, results, start)
     # Shards of this plan are there if this build pinned any, or one before it that was stopped.
-    if pins.published or any(layer_plan.how is How.REUSE for layer_plan in job.plan.layers):
+    if publisher.published or any(layer_plan.how is How.REUSE for layer_plan in job.plan.layers):
         shards.remove(target, job.plan)
     return result
 
@@ -97,9 +97,9 @@ def stream_share(
         raise InputError("use --worker", f"{worker}/{workers}", reason)
     job = _plan_job(source, target, options, access, progress)
     target.check_push()
-    pins = shards.Pins(job, worker, workers)
-    results = _stream(job, job.plan.share(worker, workers), pins)
-    pins.publish()
+    publisher = shards.ShardPublisher(job, worker, workers)
+    results = _stream(job, job.plan.share(worker, workers), publisher)
+    publisher.publish()
     return job.plan, results
 
 
@@ -203,11 +203,13 @@ def _check_apart(source: Source, target: Target) -> None:
     raise InputError("write", target.ref, reason, "choose a folder beside the model")
 
 
-def _stream(job: Job, layer_plans: Sequence[LayerPlan], pins: shards.Pins) -> list[LayerResult]:
+def _stream(
+    job: Job, layer_plans: Sequence[LayerPlan], publisher: shards.ShardPublisher
+) -> list[LayerResult]:
     try:
-        return stream(job, layer_plans, arrived=pins.add)
+        return stream(job, layer_plans, arrived=publisher.add)
     except CarferryError:
-        pins.keep()
+        publisher.keep()
         raise
 
 

@@ -54,7 +54,7 @@ def references(target: Target, tag: str) -> Iterator[str]:
     yield from others[:_OTHER_TAGS]
 
 
-class Pins:
+class ShardPublisher:
     """Publishes one worker's shard manifest while its layers arrive.
 
     Args:

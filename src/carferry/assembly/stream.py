@@ -16,6 +16,7 @@ from carferry.image.layers import Layer
 from carferry.io.parallel import advance, run_parallel
 from carferry.oci.documents import Descriptor
 from carferry.refs import Digest
+from carferry.registry.blobs import open_upload
 from carferry.registry.target import Upload
 
 # A wrong byte on the wire deserves one more try; a wrong file does not get better.
@@ -92,15 +93,13 @@ class _Mover:
 
     def _once(self, layer: Layer) -> Digest:
         moved = partial(advance, self._progress, self._retry, layer.name)
-        with LayerPass(layer, self._source, moved=moved) as body:
-            upload = self._target.start_upload(layer.size_bytes)
-            try:
-                self._send(body, upload)
-                digest = body.digest()
-                upload.commit(digest)
-            except BaseException:
-                upload.cancel()
-                raise
+        with (
+            LayerPass(layer, self._source, moved=moved) as body,
+            open_upload(self._target, layer.size_bytes) as upload,
+        ):
+            self._send(body, upload)
+            digest = body.digest()
+            upload.commit(digest)
         return digest
 
     def _send(self, body: LayerPass, upload: Upload) -> None:

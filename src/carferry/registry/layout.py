@@ -24,6 +24,7 @@ from carferry.oci.documents import (
     canonical,
 )
 from carferry.refs import Digest, ImageRef, LayoutRef
+from carferry.registry.blobs import put_blob
 
 _CHUNK = 1024 * 1024
 _VERSION = b'{"imageLayoutVersion":"1.0.0"}'
@@ -121,14 +122,7 @@ class LayoutTarget:
 
     def put_manifest(self, document: Document, reference: str) -> None:
         """Write the document as a blob; at a tag also name it in ``index.json``."""
-        if self.blob_size(document.digest) is None:
-            upload = self.start_upload(len(document.data))
-            try:
-                upload.send([document.data])
-                upload.commit(document.digest)
-            except BaseException:
-                upload.cancel()
-                raise
+        put_blob(self, document.data)
         if reference != str(document.digest):
             named = Descriptor(
                 document.media_type, document.digest, len(document.data), {REF_NAME: reference}
