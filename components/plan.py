@@ -35,7 +35,7 @@ def plan_model(
     """
     from pathlib import Path
 
-    from carferry.source import pinned
+    from carferry.source.open import pinned
     from carferry.steps.form import build_of, build_settings
     from carferry.steps.plan import plan
 

@@ -16,23 +16,25 @@ from huggingface_hub import constants
 from servers.hub import Hub
 from servers.registry import Registry
 
-from carferry.assembly.build import Result, build
+from carferry.assembly.build import build
 from carferry.assembly.options import Options
+from carferry.assembly.results import BuildResult
 from carferry.cli import main
 from carferry.io.retry import Retry
 from carferry.oci.documents import Document
 from carferry.refs import ImageRef, LayoutRef, ModelRef
 from carferry.registry.access import Access
 from carferry.registry.target import Target
-from carferry.source import Patterns, Source
 from carferry.source.folder import FolderSource
 from carferry.source.hub import HubSource
+from carferry.source.patterns import Patterns
+from carferry.source.source import Source
 
 REPO = "org/tiny"
 
 
 def quick(**changes: Any) -> Retry:
-    """Return a retry policy whose pauses nobody notices."""
+    """Return a retry policy whose pauses are too short to notice."""
     return Retry(**({"base_s": 0.001, "cap_s": 0.01} | changes))
 
 
@@ -60,14 +62,14 @@ def to_layout(folder: Path, tag: str = "v1") -> Target:
 def to_registry(
     registry: Registry, repository: str = "org/tiny", tag: str = "v1", *, host: str = ""
 ) -> Target:
-    """Return a repository of a test registry as a target, logged in where it asks."""
+    """Return a repository of a test registry as a target, logged in if it asks."""
     host = host or registry.host
     given = access(host, auth_file=registry.auth_file)
     return given.open(ImageRef(host, repository, tag), write=True)
 
 
-def ferry(source: Source, target: Target, *, base: str = "scratch", **options: Any) -> Result:
-    """Build with the scratch base unless told otherwise; nothing is waited for."""
+def ferry(source: Source, target: Target, *, base: str = "scratch", **options: Any) -> BuildResult:
+    """Build with the scratch base by default; nothing is waited for."""
     hosts = [target.ref.registry] if isinstance(target.ref, ImageRef) else []
     include = options.pop("include", ())
     chosen = Options(base=base, patterns=Patterns.parse(include), **options)

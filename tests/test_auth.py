@@ -1,4 +1,4 @@
-"""Proving who we are: to the registry that asks, and to nobody else."""
+"""Logins and tokens: sent to the registry that asks, and to no other host."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_an_identity_token_is_traded_by_post() -> None:
 
 
 class Elsewhere(Handler):
-    """Another host: it serves blobs to anybody and takes any upload."""
+    """Another host: it serves blobs without a login and takes any upload."""
 
     answers: dict[str, bytes]
 
@@ -289,7 +289,7 @@ def test_what_another_host_asks_for_gets_no_login(registry_basic: Registry, tmp_
     assert "authorization" not in asked[0].headers
 
 
-def test_a_proxy_is_used_where_the_environment_names_one(
+def test_a_proxy_is_used_if_the_environment_names_one(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Proxy(registry.url) as proxy:

@@ -1,4 +1,4 @@
-"""Everything a caller or the world can get wrong ends in one line, the right code and no debris."""
+"""Every wrong input and every failure outside ends in one line, the right code and no debris."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from carferry.assembly.build import build
 from carferry.assembly.options import Options
 from carferry.errors import SourceChanged
 from carferry.io.progress import Silent
-from carferry.source import Patterns
+from carferry.source.patterns import Patterns
 
 GRANTED = "hf_" + "granted" * 4
 Run = Callable[..., Outcome]
@@ -212,8 +212,8 @@ def test_a_layout_whose_index_is_broken(run: Run, tmp_path: Path, index: str) ->
 def push_to(run: Run, tmp_path: Path, host: str, *options: object) -> Outcome:
     """Build a folder straight into a registry."""
     source = write(tiny(), tmp_path / "model")
-    where = f"docker://{host}/org/tiny:v1"
-    return run("build", source, where, "--base", "scratch", "--progress", "none", *options)
+    image = f"docker://{host}/org/tiny:v1"
+    return run("build", source, image, "--base", "scratch", "--progress", "none", *options)
 
 
 @pytest.mark.parametrize("kind", ["registry_basic", "registry_bearer"])
@@ -235,7 +235,7 @@ def test_a_registry_that_refuses_the_login(
 
 
 @pytest.mark.parametrize("kind", ["registry_basic", "registry_bearer"])
-def test_a_registry_that_wants_a_login_where_there_is_none(
+def test_a_registry_that_wants_a_login_without_one(
     kind: str, run: Run, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     server: Registry = request.getfixturevalue(kind)
@@ -319,7 +319,7 @@ def test_an_unreadable_folder(tmp_path: Path, what: str) -> None:
     assert left_behind(tmp_path / "layout") == []
 
 
-def test_a_layout_nobody_may_write(tmp_path: Path) -> None:
+def test_a_layout_that_is_not_writable(tmp_path: Path) -> None:
     source = write(tiny(), tmp_path / "model")
     (tmp_path / "layout").mkdir()
     (tmp_path / "layout").chmod(0o555)
@@ -331,7 +331,7 @@ def test_a_layout_nobody_may_write(tmp_path: Path) -> None:
 
 @contextmanager
 def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
-    """Mount a file system of that size, or skip where mounting is not allowed."""
+    """Mount a file system of that size, or skip if mounting is not allowed."""
     folder.mkdir()
     made = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder)],
@@ -350,9 +350,10 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
 @pytest.mark.parametrize("size_bytes", [3 << 20, 4 << 10])
 def test_a_full_disk_under_a_layout(run: Run, tmp_path: Path, size_bytes: int) -> None:
     source = write(tiny() | {"big.safetensors": bytes(4 << 20)}, tmp_path / "model")
+    # One at a time: a small layer that arrived first would be pinned, rightly, for the next try.
+    options = ["--base", "scratch", "--parallel", "1", "--progress", "none"]
     with small_disk(tmp_path / "disk", size_bytes) as disk:
-        quiet = ("--base", "scratch", "--progress", "none")  # a small layer may arrive before
-        outcome = run("build", source, f"oci:{disk}/out:v1", *quiet)
+        outcome = run("build", source, f"oci:{disk}/out:v1", *options)
         left = left_behind(disk / "out")
     assert_refused(outcome, 1, r"disk/out: no space left on the device; free space")
     assert left == []
@@ -533,7 +534,7 @@ def test_a_hub_address_that_is_none(build_to: Run, monkeypatch: pytest.MonkeyPat
     assert_refused(build_to("org/tiny"), 1, r"org/tiny@main: ")
 
 
-def test_a_failure_that_nobody_names_is_one_line_too(tmp_path: Path) -> None:
+def test_an_unforeseen_failure_is_one_line_too(tmp_path: Path) -> None:
     """A disk may be full under our own output: no traceback unless asked for, exit 1."""
     folder = write(tiny(), tmp_path / "model")
     words = ["plan", str(folder), f"oci:{tmp_path / 'out'}", "--base", "scratch"]

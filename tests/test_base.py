@@ -1,4 +1,4 @@
-"""A base that is broken is refused where it is read, in one line that names it."""
+"""A broken base is refused when it is read, in one line that names it."""
 
 from __future__ import annotations
 
@@ -138,8 +138,8 @@ def test_a_config_that_does_not_fit_its_layers_breaks_the_contract(
 ) -> None:
     change, says = CONFIGS[name]
     ref = LayoutRef.parse(broken(tmp_path / "image", "config", change))
-    (rule,) = (rule for rule in inspect(access().open(ref)).rules if rule.name == "config")
-    assert (rule.ok, says in rule.detail) == (False, True)
+    (clause,) = (c for c in inspect(access().open(ref)).clauses if c.name == "config")
+    assert (clause.ok, says in clause.detail) == (False, True)
 
 
 NULLS = ("Env", "Entrypoint", "Cmd", "Labels", "ExposedPorts", "Volumes")
@@ -149,8 +149,9 @@ NULLS = ("Env", "Entrypoint", "Cmd", "Labels", "ExposedPorts", "Volumes")
 def test_what_gos_tools_write_for_nothing_is_nothing(change: Change, tmp_path: Path) -> None:
     base = broken(tmp_path / "base", "config", change)
     (found,) = bases.open_bases(base, (Platform(),), access().open)
-    (rule,) = (r for r in inspect(access().open(LayoutRef.parse(base))).rules if r.name == "config")
-    assert (len(found.layers), rule.ok, rule.detail) == (2, True, "fits the layers")
+    clauses = inspect(access().open(LayoutRef.parse(base))).clauses
+    (clause,) = (clause for clause in clauses if clause.name == "config")
+    assert (len(found.layers), clause.ok, clause.detail) == (2, True, "fits the layers")
 
 
 @pytest.mark.parametrize("command", ["build", "runtime"])

@@ -24,15 +24,14 @@ from ferrying import (
 from servers.hub import Hub
 from servers.models import ODD, tiny, write
 
-from carferry.assembly import buildah
 from carferry.assembly.build import build
 from carferry.assembly.buildah import LocalBuildah, run_locally
 from carferry.assembly.options import Options
-from carferry.assembly.plan import Step
+from carferry.assembly.pack import pack_layers
 from carferry.errors import SourceChanged, ToolFailed
-from carferry.image.layers import arrange
+from carferry.image.layers import Layer, arrange
 from carferry.io.progress import Silent
-from carferry.source import Patterns
+from carferry.source.patterns import Patterns
 
 FILES = tiny() | {"a/b/c.json": b"{}"} | dict.fromkeys(ODD.values(), b"odd")
 GLOBS = {"[a].json": b"1", "a.json": b"2", "st*r.json": b"3", "star.json": b"4", "q?.json": b"5"}
@@ -124,24 +123,24 @@ class Vandal(Silent):
         self._path.unlink()
 
 
-def steps_of(folder: Path) -> list[Step]:
-    """Return the steps that pack a folder."""
+def layers_of(folder: Path) -> Sequence[Layer]:
+    """Return a folder's files as layers."""
     snapshot = from_folder(folder).snapshot(Patterns())
-    return [Step(layer) for layer in arrange(snapshot.files, base_layers=0)]
+    return arrange(snapshot.files, base_layers=0)
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_no_container_and_no_scratch_is_left(fails: bool, tmp_path: Path) -> None:
     folder = write(tiny(), tmp_path / "model")
-    steps, run, work = steps_of(folder), Recorder(), tmp_path / "work"
+    layers, run, work = layers_of(folder), Recorder(), tmp_path / "work"
     progress = Vandal(folder / "config.json") if fails else Silent()
     work.mkdir()
     with pytest.raises(ToolFailed) if fails else nullcontext():
-        buildah.pack(
-            steps,
+        pack_layers(
+            layers,
             folder,
             to_layout(tmp_path / "l"),
-            workdir=work,
+            scratch=work,
             progress=progress,
             runner=LocalBuildah(run),
         )
@@ -167,18 +166,18 @@ def test_a_file_that_buildah_packed_too_much_is_found(tmp_path: Path) -> None:
     """Whatever the tool did, the layer holds exactly what the snapshot promised."""
     folder = write(tiny() | {"smuggled.json": b"!"}, tmp_path / "model")
     snapshot = from_folder(folder).snapshot(Patterns(exclude=("smuggled.json",)))
-    steps = [Step(layer) for layer in arrange(snapshot.files, base_layers=0)]
+    layers = arrange(snapshot.files, base_layers=0)
 
     def too_much(command: Sequence[str]) -> None:
         extra = [str(folder / "smuggled.json")] if command[1] == "copy" else []
         run_locally([*command[:-1], *extra, command[-1]])
 
-    with pytest.raises(SourceChanged, match="a file nobody asked for"):
-        buildah.pack(
-            steps,
+    with pytest.raises(SourceChanged, match=r"smuggled\.json: the snapshot has no such file"):
+        pack_layers(
+            layers,
             folder,
             to_layout(tmp_path / "layout"),
-            workdir=tmp_path,
+            scratch=tmp_path,
             progress=Silent(),
             runner=LocalBuildah(too_much),
         )
@@ -197,7 +196,7 @@ def test_a_missing_buildah_is_named_with_the_way_round(
     assert left_behind(tmp_path / "layout") == []
 
 
-def test_the_last_words_of_a_program_are_kept_short_and_on_one_line() -> None:
+def test_the_end_of_a_programs_output_is_kept_short_and_on_one_line() -> None:
     script = "for i in $(seq 1000); do echo line $i of the log >&2; done; exit 3"
     with pytest.raises(ToolFailed, match=r"run sh -c: exit 3: .*line 1000 of the log") as caught:
         run_locally(["sh", "-c", script])

@@ -19,7 +19,7 @@ from servers.models import sharded, write
 from servers.tools import need
 
 from carferry.assembly import buildah
-from carferry.assembly.build import Result, build
+from carferry.assembly.build import build
 from carferry.assembly.buildah import ACCOUNT, IMAGE, Recipe
 from carferry.assembly.buildah_job import (
     SCC_SETFCAP,
@@ -30,11 +30,12 @@ from carferry.assembly.buildah_job import (
     script,
 )
 from carferry.assembly.options import Options
+from carferry.assembly.results import BuildResult
 from carferry.cluster.api import Api
 from carferry.errors import InputError, ToolFailed
 from carferry.image.layers import SMALL_BYTES, arrange
 from carferry.refs import LayoutRef
-from carferry.source import Patterns
+from carferry.source.patterns import Patterns
 from carferry.steps.form import buildah_job
 
 Object = dict[str, Any]
@@ -44,7 +45,7 @@ DATA = Path("/data")
 
 
 def recipe(folder: Path = DATA, name: str = "a.safetensors") -> Recipe:
-    """Return a recipe that nobody follows."""
+    """Return a recipe that is not run."""
     image = LayoutRef(folder / "layers", "tag")
     return Recipe(name, folder / "model", image, (("buildah", "from", "scratch"),), ("true",))
 
@@ -142,7 +143,7 @@ def delegated(server: KubeServer, volume: Path, tmp_path: Path) -> JobBuildah:
     return JobBuildah(reach(server), "run-1", volume, clock=clock)
 
 
-def packed(volume: Path, runner: JobBuildah) -> Result:
+def packed(volume: Path, runner: JobBuildah) -> BuildResult:
     target = to_layout(volume / "image")
     options = Options(engine="buildah", base="scratch")
     return build(from_folder(volume / "model"), target, options, access=access(), runner=runner)
@@ -152,12 +153,12 @@ def test_the_image_is_the_one_that_a_local_buildah_makes(
     delegated: JobBuildah, server: KubeServer, volume: Path, tmp_path: Path
 ) -> None:
     (volume / "model" / "vocab.txt").write_bytes(bytes(SMALL_BYTES))  # a layer of its own
-    here = ferry(from_folder(volume / "model"), to_layout(tmp_path / "here"), engine="buildah")
-    there = packed(volume, delegated)
-    assert there.document.digest == here.document.digest
+    local = ferry(from_folder(volume / "model"), to_layout(tmp_path / "local"), engine="buildah")
+    remote = packed(volume, delegated)
+    assert remote.document.digest == local.document.digest
     vocabulary = {"vocab.txt": bytes(SMALL_BYTES)}
     assert model_files(to_layout(volume / "image")) == hashes(FILES | vocabulary)
-    assert there.layers == 2
+    assert remote.layers == 2
     posted = [request for request in server.requests if request.method == "POST"]
     assert len(posted) == 1
     assert [key for key in server.store.objects if key[0] == "jobs"] == []
@@ -192,8 +193,8 @@ def test_what_the_job_leaves_can_be_linked_and_removed_by_another_user(
     files = from_folder(volume / "model").snapshot(Patterns.parse("")).files
     (layer,) = arrange(files, base_layers=0)
     with delegated.scratch(None) as scratch:
-        where = LayoutRef(scratch / "layers")
-        delegated.run([buildah.recipe(layer, volume / "model", where)])
+        layout = LayoutRef(scratch / "layers")
+        delegated.run([buildah.recipe(layer, volume / "model", layout)])
         left = [scratch, *scratch.rglob("*")]
         modes = {(path.is_dir(), oct(stat.S_IMODE(path.stat().st_mode))) for path in left}
     assert modes == {(True, "0o777"), (False, "0o666")}

@@ -1,4 +1,4 @@
-"""Whoever reads a blob and stops early gives its file or connection back with the error.
+"""A reader of a blob that stops early gives its file or connection back with the error.
 
 A reader lives as long as the traceback that shows it: closing is not left to the collector.
 """
@@ -15,7 +15,7 @@ from ferrying import access, to_layout
 from servers.images import tar_of
 from servers.registry import Registry
 
-from carferry.assembly.buildah import check_files
+from carferry.assembly.pack import check_files
 from carferry.errors import SourceChanged, TargetError
 from carferry.image.base import Base
 from carferry.image.inspection import inspect
@@ -83,7 +83,7 @@ def _filled(target: Target, folder: Path) -> Home:
 
 
 def stopped_copy(home: Home) -> None:
-    """Copy, and be told to stop at the first chunk."""
+    """Copy, and stop at the first chunk."""
 
     def stop(_: int) -> None:
         raise Cancelled("continue", "", "another part failed")
@@ -129,7 +129,7 @@ def test_a_kept_error_keeps_no_file_and_no_connection(
 
 
 def _descriptors(home: Home) -> int:
-    # The one connection that a registry's pool keeps is always there: where a reader still had
+    # The one connection that a registry's pool keeps is always there: if a reader still had
     # it, this request opens another.
     home.target.blob_size(home.layer.digest)
     return sum(1 for _ in Path("/proc/self/fd").iterdir())

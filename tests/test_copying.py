@@ -26,7 +26,7 @@ from carferry.errors import CarferryError, ManifestMissing
 from carferry.io.progress import Silent
 from carferry.oci.documents import Platform, image_size
 from carferry.refs import ImageRef
-from carferry.registry.copy import Copied, copy_image
+from carferry.registry.copy import CopyResult, copy_image
 from carferry.registry.target import Target
 
 
@@ -46,7 +46,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Target:
     return target
 
 
-def copy(origin: Target, target: Target, *, attempts: int = 6) -> Copied:
+def copy(origin: Target, target: Target, *, attempts: int = 6) -> CopyResult:
     """Copy with quick retries."""
     return copy_image(origin, target, parallel=3, retry=quick(attempts=attempts), progress=Silent())
 
@@ -70,7 +70,7 @@ def test_the_sums_add_up(built: Target, shared: Registry) -> None:
     assert set(shared.tags("copied/sums")) == {"v1", "v2"}
 
 
-def test_a_new_layout_has_got_all_even_where_links_did_it(built: Target, tmp_path: Path) -> None:
+def test_linked_blobs_count_as_moved_to_a_new_layout(built: Target, tmp_path: Path) -> None:
     first = copy(built, to_layout(tmp_path / "linked"))
     again = copy(built, to_layout(tmp_path / "linked", "v2"))
     total = image_size([manifest(built)])
@@ -78,10 +78,10 @@ def test_a_new_layout_has_got_all_even_where_links_did_it(built: Target, tmp_pat
     assert (again.moved_bytes, again.reused_bytes) == (0, total)
 
 
-def test_a_neighbours_blobs_are_mounted(built: Target, shared: Registry) -> None:
-    one = to_registry(shared, "copied/neighbour")
-    copy(built, one)
-    assert copy(one, to_registry(shared, "copied/other")).moved_bytes == 0
+def test_blobs_of_another_repository_are_mounted(built: Target, shared: Registry) -> None:
+    origin = to_registry(shared, "copied/neighbour")
+    copy(built, origin)
+    assert copy(origin, to_registry(shared, "copied/other")).moved_bytes == 0
 
 
 def test_an_image_is_copied_by_digest_without_a_tag(built: Target, shared: Registry) -> None:

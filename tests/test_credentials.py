@@ -173,7 +173,7 @@ def test_a_file_without_logins_gives_none(tmp_path: Path, document: object) -> N
 
 
 @pytest.mark.parametrize("helper", [{"credsStore": "desktop"}, {"credHelpers": {"quay.io": "ecr"}}])
-def test_a_credential_helper_is_refused_with_the_mend(
+def test_a_credential_helper_is_refused_with_the_remedy(
     tmp_path: Path, helper: dict[str, object]
 ) -> None:
     with pytest.raises(InputError, match=r"credential helper.*podman login --authfile"):
@@ -185,7 +185,7 @@ def test_a_login_beside_a_helper_for_another_host_counts(tmp_path: Path) -> None
     assert found(tmp_path, document) == "me"
 
 
-def test_a_store_for_everything_says_nothing_of_a_host_nobody_logged_in_to(
+def test_a_store_for_everything_says_nothing_of_a_host_without_a_login(
     tmp_path: Path,
 ) -> None:
     """Docker Desktop writes one; a public base must still be pulled without a login."""

@@ -9,50 +9,50 @@ from pathlib import Path
 
 import pytest
 
-from carferry.io.files import Part, replace
+from carferry.io.files import AtomicFile, replace
 
 BODY = b"weights" * 1000
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from carferry.io.files import Part
+from carferry.io.files import AtomicFile
 
-part = Part(Path(sys.argv[1]))
-part.write(b"half a blob")
+file = AtomicFile(Path(sys.argv[1]))
+file.write(b"half a blob")
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 @pytest.fixture(params=[True, False], ids=["unnamed", "hidden"])
-def part(request: pytest.FixtureRequest, tmp_path: Path) -> Part:
-    """A part of either kind."""
-    return Part(tmp_path, unnamed=request.param)
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> AtomicFile:
+    """One of either kind."""
+    return AtomicFile(tmp_path, unnamed=request.param)
 
 
-def test_a_part_gets_its_name_when_it_is_whole(part: Part, tmp_path: Path) -> None:
+def test_a_file_gets_its_name_when_it_is_whole(file: AtomicFile, tmp_path: Path) -> None:
     place = tmp_path / "blob"
     place.write_bytes(b"what was there before")
-    part.reserve(len(BODY))
-    part.write(BODY)
+    file.reserve(len(BODY))
+    file.write(BODY)
     assert place.read_bytes() == b"what was there before"
-    part.name(place)
+    file.name(place)
     assert (place.read_bytes(), oct(place.stat().st_mode & 0o777)) == (BODY, "0o644")
-    part.drop()
+    file.drop()
     assert [path.name for path in tmp_path.iterdir()] == ["blob"]
 
 
-def test_a_dropped_part_leaves_nothing(part: Part, tmp_path: Path) -> None:
-    part.write(BODY)
-    part.drop()
-    part.drop()
+def test_a_dropped_file_leaves_nothing(file: AtomicFile, tmp_path: Path) -> None:
+    file.write(BODY)
+    file.drop()
+    file.drop()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_writing_goes_on_where_one_says(part: Part, tmp_path: Path) -> None:
-    part.write(b"0123456789")
-    part.seek(4)
-    part.write(b"xyz")
-    part.name(tmp_path / "blob")
+def test_writing_goes_on_at_the_offset(file: AtomicFile, tmp_path: Path) -> None:
+    file.write(b"0123456789")
+    file.seek(4)
+    file.write(b"xyz")
+    file.name(tmp_path / "blob")
     assert (tmp_path / "blob").read_bytes() == b"0123xyz789"
 
 

@@ -13,10 +13,10 @@ from servers.proxy import Proxy
 
 from carferry.errors import SourceChanged, TargetError
 from carferry.io.progress import Silent
-from carferry.source import Patterns
 from carferry.source.download import download
 from carferry.source.folder import RECORD
 from carferry.source.hub import HubSource
+from carferry.source.patterns import Patterns
 from carferry.source.snapshot import Snapshot
 
 

@@ -39,7 +39,7 @@ def test_every_error_is_one_line_whatever_the_other_side_said(kind: type[Carferr
 
 
 @pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)
-def test_wrong_input_exits_2_and_the_world_exits_1(kind: type[CarferryError]) -> None:
+def test_wrong_input_exits_2_and_what_fails_outside_exits_1(kind: type[CarferryError]) -> None:
     assert kind("a", "b", "c").exit_code == (2 if issubclass(kind, InputError) else 1)
 
 

@@ -14,9 +14,9 @@ from servers.models import COLLIDING, HOSTILE, tiny, write
 
 from carferry.errors import SourceChanged, SourceError, SourceNotFound, UnsafePath
 from carferry.io.progress import Silent
-from carferry.source import Patterns
 from carferry.source.download import download
 from carferry.source.folder import RECORD
+from carferry.source.patterns import Patterns
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_a_dangling_link_is_refused(folder: Path) -> None:
 
 
 def test_what_is_not_a_regular_file_is_refused(folder: Path) -> None:
-    """A named pipe would block whoever opens it for ever."""
+    """A named pipe would block its reader for ever."""
     os.mkfifo(folder / "pipe.json")
     with pytest.raises(UnsafePath, match="not a regular file"):
         from_folder(folder).snapshot(Patterns())
@@ -131,7 +131,7 @@ def test_a_file_that_vanishes_is_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [0, 1, 100, 1 << 20, (2 << 20) + 7])
-def test_reading_starts_where_it_is_told(tmp_path: Path, start: int) -> None:
+def test_reading_starts_at_the_offset(tmp_path: Path, start: int) -> None:
     body = os.urandom((2 << 20) + 7)
     write({"model.safetensors": body}, tmp_path)
     source = from_folder(tmp_path)

@@ -27,9 +27,11 @@ from servers.serving import Exchange
 
 from carferry.errors import SourceChanged, SourceDenied, SourceError, SourceNotFound, Unreachable
 from carferry.io.retry import Cancelled
-from carferry.source import Patterns, SourceFile, open_source
 from carferry.source.folder import FolderSource
 from carferry.source.hub import HubSource
+from carferry.source.open import open_source
+from carferry.source.patterns import Patterns
+from carferry.source.snapshot import SourceFile
 
 GRANTED = "hf_" + "granted" * 4
 SIZE = (3 << 20) + 17
@@ -114,7 +116,7 @@ def test_odd_names_are_asked_for_as_they_are(name: str, redirects: bool) -> None
 
 
 @pytest.mark.parametrize("start", [0, 1, 1 << 20, SIZE - 1])
-def test_reading_starts_where_it_is_told(model: Hub, start: int) -> None:
+def test_reading_starts_at_the_offset(model: Hub, start: int) -> None:
     source = from_hub(model)
     whole = b"".join(bytes(piece) for piece in Synthetic(SIZE).pieces())
     assert b"".join(source.read(weights(source), start)) == whole[start:]
@@ -135,17 +137,17 @@ BREAKS: dict[str, Action] = {
 
 
 @pytest.mark.parametrize("name", BREAKS)
-@pytest.mark.parametrize("where", ["hub", "cdn"])
-def test_a_broken_connection_is_reopened_where_it_broke(model: Hub, name: str, where: str) -> None:
+@pytest.mark.parametrize("side", ["hub", "cdn"])
+def test_a_broken_connection_is_reopened_at_its_byte(model: Hub, name: str, side: str) -> None:
     """No byte is lost, none comes twice, and no more than the rest is asked for again."""
-    if where == "hub":
+    if side == "hub":
         model.redirects = False
-    upstream = model.endpoint if where == "hub" else model.cdn_endpoint
+    upstream = model.endpoint if side == "hub" else model.cdn_endpoint
     rule = Rule(BREAKS[name], method="GET", path="resolve/.*safetensors|^/cdn/", times=3)
     with Proxy(upstream, [rule]) as proxy:
-        if where == "cdn":
+        if side == "cdn":
             model.cdn_endpoint = proxy.endpoint
-        source = from_hub(model, endpoint=proxy.endpoint if where == "hub" else model.endpoint)
+        source = from_hub(model, endpoint=proxy.endpoint if side == "hub" else model.endpoint)
         file = weights(source)
         assert read_hash(source, file) == file.content.hex
         gets = [

@@ -19,11 +19,12 @@ from servers.models import tiny, write
 from servers.registry import Registry
 
 from carferry.errors import ContractViolation, ManifestMissing, TargetError
-from carferry.image.inspection import Report, inspect
+from carferry.image.inspection import Inspection, inspect
 from carferry.image.layers import LARGE_BYTES
 from carferry.oci.documents import CONFIG, Descriptor, Document, canonical
 from carferry.registry.blobs import put_blob
 from carferry.registry.target import Target
+from carferry.steps.results import Inspected
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +40,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         yield server
 
 
-def broken(report: Report) -> dict[str, str]:
+def broken(report: Inspection) -> dict[str, str]:
     """Return the clauses that do not hold."""
-    return {rule.name: rule.detail for rule in report.rules if not rule.ok}
+    return {clause.name: clause.detail for clause in report.clauses if not clause.ok}
 
 
 def member(name: str, **changes: object) -> tarfile.TarInfo:
@@ -66,7 +67,7 @@ FOLDER = member("models", type=tarfile.DIRTYPE, mode=0o755)
 GOOD = member("models/config.json", size=2)
 
 
-def judged(folder: Path, *layers: bytes, settings: dict[str, object] | None = None) -> Report:
+def judged(folder: Path, *layers: bytes, settings: dict[str, object] | None = None) -> Inspection:
     """Inspect an image of these layers with these settings on no base."""
     write_layout(folder, layers, "v1")
     target = to_layout(folder)
@@ -97,7 +98,7 @@ def test_what_either_engine_builds_meets_the_contract(
     target = to_registry(shared, f"good/{engine}")
     done = ferry(from_folder(folder), target, engine=engine, base=base)
     report = inspect(target)
-    report.require("it")
+    Inspected.of(report, target).require()
     assert (report.ok, broken(report)) == (True, {})
     assert report.document == done.document
     files = {e.path: e.size_bytes for e in report.models if e.kind == "file"}
@@ -142,12 +143,13 @@ CASES: dict[str, tuple[list[tarfile.TarInfo], str]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_clause_is_held_against_the_image(name: str, tmp_path: Path) -> None:
+def test_each_clause_is_checked(name: str, tmp_path: Path) -> None:
     members, clause = CASES[name]
     report = judged(tmp_path / "layout", tar(*members), settings={"User": "1001"})
     assert set(broken(report)) - {"tools"} == {clause}
+    found = Inspected.of(report, to_layout(tmp_path / "layout"))
     with pytest.raises(ContractViolation, match=clause):
-        report.require("it")
+        found.require()
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,7 @@ def test_settings_that_would_defeat_kserve_are_found(
     assert set(broken(report)) - {"tools"} == {clause}
 
 
-def test_a_later_layer_has_the_last_word(tmp_path: Path) -> None:
+def test_a_later_layer_covers_an_earlier_one(tmp_path: Path) -> None:
     bad = tar(FOLDER, member("models/config.json", mode=0o600))
     report = judged(tmp_path / "a", bad, tar(FOLDER, GOOD), settings={"User": "1001"})
     assert set(broken(report)) == {"tools"}

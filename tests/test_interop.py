@@ -37,8 +37,8 @@ from carferry.oci.documents import Document, Platform
 from carferry.refs import ImageRef
 from carferry.registry.copy import copy_image
 from carferry.registry.target import Target
-from carferry.source import Patterns
 from carferry.source.download import download
+from carferry.source.patterns import Patterns
 
 ENGINES = ["stream", "buildah"]
 FILES = sharded(2) | {"1_Pooling/config.json": b"{}"} | dict.fromkeys(ODD.values(), b"odd")
@@ -67,7 +67,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
-    """Each engine; buildah only where it is installed."""
+    """Each engine; buildah only if it is installed."""
     name = str(request.param)
     if name == "buildah":
         need("buildah")
@@ -76,7 +76,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with every kind of honest name; nobody writes to it."""
+    """A model with every kind of honest name; it is not written to."""
     return write(FILES, tmp_path_factory.mktemp("model"))
 
 

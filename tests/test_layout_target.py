@@ -1,4 +1,4 @@
-"""An OCI layout on disk: never half a blob, never half an index, whoever else writes there."""
+"""An OCI layout on disk: never half a blob, never half an index, with other writers too."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_the_init_check_passes(car: Car, user: int) -> None:
 
 @pytest.fixture
 def mnt(tmp_path: Path) -> Path:
-    """The shared volume of a pod: anybody's."""
+    """The shared volume of a pod, writable by every user."""
     folder = tmp_path / "mnt"
     folder.mkdir()
     folder.chmod(0o777)
@@ -133,7 +133,7 @@ def test_the_server_reads_the_model_through_the_link(
     assert_served(out / "models")
 
 
-def test_nobody_can_write_into_the_model(car: Car, user: int) -> None:
+def test_no_user_can_write_into_the_model(car: Car, user: int) -> None:
     script = "touch /models/x; rm /models/config.json; ls -ln /models/config.json"
     done = podman("run", "--rm", *confined(user), car.image, "sh", "-c", script)
     assert done.stdout.split()[:4] == ["-rw-r--r--", "1", "0", "0"]

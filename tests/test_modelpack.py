@@ -26,7 +26,7 @@ PACK = Format.MODELPACK
 def test_a_weight_layers_digest_is_the_hubs_sha256(hub: Hub, tmp_path: Path) -> None:
     repo = hub.add("org/tiny", models.tiny())
     target = to_layout(tmp_path / "image")
-    ferry(from_hub(hub), target, form=PACK)
+    ferry(from_hub(hub), target, format=PACK)
     files = repo.find("main").files
     layers = {d.annotations["org.cncf.model.filepath"]: d for d in manifest(target).layers}
     weights = layers["model.safetensors"]
@@ -38,7 +38,7 @@ def test_a_weight_layers_digest_is_the_hubs_sha256(hub: Hub, tmp_path: Path) -> 
 def test_the_documents_are_what_the_specification_asks_for(hub: Hub, tmp_path: Path) -> None:
     hub.add("org/tiny", models.tiny())
     target = to_layout(tmp_path / "image")
-    ferry(from_hub(hub), target, form=PACK)
+    ferry(from_hub(hub), target, format=PACK)
     top = manifest(target)
     config = json.loads(b"".join(target.open_blob(top.config.digest)))
     assert (top.json["artifactType"], top.config.media_type) == (ARTIFACT, CONFIG)
@@ -50,19 +50,21 @@ def test_the_documents_are_what_the_specification_asks_for(hub: Hub, tmp_path: P
 def test_known_weights_are_not_even_asked_for(hub: Hub, registry: Registry) -> None:
     """Another tag, no annotation to go by: the digest alone finds the weights."""
     hub.add("org/tiny", models.tiny())
-    ferry(from_hub(hub), to_registry(registry, tag="v1"), form=PACK)
+    ferry(from_hub(hub), to_registry(registry, tag="v1"), format=PACK)
     hub.clear_log()
-    again = ferry(from_hub(hub), to_registry(registry, tag="v2"), form=PACK)
+    again = ferry(from_hub(hub), to_registry(registry, tag="v2"), format=PACK)
     assert again.moved_bytes == 0
     assert hub.body_bytes() == 0
 
 
 def test_weights_of_another_repository_are_mounted(hub: Hub, registry: Registry) -> None:
     repo = hub.add("org/tiny", models.tiny())
-    ferry(from_hub(hub), to_registry(registry, "org/first"), form=PACK)
+    ferry(from_hub(hub), to_registry(registry, "org/first"), format=PACK)
     hub.clear_log()
-    near = (ImageRef(registry.host, "org/first", "v1"),)
-    done = ferry(from_hub(hub), to_registry(registry, "org/second"), form=PACK, neighbours=near)
+    origins = (ImageRef(registry.host, "org/first", "v1"),)
+    done = ferry(
+        from_hub(hub), to_registry(registry, "org/second"), format=PACK, mount_from=origins
+    )
     assert done.moved_bytes == 0
     assert hub.body_bytes() == 0
     sha256 = repo.find("main").files["model.safetensors"].sha256
@@ -73,7 +75,7 @@ def test_skopeo_copies_the_artifact_unchanged(
     hub: Hub, registry: Registry, tmp_path: Path, tools: Callable[[str], str]
 ) -> None:
     hub.add("org/tiny", models.tiny())
-    done = ferry(from_hub(hub), to_registry(registry), form=PACK)
+    done = ferry(from_hub(hub), to_registry(registry), format=PACK)
     source, copy = f"docker://{registry.host}/org/tiny:v1", f"oci:{tmp_path / 'copy'}:v1"
     command = [tools("skopeo"), "copy", "--quiet", "--preserve-digests", "--src-tls-verify=false"]
     subprocess.run([*command, source, copy], check=True, capture_output=True)
@@ -83,15 +85,15 @@ def test_skopeo_copies_the_artifact_unchanged(
 def test_inspect_judges_it_by_its_own_contract(tmp_path: Path) -> None:
     folder = models.write(models.tiny(), tmp_path / "model")
     target = to_layout(tmp_path / "image")
-    ferry(from_folder(folder), target, form=PACK)
+    ferry(from_folder(folder), target, format=PACK)
     report = inspect(target)
     assert report.ok
-    assert {rule.name for rule in report.rules} == {"models", "raw", "paths", "diff ids"}
+    assert {clause.name for clause in report.clauses} == {"models", "raw", "paths", "diff ids"}
 
 
 def test_buildah_cannot_make_it() -> None:
     with pytest.raises(InputError, match="--engine stream"):
-        Options(engine="buildah", form=PACK)
+        Options(engine="buildah", format=PACK)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_forms_give_lists_as_text() -> None:
 @pytest.mark.parametrize(
     "weights", ["model-Q4.gguf", "onnx/model.onnx", "consolidated.safetensors"]
 )
-def test_an_image_without_weights_is_refused_where_there_are_others(weights: str) -> None:
+def test_an_image_without_weights_is_refused_if_there_are_others(weights: str) -> None:
     with pytest.raises(NothingSelected, match=r"no safetensors.*--include"):
         Patterns().select(["config.json", weights], "org/name")
     named = Patterns.parse("*.json,*.gguf,*.onnx").select(["config.json", "m.gguf"], "org/name")

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from carferry.cluster.names import check_kubernetes_name, kubernetes_name
 from carferry.errors import InvalidName, InvalidReference
 from carferry.refs import (
     Digest,
     ImageRef,
     LayoutRef,
     ModelRef,
-    check_kubernetes_name,
-    kubernetes_name,
-    parse_target,
+    parse_image,
 )
 
 HEX = "a" * 64
@@ -106,23 +105,23 @@ def test_the_immutable_form_drops_the_tag() -> None:
     ],
 )
 def test_a_layout_reference_comes_apart(text: str, path: str, tag: str) -> None:
-    assert parse_target(text) == LayoutRef(Path(path), tag)
+    assert parse_image(text) == LayoutRef(Path(path), tag)
 
 
 @pytest.mark.parametrize("text", ["oci:", "oci::tag", "oci:out:a b", "oci:out:../x", "oci:out:a:b"])
 def test_a_malformed_layout_reference_is_refused(text: str) -> None:
     with pytest.raises(InvalidReference):
-        parse_target(text)
+        parse_image(text)
 
 
 @pytest.mark.parametrize("text", ["a/b:1", "out", "file:x", "http://quay.io/a/b", ""])
 def test_a_target_says_which_kind_of_place_it_is(text: str) -> None:
     with pytest.raises(InvalidReference, match="docker://host/repo:tag"):
-        parse_target(text)
+        parse_image(text)
 
 
 def test_both_image_schemes_mean_a_registry() -> None:
-    assert parse_target("docker://quay.io/a:1") == parse_target("oci://quay.io/a:1")
+    assert parse_image("docker://quay.io/a:1") == parse_image("oci://quay.io/a:1")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 @pytest.fixture
 def repository(request: pytest.FixtureRequest) -> str:
-    """A repository nobody else uses."""
+    """A repository of one test."""
     return f"tests/{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]}"
 
 
@@ -145,7 +145,7 @@ def test_a_new_repository_has_no_tags(shared: Registry) -> None:
     assert to_registry(shared, "tests/never-used").tags() == []
 
 
-def test_a_tag_is_deleted_even_where_only_digests_can_be(target: Target) -> None:
+def test_a_tag_is_deleted_even_if_only_digests_can_be(target: Target) -> None:
     document = image(target, [BODY])
     target.put_manifest(document, "v1")
     assert target.delete_manifest("v1") is True
@@ -175,7 +175,7 @@ def test_nothing_is_mounted_from_another_place(
 def test_a_mount_the_registry_does_not_do_leaves_no_upload(
     shared: Registry, target: Target, repository: str
 ) -> None:
-    missing = Digest.of(b"nobody has this")
+    missing = Digest.of(b"no registry has this")
     assert target.mount(missing, ImageRef(shared.host, "tests/neighbour")) is False
     folder = shared.root / "data/docker/registry/v2/repositories" / repository / "_uploads"
     assert list(folder.rglob("data")) == []
@@ -301,7 +301,7 @@ def test_a_manifest_that_makes_no_sense_is_an_error_in_words(body: bytes) -> Non
         assert document.layers[0].size_bytes < 0
 
 
-def test_a_denied_push_is_told_before_a_byte_moves(shared: Registry, repository: str) -> None:
+def test_a_denied_push_fails_before_a_byte_moves(shared: Registry, repository: str) -> None:
     with denying(shared.url) as proxy:
         target = to_registry(shared, repository, host=proxy.host)
         with pytest.raises(PushDenied, match=r"DENIED.*needs push rights"):

@@ -1,4 +1,4 @@
-"""What a broken transfer costs: the bytes that are missing where that can be proved, else a blob.
+"""What a broken transfer costs: the bytes that are missing if that can be proved, else a blob.
 
 A proxy before the hub's CDN breaks what is read, a proxy before a registry what is written.
 """
@@ -27,13 +27,13 @@ from servers.personal import PERSONALITIES, PersonalRegistry
 from servers.proxy import Proxy
 from servers.registry import Registry
 
-from carferry.assembly.build import Result
 from carferry.assembly.layer_reader import LayerPass
+from carferry.assembly.results import BuildResult
 from carferry.errors import SourceChanged, Unreachable
 from carferry.image.layers import Layer
 from carferry.refs import ImageRef
 from carferry.registry.target import Target
-from carferry.source import Patterns
+from carferry.source.patterns import Patterns
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 
 UPLOADS = "/blobs/uploads/"
@@ -65,7 +65,7 @@ class Crossing:
         given = access(self.front.host)
         return given.open(ImageRef(self.front.host, REPO, "v1"), write=True)
 
-    def ferry(self, **options: object) -> Result:
+    def ferry(self, **options: object) -> BuildResult:
         """Build the one image."""
         return ferry(from_hub(self.hub), self.target(), **options)  # type: ignore[arg-type]
 
@@ -74,7 +74,7 @@ class Crossing:
         return [e.path for e in self.registry.log if e.method == method and UPLOADS in e.path]
 
     def ranges(self) -> list[str]:
-        """Return the Content-Range of each PATCH; empty where it had none."""
+        """Return the Content-Range of each PATCH; empty if it had none."""
         patches = [e for e in self.registry.log if e.method == "PATCH"]
         return [e.headers.get("content-range", "") for e in patches]
 
@@ -154,7 +154,7 @@ def test_a_server_that_asks_for_patience_at_first_contact_gets_it(
     assert len([e for e in hub.exchanges if e.actions]) == 4
 
 
-def test_a_host_where_nothing_answers_is_given_up_after_two_tries(crossing: Crossing) -> None:
+def test_a_host_that_does_not_answer_is_given_up_after_two_tries(crossing: Crossing) -> None:
     crossing.front.arm([Rule(DropRequest(), times=None)])
     with pytest.raises(Unreachable):
         crossing.ferry()
@@ -162,7 +162,7 @@ def test_a_host_where_nothing_answers_is_given_up_after_two_tries(crossing: Cros
 
 
 @pytest.mark.parametrize("resumes", [True, False])
-def test_a_wrong_byte_is_found_when_the_upload_breaks_where_its_file_ends(
+def test_a_wrong_byte_is_found_when_the_upload_breaks_at_the_end_of_its_file(
     resumes: bool,
 ) -> None:
     """The file's hash is due when its last byte is read, not when the next one is asked for."""

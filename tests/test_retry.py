@@ -74,14 +74,14 @@ def test_the_tries_are_bounded_and_the_last_error_comes_out() -> None:
     assert work.calls == 3
 
 
-def test_first_contact_gives_up_soon_where_nothing_answers() -> None:
+def test_first_contact_gives_up_soon_if_nothing_answers() -> None:
     work = Flaky(100, Unreachable("reach", "host", "refused"))
     with pytest.raises(Unreachable):
         quick().call(work, first=lambda: True)
     assert work.calls == 2
 
 
-def test_whoever_has_time_waits_longer_for_a_first_answer() -> None:
+def test_more_first_tries_wait_longer_for_an_answer() -> None:
     work = Flaky(4, Unreachable("reach", "host", "no such name yet"))
     assert quick(first_tries=5).call(work, first=lambda: True) == "done"
 

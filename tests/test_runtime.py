@@ -32,8 +32,9 @@ from carferry.errors import PushDenied
 from carferry.io.progress import Silent
 from carferry.io.retry import Retry
 from carferry.oci.documents import INDEX, Document, Platform, canonical
-from carferry.refs import ImageRef, LayoutRef, parse_target
-from carferry.registry.copy import copy_image, members, read_config, read_image
+from carferry.refs import ImageRef, LayoutRef, parse_image
+from carferry.registry.copy import copy_image
+from carferry.registry.read import read_config, read_image, read_manifests
 from carferry.runtime.pins import pins
 from carferry.steps.runtime import RuntimeImage, RuntimeSettings, runtime
 
@@ -99,7 +100,7 @@ def test_a_second_run_moves_nothing(dock: Registry, base: str, made: RuntimeImag
 
 
 def test_a_base_in_the_same_registry_is_mounted(dock: Registry, base: str) -> None:
-    origin = access().open(parse_target(base))
+    origin = access().open(parse_image(base))
     near = access(dock.host).open(ImageRef(dock.host, "bases/python", "1"), write=True)
     copy_image(origin, near, parallel=2, retry=Retry(), progress=Silent())
     made = make(dock.host, "beside", f"{dock.host}/bases/python:1")
@@ -109,7 +110,7 @@ def test_a_base_in_the_same_registry_is_mounted(dock: Registry, base: str) -> No
     assert {e.status for e in dock.log if e.method == "POST" and "mount=" in e.path} == {201}
 
 
-def test_nothing_is_tagged_where_a_wheel_is_missing(
+def test_nothing_is_tagged_if_a_wheel_is_missing(
     dock: Registry,
     base: str,
     wheels: Path,
@@ -136,7 +137,7 @@ def test_the_right_to_push_is_proved_before_a_wheel_is_asked_for(
 
 
 @pytest.mark.parametrize("python", [sys.executable, *OTHER_PYTHONS])
-def test_the_same_base_gives_the_same_digest_whoever_makes_the_image(
+def test_the_same_base_gives_the_same_digest_on_every_machine(
     base: str, made: RuntimeImage, python: str, tmp_path: Path
 ) -> None:
     """Another Python, umask, home, folder for temporary files, and place of the base."""
@@ -201,7 +202,7 @@ def test_two_platforms_make_an_index_with_wheels_for_each(
     with needing_an_index():
         made = runtime(f"oci:{tmp_path / 'both'}:v1", settings, progress=Silent())
     image = to_layout(tmp_path / "both")
-    manifests = members(image, read_image(image))
+    manifests = read_manifests(image, read_image(image))
     assert made.runs == ("Python 3.12 on linux/amd64", "Python 3.12 on linux/arm64")
     assert [d.platform for d in read_image(image).manifests] == list(platforms)
     assert [read_config(image, m)["architecture"] for m in manifests] == ["amd64", "arm64"]

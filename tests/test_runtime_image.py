@@ -85,8 +85,10 @@ def test_the_packages_are_found_beside_what_the_base_sets(
 def test_a_bases_history_is_gone_on_with_or_left_out() -> None:
     bare = a_base()
     assert "history" not in composed(bare)
-    told = Base("b", None, Platform(), (), dict(bare.config) | {"history": [{"created_by": "x"}]})
-    assert [step["created_by"] for step in composed(told)["history"]] == [
+    recorded = Base(
+        "b", None, Platform(), (), dict(bare.config) | {"history": [{"created_by": "x"}]}
+    )
+    assert [step["created_by"] for step in composed(recorded)["history"]] == [
         "x",
         "carferry runtime: /opt/carferry",
     ]

@@ -145,7 +145,7 @@ def test_a_package_without_a_wheel_for_the_base_is_named(
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_an_index_that_nobody_reaches_is_said_so_without_its_address(
+def test_an_unreachable_index_is_named_without_its_address(
     tmp_path: Path, pip_of_ours: pytest.MonkeyPatch
 ) -> None:
     pip_of_ours.setenv("PIP_INDEX_URL", "http://robot:hunter2@127.0.0.1:1/private/simple")

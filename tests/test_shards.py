@@ -18,10 +18,10 @@ from servers.registry import Registry
 from servers.serving import Exchange
 
 from carferry.assembly import shards
-from carferry.assembly.build import Result, build, seal_shares, stream_share
+from carferry.assembly.build import build, seal_shares, stream_share
 from carferry.assembly.options import Options
 from carferry.assembly.plan import How
-from carferry.assembly.stream import Moved
+from carferry.assembly.results import BuildResult, LayerResult
 from carferry.errors import SourceError, TargetError
 from carferry.image.layers import Format
 from carferry.refs import ImageRef
@@ -31,7 +31,7 @@ REPO = "org/tiny"
 LARGE_BYTES = 50_000
 SIZES = (90_000, 60_000, 70_001, 120_320)
 WEIGHTS = {f"model-{n}.safetensors": random.Random(n).randbytes(s) for n, s in enumerate(SIZES)}
-# Two equal small files: one digest, two layers where each file has its own.
+# Two equal small files: one digest, two layers if each file has its own.
 SMALL = {"config.json": b'{"n": 1}', "a/vocab.json": b"{}", "b/vocab.json": b"{}"}
 FILES = {**WEIGHTS, **SMALL}
 
@@ -57,19 +57,19 @@ class Dock:
         given = access(self.registry.host)
         return given.open(ImageRef(self.registry.host, repository, tag), write=True)
 
-    def stream(self, worker: int, workers: int, revision: str = "main") -> list[Moved]:
+    def stream(self, worker: int, workers: int, revision: str = "main") -> list[LayerResult]:
         """Be one worker."""
         source = from_hub(self.hub, revision=revision)
         return stream_share(
             source, self.target(), self.options, worker, workers, access=access(self.registry.host)
         )[1]
 
-    def build(self) -> Result:
+    def build(self) -> BuildResult:
         """Be the only worker, and the sealer."""
         target = self.target()
         return build(from_hub(self.hub), target, self.options, access=access(self.registry.host))
 
-    def seal(self, revision: str = "main", *, tag: str = "v1") -> Result:
+    def seal(self, revision: str = "main", *, tag: str = "v1") -> BuildResult:
         """Be the sealer."""
         source = from_hub(self.hub, revision=revision)
         target = self.target(tag=tag)
@@ -77,7 +77,7 @@ class Dock:
 
     def whole(self, repository: str = "org/alone", **options: object) -> str:
         """Return the digest of one build by one process, elsewhere."""
-        chosen = {"large_bytes": LARGE_BYTES, "form": self.options.form} | options
+        chosen = {"large_bytes": LARGE_BYTES, "format": self.options.format} | options
         result = ferry(from_hub(self.hub), self.target(repository), **chosen)  # type: ignore[arg-type]
         return str(result.document.digest)
 
@@ -90,10 +90,12 @@ def dock(hub: Hub) -> Iterator[Dock]:
         yield Dock(hub, registry)
 
 
-@pytest.mark.parametrize("form", list(Format))
+@pytest.mark.parametrize("format", list(Format))
 @pytest.mark.parametrize("workers", [1, 2, 3, 4, 9])
-def test_any_number_of_workers_makes_the_same_image(dock: Dock, workers: int, form: Format) -> None:
-    dock.options = Options(base="scratch", large_bytes=LARGE_BYTES, form=form)
+def test_any_number_of_workers_makes_the_same_image(
+    dock: Dock, workers: int, format: Format
+) -> None:
+    dock.options = Options(base="scratch", large_bytes=LARGE_BYTES, format=format)
     for worker in random.Random(workers).sample(range(1, workers + 1), workers):
         dock.stream(worker, workers)
     assert str(dock.seal().document.digest) == dock.whole()
@@ -115,7 +117,7 @@ def test_two_plans_with_the_same_layers_do_not_remove_each_others_shards(
     assert len([tag for tag in registry.tags("org/tiny") if tag != "v1"]) == 1
 
 
-def test_shard_tags_go_away_where_the_login_may_delete(hub: Hub, registry_bearer: Registry) -> None:
+def test_shard_tags_go_away_if_the_login_may_delete(hub: Hub, registry_bearer: Registry) -> None:
     hub.add(REPO, FILES)
     given = access(registry_bearer.host, auth_file=registry_bearer.auth_file)
     target = given.open(ImageRef(registry_bearer.host, "org/tiny", "v1"), write=True)
@@ -237,14 +239,14 @@ def test_layers_under_another_tag_are_found(dock: Dock) -> None:
 
 
 @pytest.mark.parametrize("mounts", [True, False])
-def test_layers_of_a_neighbour_are_mounted_where_the_registry_offers_it(
+def test_layers_of_another_repository_are_mounted_if_the_registry_offers_it(
     dock: Dock, mounts: bool
 ) -> None:
     digest = dock.whole("org/neighbour")
     dock.registry.mounts = mounts  # type: ignore[union-attr]
     dock.hub.clear_log()
     neighbour = ImageRef(dock.registry.host, "org/neighbour", "v1")
-    dock.options = replace(dock.options, neighbours=(neighbour,))
+    dock.options = replace(dock.options, mount_from=(neighbour,))
     result = dock.build()
     assert str(result.document.digest) == digest
     assert {m.how for m in result.results} == {How.MOUNT if mounts else How.MOVE}
@@ -258,7 +260,7 @@ def test_shards_of_another_format_are_other_tags_and_those_of_another_base_are_n
     dock.stream(1, 1)
     dock.options = replace(dock.options, base=f"oci:{tmp_path / 'base'}:latest")
     dock.stream(1, 1)
-    dock.options = replace(dock.options, base="scratch", form=Format.MODELPACK)
+    dock.options = replace(dock.options, base="scratch", format=Format.MODELPACK)
     dock.stream(1, 1)
     assert len({tag.rpartition("-")[0] for tag in dock.target().tags()}) == 2
     dock.seal()

@@ -105,7 +105,7 @@ def test_json_events_sum_up_to_the_whole() -> None:
     assert len(events) < 20
 
 
-def test_auto_is_lines_where_there_is_no_terminal_and_none_is_silent() -> None:
+def test_auto_is_lines_without_a_terminal_and_none_is_silent() -> None:
     out = io.StringIO()
     assert isinstance(open_progress("auto", out), Lines)
     silent = open_progress("none", out)

@@ -35,8 +35,9 @@ from carferry.assembly.options import Options
 from carferry.errors import CarferryError, SourceChanged, TargetError
 from carferry.image.layers import LARGE_BYTES
 from carferry.io.progress import Silent
-from carferry.source import Patterns, SourceFile
 from carferry.source.folder import FolderSource
+from carferry.source.patterns import Patterns
+from carferry.source.snapshot import SourceFile
 
 SIZE = LARGE_BYTES + 3
 MODEL = {
@@ -124,7 +125,7 @@ def test_a_file_that_stays_wrong_is_given_up_and_nothing_is_tagged(
     assert registry.tags(REPO) == {}
 
 
-def test_the_first_real_failure_is_the_one_that_is_told(
+def test_the_first_real_failure_is_the_one_that_is_raised(
     large: Hub, shared: Registry, tmp_path: Path
 ) -> None:
     """The other layers stop because of it; 'cancelled' would explain nothing."""
@@ -184,7 +185,7 @@ class Interrupted(Silent):
 
     def advance(self, name: str, size_bytes: int) -> None:
         if self._first.acquire(blocking=False):
-            # A real signal: it wakes whoever waits, as Ctrl-C does.
+            # A real signal: it wakes a waiting thread, as Ctrl-C does.
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from carferry.oci import tarball
 
-# Pinned on 2026-11-23; where one of these changes, FORMAT_VERSION must change with it.
+# Pinned on 2026-11-23; if one of these changes, FORMAT_VERSION must change with it.
 GOLDEN = {
     "short": (
         "models/config.json",

@@ -12,7 +12,7 @@ from kfp.dsl.graph_component import GraphComponent
 
 from carferry.errors import InputError
 from carferry.pipelines.pods import ENVIRONMENT
-from carferry.source import is_folder
+from carferry.source.open import is_folder
 from carferry.steps.deploy import check
 from carferry.steps.plan import MAX_WORKERS
 from carferry.steps.run import Run

@@ -1,11 +1,11 @@
 """One error hierarchy; every message is one line: what failed, on which object, why, what to do.
 
-CarferryError                 exit 1: something in the world failed
+CarferryError                 exit 1: something outside failed: network, registry, cluster
 +-- InputError                exit 2: the caller must change what was asked (also ValueError)
-|   +-- InvalidReference      a model, image or target reference that cannot be parsed
+|   +-- InvalidReference      a model or image reference that cannot be parsed
 |   +-- InvalidName           a name Kubernetes would refuse
 |   +-- UnsafePath            a file name that must not enter an image
-|   +-- UnsafeWeights         pickle-based weights nobody asked for by name
+|   +-- UnsafeWeights         pickle-based weights that no pattern names
 |   +-- NothingSelected       patterns that match no file
 |   +-- SourceNotFound        no such repository, revision or folder
 |   +-- SourceDenied          gated or private, and the token does not open it
@@ -19,7 +19,7 @@ CarferryError                 exit 1: something in the world failed
 |   +-- AuthenticationFailed  the login was refused
 |   +-- PushDenied            logged in, but not allowed to write here
 |   +-- ManifestMissing       no such tag or digest at the target
-|   +-- StorageFull           no space left where the image is written
+|   +-- StorageFull           no space left in the place the image is written to
 +-- Unreachable               nothing answers, or its certificate is not trusted
 +-- ToolFailed                buildah (or another program) is missing or exited non-zero
 +-- ClusterError              the Kubernetes API refused or failed
@@ -62,10 +62,10 @@ class CarferryError(Exception):
     Attributes:
         action: What was being done ("push").
         subject: The object it was done to ("quay.io/team/model:1").
-        reason: Why it failed, in the failing side's own words where it gave any.
+        reason: Why it failed, in the failing side's own words if it gave any.
         remedy: What to do next; may be empty.
         temporary: Whether the same call may succeed later.
-        retry_after_s: Seconds the failing side asked to wait; 0 where it did not say.
+        retry_after_s: Seconds the failing side asked to wait; 0 if it did not say.
         exit_code: What the command line exits with.
     """
 
@@ -95,7 +95,7 @@ class InputError(CarferryError, ValueError):
 
 
 class InvalidReference(InputError):
-    """A model, image or target reference that cannot be parsed."""
+    """A model or image reference that cannot be parsed."""
 
 
 class InvalidName(InputError):
@@ -107,7 +107,7 @@ class UnsafePath(InputError):
 
 
 class UnsafeWeights(InputError):
-    """Pickle-based weights that nobody asked for by name."""
+    """Pickle-based weights that no pattern names."""
 
 
 class NothingSelected(InputError):
@@ -164,7 +164,7 @@ class TargetError(CarferryError):
     def __init__(
         self, action: str, subject: object, reason: str, remedy: str = "", *, status: int = 0
     ) -> None:
-        """Keep the HTTP status (0 where there was none)."""
+        """Keep the HTTP status, 0 if there was none."""
         self.status = status
         super().__init__(action, subject, reason, remedy)
 
@@ -174,7 +174,7 @@ class AuthenticationFailed(TargetError):
 
 
 class PushDenied(TargetError):
-    """The registry knows us and refuses the write."""
+    """The login is accepted but may not write here."""
 
 
 class ManifestMissing(TargetError):
@@ -182,7 +182,7 @@ class ManifestMissing(TargetError):
 
 
 class StorageFull(TargetError):
-    """No space left where the image is written."""
+    """No space left in the place the image is written to."""
 
 
 class Unreachable(CarferryError):
@@ -201,7 +201,7 @@ class ClusterError(CarferryError):
     def __init__(
         self, action: str, subject: object, reason: str, remedy: str = "", *, status: int = 0
     ) -> None:
-        """Keep the HTTP status (0 where there was none)."""
+        """Keep the HTTP status, 0 if there was none."""
         self.status = status
         super().__init__(action, subject, reason, remedy)
 

@@ -1,7 +1,7 @@
-"""References, parsed once at the edge: digests, images, targets, models, Kubernetes names.
+"""References, parsed once at the edge: digests, images, models.
 
 Sources: OCI distribution-spec v1.1 (names, tags, digests), Docker's reference grammar
-(a first part with a dot, a colon or "localhost" is a host), Kubernetes RFC 1123 labels.
+(a first part with a dot, a colon or "localhost" is a host).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from carferry.errors import InputError, InvalidName, InvalidReference
+from carferry.errors import InputError, InvalidReference
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _HOST = re.compile(
@@ -24,7 +24,6 @@ _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _MODEL_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,254}")
-_LABEL = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -65,7 +64,7 @@ class ImageRef:
     digest: Digest | None = None
 
     @classmethod
-    def parse(cls, text: str) -> ImageRef:
+    def parse(cls, image: str) -> ImageRef:
         """Parse a full image reference, with or without ``docker://`` or ``oci://`` before it.
 
         The host is required: a short name means another image on another machine.
@@ -73,19 +72,19 @@ class ImageRef:
         Raises:
             InvalidReference: Names the part that is wrong.
         """
-        rest = re.sub(r"^(?:docker|oci)://", "", text)
+        rest = re.sub(r"^(?:docker|oci)://", "", image)
         rest, at, digest_text = rest.partition("@")
         registry, slash, path = rest.partition("/")
         colon = path.rfind(":")
         repository, tag = (path, None) if colon < 0 else (path[:colon], path[colon + 1 :])
         if not slash or not _is_host(registry):
-            raise _bad_image(text, "no registry host before the first '/'")
+            raise _bad_image(image, "no registry host before the first '/'")
         if not _is_port(registry):
-            raise _bad_image(text, f"the port of {registry} is not 1 to {_PORTS[-1]}")
+            raise _bad_image(image, f"the port of {registry} is not 1 to {_PORTS[-1]}")
         if not _REPOSITORY.fullmatch(repository) or len(repository) > 255:
-            raise _bad_image(text, f"repository {repository!r} is not lower-case path parts")
+            raise _bad_image(image, f"repository {repository!r} is not lower-case path parts")
         if tag is not None and not _TAG.fullmatch(tag):
-            raise _bad_image(text, f"tag {tag!r} is not 1-128 of A-Z a-z 0-9 _ . -")
+            raise _bad_image(image, f"tag {tag!r} is not 1-128 of A-Z a-z 0-9 _ . -")
         return cls(registry, repository, tag, Digest.parse(digest_text) if at else None)
 
     @property
@@ -131,17 +130,17 @@ class LayoutRef:
         return self.tag
 
     @classmethod
-    def parse(cls, text: str) -> LayoutRef:
+    def parse(cls, image: str) -> LayoutRef:
         """Parse ``oci:path[:tag]``; the first colon parts path and tag, as skopeo does.
 
         Raises:
             InvalidReference: No path, or a tag that no tool would accept.
         """
-        path, _, tag = text.removeprefix("oci:").partition(":")
+        path, _, tag = image.removeprefix("oci:").partition(":")
         if not path:
-            raise InvalidReference("parse target", repr(text), "no path", "write oci:path:tag")
+            raise InvalidReference("parse image", repr(image), "no path", "write oci:path:tag")
         if tag and not _TAG.fullmatch(tag):
-            raise InvalidReference("parse target", repr(text), f"tag {tag!r} is malformed")
+            raise InvalidReference("parse image", repr(image), f"tag {tag!r} is malformed")
         return cls(Path(path), tag or "latest")
 
     def __str__(self) -> str:
@@ -149,24 +148,24 @@ class LayoutRef:
         return f"oci:{self.path}:{self.tag}"
 
 
-def parse_target(text: str) -> ImageRef | LayoutRef:
+def parse_image(image: str) -> ImageRef | LayoutRef:
     """Parse a place an image lives: ``[docker://]host/repo:tag`` or ``oci:path:tag``.
 
     Raises:
         InvalidReference: No known scheme, or a malformed reference behind it.
     """
-    if text.startswith("oci:") and not text.startswith("oci://"):
-        return LayoutRef.parse(text)
-    host, slash, _ = text.partition("/")
-    if text.startswith(("docker://", "oci://")) or (slash and _is_host(host)):
-        return ImageRef.parse(text)
+    if image.startswith("oci:") and not image.startswith("oci://"):
+        return LayoutRef.parse(image)
+    host, slash, _ = image.partition("/")
+    if image.startswith(("docker://", "oci://")) or (slash and _is_host(host)):
+        return ImageRef.parse(image)
     raise InvalidReference(
-        "parse target", repr(text), "no scheme", "write docker://host/repo:tag or oci:path:tag"
+        "parse image", repr(image), "no scheme", "write docker://host/repo:tag or oci:path:tag"
     )
 
 
 def check_push_tag(ref: ImageRef | LayoutRef, *, action: str) -> None:
-    """Refuse a place where no image can be made, because only its digest is given.
+    """Refuse a reference that no image can be pushed to, because it names a digest and no tag.
 
     Args:
         ref: Where the image goes.
@@ -188,25 +187,25 @@ class ModelRef:
     revision: str = "main"
 
     @classmethod
-    def parse(cls, text: str, revision: str = "") -> ModelRef:
+    def parse(cls, model: str, revision: str = "") -> ModelRef:
         """Parse ``hf://org/name[@revision]`` or ``org/name[@revision]``.
 
         Args:
-            text: The reference.
-            revision: Used when text carries none.
+            model: The text that names it.
+            revision: Used if ``model`` carries none.
 
         Raises:
             InvalidReference: Not one or two hub name parts, or a malformed revision.
         """
-        name, _, inline = text.removeprefix("hf://").partition("@")
+        name, _, inline = model.removeprefix("hf://").partition("@")
         parts = name.split("/")
         if len(parts) > 2 or not all(map(_is_model_part, parts)):
             raise InvalidReference(
-                "parse model", repr(text), "not org/name[@revision]", "for a folder write ./path"
+                "parse model", repr(model), "not org/name[@revision]", "for a folder write ./path"
             )
         wanted = inline or revision or "main"
         if not _REVISION.fullmatch(wanted) or ".." in wanted:
-            raise InvalidReference("parse model", repr(text), f"revision {wanted!r} is malformed")
+            raise InvalidReference("parse model", repr(model), f"revision {wanted!r} is malformed")
         return cls(name, wanted)
 
     def __str__(self) -> str:
@@ -214,51 +213,19 @@ class ModelRef:
         return f"{self.repo}@{self.revision}"
 
 
-def kubernetes_name(text: str, *, limit: int = 53) -> str:
-    """Turn a display name into the name the dashboard would make of it.
-
-    Lower-case, blanks become dashes, anything else outside ``[a-z0-9-]`` goes, runs of
-    dashes collapse: ``granite-3.1-2b`` gives ``granite-31-2b``. At most ``limit`` characters
-    (RHOAI 3.2 refuses InferenceServices over 53).
-
-    Raises:
-        InvalidName: Nothing usable is left.
-    """
-    name = re.sub(r"[^a-z0-9-]", "", re.sub(r"[\s_/]+", "-", text.strip().lower()))
-    name = re.sub(r"-+", "-", name).lstrip("-0123456789")[:limit].strip("-")
-    if not name:
-        raise InvalidName("name", repr(text), "no letter left for a Kubernetes name", "pass --name")
-    return name
-
-
-def check_kubernetes_name(text: str, *, kind: str, limit: int = 53) -> str:
-    """Return text if Kubernetes and KServe accept it as the name of a ``kind``.
-
-    Raises:
-        InvalidName: Not a DNS-1123 label that starts with a letter, or too long.
-    """
-    if not _LABEL.fullmatch(text):
-        raise InvalidName(
-            f"name {kind}", repr(text), "not a-z, 0-9 and '-', starting with a letter (DNS-1123)"
-        )
-    if len(text) > limit:
-        raise InvalidName(f"name {kind}", repr(text), f"{len(text)} characters, at most {limit}")
-    return text
-
-
-def _is_host(text: str) -> bool:
-    return bool(_HOST.fullmatch(text)) and ("." in text or ":" in text or text == "localhost")
+def _is_host(host: str) -> bool:
+    return bool(_HOST.fullmatch(host)) and ("." in host or ":" in host or host == "localhost")
 
 
 def _is_port(host: str) -> bool:
-    """Tell whether a host's port, where it names one, is one that a socket can have."""
+    """Tell whether a host's port, if it names one, is one that a socket can have."""
     port = _PORT.search(host)
     return port is None or int(port[1]) in _PORTS
 
 
-def _is_model_part(text: str) -> bool:
-    return bool(_MODEL_PART.fullmatch(text)) and ".." not in text and "--" not in text
+def _is_model_part(part: str) -> bool:
+    return bool(_MODEL_PART.fullmatch(part)) and ".." not in part and "--" not in part
 
 
-def _bad_image(text: str, reason: str) -> InvalidReference:
-    return InvalidReference("parse image", repr(text), reason, "write host/repository:tag")
+def _bad_image(image: str, reason: str) -> InvalidReference:
+    return InvalidReference("parse image", repr(image), reason, "write host/repository:tag")

@@ -1,6 +1,6 @@
-"""What carferry does when the world breaks: seeded runs through proxies that break things.
+"""What carferry does when the network breaks: seeded runs through proxies that break things.
 
-world    the servers of all runs, a proxy before each, and the digests an undisturbed build gives
+harness  the servers of all runs, a proxy before each, and the digests an undisturbed build gives
 draws    what goes wrong in the run of a seed
 runs     one run, judged
 soak     thousands of runs, or one again by its seed

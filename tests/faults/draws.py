@@ -37,7 +37,7 @@ from carferry.errors import (
     Unreachable,
 )
 from carferry.image.layers import Format
-from faults.world import MODELS
+from faults.harness import MODELS
 
 UPLOADS = "/blobs/uploads/"
 MANIFESTS = "/manifests/"
@@ -57,7 +57,7 @@ class Fault:
         name: For people.
         side: ``hub``, ``cdn`` or ``registry``.
         rules: For that side's proxy.
-        ends: Errors of which one must end the run if it is met; empty where carferry must cope.
+        ends: Errors of which one must end the run if it is met; empty if carferry must cope.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Case:
     Attributes:
         seed: Where it comes from.
         model: Number of the model.
-        form: ModelCar or ModelPack.
+        format: ModelCar or ModelPack.
         place: Kind of registry.
         personality: Of the registry in memory.
         flow: ``build``, ``workers``, ``builds race``, ``sealers race`` or ``collected``.
@@ -84,7 +84,7 @@ class Case:
 
     seed: int
     model: int
-    form: Format
+    format: Format
     place: str
     personality: str
     flow: str
@@ -99,10 +99,10 @@ class Case:
     def __str__(self) -> str:
         """Return everything but the rules on one line."""
         names = ", ".join(f"{fault.side}: {fault.name}" for fault in self.faults)
-        where = self.place if self.place != "personal" else f"{self.personality!r}"
+        place = self.place if self.place != "personal" else f"{self.personality!r}"
         start = "over an old tag" if self.before else "no tag"
         return (
-            f"seed {self.seed}: {self.flow} of model {self.model} as {self.form} to {where}, "
+            f"seed {self.seed}: {self.flow} of model {self.model} as {self.format} to {place}, "
             f"{start}, {self.parallel} at once; {names}"
         )
 

@@ -22,9 +22,9 @@ from carferry.io.retry import Retry
 from carferry.oci.documents import Document
 from carferry.registry.target import Target
 from faults.draws import MANIFESTS, UPLOADS, Case, Fault
-from faults.world import CALM, TAG, Place, World
+from faults.harness import CALM, TAG, Harness, Place
 
-# A run takes well under a second; this is what nobody would wait for.
+# A run takes well under a second; this is longer than any user waits.
 DEADLINE_S = 30.0
 _WORKERS = 2
 
@@ -48,24 +48,24 @@ class Outcome:
     seconds: float
 
 
-def run(world: World, case: Case) -> Outcome:
+def run(harness: Harness, case: Case) -> Outcome:
     """Run a case and judge how it ended.
 
     Raises:
         Wrong: Names the case and what is wrong about its end.
     """
-    place = world.places[case.place]
-    repository = world.repository()
-    expected = world.digest(case.model, "main", case.form)
+    place = harness.places[case.place]
+    repository = harness.repository()
+    expected = harness.digest(case.model, "main", case.format)
     calm = place.open(repository, place.access(_retry(case), CALM), direct=True)
-    _prepare(world, case, calm)
+    _prepare(harness, case, calm)
     before = _tagged(calm)
-    _arm(world, case, place)
+    _arm(harness, case, place)
     started = time.monotonic()
-    results = _Run(world, case, place, repository).go()
+    results = _Run(harness, case, place, repository).go()
     outcome = _outcome(results, time.monotonic() - started)
-    met = _met(world, case, place)
-    world.calm()
+    met = _met(harness, case, place)
+    harness.calm()
     _judge(case, outcome, met, expected, before, _tagged(calm))
     if not outcome.errors:
         _check_image(case, calm, expected)
@@ -77,22 +77,22 @@ def _retry(case: Case) -> Retry:
     return Retry(attempts=8, base_s=0.005, cap_s=0.05, deadline_s=DEADLINE_S, jitter=jitter)
 
 
-def _prepare(world: World, case: Case, calm: Target) -> None:
-    world.calm()
-    personal = world.places["personal"].registry
+def _prepare(harness: Harness, case: Case, calm: Target) -> None:
+    harness.calm()
+    personal = harness.places["personal"].registry
     assert isinstance(personal, PersonalRegistry)
     personal.personality = PERSONALITIES[case.personality]
     if case.before:
-        source = world.source(case.model, "old", _retry(case), direct=True)
-        build(source, calm, world.options(case.form))
+        source = harness.source(case.model, "old", _retry(case), direct=True)
+        build(source, calm, harness.options(case.format))
 
 
-def _arm(world: World, case: Case, place: Place) -> None:
-    bearer = world.places["bearer"].registry
+def _arm(harness: Harness, case: Case, place: Place) -> None:
+    bearer = harness.places["bearer"].registry
     assert isinstance(bearer, Registry)
     realm = bearer.tokens.realm if bearer.tokens else ""
     challenge = f'Bearer realm="{realm}",service="{SERVICE}"'
-    for side, front in world.fronts.items():
+    for side, front in harness.fronts.items():
         front.arm(case.rules(side))
     place.front.arm([_challenging(rule, challenge) for rule in case.rules("registry")])
 
@@ -106,9 +106,9 @@ def _challenging(rule: Rule, challenge: str) -> Rule:
 class _Run:
     """The flow of one case, through the proxies."""
 
-    def __init__(self, world: World, case: Case, place: Place, repository: str) -> None:
-        self.world, self.case, self.place, self.repository = world, case, place, repository
-        self.options = world.options(case.form, case.parallel)
+    def __init__(self, harness: Harness, case: Case, place: Place, repository: str) -> None:
+        self.harness, self.case, self.place, self.repository = harness, case, place, repository
+        self.options = harness.options(case.format, case.parallel)
 
     def go(self) -> list[Document | CarferryError]:
         """Return what each of those that make the image ended with."""
@@ -128,14 +128,14 @@ class _Run:
         retry = _retry(self.case)
         access = self.place.access(retry)
         target = self.place.open(self.repository, access)
-        source = self.world.source(self.case.model, "main", retry)
+        source = self.harness.source(self.case.model, "main", retry)
         return build(source, target, self.options, access=access).document
 
     def stream(self, worker: int) -> CarferryError | None:
         retry = _retry(self.case)
         access = self.place.access(retry)
         target = self.place.open(self.repository, access)
-        source = self.world.source(self.case.model, "main", retry)
+        source = self.harness.source(self.case.model, "main", retry)
         try:
             stream_share(source, target, self.options, worker, _WORKERS, access=access)
         except CarferryError as error:
@@ -146,7 +146,7 @@ class _Run:
         retry = _retry(self.case)
         access = self.place.access(retry)
         target = self.place.open(self.repository, access)
-        source = self.world.source(self.case.model, "main", retry)
+        source = self.harness.source(self.case.model, "main", retry)
         return seal_shares(source, target, self.options, access=access).document
 
     def ended(self, work: Callable[[], Document]) -> Document | CarferryError:
@@ -196,9 +196,9 @@ def _outcome(results: list[Document | CarferryError], seconds: float) -> Outcome
     )
 
 
-def _met(world: World, case: Case, place: Place) -> list[Fault]:
+def _met(harness: Harness, case: Case, place: Place) -> list[Fault]:
     """Return the faults that must end the run and were met by it."""
-    fronts = world.fronts | {"registry": place.front}
+    fronts = harness.fronts | {"registry": place.front}
     taken = {
         side: {id(action) for exchange in list(front.exchanges) for action in exchange.actions}
         for side, front in fronts.items()

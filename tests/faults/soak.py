@@ -19,8 +19,8 @@ from collections import Counter
 from pathlib import Path
 
 from faults.draws import draw
+from faults.harness import Harness
 from faults.runs import run
-from faults.world import World
 
 
 def main() -> int:
@@ -30,8 +30,8 @@ def main() -> int:
     seeds = range(first, first + (options.seeds if options.seed is None else 1))
     with tempfile.TemporaryDirectory(prefix="carferry-soak-") as folder:
         os.environ |= {"HF_HOME": folder, "HF_HUB_DISABLE_TELEMETRY": "1"}
-        with World(Path(folder)) as world:
-            return _soak(world, seeds, one=options.seed is not None)
+        with Harness(Path(folder)) as harness:
+            return _soak(harness, seeds, one=options.seed is not None)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,14 +42,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _soak(world: World, seeds: range, *, one: bool) -> int:
+def _soak(harness: Harness, seeds: range, *, one: bool) -> int:
     ends: Counter[str] = Counter()
     failed: list[int] = []
     started = time.monotonic()
     for done, seed in enumerate(seeds, 1):
         case = draw(seed)
         try:
-            outcome = run(world, case)
+            outcome = run(harness, case)
         except Exception:
             failed.append(seed)
             print(f"FAILED; again with: make soak SEED={seed}", flush=True)

@@ -35,13 +35,13 @@ class Pods:
         hub: Where the model is.
         registry: Where the image goes, in memory.
         front: The slow way there.
-        form: ``modelcar`` or ``modelpack``.
+        format: ``modelcar`` or ``modelpack``.
     """
 
     hub: Hub
     registry: PersonalRegistry
     front: Proxy
-    form: str
+    format: str
 
     def start(self, command: str, *options: str) -> subprocess.Popen[str]:
         """Start one pod's process."""
@@ -53,7 +53,7 @@ class Pods:
             REPO,
             f"docker://{self.front.host}/{REPO}:v1",
         ]
-        words += ["--base", "scratch", "--format", self.form, "--plain-http", self.front.host]
+        words += ["--base", "scratch", "--format", self.format, "--plain-http", self.front.host]
         environment = {**os.environ, "HF_ENDPOINT": self.hub.endpoint}
         return subprocess.Popen(
             [*words, *options], env=environment, text=True,
@@ -99,7 +99,7 @@ def expected(pods: Pods) -> str:
     target = access(host).open(ImageRef(host, "calm/tiny", "v1"), write=True)
     from carferry.image.layers import Format
 
-    return str(ferry(from_hub(pods.hub), target, form=Format(pods.form)).document.digest)
+    return str(ferry(from_hub(pods.hub), target, format=Format(pods.format)).document.digest)
 
 
 @pytest.mark.timeout(4 * DEADLINE_S)

@@ -1,9 +1,4 @@
-"""The buildah engine: real Buildah packs each layer, carferry puts the image together.
-
-Every layer is its own one-layer build from scratch, written straight to an OCI layout: no gzip
-on weights, times fixed at 0, owner 0:0, 0644. Nothing is stacked, so Buildah's storage holds
-one layer at a time, and base layers keep the bytes their registry gave them.
-"""
+"""Running Buildah: the commands that pack one layer, and where they run."""
 
 from __future__ import annotations
 
@@ -11,27 +6,18 @@ import hashlib
 import logging
 import os
 import re
-import shutil
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Protocol
+from typing import Protocol
 
-from carferry.assembly.plan import How, Step
-from carferry.assembly.stream import Moved
-from carferry.errors import InputError, SourceChanged, ToolFailed
+from carferry.errors import InputError, ToolFailed
 from carferry.image.layers import ROOT, Layer
-from carferry.io.progress import Progress
-from carferry.oci.documents import LAYER, Descriptor
 from carferry.refs import LayoutRef
-from carferry.registry.blobs import blob_file, copy_blob
-from carferry.registry.layout import LayoutTarget
-from carferry.registry.target import Target
 
 ACCOUNT = "modelcar-builder"
 """ServiceAccount of a pod that runs Buildah."""
@@ -40,11 +26,11 @@ IMAGE = "quay.io/buildah/stable:v1.43.1"
 
 
 class Security(StrEnum):
-    """How Buildah gets the user namespace that it needs.
+    """How Buildah's pod gets the user namespace that it needs.
 
     Attributes:
-        USERNS: The pod has one (OpenShift 4.20, SCC nested-container): root in it is nobody
-            on the node.
+        USERNS: The pod has one (OpenShift 4.20, SCC nested-container): root in it has no
+            rights on the node.
         SETFCAP: Root with one more capability, admitted by an SCC of ours: older clusters.
     """
 
@@ -53,8 +39,7 @@ class Security(StrEnum):
 
 
 _GLOB = re.compile(r"([*?\[\]\\])")
-_LAST_WORDS = 400
-_BUFFER = 1024 * 1024
+_OUTPUT_END = 400
 
 logger = logging.getLogger("carferry")
 
@@ -68,7 +53,7 @@ class Recipe:
         folder: Where the files are, as Buildah sees it.
         image: The one-layer image it writes.
         work: Commands in order.
-        clean_up: Follows the work, also where that failed.
+        clean_up: Follows the work, also if that failed.
     """
 
     layer: str
@@ -85,7 +70,7 @@ class Runner(Protocol):
         """Lend a folder that carferry and Buildah see under the same path."""
 
     def run(self, recipes: Sequence[Recipe]) -> None:
-        """Follow every recipe; all of them in one go, since starting may be dear."""
+        """Follow every recipe; all of them in one go, since starting may take long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,56 +91,18 @@ class LocalBuildah:
         """Follow the recipes one after the other, so that storage holds one layer at a time.
 
         Raises:
-            ToolFailed: Not installed, or its last words.
+            ToolFailed: Not installed, or it failed; with the end of its output.
         """
         command = self.command or run_locally
         for recipe in recipes:
             logger.info("buildah packs %s", recipe.layer)
             try:
-                for words in recipe.work:
-                    command(words)
+                for arguments in recipe.work:
+                    command(arguments)
             finally:
                 # Cleaning up must not hide why it became necessary.
                 with suppress(ToolFailed):
                     command(recipe.clean_up)
-
-
-def pack(
-    steps: Sequence[Step],
-    folder: Path,
-    target: Target,
-    *,
-    workdir: Path,
-    progress: Progress,
-    runner: Runner,
-) -> list[Moved]:
-    """Build each layer with Buildah and bring it to the target.
-
-    Args:
-        steps: Every step of the plan; each layer is built anew, Buildah's are never reused.
-        folder: The model's files.
-        target: Where blobs go.
-        workdir: Scratch space for one OCI layout of all layers; same disk as an OCI target
-            saves a copy.
-        progress: Told about every layer.
-        runner: Where Buildah runs; it sees ``folder`` and ``workdir`` too.
-
-    Returns:
-        One entry per step, in order.
-
-    Raises:
-        ToolFailed: Buildah is missing or refused.
-        SourceChanged: A packed file is not what the snapshot promised.
-    """
-    where = LayoutRef(workdir / "layers")
-    layout = LayoutTarget(where)
-    for step in steps:
-        progress.begin(step.layer.name, step.layer.size_bytes)
-    try:
-        runner.run([recipe(step.layer, folder, where) for step in steps])
-        return [_take(step.layer, layout, target, progress) for step in steps]
-    finally:
-        shutil.rmtree(workdir / "layers", ignore_errors=True)
 
 
 def recipe(layer: Layer, folder: Path, layout: LayoutRef) -> Recipe:
@@ -187,7 +134,7 @@ def run_locally(command: Sequence[str]) -> None:
     """Run one command to its end.
 
     Raises:
-        ToolFailed: Not installed, or its last words.
+        ToolFailed: Not installed, or it failed; with the end of its output.
     """
     try:
         done = subprocess.run(
@@ -200,12 +147,12 @@ def run_locally(command: Sequence[str]) -> None:
             "install buildah, or use --engine stream",
         ) from error  # fmt: skip
     if done.returncode:
-        words = " ".join((done.stderr or done.stdout).split())[-_LAST_WORDS:]
+        words = " ".join((done.stderr or done.stdout).split())[-_OUTPUT_END:]
         raise ToolFailed("run", " ".join(command[:2]), f"exit {done.returncode}: {words}")
 
 
 def _without_logins() -> dict[str, str]:
-    # Packing asks no registry, and Buildah refuses to start where a named login file is absent,
+    # Packing asks no registry, and Buildah refuses to start if a named login file is absent,
     # as it is in a pod whose optional secret was not mounted.
     logins = {"REGISTRY_AUTH_FILE", "DOCKER_CONFIG"}
     return {name: value for name, value in os.environ.items() if name not in logins}
@@ -222,47 +169,3 @@ def _new_folder(workdir: Path | None) -> Iterator[Path]:
         ) from error  # fmt: skip
     with made as folder:
         yield Path(folder)
-
-
-def _take(layer: Layer, layout: LayoutTarget, target: Target, progress: Progress) -> Moved:
-    descriptor = _layer_of(layout, layer.content_key.hex, layer)
-    with blob_file(layout, descriptor.digest) as file:
-        check_files(layer, file)
-    there = target.blob_size(descriptor.digest) == descriptor.size_bytes
-    if not there and not target.mount(descriptor.digest, layout.ref):
-        copy_blob(descriptor, layout, target, moved=lambda size: progress.advance(layer.name, size))
-    progress.end(layer.name, How.MOVE.value)
-    return Moved(layer, descriptor, How.MOVE)
-
-
-def _layer_of(layout: LayoutTarget, tag: str, layer: Layer) -> Descriptor:
-    manifest = layout.get_manifest(tag)
-    if manifest is None or len(manifest.layers) != 1 or manifest.layers[0].media_type != LAYER:
-        raise ToolFailed("use", "buildah", f"it did not write {layer.name} as one plain layer")
-    return manifest.layers[0]
-
-
-def check_files(layer: Layer, archive: IO[bytes]) -> None:
-    """Read a layer's tar and compare every file with the snapshot.
-
-    Raises:
-        SourceChanged: A file is missing, too many, or has other bytes.
-    """
-    wanted = {f"{ROOT}/{file.path}": file for file in layer.files}
-    with tarfile.open(fileobj=archive, mode="r|", bufsize=_BUFFER) as tar:
-        for member in tar:
-            if member.isdir():
-                continue
-            file = wanted.pop(member.name, None)
-            content = tar.extractfile(member) if member.isreg() else None
-            if file is None or content is None:
-                raise SourceChanged("pack", member.name, "the layer holds a file nobody asked for")
-            file.verify(_hash(content, file.content.hasher(member.size)))
-    for name in wanted:
-        raise SourceChanged("pack", name, "the layer lacks it")
-
-
-def _hash(content: IO[bytes], hasher: Any) -> str:
-    while chunk := content.read(_BUFFER):
-        hasher.update(chunk)
-    return str(hasher.hexdigest())

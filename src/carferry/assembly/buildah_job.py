@@ -48,7 +48,7 @@ class JobBuildah:
     Attributes:
         api: The connection, as the step's account.
         claim: Name of the claim that this step has mounted.
-        folder: Where: model and scratch space must be inside.
+        folder: Where the claim is mounted: model and scratch space must be inside.
         image: Holds ``buildah``, ``sh`` and ``chmod``.
         account: ServiceAccount of the Job's pod.
         security: How the pod is privileged.
@@ -90,7 +90,7 @@ class JobBuildah:
             InputError: A path that the Job would not see.
             ToolFailed: Buildah or its pod failed.
             DeadlineExceeded: Not done in time.
-            ClusterError: The API refused, as where a permission is missing.
+            ClusterError: The API refused, as without a permission.
         """
         for recipe in recipes:
             self._check(recipe.folder)
@@ -198,8 +198,8 @@ def environment(scratch: str) -> dict[str, str]:
 
     No overlay: that wants a device or a privilege more, and layers are not stacked anyway.
     """
-    where = {"STORAGE": scratch, "TMPDIR": scratch, "HOME": scratch, "XDG_RUNTIME_DIR": scratch}
-    return {"STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot", **where}
+    folders = {"STORAGE": scratch, "TMPDIR": scratch, "HOME": scratch, "XDG_RUNTIME_DIR": scratch}
+    return {"STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot", **folders}
 
 
 def _job(name: str, namespace: str, pod: Object, security: Security, deadline_s: int) -> Object:
@@ -258,7 +258,7 @@ def _fingerprint(pod: Any) -> str:
 
 
 def _node_of(api: Api, claim: str) -> str:
-    """Return where the claim is mounted now, which is where this step runs; empty if nowhere."""
+    """Return the node that the claim is mounted on, which is this step's; empty if none."""
     for pod in api.list(KINDS["Pod"], api.namespace):
         claims = [
             (volume.get("persistentVolumeClaim") or {}).get("claimName")

@@ -15,8 +15,8 @@ from typing import Self
 from carferry.errors import CarferryError
 from carferry.image.layers import Content, Layer, Literal
 from carferry.refs import Digest
-from carferry.source import Source
 from carferry.source.snapshot import Hasher, SourceFile
+from carferry.source.source import Source
 
 # With chunks of 1 MiB this bounds what a stream holds to well under 20 MiB.
 _QUEUED_CHUNKS = 8
@@ -26,7 +26,7 @@ _Event = bytes | SourceFile
 class LayerPass:
     """Reads a layer as often as needed and hashes each of its bytes exactly once.
 
-    A broken upload is sent again from the start, or from where the registry proves it got to;
+    A broken upload is sent again from the start, or from the offset that the registry proves;
     bytes that were hashed before are then only read. Use it as a context manager: leaving it
     ends the hashing thread.
 
@@ -60,7 +60,7 @@ class LayerPass:
         """Yield the layer's bytes from offset ``start``.
 
         Raises:
-            SourceError: The source failed; SourceChanged where its bytes are not as promised.
+            SourceError: The source failed; SourceChanged if its bytes are not as promised.
         """
         offset = 0
         for piece in self._layer.pieces:
@@ -102,7 +102,7 @@ class LayerPass:
 class _Hashing:
     """The hashing thread: chunks in order, each file before its bytes.
 
-    A file is verified with its last byte. Whoever reads may stop right there and go on later
+    A file is verified with its last byte. Its reader may stop right there and go on later
     behind it, so nothing that comes after can be relied on to end it.
     """
 

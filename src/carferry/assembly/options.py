@@ -1,4 +1,4 @@
-"""What a build may be told, checked as it is told."""
+"""How a build is made, checked when it is stated."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from carferry.image import base
 from carferry.image.layers import LARGE_BYTES, Format
 from carferry.oci.documents import Platform
 from carferry.refs import ImageRef
-from carferry.source import Patterns
+from carferry.source.patterns import Patterns
 
 ENGINES = ("stream", "buildah")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a build may be told.
+    """How a build is made.
 
     Attributes:
         engine: ``stream`` (no container engine, no disk) or ``buildah``.
-        form: ModelCar, or ModelPack (stream engine only; it stands on no base).
+        format: ModelCar, or ModelPack (stream engine only; it stands on no base).
         base: Reference, ``oci:path:tag``, ``embedded`` or ``scratch``.
         patterns: Which files enter the image.
         platforms: One image for each; more than one makes an index.
         parallel: Layers on their way at once.
-        neighbours: Repositories of the same registry whose layers may be mounted.
+        mount_from: Images of the same registry whose layers may be mounted.
         workdir: Where the buildah engine may write; default the system's temporary folder.
         large_bytes: From this size on a file has a layer of its own; part of the image.
     """
 
     engine: str = "stream"
-    form: Format = Format.MODELCAR
+    format: Format = Format.MODELCAR
     base: str = base.DEFAULT
     patterns: Patterns = field(default_factory=Patterns)
     platforms: tuple[Platform, ...] = (Platform(),)
     parallel: int = 2
-    neighbours: tuple[ImageRef, ...] = ()
+    mount_from: tuple[ImageRef, ...] = ()
     workdir: Path | None = None
     large_bytes: int = LARGE_BYTES
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Check the options.
 
         Raises:
             InputError: Unknown engine, no parallel stream, or ModelPack by Buildah.
@@ -53,7 +53,7 @@ class Options:
             raise InputError("use --parallel", self.parallel, "choose 1 to 64")
         if not self.platforms:
             raise InputError("use --platform", "''", "name at least one, as in linux/amd64")
-        if self.form is Format.MODELPACK and self.engine != "stream":
+        if self.format is Format.MODELPACK and self.engine != "stream":
             raise InputError(
                 "make", "modelpack", "Buildah packs tar layers only", "--engine stream"
             )

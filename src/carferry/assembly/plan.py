@@ -21,7 +21,7 @@ _GIB = 1024**3
 # Starting a pod and resolving the plan anew costs about what moving this much does.
 WORTH_A_WORKER_BYTES = 2 * _GIB
 MOST_WORKERS = 10_000
-"""An image has far fewer layers; every worker computes the bins of all."""
+"""An image has far fewer layers; every worker computes the shares of all."""
 
 
 class How(StrEnum):
@@ -33,8 +33,8 @@ class How(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A layer known to exist.
+class StoredLayer:
+    """A layer that exists already.
 
     Attributes:
         digest: Its digest, confirmed at its home together with its size.
@@ -46,18 +46,18 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One layer of the plan.
+class LayerPlan:
+    """How one layer gets to the target.
 
     Attributes:
         layer: What it holds.
-        how: Reuse in place, mount from a neighbour, or move.
-        held: Where it is, unless it moves.
+        how: Reuse in place, mount from another repository, or move.
+        stored: Where it is, unless it moves.
     """
 
     layer: Layer
     how: How = How.MOVE
-    held: Held | None = None
+    stored: StoredLayer | None = None
 
     @property
     def bytes_to_move(self) -> int:
@@ -72,14 +72,14 @@ class Plan:
     Attributes:
         snapshot: The model at its commit.
         bases: One base per platform, with the same number of layers at the most.
-        steps: The model's layers in image order.
-        form: ModelCar or ModelPack.
+        layers: The model's layers in image order.
+        format: ModelCar or ModelPack.
     """
 
     snapshot: Snapshot
     bases: tuple[Base, ...]
-    steps: tuple[Step, ...]
-    form: Format = Format.MODELCAR
+    layers: tuple[LayerPlan, ...]
+    format: Format = Format.MODELCAR
 
     @property
     def layers_key(self) -> Digest:
@@ -88,22 +88,22 @@ class Plan:
         A base without a fixed tag may move between two workers; their layers stay the same.
         """
         parts = [
-            self.form.value,
+            self.format.value,
             self.snapshot.repo,
             self.snapshot.commit,
-            *(str(step.layer.content_key) for step in self.steps),
+            *(str(layer_plan.layer.content_key) for layer_plan in self.layers),
         ]
         return Digest.of("\n".join(parts).encode())
 
     @property
     def size_bytes(self) -> int:
         """Length of all model layers together."""
-        return sum(step.layer.size_bytes for step in self.steps)
+        return sum(layer_plan.layer.size_bytes for layer_plan in self.layers)
 
     @property
     def bytes_to_move(self) -> int:
         """Length of the layers that move."""
-        return sum(step.bytes_to_move for step in self.steps)
+        return sum(layer_plan.bytes_to_move for layer_plan in self.layers)
 
     def seconds(self, rate: float, *, workers: int = 1, parallel: int = 1) -> float:
         """Predict how long moving takes.
@@ -116,39 +116,39 @@ class Plan:
             workers: How many pods share the plan.
             parallel: Streams in each.
         """
-        largest = max((step.bytes_to_move for step in self.steps), default=0)
+        largest = max((layer_plan.bytes_to_move for layer_plan in self.layers), default=0)
         return max(largest / rate, self.bytes_to_move / (workers * parallel * rate))
 
     def worth(self, most: int) -> int:
         """Return how many workers are worth their pods: one per 2 GiB to move, at most ``most``."""
         return max(1, min(most, -(-self.bytes_to_move // WORTH_A_WORKER_BYTES)))
 
-    def share(self, worker: int, workers: int) -> tuple[Step, ...]:
-        """Return the steps of one worker of ``workers``, from 1, largest first."""
-        return self.bins(workers)[worker - 1]
+    def share(self, worker: int, workers: int) -> tuple[LayerPlan, ...]:
+        """Return the layers of one worker of ``workers``, from 1, largest first."""
+        return self.shares(workers)[worker - 1]
 
-    def bins(self, workers: int) -> tuple[tuple[Step, ...], ...]:
-        """Return every worker's steps, largest first.
+    def shares(self, workers: int) -> tuple[tuple[LayerPlan, ...], ...]:
+        """Return every worker's layers, largest first.
 
         Each layer goes to the worker with the least to do so far; ties go to the lowest
-        number, so that every worker computes the same bins.
+        number, so that every worker computes the same shares.
         """
         loads = [(0, number) for number in range(workers)]
-        mine: list[list[Step]] = [[] for _ in range(workers)]
-        for step in sorted(self.steps, key=_largest_first):
+        shares: list[list[LayerPlan]] = [[] for _ in range(workers)]
+        for layer_plan in sorted(self.layers, key=_largest_first):
             load, number = heapq.heappop(loads)
-            mine[number].append(step)
-            heapq.heappush(loads, (load + step.layer.size_bytes, number))
-        return tuple(map(tuple, mine))
+            shares[number].append(layer_plan)
+            heapq.heappush(loads, (load + layer_plan.layer.size_bytes, number))
+        return tuple(map(tuple, shares))
 
 
 def make_plan(
     snapshot: Snapshot,
     bases: Sequence[Base],
     layers: Sequence[Layer],
-    held: Mapping[Digest, Held],
-    here: ImageRef | LayoutRef,
-    form: Format = Format.MODELCAR,
+    stored: Mapping[Digest, StoredLayer],
+    ref: ImageRef | LayoutRef,
+    format: Format = Format.MODELCAR,
 ) -> Plan:
     """Decide for each layer whether it moves.
 
@@ -156,47 +156,52 @@ def make_plan(
         snapshot: Files to serve.
         bases: Resolved bases.
         layers: The snapshot's files, arranged.
-        held: Layers known to exist, by content key.
-        here: The target; what is held elsewhere is mounted.
-        form: ModelCar or ModelPack.
+        stored: Layers that exist already, by content key.
+        ref: The target; what is stored elsewhere is mounted.
+        format: ModelCar or ModelPack.
     """
-    steps = tuple(_step(layer, held, here) for layer in layers)
-    return Plan(snapshot, tuple(bases), steps, form)
+    layer_plans = tuple(_layer_plan(layer, stored, ref) for layer in layers)
+    return Plan(snapshot, tuple(bases), layer_plans, format)
 
 
-def check_lengths(plan: Plan, limit_bytes: int, here: ImageRef | LayoutRef) -> None:
+def check_lengths(plan: Plan, limit_bytes: int, ref: ImageRef | LayoutRef) -> None:
     """Refuse what the target would refuse after hours of sending.
 
     Args:
         plan: What would be done.
-        limit_bytes: Longest blob the target takes; 0 where no limit is known.
-        here: The target.
+        limit_bytes: Longest blob the target takes; 0 if no limit is known.
+        ref: The target.
 
     Raises:
         InputError: Names the longest layer that would have to move there.
     """
-    longest = max(plan.steps, key=lambda step: step.bytes_to_move, default=None)
+    longest = max(plan.layers, key=lambda layer_plan: layer_plan.bytes_to_move, default=None)
     if limit_bytes and longest and longest.bytes_to_move > limit_bytes:
         raise InputError(
-            "push", here,
+            "push", ref,
             f"layer {longest.layer.name} is {longest.bytes_to_move / _GIB:.1f} GiB, "
             f"this registry takes {limit_bytes / _GIB:.1f} GiB",
             "choose another registry, or a revision with smaller shards",
         )  # fmt: skip
 
 
-def _step(layer: Layer, held: Mapping[Digest, Held], here: ImageRef | LayoutRef) -> Step:
-    found = held.get(layer.content_key)
+def _layer_plan(
+    layer: Layer, stored: Mapping[Digest, StoredLayer], ref: ImageRef | LayoutRef
+) -> LayerPlan:
+    found = stored.get(layer.content_key)
     if found is None:
-        return Step(layer)
-    return Step(layer, How.REUSE if _same_home(found.home, here) else How.MOUNT, found)
+        return LayerPlan(layer)
+    how = How.REUSE if _is_same_home(found.home, ref) else How.MOUNT
+    return LayerPlan(layer, how, found)
 
 
-def _same_home(one: ImageRef | LayoutRef, other: ImageRef | LayoutRef) -> bool:
-    if isinstance(one, ImageRef) and isinstance(other, ImageRef):
-        return one.name == other.name
-    return isinstance(one, LayoutRef) and isinstance(other, LayoutRef) and one.path == other.path
+def _is_same_home(first: ImageRef | LayoutRef, second: ImageRef | LayoutRef) -> bool:
+    if isinstance(first, ImageRef) and isinstance(second, ImageRef):
+        return first.name == second.name
+    if isinstance(first, LayoutRef) and isinstance(second, LayoutRef):
+        return first.path == second.path
+    return False
 
 
-def _largest_first(step: Step) -> tuple[int, str]:
-    return (-step.layer.size_bytes, step.layer.files[0].path)
+def _largest_first(layer_plan: LayerPlan) -> tuple[int, str]:
+    return (-layer_plan.layer.size_bytes, layer_plan.layer.files[0].path)

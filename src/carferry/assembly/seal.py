@@ -1,7 +1,7 @@
-"""Sealing: the base's blobs, the config, the manifest by digest, and last of all the tag.
+"""Completing an image: the base's blobs, config, manifest by digest, and last of all the tag.
 
 Nothing is visible under the tag before everything it names is there. Two sealers of one plan
-write the same bytes, so either may win.
+write the same bytes, so their order does not matter.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from carferry.assembly.plan import Plan
+from carferry.assembly.job import Job
 from carferry.image.base import Base
 from carferry.image.compose import Image, compose, compose_artifact, index_of
 from carferry.image.layers import Format
@@ -20,24 +20,12 @@ from carferry.registry.blobs import check_blobs, copy_blob, put_blob
 from carferry.registry.target import Target
 
 
-def seal(
-    target: Target,
-    plan: Plan,
-    model: Sequence[Descriptor],
-    *,
-    engine: str,
-    retry: Retry,
-    progress: Progress,
-) -> tuple[Document, tuple[Document, ...]]:
+def seal(job: Job, model: Sequence[Descriptor]) -> tuple[Document, tuple[Document, ...]]:
     """Complete the image and tag it.
 
     Args:
-        target: Holds the model's layers already.
-        plan: What the image is made of.
+        job: The build; its target holds the model's layers already.
         model: The model's layers in image order.
-        engine: Which engine made the layers.
-        retry: Policy.
-        progress: Told about the base's layers.
 
     Returns:
         What the tag now names, a manifest or an index of several platforms; and the manifest
@@ -46,11 +34,12 @@ def seal(
     Raises:
         TargetError: A layer is missing, or the target refused a document.
     """
+    target, retry = job.target, job.retry
     retry.call(lambda: check_blobs(target, model))
-    images = [(base, _compose(plan, base, model, engine)) for base in plan.bases]
+    images = [(base, _compose(job, base, model)) for base in job.plan.bases]
     for base, image in images:
         for layer in base.layers:
-            retry.call(partial(_bring, base, layer, target, progress))
+            retry.call(partial(_bring, base, layer, target, job.progress))
         _put(target, image, retry)
     top = images[0][1].manifest
     if len(images) > 1:
@@ -61,8 +50,9 @@ def seal(
     return top, tuple(image.manifest for _, image in images)
 
 
-def _compose(plan: Plan, base: Base, model: Sequence[Descriptor], engine: str) -> Image:
-    if plan.form is Format.MODELPACK:
+def _compose(job: Job, base: Base, model: Sequence[Descriptor]) -> Image:
+    plan, engine = job.plan, job.options.engine
+    if plan.format is Format.MODELPACK:
         return compose_artifact(model, plan.snapshot, engine)
     return compose(base, model, plan.snapshot, engine)
 

@@ -1,4 +1,4 @@
-"""Shard manifests: how workers tell each other, through the registry alone, what they moved.
+"""Shard manifests: how workers know, from the registry alone, what each of them moved.
 
 A worker tags a small manifest that lists its layers. That keeps a registry from collecting
 blobs no image names yet (Quay and zot do so after an hour) and carries the descriptors to the
@@ -13,10 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from carferry.assembly.job import Job
 from carferry.assembly.plan import Plan
 from carferry.errors import CarferryError
 from carferry.image.compose import CONTENT_KEY
-from carferry.io.retry import Retry
 from carferry.oci.documents import EMPTY, EMPTY_DATA, MANIFEST, Descriptor, Document, canonical
 from carferry.refs import Digest
 from carferry.registry.blobs import put_blob
@@ -54,31 +54,27 @@ def references(target: Target, tag: str) -> Iterator[str]:
     yield from others[:_OTHER_TAGS]
 
 
-class Pins:
+class ShardPublisher:
     """Publishes one worker's shard manifest while its layers arrive.
 
     Args:
-        target: Where layers and shards live.
-        plan: What is being built.
+        job: The build; layers and shards live at its target.
         worker: From 1 to ``workers``.
         workers: How many share the plan.
-        retry: Policy for the manifest's upload.
         clock: Monotonic seconds.
     """
 
     def __init__(
         self,
-        target: Target,
-        plan: Plan,
+        job: Job,
         worker: int,
         workers: int,
         *,
-        retry: Retry,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._target = target
-        self._tag = f"{plan_prefix(plan)}{worker}of{workers}"
-        self._retry = retry
+        self._target = job.target
+        self._tag = f"{plan_prefix(job.plan)}{worker}of{workers}"
+        self._retry = job.retry
         self._clock = clock
         self._lock = threading.Lock()
         self._layers: dict[str, Descriptor] = {}
@@ -99,13 +95,13 @@ class Pins:
             self._publish()
 
     def keep(self) -> None:
-        """Tag what has arrived when the rest will not; a second failure only costs a re-run."""
+        """Tag what has arrived when the rest will not; if that fails too, it is moved again."""
         with self._lock:
             if self._layers:
                 self._try_to_publish()
 
     def _try_to_publish(self) -> None:
-        """Pin on the way: where a registry refuses, the layers may still outlive the build."""
+        """Publish, or note the refusal: the layers may outlive the build without it."""
         self._published_at = self._clock()
         try:
             self._publish()
@@ -123,8 +119,8 @@ class Pins:
 def shard_manifest(layers: list[Descriptor], tag: str) -> Document:
     """Return the manifest that pins these layers.
 
-    It names its tag, so that no two shards are one manifest: where only manifests can be
-    deleted, removing one plan's shard would take another's along.
+    It names its tag, so that no two shards are one manifest: in a registry that deletes only
+    manifests, removing one plan's shard would remove another's.
     """
     ordered = sorted(layers, key=lambda layer: (layer.digest, layer.annotations[CONTENT_KEY]))
     empty = Descriptor(EMPTY, Digest.of(EMPTY_DATA), len(EMPTY_DATA))

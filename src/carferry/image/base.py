@@ -16,7 +16,7 @@ from typing import Any
 from carferry.errors import InputError, ManifestMissing, TargetError
 from carferry.image.config import flaw_of
 from carferry.oci.documents import CONFIG, Descriptor, Document, Platform
-from carferry.refs import Digest, ImageRef, LayoutRef, parse_target
+from carferry.refs import Digest, ImageRef, LayoutRef, parse_image
 from carferry.registry.target import Target
 
 DEFAULT = "registry.access.redhat.com/ubi9/ubi-micro"
@@ -63,47 +63,47 @@ class Base:
 
 
 def open_bases(
-    text: str,
+    base: str,
     platforms: tuple[Platform, ...],
     open_target: Callable[[ImageRef | LayoutRef], Target],
 ) -> tuple[Base, ...]:
     """Resolve a base once for each platform.
 
     Args:
-        text: A reference, ``oci:path:tag``, ``embedded`` or ``scratch``.
+        base: A reference, ``oci:path:tag``, ``embedded`` or ``scratch``.
         platforms: What to resolve an index to.
-        open_target: Gives read access to where the base lives.
+        open_target: Opens a reference for reading.
 
     Raises:
         InputError: The embedded base is not installed, a platform is missing, or a document of
             the base is broken.
         ManifestMissing: No such image.
     """
-    if text == SCRATCH:
+    if base == SCRATCH:
         return tuple(Base("", None, platform) for platform in platforms)
-    home = open_target(_locate(text))
+    home = open_target(_locate(base))
     document = home.get_manifest(
         home.ref.tag or "latest" if isinstance(home.ref, LayoutRef) else home.ref.reference
     )
     if document is None:
-        raise ManifestMissing("pull base", text, "no such image or tag", "check --base")
-    name = EMBEDDED if text == EMBEDDED else text.removeprefix("docker://")
+        raise ManifestMissing("pull base", base, "no such image or tag", "check --base")
+    name = EMBEDDED if base == EMBEDDED else base.removeprefix("docker://")
     return tuple(_resolve(name, document, platform, home) for platform in platforms)
 
 
-def check_apart(bases: Sequence[Base], here: ImageRef | LayoutRef) -> None:
+def check_apart(bases: Sequence[Base], ref: ImageRef | LayoutRef) -> None:
     """Refuse to tag an image as its own base: the next build would stand on this one's result.
 
     Args:
         bases: What it stands on.
-        here: Where it goes.
+        ref: Where it goes.
 
     Raises:
         InputError: One of them is there.
     """
     for base in bases:
-        if base.home is not None and _is_same(base.home.ref, here):
-            raise InputError("write", here, "it is the base itself", "choose another tag")
+        if base.home is not None and _is_same(base.home.ref, ref):
+            raise InputError("write", ref, "it is the base itself", "choose another tag")
 
 
 def embedded_layout() -> LayoutRef:
@@ -125,20 +125,21 @@ def embedded_layout() -> LayoutRef:
     return LayoutRef(folder / "embedded_oci_layout", "latest")
 
 
-def _is_same(one: ImageRef | LayoutRef, other: ImageRef | LayoutRef) -> bool:
-    if isinstance(one, LayoutRef) and isinstance(other, LayoutRef):
-        return one.tag == other.tag and other.path.exists() and one.path.samefile(other.path)
-    if isinstance(one, ImageRef) and isinstance(other, ImageRef):
-        return (one.name, one.reference) == (other.name, other.reference)
+def _is_same(first: ImageRef | LayoutRef, second: ImageRef | LayoutRef) -> bool:
+    if isinstance(first, LayoutRef) and isinstance(second, LayoutRef):
+        same_tag = first.tag == second.tag
+        return same_tag and second.path.exists() and first.path.samefile(second.path)
+    if isinstance(first, ImageRef) and isinstance(second, ImageRef):
+        return (first.name, first.reference) == (second.name, second.reference)
     return False
 
 
-def _locate(text: str) -> ImageRef | LayoutRef:
-    if text == EMBEDDED:
+def _locate(base: str) -> ImageRef | LayoutRef:
+    if base == EMBEDDED:
         return embedded_layout()
-    if text.startswith(("oci:", "docker://")):
-        return parse_target(text)
-    return ImageRef.parse(text)
+    if base.startswith(("oci:", "docker://")):
+        return parse_image(base)
+    return ImageRef.parse(base)
 
 
 def _resolve(name: str, document: Document, platform: Platform, home: Target) -> Base:
@@ -159,7 +160,7 @@ def _resolve(name: str, document: Document, platform: Platform, home: Target) ->
 
 
 def _layers(manifest: Document) -> tuple[Descriptor, ...]:
-    """Return a manifest's layers; where none are said, nothing can stand on it."""
+    """Return a manifest's layers; without a list of them it is no base."""
     if not isinstance(manifest.json.get("layers"), list):
         raise TargetError("read manifest", manifest.digest, "its layers are not a list")
     return manifest.layers
@@ -167,7 +168,7 @@ def _layers(manifest: Document) -> tuple[Descriptor, ...]:
 
 @contextmanager
 def _blaming(name: str, part: str) -> Iterator[None]:
-    """Say which base a document belongs to that cannot be understood."""
+    """Name the base in the error of a broken document."""
     try:
         yield
     except TargetError as error:

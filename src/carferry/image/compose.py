@@ -1,4 +1,4 @@
-"""From base and model layers to the image's documents: a pure function, the same every time."""
+"""From base and model layers to the image's documents: pure functions, the same every time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COMMIT = "dev.carferry.commit"
 ENGINE = "dev.carferry.engine"
 _PREFIX = "org.opencontainers.image."
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Only where the hub's id is not the SPDX one already, up to letter case.
+# The hub's licence ids as SPDX ids; any other becomes a LicenseRef.
 _SPDX = {
     "apache-2.0": "Apache-2.0",
     "mit": "MIT",
@@ -56,7 +56,7 @@ class Image:
 
 
 def model_descriptor(layer: Layer, digest: Digest) -> Descriptor:
-    """Describe a moved layer so that the next build can recognise it unread."""
+    """Return the descriptor of a stored layer, by which the next build recognises it unread."""
     annotations = {CONTENT_KEY: str(layer.content_key)}
     if len(layer.files) == 1:
         annotations |= {
@@ -153,7 +153,7 @@ def _config(base: Base, model: Sequence[Descriptor], facts: Mapping[str, str]) -
 
 
 def _settings(base: Base, facts: Mapping[str, str]) -> dict[str, Any]:
-    """KServe passes ``args``: any other entrypoint would swallow them."""
+    """Return the container settings; any other entrypoint would swallow the args of KServe."""
     found = base.settings
     keep = found.get("Entrypoint") == MODELCAR_ENTRYPOINT
     labels = {**(found.get("Labels") or {}), **facts}

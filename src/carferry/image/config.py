@@ -1,7 +1,7 @@
-"""Whether an image config is one: typed as the specification has it, and true to its layers.
+"""Checks of an image config: typed as the specification says, and consistent with its layers.
 
-What breaks this, runtimes refuse on the node, each in its own words. A null is what Go's tools
-write for nothing. Source: OCI image-spec v1.1, config.md.
+Runtimes refuse a config that fails them, on the node and each with another error. Go's tools
+write null for an absent value. Source: OCI image-spec v1.1, config.md.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _SETTINGS: Mapping[str, Kind] = {
 
 
 def flaw_of(config: Mapping[str, Any], layers: Sequence[Descriptor]) -> str:
-    """Return the first thing that is wrong with an image's config; empty where nothing is.
+    """Return the first thing that is wrong with an image's config; empty if nothing is.
 
     Args:
         config: As parsed.
@@ -72,7 +72,7 @@ def flaw_of(config: Mapping[str, Any], layers: Sequence[Descriptor]) -> str:
 
 
 def _flaws(config: Mapping[str, Any], layers: Sequence[Descriptor]) -> Iterator[str]:
-    """Yield what is wrong; each check may count on those before it, since the first ends it."""
+    """Yield what is wrong; a check may rely on those before it, since the first flaw ends them."""
     yield from _mistyped(config, _FIELDS)
     yield from _mistyped(config.get("config") or {}, _SETTINGS)
     diff_ids = (config.get("rootfs") or {}).get("diff_ids") or []

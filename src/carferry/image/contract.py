@@ -1,4 +1,4 @@
-"""The contract KServe relies on, clause by clause: pure judgement of what an image holds.
+"""The contract KServe relies on, clause by clause: a pure function of what an image holds.
 
 In modelcar mode arguments are run by the image's own shell and ``/models`` is read through
 ``/proc/<pid>/root`` by an arbitrary user. A ModelPack artifact is mounted file by file instead.
@@ -42,26 +42,32 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One clause of the contract and how the image stands to it."""
+class Clause:
+    """One clause of the contract.
+
+    Attributes:
+        name: One or two words.
+        ok: Whether the image meets it.
+        detail: What was found.
+    """
 
     name: str
     ok: bool
     detail: str = ""
 
 
-def modelcar_rules(
+def judge_modelcar(
     config: Mapping[str, Any],
     entries: Sequence[Entry],
     models: Sequence[Entry],
     layers: Sequence[Descriptor],
-) -> tuple[Rule, ...]:
-    """Judge an image for modelcar mode.
+) -> tuple[Clause, ...]:
+    """Check an image against what modelcar mode needs.
 
     Args:
         config: Image config.
         entries: Every path of every layer.
-        models: The last word on each path under ``/models``.
+        models: The topmost entry of each path under ``/models``.
         layers: All of them, base included.
     """
     settings = config.get("config") or {}
@@ -75,14 +81,14 @@ def modelcar_rules(
         _user(settings),
         _platform(config),
         _config(config, layers),
-        Rule("layers", len(layers) <= MOST_LAYERS, f"{len(layers)}"),
+        Clause("layers", len(layers) <= MOST_LAYERS, f"{len(layers)}"),
     )
 
 
-def modelpack_rules(
+def judge_modelpack(
     config: Mapping[str, Any], layers: Sequence[Descriptor], models: Sequence[Entry]
-) -> tuple[Rule, ...]:
-    """Judge an artifact for native image volumes and artifact mounts.
+) -> tuple[Clause, ...]:
+    """Check an artifact against what is needed for native image volumes and artifact mounts.
 
     Args:
         config: Model config.
@@ -95,21 +101,21 @@ def modelpack_rules(
     named = len(models) == len(layers)
     return (
         _has_models(models),
-        Rule("raw", raw, "each layer is a file" if raw else "some layers are archives"),
-        Rule("paths", named, "every layer is named" if named else "a layer has no file path"),
-        Rule("diff ids", same, "as the layers" if same else "not those of the layers"),
+        Clause("raw", raw, "each layer is a file" if raw else "some layers are archives"),
+        Clause("paths", named, "every layer is named" if named else "a layer has no file path"),
+        Clause("diff ids", same, "as the layers" if same else "not those of the layers"),
     )
 
 
-def _has_models(models: Sequence[Entry]) -> Rule:
+def _has_models(models: Sequence[Entry]) -> Clause:
     files = sum(entry.kind == "file" for entry in models)
-    return Rule("models", files > 0, f"{files} files under /{ROOT}")
+    return Clause("models", files > 0, f"{files} files under /{ROOT}")
 
 
-def _modes(models: Sequence[Entry]) -> Rule:
+def _modes(models: Sequence[Entry]) -> Clause:
     wrong = [e.path for e in models if e.kind != "link" and not _readable(e)]
     detail = f"not readable by every user: {wrong[0]}" if wrong else "a=rX"
-    return Rule("readable", not wrong, detail)
+    return Clause("readable", not wrong, detail)
 
 
 def _readable(entry: Entry) -> bool:
@@ -117,42 +123,44 @@ def _readable(entry: Entry) -> bool:
     return entry.mode & needed == needed
 
 
-def _owners(models: Sequence[Entry]) -> Rule:
+def _owners(models: Sequence[Entry]) -> Clause:
     wrong = [entry.path for entry in models if entry.owner != (0, 0)]
-    return Rule("owner", not wrong, f"not 0:0: {wrong[0]}" if wrong else "0:0")
+    return Clause("owner", not wrong, f"not 0:0: {wrong[0]}" if wrong else "0:0")
 
 
-def _links(models: Sequence[Entry]) -> Rule:
+def _links(models: Sequence[Entry]) -> Clause:
     wrong = [entry.path for entry in models if entry.kind == "link"]
-    return Rule("links", not wrong, f"not a file or directory: {wrong[0]}" if wrong else "none")
+    return Clause("links", not wrong, f"not a file or directory: {wrong[0]}" if wrong else "none")
 
 
-def _entrypoint(settings: Mapping[str, Any]) -> Rule:
+def _entrypoint(settings: Mapping[str, Any]) -> Clause:
     found = settings.get("Entrypoint")
     ok = not found or found == MODELCAR_ENTRYPOINT
-    return Rule("entrypoint", ok, f"{found} would swallow KServe's arguments" if not ok else "fits")
+    return Clause(
+        "entrypoint", ok, f"{found} would swallow KServe's arguments" if not ok else "fits"
+    )
 
 
-def _tools(settings: Mapping[str, Any], entries: Sequence[Entry]) -> Rule:
+def _tools(settings: Mapping[str, Any], entries: Sequence[Entry]) -> Clause:
     """Scratch has no shell: fine for native image volumes, not for the modelcar sidecar."""
     if settings.get("Entrypoint") == MODELCAR_ENTRYPOINT:
-        return Rule("tools", True, "the modelcar entrypoint stands in for a shell")
+        return Clause("tools", True, "the modelcar entrypoint stands in for a shell")
     names = {entry.path for entry in entries}
     missing = [tool for tool in TOOLS if not any(f"{folder}/{tool}" in names for folder in _BIN)]
-    return Rule("tools", not missing, f"no {', '.join(missing)}" if missing else "all there")
+    return Clause("tools", not missing, f"no {', '.join(missing)}" if missing else "all there")
 
 
-def _user(settings: Mapping[str, Any]) -> Rule:
+def _user(settings: Mapping[str, Any]) -> Clause:
     user = str(settings.get("User") or "")
     ok = user.partition(":")[0].isdigit() and not user.startswith("0")
-    return Rule("user", ok, user or "root")
+    return Clause("user", ok, user or "root")
 
 
-def _config(config: Mapping[str, Any], layers: Sequence[Descriptor]) -> Rule:
+def _config(config: Mapping[str, Any], layers: Sequence[Descriptor]) -> Clause:
     flaw = flaw_of(config, layers)
-    return Rule("config", not flaw, flaw or "fits the layers")
+    return Clause("config", not flaw, flaw or "fits the layers")
 
 
-def _platform(config: Mapping[str, Any]) -> Rule:
+def _platform(config: Mapping[str, Any]) -> Clause:
     found = f"{config.get('os')}/{config.get('architecture')}"
-    return Rule("platform", config.get("os") == "linux", found)
+    return Clause("platform", config.get("os") == "linux", found)

@@ -1,4 +1,4 @@
-"""Holding an image against the contract without pulling its weights.
+"""Checking an image against the contract without pulling its weights.
 
 Tar headers are read by Range, so a 900 GB image costs a few requests per file.
 """
@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from carferry.errors import ContractViolation, TargetError
-from carferry.image.contract import Entry, Rule, modelcar_rules, modelpack_rules
+from carferry.errors import TargetError
+from carferry.image.contract import Clause, Entry, judge_modelcar, judge_modelpack
 from carferry.image.layers import ROOT
 from carferry.image.modelpack import CONFIG as MODELPACK_CONFIG
 from carferry.image.modelpack import file_path
 from carferry.oci.documents import LAYER, Descriptor, Document, image_size
 from carferry.registry.blobs import blob_file
-from carferry.registry.copy import members, read_config, read_image
+from carferry.registry.read import read_config, read_image, read_manifests
 from carferry.registry.target import Target
 
 # Bases are small; a first layer over this is not searched for a shell.
@@ -29,12 +29,12 @@ _BASE_CAP_BYTES = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Inspection:
     """What an inspection found.
 
     Attributes:
         document: What the reference names.
-        rules: The contract, clause by clause; an index is judged by its first image.
+        clauses: The contract, clause by clause; of an index, as its first image meets it.
         models: What lies under ``/models``.
         size_bytes: All different blobs.
         layers: Descriptors of the first image's layers, base first.
@@ -42,7 +42,7 @@ class Report:
     """
 
     document: Document
-    rules: tuple[Rule, ...]
+    clauses: tuple[Clause, ...]
     models: tuple[Entry, ...]
     size_bytes: int
     layers: tuple[Descriptor, ...]
@@ -51,40 +51,30 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether KServe's modelcar mode can serve it."""
-        return all(rule.ok for rule in self.rules)
-
-    def require(self, image: object) -> None:
-        """Raise unless the contract is met.
-
-        Raises:
-            ContractViolation: Names every broken clause.
-        """
-        broken = [f"{rule.name} ({rule.detail})" for rule in self.rules if not rule.ok]
-        if broken:
-            raise ContractViolation(
-                "accept", image, "; ".join(broken), "build it with carferry build"
-            )
+        return all(clause.ok for clause in self.clauses)
 
 
-def inspect(target: Target) -> Report:
-    """Read an image's documents and tar headers and judge them.
+def inspect(target: Target) -> Inspection:
+    """Read an image's documents and tar headers and check them against the contract.
 
     Raises:
         ManifestMissing: Nothing there.
         TargetError: Unreadable, or not an image.
     """
     top = read_image(target)
-    manifests = members(target, top)
+    manifests = read_manifests(target, top)
     manifest = manifests[0]
     config = read_config(target, manifest)
     if manifest.config.media_type == MODELPACK_CONFIG:
         models = tuple(_named_files(manifest))
-        rules = modelpack_rules(config, manifest.layers, models)
+        clauses = judge_modelpack(config, manifest.layers, models)
     else:
         entries = [entry for layer in manifest.layers for entry in _entries(target, layer)]
         models = tuple(_under_models(entries))
-        rules = modelcar_rules(config, entries, models, manifest.layers)
-    return Report(top, rules, models, image_size(manifests), manifest.layers, manifest.annotations)
+        clauses = judge_modelcar(config, entries, models, manifest.layers)
+    return Inspection(
+        top, clauses, models, image_size(manifests), manifest.layers, manifest.annotations
+    )
 
 
 def _named_files(manifest: Document) -> Iterator[Entry]:
@@ -96,7 +86,7 @@ def _named_files(manifest: Document) -> Iterator[Entry]:
 
 
 def _entries(target: Target, layer: Descriptor) -> Iterator[Entry]:
-    """List a layer: by Range where it is a plain tar, else by reading it through."""
+    """List a layer: by Range if it is a plain tar, else by reading it through."""
     if layer.media_type == LAYER:
         ranged = io.BufferedReader(_Ranged(target, layer), 64 * 1024)
         yield from _list(layer, ranged, "r:")
@@ -127,7 +117,7 @@ def _entry(member: tarfile.TarInfo) -> Entry:
 
 
 def _under_models(entries: list[Entry]) -> Iterator[Entry]:
-    """Keep the last word on each path: a later layer covers an earlier one."""
+    """Keep the topmost entry of each path: a later layer covers an earlier one."""
     last = {entry.path: entry for entry in entries}
     for path in sorted(last, key=str.encode):
         if path == ROOT or path.startswith(f"{ROOT}/"):

@@ -106,7 +106,7 @@ class Layer:
 
     @property
     def known_digest(self) -> Digest | None:
-        """The digest where it needs no reading: a raw layer whose file has an LFS sha256."""
+        """The digest, if known unread: that of a raw layer whose file has an LFS sha256."""
         content = self.files[0].content
         return Digest(content.hex) if self.raw and content.kind == "sha256" else None
 
@@ -119,7 +119,7 @@ def arrange(
     files: Sequence[SourceFile],
     *,
     base_layers: int,
-    form: Format = Format.MODELCAR,
+    format: Format = Format.MODELCAR,
     large_bytes: int = LARGE_BYTES,
 ) -> tuple[Layer, ...]:
     """Divide a snapshot's files into layers.
@@ -127,14 +127,14 @@ def arrange(
     Args:
         files: Sorted by path.
         base_layers: Layers already below; the sum stays within ``MOST_LAYERS``.
-        form: ``modelpack`` gives every file a raw layer of its own.
+        format: ``modelpack`` gives every file a raw layer of its own.
         large_bytes: From this size on a file has a layer of its own.
 
     Returns:
-        Large files alone (neighbours together where there are too many), middling ones in one
+        Large files alone (runs of them together if there are too many), middling ones in one
         layer, small ones last.
     """
-    if form is Format.MODELPACK:
+    if format is Format.MODELPACK:
         return tuple(Layer((file,), raw=True) for file in files)
     large = [file for file in files if file.size_bytes >= large_bytes]
     rest = [file for file in files if file.size_bytes < large_bytes]
@@ -142,10 +142,10 @@ def arrange(
     small = tuple(file for file in rest if file.size_bytes < SMALL_BYTES)
     bundles = [Layer(bundle) for bundle in (middling, small) if bundle]
     room = max(1, MOST_LAYERS - base_layers - len(bundles))
-    return (*(Layer(tuple(group)) for group in _neighbours(large, room)), *bundles)
+    return (*(Layer(tuple(group)) for group in _runs(large, room)), *bundles)
 
 
-def _neighbours(files: Sequence[SourceFile], groups: int) -> list[Sequence[SourceFile]]:
+def _runs(files: Sequence[SourceFile], groups: int) -> list[Sequence[SourceFile]]:
     """Cut a list into at most ``groups`` runs whose lengths differ by one at the most."""
     count = min(groups, len(files))
     cuts = [index * len(files) // count for index in range(count + 1)] if count else [0]

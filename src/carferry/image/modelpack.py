@@ -34,7 +34,7 @@ def modelpack_type(path: str) -> str:
 
 
 def modelpack_annotations(path: str) -> dict[str, str]:
-    """Return what tells consumers where the file belongs.
+    """Return the annotations from which consumers know the file's path.
 
     The title carries ``models/`` because KServe mounts that sub-path; the spec's own
     annotation is the plain path.
@@ -43,7 +43,7 @@ def modelpack_annotations(path: str) -> dict[str, str]:
 
 
 def file_path(layer: Descriptor) -> str:
-    """Return the path a layer is annotated with; empty where it has none."""
+    """Return the path a layer is annotated with; empty if it has none."""
     return str(layer.annotations.get(_FILEPATH, ""))
 
 

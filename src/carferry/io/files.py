@@ -1,7 +1,7 @@
-"""Files that are there whole or not at all, and what a disk's refusals mean in words.
+"""Writing files whole or not at all, and the errors of a disk that refuses.
 
 A long file has no name until it is whole: an unnamed one (open(2), ``O_TMPFILE``) goes away with
-its process, whatever ends that. Where a file system knows none, a hidden one stands beside the
+its process, whatever ends that. If a file system knows none, a hidden one stands beside the
 place and is removed on the way out.
 """
 
@@ -37,16 +37,16 @@ def replace(path: Path, data: bytes) -> None:
     Raises:
         OSError: Not written; what was there is unchanged.
     """
-    part = Part(path.parent)
+    file = AtomicFile(path.parent)
     try:
-        part.write(data)
-        part.name(path)
+        file.write(data)
+        file.name(path)
     finally:
-        part.drop()
+        file.drop()
 
 
 def save(path: Path, data: bytes, *, action: str = "write") -> None:
-    """Write a file that somebody named, whole or not at all.
+    """Write a file that the user named, whole or not at all.
 
     Raises:
         InputError: The folder is missing or not writable.
@@ -61,8 +61,8 @@ def save(path: Path, data: bytes, *, action: str = "write") -> None:
         raise InputError(action, path, failure.reason, failure.remedy) from error
 
 
-class Part:
-    """A file being written, of which nobody sees a part.
+class AtomicFile:
+    """A file being written, visible under its name only when it is whole.
 
     Args:
         folder: Where it will be; it must exist.
@@ -125,7 +125,7 @@ class Part:
 
 
 def _open_unnamed(folder: Path) -> int:
-    """Return a descriptor, or -1 where system or file system have no unnamed files."""
+    """Return a descriptor, or -1 if system or file system have no unnamed files."""
     if not hasattr(os, "O_TMPFILE") or not _DESCRIPTORS.is_dir():
         return -1
     try:

@@ -1,7 +1,7 @@
 """HTTP as carferry needs it: streamed bodies, no hidden retries, no hidden redirects.
 
 urllib3 underneath, because it is already installed by kubernetes and kfp, streams both
-ways, and can be told to leave retries to the layer that knows which bytes were sent.
+ways, and can leave retries to the layer that knows which bytes were sent.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _proxy_of(url: str) -> str:
 
 
 def unreachable(method: str, url: str, error: Exception) -> Unreachable:
-    """Turn a connection failure into one line that names the host and the likely mend."""
+    """Turn a connection failure into one line that names the host and the likely remedy."""
     host = urllib3.util.parse_url(url).netloc or url
     cause = _root(error)
     if isinstance(cause, (ssl.SSLCertVerificationError, SSLError)) or "CERTIFICATE" in str(cause):
@@ -195,7 +195,7 @@ def drain(response: BaseHTTPResponse) -> None:
 
 
 def give_back(response: BaseHTTPResponse) -> None:
-    """Return the connection to its pool, or end it where bytes of the body are still to come."""
+    """Return the connection to its pool, or close it if bytes of the body are still to come."""
     remaining = getattr(response, "length_remaining", None)
     if remaining is None or remaining > 0:
         response.close()
@@ -204,7 +204,7 @@ def give_back(response: BaseHTTPResponse) -> None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Return the seconds a server asks to wait; 0 where it does not say.
+    """Return the seconds a server asks to wait; 0 if it does not say.
 
     Source: RFC 9110, section 10.2.3: seconds, or a date.
     """

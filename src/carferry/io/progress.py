@@ -1,4 +1,4 @@
-"""What a person sees while bytes move: events from the engine, shown as the place allows."""
+"""The protocol through which a build reports what moves."""
 
 from __future__ import annotations
 

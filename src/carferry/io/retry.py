@@ -25,7 +25,7 @@ class Retry:
 
     Attributes:
         attempts: Tries in all without any progress in between.
-        first_tries: The same where nobody answered so far: the host's name may be wrong.
+        first_tries: The same before anything has answered: the host's name may be wrong.
         base_s: First pause; doubles each time.
         cap_s: Longest pause, also for what a server asks with Retry-After.
         deadline_s: Seconds from ``started`` after which nothing is tried again; by default none,
@@ -84,9 +84,9 @@ class Retry:
 
         Args:
             work: What to do.
-            first: Says whether nobody was reached so far. A wrong host name should show soon,
-                so where nothing answers ``first_tries`` are enough; a server that asks for
-                patience gets it. Asked after each failure: meanwhile others may get through.
+            first: Says whether nothing has answered so far. A wrong host name should show soon,
+                so then ``first_tries`` are enough; a server that asks for a pause gets it.
+                Called after each failure: meanwhile other requests may get through.
         """
         attempt = 0
         while True:

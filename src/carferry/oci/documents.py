@@ -76,7 +76,7 @@ class Descriptor:
         """Read a descriptor; the rest of its fields are of no use here.
 
         Raises:
-            TargetError: Not a descriptor; what a registry or a disk says is a stranger's word.
+            TargetError: Not a descriptor; what a registry or a disk holds is not trusted.
         """
         try:
             found = data.get("platform")

@@ -29,7 +29,7 @@ def directory_header(path: str) -> bytes:
 
 
 def file_header(path: str, size_bytes: int) -> bytes:
-    """Return the header of a 0644 file; 512 bytes, more where the path is over 100 bytes."""
+    """Return the header of a 0644 file; 512 bytes, more if the path is over 100 bytes."""
     info = tarfile.TarInfo(path)
     info.size = size_bytes
     info.mode = 0o644

@@ -1,1 +1,1 @@
-"""Where images live: a registry or an OCI layout, behind one protocol; how to be let in."""
+"""Places for images: registries and OCI layouts, behind one protocol, and how they are opened."""

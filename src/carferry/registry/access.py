@@ -1,4 +1,4 @@
-"""Opening a target: which scheme, which login, which certificates."""
+"""How registries are reached: without TLS or with it, which login, which certificates."""
 
 from __future__ import annotations
 

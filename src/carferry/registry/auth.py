@@ -1,4 +1,4 @@
-"""Proving who we are to a registry: Basic, and Bearer tokens fetched per scope.
+"""Authentication with a registry: Basic, and Bearer tokens fetched per scope.
 
 A token is fetched before the request that needs it and never sent to any host but the
 registry's. Source: distribution-spec and the Docker registry token specification.
@@ -20,6 +20,7 @@ from carferry.errors import AuthenticationFailed
 from carferry.io.http import Http, body_text
 from carferry.refs import ImageRef
 from carferry.registry.credentials import Login
+from carferry.registry.refusals import login_remedy
 
 _DEFAULT_LIFE_S = 60.0
 # Refresh this long before the end: a request must not outlive its token at the start.
@@ -141,9 +142,7 @@ class Authenticator:
             "log in to",
             self._ref.registry,
             reason,
-            "check the login in REGISTRY_AUTH_FILE or the registry secret"
-            if self._login
-            else "no login was found: run podman login, or set REGISTRY_AUTH_FILE",
+            login_remedy(logged_in=self._login is not None),
             status=status,
         )
         failure.temporary = status == 429 or status >= 500

@@ -1,4 +1,4 @@
-"""Blobs of targets: small ones written, any copied and checked, read as files, counted."""
+"""Blobs of targets: written, copied and checked, proved to be there, read as files."""
 
 from __future__ import annotations
 
@@ -11,22 +11,29 @@ from typing import IO
 from carferry.errors import TargetError
 from carferry.oci.documents import Descriptor
 from carferry.refs import Digest
-from carferry.registry.target import Target
+from carferry.registry.target import Target, Upload
 
 _BUFFER = 1024 * 1024
+
+
+@contextmanager
+def open_upload(target: Target, size_bytes: int) -> Iterator[Upload]:
+    """Begin an upload, which an error in the block cancels; the block commits it."""
+    upload = target.start_upload(size_bytes)
+    try:
+        yield upload
+    except BaseException:
+        upload.cancel()
+        raise
 
 
 def put_blob(target: Target, data: bytes) -> Digest:
     """Write a small blob if it is not there yet and return its digest."""
     digest = Digest.of(data)
     if target.blob_size(digest) != len(data):
-        upload = target.start_upload(len(data))
-        try:
+        with open_upload(target, len(data)) as upload:
             upload.send([data])
             upload.commit(digest)
-        except BaseException:
-            upload.cancel()
-            raise
     return digest
 
 
@@ -56,16 +63,12 @@ def copy_blob(
             moved(len(chunk))
             yield chunk
 
-    upload = target.start_upload(blob.size_bytes)
-    try:
+    with open_upload(target, blob.size_bytes) as upload:
         with closing(origin.open_blob(blob.digest)) as chunks:
             upload.send(hashed(chunks))
         if Digest(hasher.hexdigest()) != blob.digest:
             raise TargetError("copy", blob.digest, f"{origin.ref} sent other bytes under it")
         upload.commit(blob.digest)
-    except BaseException:
-        upload.cancel()
-        raise
 
 
 def check_blobs(target: Target, blobs: Sequence[Descriptor]) -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
-from carferry.errors import ManifestMissing, TargetError
+from carferry.io.parallel import advance, run_parallel
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
-from carferry.oci.documents import CONFIG, Descriptor, Document
+from carferry.oci.documents import Descriptor, Document
 from carferry.refs import LayoutRef
 from carferry.registry.blobs import copy_blob
+from carferry.registry.read import read_image, read_manifests
 from carferry.registry.target import Target
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class CopyResult:
     """What a copy did.
 
     Attributes:
@@ -35,7 +35,7 @@ class Copied:
 
 def copy_image(
     origin: Target, target: Target, *, parallel: int, retry: Retry, progress: Progress
-) -> Copied:
+) -> CopyResult:
     """Copy an image with all it refers to; the tag comes last.
 
     Args:
@@ -43,7 +43,7 @@ def copy_image(
         target: Where it goes.
         parallel: Blobs copied at once.
         retry: Policy for each blob.
-        progress: Told about every blob.
+        progress: Receives every blob.
 
     Raises:
         ManifestMissing: Nothing there.
@@ -51,7 +51,7 @@ def copy_image(
     """
     top = read_image(origin)
     target.check_push()
-    manifests = members(origin, top)
+    manifests = read_manifests(origin, top)
     blobs = {d.digest: d for m in manifests for d in (m.config, *m.layers)}
     moved = copy_blobs(list(blobs.values()), origin, target, parallel, retry, progress)
     for document in (*manifests, top):
@@ -59,49 +59,7 @@ def copy_image(
     if tag := target.ref.push_tag:
         target.put_manifest(top, tag)
     total = sum(blob.size_bytes for blob in blobs.values())
-    return Copied(top, manifests, moved, total - moved)
-
-
-def read_image(origin: Target) -> Document:
-    """Return the manifest or index that the target's reference names.
-
-    Raises:
-        ManifestMissing: Nothing there.
-    """
-    document = origin.get_manifest(origin.ref.reference)
-    if document is None:
-        raise ManifestMissing("read", origin.ref, "no such image or tag", "check the reference")
-    return document
-
-
-def members(origin: Target, top: Document) -> tuple[Document, ...]:
-    """Return the manifests of an index, or the manifest itself.
-
-    Raises:
-        ManifestMissing: The index names one that is not there.
-    """
-    if not top.is_index:
-        return (top,)
-    found = [(d, origin.get_manifest(str(d.digest))) for d in top.manifests]
-    for descriptor, manifest in found:
-        if manifest is None:
-            raise ManifestMissing("read", origin.ref, f"its index lists {descriptor.digest}")
-    return tuple(manifest for _, manifest in found if manifest is not None)
-
-
-def read_config(origin: Target, manifest: Document) -> dict[str, Any]:
-    """Return an image's config; its ``config`` object is there even where it was empty.
-
-    Raises:
-        TargetError: Not a config, or other bytes than its digest promises.
-    """
-    document = Document(CONFIG, b"".join(origin.open_blob(manifest.config.digest)))
-    if document.digest != manifest.config.digest:
-        raise TargetError("read config", manifest.config.digest, f"{origin.ref} sent other bytes")
-    config = document.json | {"config": document.json.get("config") or {}}
-    if not isinstance(config["config"], dict):
-        raise TargetError("read config", document.digest, "its settings are not an object")
-    return config
+    return CopyResult(top, manifests, moved, total - moved)
 
 
 def copy_blobs(
@@ -119,41 +77,36 @@ def copy_blobs(
         origin: Where they are.
         target: Where they go.
         parallel: Blobs copied at once.
-        retry: Policy for each; its ``stop`` is set when one fails for good.
-        progress: Told about every blob.
+        retry: Policy for each.
+        progress: Receives every blob.
 
     Returns:
-        Bytes that crossed. A layout that is given a link to a file of this disk has got them all
-        the same: it can be carried away with them.
+        Bytes that crossed. Links to files of this disk count too: a layout with them can be
+        carried away like one with copies.
 
     Raises:
         CarferryError: The first failure; the others have stopped.
     """
 
-    def moved(name: str, size_bytes: int) -> None:
-        # An interrupt must not wait for the end of a blob of many GiB.
-        retry.check()
-        progress.advance(name, size_bytes)
-
     def copy(blob: Descriptor) -> int:
-        name = f"blob {blob.digest.hex[:12]}"
-        progress.begin(name, blob.size_bytes)
-        if target.blob_size(blob.digest) == blob.size_bytes:
-            progress.end(name, "reuse")
-            return 0
-        if target.mount(blob.digest, origin.ref):
-            linked = isinstance(target.ref, LayoutRef)
-            progress.end(name, "link" if linked else "mount")
-            return blob.size_bytes if linked else 0
-        copy_blob(blob, origin, target, moved=lambda size: moved(name, size))
-        progress.end(name, "move")
-        return blob.size_bytes
+        return retry.call(lambda: _copy(blob, origin, target, retry, progress))
 
-    with ThreadPoolExecutor(max(1, parallel), thread_name_prefix="carferry") as pool:
-        try:
-            futures = [pool.submit(retry.call, lambda blob=blob: copy(blob)) for blob in blobs]
-            return sum(future.result() for future in futures)
-        except BaseException:
-            retry.stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    return sum(run_parallel(copy, blobs, parallel=parallel, retry=retry))
+
+
+def _copy(
+    blob: Descriptor, origin: Target, target: Target, retry: Retry, progress: Progress
+) -> int:
+    """Bring one blob to the target and return the bytes that crossed."""
+    name = f"blob {blob.digest.hex[:12]}"
+    progress.begin(name, blob.size_bytes)
+    if target.blob_size(blob.digest) == blob.size_bytes:
+        progress.end(name, "reuse")
+        return 0
+    if target.mount(blob.digest, origin.ref):
+        linked = isinstance(target.ref, LayoutRef)
+        progress.end(name, "link" if linked else "mount")
+        return blob.size_bytes if linked else 0
+    copy_blob(blob, origin, target, moved=partial(advance, progress, retry, name))
+    progress.end(name, "move")
+    return blob.size_bytes

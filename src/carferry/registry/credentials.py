@@ -1,4 +1,4 @@
-"""Where registry logins are looked for, and which one fits.
+"""Finding the login for a registry in the files that container tools use.
 
 Order: ``REGISTRY_AUTH_FILE``, ``DOCKER_CONFIG/config.json``,
 ``XDG_RUNTIME_DIR/containers/auth.json``, ``/run/containers/UID/auth.json``,
@@ -153,7 +153,7 @@ def _refuse_helper(document: Mapping[str, Any], ref: ImageRef, path: Path) -> No
     named = document.get("credHelpers")
     helper = named.get(ref.registry) if isinstance(named, dict) else None
     auths = document.get("auths")
-    # A store for everything says nothing of a host that nobody logged in to.
+    # A store for everything says nothing of a host without a login in it.
     if not helper and isinstance(auths, dict) and any(_fits(_normalise(key), ref) for key in auths):
         helper = document.get("credsStore")
     if helper:

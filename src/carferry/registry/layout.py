@@ -24,6 +24,7 @@ from carferry.oci.documents import (
     canonical,
 )
 from carferry.refs import Digest, ImageRef, LayoutRef
+from carferry.registry.blobs import put_blob
 
 _CHUNK = 1024 * 1024
 _VERSION = b'{"imageLayoutVersion":"1.0.0"}'
@@ -39,7 +40,7 @@ class LayoutTarget:
 
     @property
     def largest_blob_bytes(self) -> int:
-        """Return 0: the disk says for itself."""
+        """Return 0: no limit is known."""
         return 0
 
     def blob_size(self, digest: Digest) -> int | None:
@@ -99,15 +100,15 @@ class LayoutTarget:
         """
         try:
             self._prepare()
-            part = files.Part(self._blobs)
+            file = files.AtomicFile(self._blobs)
             try:
-                part.reserve(size_bytes)
+                file.reserve(size_bytes)
             except OSError:
-                part.drop()
+                file.drop()
                 raise
         except OSError as error:
             raise self._failed("write to", error) from error
-        return LayoutUpload(self, part, size_bytes)
+        return LayoutUpload(self, file, size_bytes)
 
     def get_manifest(self, reference: str) -> Document | None:
         """Return the manifest or index at a tag or digest, or None."""
@@ -121,14 +122,7 @@ class LayoutTarget:
 
     def put_manifest(self, document: Document, reference: str) -> None:
         """Write the document as a blob; at a tag also name it in ``index.json``."""
-        if self.blob_size(document.digest) is None:
-            upload = self.start_upload(len(document.data))
-            try:
-                upload.send([document.data])
-                upload.commit(document.digest)
-            except BaseException:
-                upload.cancel()
-                raise
+        put_blob(self, document.data)
         if reference != str(document.digest):
             named = Descriptor(
                 document.media_type, document.digest, len(document.data), {REF_NAME: reference}
@@ -197,10 +191,10 @@ class LayoutTarget:
 class LayoutUpload:
     """A blob being written to a layout."""
 
-    def __init__(self, layout: LayoutTarget, part: files.Part, size_bytes: int) -> None:
+    def __init__(self, layout: LayoutTarget, file: files.AtomicFile, size_bytes: int) -> None:
         self._ref = layout.ref
         self._root = layout.root
-        self._part = part
+        self._file = file
         self._size_bytes = size_bytes
 
     def send(self, chunks: Iterable[bytes], start: int = 0) -> None:
@@ -212,9 +206,9 @@ class LayoutUpload:
         """
         written = start
         try:
-            self._part.seek(start)
+            self._file.seek(start)
             for chunk in chunks:
-                written += self._part.write(chunk)
+                written += self._file.write(chunk)
         except OSError as error:
             raise files.failed("write to", self._root, error) from error
         if written != self._size_bytes:
@@ -227,14 +221,14 @@ class LayoutUpload:
     def commit(self, digest: Digest) -> None:
         """Give the file its final name."""
         try:
-            self._part.name(_blobs(self._root) / digest.hex)
+            self._file.name(_blobs(self._root) / digest.hex)
         except OSError as error:
             raise files.failed("write to", self._root, error) from error
 
     def cancel(self) -> None:
         """Remove what was written."""
         with contextlib.suppress(OSError):
-            self._part.drop()
+            self._file.drop()
 
 
 def _blobs(root: Path) -> Path:

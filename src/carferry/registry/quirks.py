@@ -13,16 +13,16 @@ _GIB = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """One kind of registry.
+class RegistryQuirks:
+    """What one kind of registry does differently.
 
     Attributes:
         name: For messages.
         hosts: Globs over the host name.
-        proves_offset: Whether GET on a broken upload tells how much of it is there. Where the
-            kind is unknown it is asked: distribution 3 answers truly, distribution 2.8 and zot
-            have dropped the upload and say 404, and a lie is found out by the digest.
-        largest_blob_bytes: Limit for one layer; 0 where none is known.
+        proves_offset: Whether GET on a broken upload tells how much of it is there. A registry
+            of unknown kind is asked: distribution 3 answers truly, distribution 2.8 and zot
+            have dropped the upload and say 404, and the digest reveals a wrong answer.
+        largest_blob_bytes: Limit for one layer; 0 if none is known.
         source: Where the facts come from.
     """
 
@@ -33,48 +33,50 @@ class Profile:
     source: str
 
 
-GENERIC = Profile("OCI registry", (), True, 0, "distribution-spec v1.1; distribution 2.8 and 3")
-PROFILES = (
-    Profile(
+GENERIC = RegistryQuirks(
+    "OCI registry", (), True, 0, "distribution-spec v1.1; distribution 2.8 and 3"
+)
+KNOWN = (
+    RegistryQuirks(
         "OpenShift", ("image-registry.openshift-image-registry.svc*", "default-route-openshift-*"),
         True, 0, "openshift/image-registry is distribution 3: GET tells the true offset",
     ),
-    Profile(
+    RegistryQuirks(
         "Harbor", ("harbor.*", "harbor-*"), True, 0,
         "distribution inside; its nginx sets no body limit (goharbor/harbor, make/photon)",
     ),
-    Profile(
+    RegistryQuirks(
         "zot", ("zot.*", "zot-*"), False, 0,
         "zot pkg/api/routes.go, PatchBlobUpload: a broken PATCH removes the upload",
     ),
-    Profile(
+    RegistryQuirks(
         "Quay", ("quay.io", "*.quay.io", "quay.*", "quay-*"), False, 0,
         "quay endpoints/v2/blob.py: a failed PATCH commits nothing, GET's Range is one too high; "
         "MAXIMUM_LAYER_SIZE (20G by default) is the operator's",
     ),
-    Profile(
+    RegistryQuirks(
         "GitHub", ("ghcr.io",), False, 10 * _GIB,
         "GitHub's documentation, Working with the Container registry: 10 GB for each layer",
     ),
-    Profile(
+    RegistryQuirks(
         "Amazon ECR", ("*.dkr.ecr.*.amazonaws.com", "public.ecr.aws"), False, 52_000 * 1024**2,
         "AWS service quotas; PATCH Range does not advance (aws/containers-roadmap 2831)",
     ),
-    Profile(
+    RegistryQuirks(
         "Artifactory", ("*.jfrog.io",), False, 0,
         "uploads are tied to one node; one request per blob",
     ),
-    Profile(
+    RegistryQuirks(
         "Google Artifact Registry", ("*-docker.pkg.dev", "gcr.io", "*.gcr.io"), False, 0,
         "one PATCH per upload, as its own client sends it",
     ),
 )  # fmt: skip
 
 
-def profile_of(host: str) -> Profile:
-    """Return the first profile whose globs match the host, without its port."""
+def quirks_of(host: str) -> RegistryQuirks:
+    """Return the first entry whose globs match the host, without its port."""
     name = host.partition(":")[0]
-    for profile in PROFILES:
-        if any(fnmatchcase(name, glob) for glob in profile.hosts):
-            return profile
+    for quirks in KNOWN:
+        if any(fnmatchcase(name, glob) for glob in quirks.hosts):
+            return quirks
     return GENERIC

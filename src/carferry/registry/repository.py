@@ -34,11 +34,11 @@ class RegistryTarget:
 
     @property
     def largest_blob_bytes(self) -> int:
-        """Return the limit of this kind of registry, as its profile knows it."""
-        return self._session.profile.largest_blob_bytes
+        """Return the limit of this kind of registry, as far as it is known; 0 if not."""
+        return self._session.quirks.largest_blob_bytes
 
     def blob_size(self, digest: Digest) -> int | None:
-        """Ask with HEAD; a length is only believed where the registry states it."""
+        """Ask with HEAD; without a stated length the blob counts as missing."""
         response = self._session.call("HEAD", f"/blobs/{digest}", expect={200, 404})
         drain(response)
         length = response.headers.get("Content-Length", "")
@@ -57,7 +57,7 @@ class RegistryTarget:
         return data
 
     def open_blob(self, digest: Digest) -> Generator[bytes]:
-        """Yield the blob's bytes; follows redirects to storage without our credentials.
+        """Yield the blob's bytes; follows redirects to storage without credentials.
 
         Raises:
             TargetError: Not there, or the connection broke.
@@ -69,7 +69,7 @@ class RegistryTarget:
         except (HTTPError, OSError) as error:
             raise unreachable("GET", self._session.base, error) from error
         finally:
-            # Where the reader left early, the rest of the blob is still on this connection.
+            # If the reader left early, the rest of the blob is still on this connection.
             give_back(response)
 
     def mount(self, digest: Digest, origin: ImageRef | LayoutRef) -> bool:
@@ -87,7 +87,7 @@ class RegistryTarget:
         )
         drain(response)
         if response.status == 202:
-            # Not mounted: the registry opened an upload instead, which nobody will finish.
+            # Not mounted: the registry opened an upload instead, which will not be used.
             location = self._session.located("/blobs/uploads/", response)
             RegistryUpload(self._session, location, 0, self.blob_size).cancel()
         return response.status == 201
@@ -148,14 +148,14 @@ class RegistryTarget:
         drain(response)
 
     def delete_manifest(self, reference: str) -> bool:
-        """Delete a tag; where only digests can be deleted, the manifest it names."""
+        """Delete a tag; if only digests can be deleted, the manifest it names."""
         if self._delete(reference):
             return True
         document = self.get_manifest(reference)
         return document is None or self._delete(str(document.digest))
 
     def tags(self, prefix: str = "") -> list[str]:
-        """Return the tags that start with ``prefix``, sorted; none where the repository is new."""
+        """Return the tags that start with ``prefix``, sorted; none if the repository is new."""
         path, found, asked = "/tags/list?n=1000", set[str](), set[str]()
         while path and path not in asked:
             asked.add(path)

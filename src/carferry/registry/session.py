@@ -1,4 +1,4 @@
-"""Requests to one repository of a registry: scheme, login, tokens, errors in words.
+"""Requests to one repository of a registry: scheme, login, tokens, redirects, errors.
 
 Credentials go to the registry's own host only; a ``Location`` or redirect elsewhere is followed
 without them.
@@ -6,7 +6,6 @@ without them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 from urllib.parse import urljoin
@@ -14,26 +13,19 @@ from urllib.parse import urljoin
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from carferry.errors import (
-    AuthenticationFailed,
-    CarferryError,
-    ManifestMissing,
-    PushDenied,
-    StorageFull,
-    TargetError,
-)
-from carferry.io.http import Http, Timeouts, body_text, drain, give_back, origin, retry_after, whole
+from carferry.errors import CarferryError, TargetError
+from carferry.io.http import Http, Timeouts, drain, give_back, origin, whole
 from carferry.io.retry import Retry
 from carferry.refs import ImageRef
 from carferry.registry.auth import Authenticator
 from carferry.registry.credentials import Login
-from carferry.registry.quirks import profile_of
+from carferry.registry.quirks import quirks_of
+from carferry.registry.refusals import refused
 
 Result = TypeVar("Result")
 _REDIRECTS = 5
 # One for the first request of all, which carries no token, and one for a token that ran out.
 _CHALLENGES = 2
-_TEMPORARY = {408, 429, 500, 502, 503, 504}
 _HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 
 
@@ -63,8 +55,8 @@ class Session:
         self._http = http or Http()
         self._retry = retry or Retry()
         self._auth = Authenticator(self._http, ref, login, plain_http=plain_http)
-        self._has_login = login is not None
-        self.profile = profile_of(ref.registry)
+        self._logged_in = login is not None
+        self.quirks = quirks_of(ref.registry)
         self._reached = False
         scheme = "http" if plain_http else "https"
         self.base = f"{scheme}://{_HUB.get(ref.registry, ref.registry)}"
@@ -77,7 +69,7 @@ class Session:
         return self._http.timeouts
 
     def pause(self, attempt: int, error: CarferryError) -> None:
-        """Wait before another try, or raise the error where there is none."""
+        """Wait before another try, or raise the error if there is none."""
         self._retry.pause(attempt, error)
 
     @property
@@ -173,7 +165,7 @@ class Session:
             expect: Statuses of success.
 
         Raises:
-            TargetError: Refused; ``temporary`` where a new upload may work.
+            TargetError: Refused; ``temporary`` if a new upload may work.
             Unreachable: The connection broke.
         """
         url = self._url(path)
@@ -241,41 +233,4 @@ class Session:
     ) -> BaseHTTPResponse:
         if response.status in expect:
             return response
-        failure = self._failure(method, response)
-        failure.temporary = response.status in _TEMPORARY or (
-            response.status == 401 and method == "PATCH"
-        )
-        failure.retry_after_s = retry_after(response.headers)
-        raise failure
-
-    def _failure(self, method: str, response: BaseHTTPResponse) -> TargetError:
-        status, words = response.status, _words(body_text(response))
-        action = "pull" if method in {"GET", "HEAD"} else "push"
-        said = f"the registry said {words or 'nothing more'} ({status})"
-        if status == 401:
-            mend = (
-                "check the login in REGISTRY_AUTH_FILE or the registry secret"
-                if self._has_login
-                else "no login was found: run podman login, or set REGISTRY_AUTH_FILE"
-            )
-            return AuthenticationFailed("log in to", self.ref.registry, said, mend, status=status)
-        if status == 403:
-            mend = f"this login needs {action} rights on {self.ref.repository}"
-            return PushDenied(action, self.ref, said, mend, status=status)
-        if status == 404 and action == "pull":
-            return ManifestMissing(action, self.ref, said, "check name and tag", status=status)
-        if status in {413, 507}:
-            mend = "raise the registry's size limit or quota"
-            return StorageFull(action, self.ref, said, mend, status=status)
-        return TargetError(action, self.ref, said, status=status)
-
-
-def _words(body: str) -> str:
-    """Return ``CODE: message`` of a registry's error document, or the start of its text."""
-    try:
-        first = json.loads(body)["errors"][0]
-        message = f"{first.get('code', '')}: {first.get('message', '')}"
-        detail = first.get("detail")
-        return f"{message} {detail}" if isinstance(detail, str) and detail else message
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return " ".join(body.split())[:200]
+        raise refused(method, response, self.ref, logged_in=self._logged_in)

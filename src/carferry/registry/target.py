@@ -1,4 +1,4 @@
-"""Where an image lives: a registry or an OCI layout on disk, behind one protocol."""
+"""The protocols of a place for images, a registry or an OCI layout on disk, and of an upload."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Upload(Protocol):
         """Send the blob's bytes from offset ``start`` to its announced end."""
 
     def offset(self) -> int | None:
-        """Return how many bytes the target proves to hold, None where it cannot."""
+        """Return how many bytes the target proves to hold, None if it cannot."""
 
     def commit(self, digest: Digest) -> None:
         """Make the blob visible under its digest; safe to call after an unclear answer."""
@@ -34,23 +34,23 @@ class Target(Protocol):
 
     @property
     def largest_blob_bytes(self) -> int:
-        """The longest blob this place takes; 0 where no limit is known."""
+        """The longest blob this place takes; 0 if no limit is known."""
 
     def blob_size(self, digest: Digest) -> int | None:
-        """Return the blob's length in bytes, or None where it is not there."""
+        """Return the blob's length in bytes, or None if it is not there."""
 
     def open_blob(self, digest: Digest) -> Generator[bytes]:
         """Yield the blob's bytes; the caller checks the digest.
 
-        Whoever may stop before the end closes it: the traceback of an error keeps the reader
-        alive, and its connection or file with it.
+        A caller that may stop before the end closes it: the traceback of an error keeps the
+        reader alive, and its connection or file with it.
         """
 
     def read_range(self, digest: Digest, start: int, size_bytes: int) -> bytes:
         """Return part of a blob; shorter only at its end."""
 
     def mount(self, digest: Digest, origin: ImageRef | LayoutRef) -> bool:
-        """Take a blob from elsewhere in the same place without moving it, if it can be."""
+        """Link a blob of another repository or layout, not moving it; say whether that worked."""
 
     def start_upload(self, size_bytes: int) -> Upload:
         """Begin to write a blob of that exact length."""

@@ -18,12 +18,12 @@ from carferry.io.http import drain
 from carferry.refs import Digest
 from carferry.registry.session import Session
 
-# The upload is gone, or it does not stand where the registry said that it stands; 400 says that
-# other bytes arrived than were hashed here, by a lie about the offset or by a fault on the way.
+# The upload is gone, or not at the offset that the registry stated; 400 says that other bytes
+# arrived than were hashed here, by a wrong offset or by a fault on the way.
 _LOST = {400, 404, 416}
 _COMMIT_TRIES = 3
 # "0-0" means none or one byte, and Quay says "bytes=0--1" for none: not worth guessing.
-_HELD = re.compile(r"(?:bytes=)?0-([1-9]\d*)")
+_RANGE = re.compile(r"(?:bytes=)?0-([1-9]\d*)")
 
 
 class RegistryUpload:
@@ -33,7 +33,7 @@ class RegistryUpload:
         session: Authenticated access to the registry.
         location: Where the registry wants the bytes.
         size_bytes: How many will come.
-        held: Returns the length of a blob in the repository, or None.
+        blob_size: Returns the length of a blob in the repository, or None.
     """
 
     def __init__(
@@ -41,16 +41,16 @@ class RegistryUpload:
         session: Session,
         location: str,
         size_bytes: int,
-        held: Callable[[Digest], int | None],
+        blob_size: Callable[[Digest], int | None],
     ) -> None:
         self._session = session
-        self._held = held
+        self._blob_size = blob_size
         self._location = location
         self._size_bytes = size_bytes
         self._lost = False
 
     def send(self, chunks: Iterable[bytes], start: int = 0) -> None:
-        """Send all bytes from ``start`` on in one PATCH; nothing where all are there.
+        """Send all bytes from ``start`` on in one PATCH; nothing if all are there.
 
         Raises:
             TargetError: The registry refused or broke off; ``temporary`` says which.
@@ -69,12 +69,12 @@ class RegistryUpload:
         self._follow(response)
 
     def offset(self) -> int | None:
-        """Ask where a broken upload stands; None where the registry does not tell.
+        """Return how many bytes of a broken upload have arrived; None if the registry does not say.
 
         What it says is proved by the digest it checks at the end: a wrong offset costs one
         more upload, never a wrong blob.
         """
-        if self._lost or not self._session.profile.proves_offset:
+        if self._lost or not self._session.quirks.proves_offset:
             return None
         try:
             response = self._session.call("GET", self._location, expect={204}, once=True)
@@ -82,14 +82,14 @@ class RegistryUpload:
             return None
         drain(response)
         self._follow(response)
-        held = _HELD.fullmatch(response.headers.get("Range", ""))
-        return int(held[1]) + 1 if held else None
+        found = _RANGE.fullmatch(response.headers.get("Range", ""))
+        return int(found[1]) + 1 if found else None
 
     def commit(self, digest: Digest) -> None:
         """Close the upload under its digest; an unclear answer is settled by asking for the blob.
 
-        Where it is not there, the PUT itself was lost, or the registry is still at work behind
-        a gateway that lost its patience: a few more tries are cheaper than another upload.
+        If it is not there, the PUT itself was lost, or the registry is still at work behind
+        a gateway that did not wait for it: a few more tries are cheaper than another upload.
 
         Raises:
             TargetError: Refused, or not there afterwards.
@@ -102,7 +102,7 @@ class RegistryUpload:
                 return
             except CarferryError as error:
                 unclear = error.temporary or attempt > 1
-                if unclear and self._held(digest) == self._size_bytes:
+                if unclear and self._blob_size(digest) == self._size_bytes:
                     return
                 self._judge(error)
                 if self._lost or attempt == _COMMIT_TRIES:
@@ -137,7 +137,7 @@ class RegistryUpload:
         )
 
     def _judge(self, error: CarferryError) -> None:
-        """A lost upload says nothing about the blob: the next upload may well succeed."""
+        """Mark a lost upload and its error as temporary: the next upload may well succeed."""
         if isinstance(error, TargetError) and error.status in _LOST:
             self._lost = error.temporary = True
 

@@ -1,7 +1,7 @@
 """The runtime image's documents: a pure function of base, Python and files.
 
 The layer is not compressed. Its digest is then its diff id, and no compression library, which
-differ from build to build, has a say in it.
+differ from build to build, can change it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PREFIX = "org.opencontainers.image."
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """Return a layer with these files, by their path below SITE, for anybody to read."""
+    """Return a layer with these files, by their path below SITE, readable by every user."""
     placed = {f"{SITE}/{path}": data for path, data in files.items()}
     parts = [tarball.directory_header(folder) for folder in tarball.parents(placed)]
     for path in sorted(placed, key=str.encode):
@@ -88,5 +88,5 @@ def _environment(base: Base) -> list[str]:
     """
     env = base.env
     path = ":".join(filter(None, [f"/{SITE}", env.get("PYTHONPATH", "")]))
-    ours = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "_KFP_RUNTIME": "true"}
-    return [f"{name}={value}" for name, value in ({"HOME": "/tmp"} | env | ours).items()]  # noqa: S108
+    added = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "_KFP_RUNTIME": "true"}
+    return [f"{name}={value}" for name, value in ({"HOME": "/tmp"} | env | added).items()]  # noqa: S108

@@ -15,7 +15,7 @@ from carferry.runtime.libc import OLDEST, Version, glibc_in
 from carferry.runtime.search import is_readable, search
 
 OLDEST_PYTHON: Version = (3, 11)
-_SAID = "PYTHON_VERSION"
+_VARIABLE = "PYTHON_VERSION"
 _VERSION = re.compile(r"(3)\.(\d{1,2})(?:\.\w+)?")
 _PROGRAM = re.compile(r"(?:^|/)bin/python3(?:\.(\d{1,2}))?$")
 _LINKED = re.compile(r"(?:^|/)python3\.(\d{1,2})$")
@@ -54,7 +54,7 @@ class Interpreter:
         """Architecture as wheels name it.
 
         Raises:
-            InputError: Nobody makes wheels for it.
+            InputError: No wheels are made for it.
         """
         if self.platform.os != "linux" or self.platform.architecture not in _MACHINES:
             known = ", ".join(f"linux/{name}" for name in _MACHINES)
@@ -73,23 +73,23 @@ class Interpreter:
         return f"Python {self.short} on {self.platform}"
 
 
-def interpreter_of(base: Base, asked: str = "") -> Interpreter:
+def interpreter_of(base: Base, python: str = "") -> Interpreter:
     """Return what will run on a base; reads its layers up to the C library.
 
     A base that does not name its Python is read up to its ``bin/python3`` as well.
 
     Args:
         base: One platform of it.
-        asked: Version of its Python, as in ``3.12``; empty: the base must say.
+        python: Version of its Python, as in ``3.12``; empty: the base must say.
 
     Raises:
         InputError: The base has no Python that suits, or no glibc.
         TargetError: A layer is not a readable tar.
     """
-    version = python_of(base, asked)
-    program = _is_taken_on_trust if base.env.get(_SAID) else partial(_is_program, version)
-    glibc, python = search(base, partial(glibc_in, base.name), program)
-    if not python and is_readable(base):
+    version = python_of(base, python)
+    program = _is_taken_on_trust if base.env.get(_VARIABLE) else partial(_is_program, version)
+    glibc, found = search(base, partial(glibc_in, base.name), program)
+    if not found and is_readable(base):
         short = ".".join(map(str, version))
         raise InputError(
             "use base", base.name, f"no layer of it holds bin/python{short}",
@@ -98,36 +98,36 @@ def interpreter_of(base: Base, asked: str = "") -> Interpreter:
     return Interpreter(version, base.platform, glibc or OLDEST)
 
 
-def python_of(base: Base, asked: str = "") -> Version:
+def python_of(base: Base, python: str = "") -> Version:
     """Return which Python a base has: its ``PYTHON_VERSION``, or what the caller says.
 
     Args:
         base: One platform of it.
-        asked: As in ``3.12``; empty: the base must say.
+        python: As in ``3.12``; empty: the base must say.
 
     Raises:
         InputError: Neither says, they disagree, or it is too old for carferry.
     """
-    said = base.env.get(_SAID, "")
-    found = {_parse(text) for text in (asked, said) if text}
+    stated = base.env.get(_VARIABLE, "")
+    found = {_parse(text) for text in (python, stated) if text}
     if not found:
         raise InputError(
             "read base", base.name, "its Env names no PYTHON_VERSION", "give --python 3.12"
         )
     if len(found) > 1:
-        raise InputError("use --python", asked, f"{base.name} has Python {said}", "leave it out")
+        raise InputError("use --python", python, f"{base.name} has Python {stated}", "leave it out")
     (version,) = found
     if version < OLDEST_PYTHON:
         least = ".".join(map(str, OLDEST_PYTHON))
         raise InputError(
-            "use base", base.name, f"Python {said or asked}; carferry needs {least} or later",
+            "use base", base.name, f"Python {stated or python}; carferry needs {least} or later",
             "choose another --base",
         )  # fmt: skip
     return version
 
 
 def _is_taken_on_trust(_member: tarfile.TarInfo, _tar: tarfile.TarFile) -> bool:
-    """Spare a base that names its Python the reading of further layers."""
+    """Return True: of a base that names its Python no further layer is read."""
     return True
 
 

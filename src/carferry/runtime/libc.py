@@ -1,4 +1,4 @@
-"""Which C library a base image has: it decides which binary wheels run there.
+"""The version of a base image's C library, which decides which binary wheels run there.
 
 Read from the base's own layers, since neither an image config nor a manifest says. Sources: PEP
 600 (manylinux_x_y means glibc x.y or newer), PEP 656 (musllinux), glibc's csu/version.c for the
@@ -24,7 +24,7 @@ _LIBC_CAP_BYTES = 16 * 1024 * 1024
 
 
 def glibc_in(name: str, member: tarfile.TarInfo, tar: tarfile.TarFile) -> Version | None:
-    """Return the version of glibc that a base's file is, or None where it is another file.
+    """Return the version of glibc that a base's file is, or None if it is another file.
 
     Args:
         name: The base, for the error.
@@ -32,7 +32,7 @@ def glibc_in(name: str, member: tarfile.TarInfo, tar: tarfile.TarFile) -> Versio
         tar: Where that is.
 
     Raises:
-        InputError: The base has musl, for which packages as large as these rarely have wheels.
+        InputError: The base has musl, for which large packages rarely have wheels.
     """
     if _MUSL.search(member.name):
         raise InputError(

@@ -20,7 +20,7 @@ def library(root: Path | None = None) -> dict[str, bytes]:
     """Return the library's files by their path on ``sys.path``, with metadata as installers write.
 
     Args:
-        root: The package's folder; default where it was imported from.
+        root: The package's folder; default the one it was imported from.
 
     Raises:
         InputError: carferry was not imported from files.

@@ -30,8 +30,8 @@ Pip = Callable[[Command], subprocess.CompletedProcess[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """What was made.
+class RuntimeBuild:
+    """What making a runtime image did.
 
     Attributes:
         document: What the tag names: a manifest, or an index of several platforms.
@@ -60,20 +60,20 @@ def make_runtime(
     retry: Retry,
     progress: Progress,
     pip: Pip = run_pip,
-) -> Made:
+) -> RuntimeBuild:
     """Put kfp's executor, carferry and its packages on a base of each platform, and tag it.
 
     Args:
         target: Where the image goes; it names a tag.
         bases: One platform each of a base with Python.
-        python: Version of the base's Python; empty where the base says.
+        python: Version of the base's Python; empty if the base says.
         parallel: Blobs copied at once.
         retry: Policy for each blob.
-        progress: Told about every blob.
+        progress: Receives every blob.
         pip: Runs pip.
 
     Raises:
-        InputError: The base cannot be meant.
+        InputError: The base does not suit.
         CarferryError: The package index or the target failed; nothing was tagged.
     """
     check_apart(bases, target.ref)
@@ -89,7 +89,7 @@ def make_runtime(
             images.append((base, image))
         moved = sum(copy(blobs, origin) for blobs, origin in _sources(images, scratch))
     top = _tag(target, images, retry)
-    return Made(top, tuple(image.manifest for _, image in images), interpreters, moved)
+    return RuntimeBuild(top, tuple(image.manifest for _, image in images), interpreters, moved)
 
 
 def _files(interpreter: Interpreter, folder: Path, pip: Pip) -> dict[str, bytes]:
@@ -102,7 +102,7 @@ def _files(interpreter: Interpreter, folder: Path, pip: Pip) -> dict[str, bytes]
 def _assemble(
     base: Base, interpreter: Interpreter, scratch: Target, files: Mapping[str, bytes]
 ) -> Image:
-    """Write an image's own layer and config where they are copied from."""
+    """Write an image's own layer and config to the scratch layout that they are copied from."""
     data = pack(files)
     image = compose(base, interpreter, Descriptor(LAYER, put_blob(scratch, data), len(data)))
     put_blob(scratch, image.config.data)
@@ -112,7 +112,7 @@ def _assemble(
 def _sources(
     images: Sequence[tuple[Base, Image]], scratch: Target
 ) -> Iterator[tuple[Sequence[Descriptor], Target]]:
-    """Yield which blobs come from where: the base's from its home, our own from the scratch."""
+    """Yield blobs with the place they are in: the base's at its home, our own in the scratch."""
     for base, image in images:
         if base.home is not None:
             yield base.layers, base.home

@@ -21,7 +21,7 @@ _MODES = {LAYER: "r|", f"{LAYER}+gzip": "r|gz"}
 
 
 def search(base: Base, *questions: Question) -> list[Any]:
-    """Return an answer to each question, None where no readable layer has one; one pass for all.
+    """Return an answer to each question, None if no readable layer has one; one pass for all.
 
     Raises:
         TargetError: A layer is not a readable tar.
@@ -51,7 +51,7 @@ def _members(base: Base) -> Generator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
 def _walk(
     name: str, home: Target, layer: Descriptor
 ) -> Generator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
-    """Walk a layer; whoever stops early has read no more than that."""
+    """Yield a layer's members, reading no further than the last one taken."""
     with blob_file(home, layer.digest) as raw:
         mode = _MODES[layer.media_type]
         try:

@@ -55,7 +55,7 @@ def _unpack(wheel: Path) -> Iterator[tuple[str, bytes]]:
 
 @contextmanager
 def _blaming(subject: str) -> Iterator[None]:
-    """Say whose path is unsafe, and what to do here about it."""
+    """Name the wheel and the remedy in the error of an unsafe path."""
     try:
         yield
     except UnsafePath as error:
@@ -63,7 +63,7 @@ def _blaming(subject: str) -> Iterator[None]:
 
 
 def _place(name: str) -> str:
-    """Return where a wheel's file goes on ``sys.path``; empty where it does not."""
+    """Return the path of a wheel's file on ``sys.path``; empty if it does not belong there."""
     if name.endswith(".pyc"):
         return ""
     spread = _SPREAD.fullmatch(name)

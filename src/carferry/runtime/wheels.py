@@ -32,14 +32,14 @@ _REFUSED = re.compile(r"Could not fetch URL \S+ (40[13])\b")
 _SOURCE_ONLY = "No sources permitted for"
 _ERROR = re.compile(r"ERROR: (.+)")
 _ADDRESS = re.compile(r"\w+://\S+|(?<=host=)\S+|(?:/[^\s/:]+){2,}")
-_LAST_WORDS = 300
+_OUTPUT_END = 300
 
 logger = logging.getLogger("carferry")
 
 
 def run_pip(arguments: Command) -> subprocess.CompletedProcess[str]:
     """Run the pip of this Python, with the environment it was given, to its end."""
-    # -P: a folder named like a module, where the command is called, is not part of pip.
+    # -P: a folder named like a module, in the current directory, is not part of pip.
     command = [sys.executable, "-P", "-m", "pip", *arguments]
     # Quietness also quietens the log that failures are read from.
     env = {name: value for name, value in os.environ.items() if name != "PIP_QUIET"}
@@ -68,42 +68,42 @@ def download(
 
     Raises:
         Unreachable: The index does not answer.
-        ToolFailed: No pip, no wheel of a package, or pip's last words without addresses.
+        ToolFailed: No pip, no wheel of a package, or the end of pip's log, without addresses.
     """
     log = folder / "pip.log"
     tags = [part for tag in interpreter.tags() for part in ("--platform", tag)]
     python = ["--python-version", interpreter.short, "--abi", interpreter.abi]
-    where = ["--dest", str(folder), "--log", str(log)]
-    done = pip([*_DOWNLOAD, *python, *tags, *where, *requirements])
+    folders = ["--dest", str(folder), "--log", str(log)]
+    done = pip([*_DOWNLOAD, *python, *tags, *folders, *requirements])
     if done.returncode:
-        words = log.read_text("utf-8", "replace") if log.is_file() else ""
-        logger.debug("pip: %s", redact(words or done.stderr))
-        raise _failure(interpreter, f"{words}\n{done.stderr}")
+        log_text = log.read_text("utf-8", "replace") if log.is_file() else ""
+        logger.debug("pip: %s", redact(log_text or done.stderr))
+        raise _failure(interpreter, f"{log_text}\n{done.stderr}")
     return sorted(folder.glob("*.whl"))
 
 
-def _failure(interpreter: Interpreter, words: str) -> CarferryError:
-    """Say what pip's log means; the order matters: an index nobody reaches has no wheels either."""
+def _failure(interpreter: Interpreter, log_text: str) -> CarferryError:
+    """Return the error that pip's log means; first no answer, which makes a wheel missing too."""
     action = "download wheels"
-    if "No module named pip" in words:
+    if "No module named pip" in log_text:
         return ToolFailed(action, "", "this Python has no pip", "python -m ensurepip")
-    missing = _MISSING.search(words)
+    missing = _MISSING.search(log_text)
     subject = missing[1] if missing else interpreter
-    if _NO_ANSWER.search(words):
+    if _NO_ANSWER.search(log_text):
         remedy = "check the network, the proxy and pip's configuration: pip config list"
         return Unreachable(action, subject, "the package index does not answer", remedy)
-    if refused := _REFUSED.search(words):
+    if refused := _REFUSED.search(log_text):
         reason = f"the package index refused the login ({refused[1]})"
         return ToolFailed(action, subject, reason, "check pip's configuration: pip config list")
     if missing:
-        return _no_wheel(interpreter, missing[1], words)
-    errors = _ERROR.findall(words) or words.strip().splitlines()[-1:] or ["no word"]
-    return ToolFailed(action, subject, _ADDRESS.sub("...", errors[-1])[-_LAST_WORDS:])
+        return _no_wheel(interpreter, missing[1], log_text)
+    errors = _ERROR.findall(log_text) or log_text.strip().splitlines()[-1:] or ["no word"]
+    return ToolFailed(action, subject, _ADDRESS.sub("...", errors[-1])[-_OUTPUT_END:])
 
 
-def _no_wheel(interpreter: Interpreter, requirement: str, words: str) -> ToolFailed:
+def _no_wheel(interpreter: Interpreter, requirement: str, log_text: str) -> ToolFailed:
     newest = "glibc {}.{}".format(*interpreter.glibc)
-    only = ", only sources" if _SOURCE_ONLY in words else ""
+    only = ", only sources" if _SOURCE_ONLY in log_text else ""
     return ToolFailed(
         "download wheels", requirement,
         f"the package index has no wheel of it for {interpreter} with {newest}{only}",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
+from carferry.cluster.names import kubernetes_name
 from carferry.errors import InputError
-from carferry.refs import ImageRef, kubernetes_name
+from carferry.refs import ImageRef
 from carferry.serve.parameter import (
     Parameter,
     read_arguments,

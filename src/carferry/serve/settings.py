@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from carferry.cluster.names import check_kubernetes_name
 from carferry.errors import InputError, InvalidName, redact
-from carferry.refs import ImageRef, check_kubernetes_name
+from carferry.refs import ImageRef
 
 # The upstream release of the vLLM version that RHOAI 3.5 names in its CUDA template
 # (red-hat-data-services/odh-model-controller, rhoai-3.5, config/runtimes/vllm). The template

@@ -7,14 +7,16 @@ a second run keeps what is there and still matches.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from carferry.io import files
+from carferry.io.parallel import advance, run_parallel
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
-from carferry.source import Snapshot, Source, SourceFile
 from carferry.source.folder import RECORD
+from carferry.source.snapshot import Snapshot, SourceFile
+from carferry.source.source import Source
 
 _CHUNK = 1024 * 1024
 
@@ -35,41 +37,34 @@ def download(
         snapshot: Which files, and what their bytes must be.
         folder: Created if missing; other files in it are left alone.
         parallel: Files written at once.
-        retry: Its ``stop`` is set when one file fails for good.
-        progress: Told about every chunk.
+        retry: The policy of the source; what stops it also stops writing.
+        progress: Receives every chunk.
 
     Returns:
-        Bytes that were fetched; 0 where everything was there already.
+        Bytes that were fetched; 0 if everything was there already.
 
     Raises:
         SourceError: A file could not be read, or is not what was promised.
         StorageFull: The disk is full.
     """
 
-    def moved(name: str, size_bytes: int) -> None:
-        # An interrupt must not wait for the end of a file of many GiB.
-        retry.check()
-        progress.advance(name, size_bytes)
-
     def fetch(file: SourceFile) -> int:
-        progress.begin(file.path, file.size_bytes)
-        if _matches(folder / file.path, file):
-            progress.end(file.path, "kept")
-            return 0
-        _write(source, file, folder / file.path, moved)
-        progress.end(file.path, "move")
-        return file.size_bytes
+        return _fetch(source, file, folder / file.path, retry, progress)
 
-    with ThreadPoolExecutor(max(1, parallel), thread_name_prefix="carferry") as pool:
-        try:
-            futures = [pool.submit(fetch, file) for file in snapshot.files]
-            fetched = sum(future.result() for future in futures)
-        except BaseException:
-            retry.stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    fetched = sum(run_parallel(fetch, snapshot.files, parallel=parallel, retry=retry))
     _record(snapshot, folder)
     return fetched
+
+
+def _fetch(source: Source, file: SourceFile, path: Path, retry: Retry, progress: Progress) -> int:
+    """Write one file unless it is there, and return the bytes that were fetched."""
+    progress.begin(file.path, file.size_bytes)
+    if _matches(path, file):
+        progress.end(file.path, "kept")
+        return 0
+    _write(source, file, path, partial(advance, progress, retry, file.path))
+    progress.end(file.path, "move")
+    return file.size_bytes
 
 
 def _matches(path: Path, file: SourceFile) -> bool:
@@ -82,16 +77,16 @@ def _matches(path: Path, file: SourceFile) -> bool:
     return hasher.hexdigest() == file.content.hex
 
 
-def _write(source: Source, file: SourceFile, path: Path, moved: Callable[[str, int], None]) -> None:
+def _write(source: Source, file: SourceFile, path: Path, moved: Callable[[int], None]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = files.Part(path.parent)
+        unfinished = files.AtomicFile(path.parent)
         try:
             for chunk in _verified(source, file):
-                moved(file.path, part.write(chunk))
-            part.name(path)
+                moved(unfinished.write(chunk))
+            unfinished.name(path)
         finally:
-            part.drop()
+            unfinished.drop()
     except OSError as error:
         raise files.failed("write", path, error) from error
 

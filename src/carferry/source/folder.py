@@ -1,8 +1,8 @@
 """A model in a local folder.
 
 Files are hashed when the snapshot is taken and again while they are read, so a file that
-changes in between is caught. Where ``download`` left its record beside the files, the record
-gives repository, commit and content ids, and the image comes out as if streamed from the hub.
+changes in between is caught. If ``download`` left its record beside the files, the record gives
+repository, commit and content ids, and the image comes out as if streamed from the hub.
 """
 
 from __future__ import annotations

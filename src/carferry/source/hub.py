@@ -114,7 +114,7 @@ class HubSource:
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from ``start`` to ``stop`` or its end.
 
-        A broken connection is reopened where it broke.
+        A broken connection is reopened at the byte it broke at.
 
         Raises:
             SourceChanged: The hub now serves something else under this commit.

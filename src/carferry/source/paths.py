@@ -34,7 +34,7 @@ def check_paths(paths: Iterable[str]) -> None:
 
     Raises:
         UnsafePath: A single path is unsafe, two differ only by case or Unicode form, or one
-            is a file where another needs a folder.
+            is a file and another needs a folder of that name.
     """
     seen: dict[str, str] = {}
     files = [check_path(path) for path in paths]

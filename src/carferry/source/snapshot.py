@@ -49,7 +49,7 @@ class ContentId:
         return cls(kind, value)
 
     def hasher(self, size_bytes: int) -> Hasher:
-        """Return a fresh hash object that a file of that size must bring to ``hex``.
+        """Return a fresh hash object that must come to ``hex`` over a file of that size.
 
         Source: git stores a blob as sha1 over ``blob <size>`` NUL and the content.
         """
@@ -99,7 +99,7 @@ class Snapshot:
         repo: ``org/name`` on the hub; empty for a folder of unknown origin.
         commit: 40-hex commit; empty likewise.
         files: Sorted by the bytes of their path.
-        license: The hub's licence id ("apache-2.0"); empty where unknown.
+        license: The hub's licence id ("apache-2.0"); empty if unknown.
     """
 
     repo: str

@@ -6,8 +6,8 @@ from typing import Unpack
 
 from carferry.assembly.build import build as assemble
 from carferry.io.progress import Progress
-from carferry.refs import parse_target
-from carferry.source import open_source
+from carferry.refs import parse_image
+from carferry.source.open import open_source
 from carferry.steps.access import shown
 from carferry.steps.builder import open_runner
 from carferry.steps.describe import describe
@@ -47,7 +47,7 @@ def build(
     """
     how = BuildSettings(**settings)
     access = how.access()
-    target = access.open(parse_target(image), write=True)
+    target = access.open(parse_image(image), write=True)
     result = assemble(
         open_source(model, how.revision, retry=access.retry),
         target,

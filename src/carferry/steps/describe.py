@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from carferry.assembly.build import Result
+from carferry.assembly.results import BuildResult
 from carferry.registry.target import Target
 from carferry.steps.access import uri
 from carferry.steps.results import Built
 
 
-def describe(target: Target, result: Result) -> Built:
+def describe(target: Target, result: BuildResult) -> Built:
     """Flatten what the engine room made."""
     digest = result.document.digest
     return Built(

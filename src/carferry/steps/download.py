@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from carferry.io.progress import Progress
-from carferry.source import Patterns, open_source
 from carferry.source.download import download as fetch
+from carferry.source.open import open_source
+from carferry.source.patterns import Patterns
 from carferry.steps.access import patience, shown
 from carferry.steps.results import Downloaded
 from carferry.steps.settings import listed

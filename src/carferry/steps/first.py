@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from carferry.io.retry import Retry
-from carferry.source import open_source, pinned
+from carferry.source.open import open_source, pinned
 from carferry.steps.access import patience
 from carferry.steps.deploy import check
 from carferry.steps.plan import plan

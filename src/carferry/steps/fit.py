@@ -14,7 +14,10 @@ from carferry.gpu.model.config import load_config
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal
 from carferry.io.retry import Retry
-from carferry.source import Patterns, Source, SourceFile, open_source
+from carferry.source.open import open_source
+from carferry.source.patterns import Patterns
+from carferry.source.snapshot import SourceFile
+from carferry.source.source import Source
 from carferry.steps.fitted import Fit
 from carferry.steps.settings import listed
 from carferry.steps.signature import defaults_of, takes

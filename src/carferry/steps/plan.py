@@ -7,8 +7,8 @@ from typing import Unpack
 from carferry.assembly.build import plan_build
 from carferry.assembly.plan import MOST_WORKERS, Plan
 from carferry.errors import InputError
-from carferry.refs import parse_target
-from carferry.source import open_source
+from carferry.refs import parse_image
+from carferry.source.open import open_source
 from carferry.steps.results import Planned, PlannedLayer
 from carferry.steps.settings import BUILD_DEFAULTS, BuildKeywords, BuildSettings
 from carferry.steps.signature import takes
@@ -58,7 +58,7 @@ def plan(
     _check(image, workers, at_most=at_most, rate=rate)
     how = BuildSettings(**settings)
     access = how.access()
-    target = access.open(parse_target(image), write=True)
+    target = access.open(parse_image(image), write=True)
     source = open_source(model, how.revision, retry=access.retry)
     made = plan_build(source, target, how.options(), access)
     if prove:
@@ -79,15 +79,15 @@ def _check(image: str, workers: int, *, at_most: bool, rate: float) -> None:
 
 def _planned(image: str, made: Plan, workers: int, parallel: int, rate: float) -> Planned:
     owner = {
-        step.layer.content_key: number
-        for number, steps in enumerate(made.bins(workers), start=1)
-        for step in steps
+        each.layer.content_key: number
+        for number, share in enumerate(made.shares(workers), start=1)
+        for each in share
     }
     layers = tuple(
         PlannedLayer(
-            step.layer.name, step.layer.size_bytes, step.how.value, owner[step.layer.content_key]
+            each.layer.name, each.layer.size_bytes, each.how.value, owner[each.layer.content_key]
         )
-        for step in made.steps
+        for each in made.layers
     )
     return Planned(
         image,

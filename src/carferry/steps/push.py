@@ -8,7 +8,7 @@ from pathlib import Path
 from carferry.image.compose import COMMIT
 from carferry.io.progress import Progress
 from carferry.oci.documents import image_size
-from carferry.refs import parse_target
+from carferry.refs import parse_image
 from carferry.registry.copy import copy_image
 from carferry.steps.access import open_access, shown, uri
 from carferry.steps.results import Built
@@ -48,10 +48,10 @@ def push(
         True
     """
     access = open_access(listed(plain_http), ca_file)
-    target = access.open(parse_target(image), write=True)
+    target = access.open(parse_image(image), write=True)
     start = access.retry.clock()
     copied = copy_image(
-        access.open(parse_target(origin)),
+        access.open(parse_image(origin)),
         target,
         parallel=parallel,
         retry=access.retry,

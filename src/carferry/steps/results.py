@@ -7,7 +7,7 @@ from typing import Any
 
 from carferry.errors import ContractViolation
 from carferry.image.compose import COMMIT, CONTENT_KEY, LAYER_PATH, SOURCE
-from carferry.image.inspection import Report
+from carferry.image.inspection import Inspection
 from carferry.io.terminal import human_bytes
 from carferry.oci.documents import Descriptor
 from carferry.registry.target import Target
@@ -234,18 +234,18 @@ class Inspected(Result):
     ok: bool
 
     @classmethod
-    def of(cls, report: Report, target: Target) -> Inspected:
-        """Flatten a report."""
+    def of(cls, found: Inspection, target: Target) -> Inspected:
+        """Return what an inspection found as plain values."""
         return cls(
-            target.location(report.document.digest),
-            str(report.document.digest),
-            report.annotations.get(SOURCE, ""),
-            report.annotations.get(COMMIT, ""),
-            report.size_bytes,
-            tuple((_holds(d), d.size_bytes, str(d.digest)) for d in report.layers),
-            tuple((e.path, e.size_bytes) for e in report.models if e.kind == "file"),
-            tuple((rule.name, rule.ok, rule.detail) for rule in report.rules),
-            report.ok,
+            target.location(found.document.digest),
+            str(found.document.digest),
+            found.annotations.get(SOURCE, ""),
+            found.annotations.get(COMMIT, ""),
+            found.size_bytes,
+            tuple((_holds(d), d.size_bytes, str(d.digest)) for d in found.layers),
+            tuple((e.path, e.size_bytes) for e in found.models if e.kind == "file"),
+            tuple((clause.name, clause.ok, clause.detail) for clause in found.clauses),
+            found.ok,
         )
 
     def require(self) -> Inspected:

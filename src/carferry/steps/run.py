@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carferry.errors import InputError
-from carferry.refs import ImageRef, LayoutRef, ModelRef, parse_target
+from carferry.refs import ImageRef, LayoutRef, ModelRef, parse_image
 from carferry.serve.form import DeploymentForm
 from carferry.serve.parameter import read_arguments, split_list
 from carferry.serve.settings import VLLM_IMAGE
-from carferry.source import Patterns, is_folder
+from carferry.source.open import is_folder
+from carferry.source.patterns import Patterns
 from carferry.steps.fit import FitKeywords
 from carferry.steps.form import (
     BUILDER,
@@ -122,7 +123,7 @@ class Run:
         _ = self.wishes, wait_of(self.settings)
 
     def _check_image(self) -> None:
-        ref = parse_target(self.image)
+        ref = parse_image(self.image)
         if isinstance(ref, ImageRef) and (ref.digest or not ref.tag):
             reason = "a digest cannot be chosen" if ref.digest else "no tag"
             raise InputError("push to", self.image, reason, "write docker://host/repository:tag")

@@ -10,9 +10,9 @@ from carferry.errors import InputError
 from carferry.image import base as bases
 from carferry.io.progress import Progress
 from carferry.oci.documents import Platform
-from carferry.refs import check_push_tag, parse_target
+from carferry.refs import check_push_tag, parse_image
 from carferry.registry.target import Target
-from carferry.runtime.make import Made, make_runtime
+from carferry.runtime.make import RuntimeBuild, make_runtime
 from carferry.runtime.pins import PYTHON_BASE
 from carferry.steps.access import open_access, shown
 from carferry.steps.settings import DEFAULT_PLATFORM, listed
@@ -81,7 +81,7 @@ def runtime(
     settings = settings or RuntimeSettings()
     access = open_access(listed(settings.plain_http), settings.ca_file)
     start = access.retry.clock()
-    target = access.open(parse_target(image), write=True)
+    target = access.open(parse_image(image), write=True)
     check_push_tag(target.ref, action="make")
     found = bases.open_bases(_with_python(settings.base), _platforms(settings), access.open)
     made = make_runtime(
@@ -104,11 +104,13 @@ def _with_python(base: str) -> str:
 def _platforms(settings: RuntimeSettings) -> tuple[Platform, ...]:
     platforms = tuple(map(Platform.parse, listed(settings.platforms)))
     if not platforms or len(set(platforms)) < len(platforms):
-        raise InputError("use --platform", repr(settings.platforms), "name each platform once")
+        raise InputError(
+            "use --platform", repr(",".join(listed(settings.platforms))), "name each platform once"
+        )
     return platforms
 
 
-def _describe(target: Target, made: Made, base: str, seconds: float) -> RuntimeImage:
+def _describe(target: Target, made: RuntimeBuild, base: str, seconds: float) -> RuntimeImage:
     return RuntimeImage(
         target.location(made.document.digest),
         str(made.document.digest),

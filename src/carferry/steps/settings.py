@@ -15,7 +15,7 @@ from carferry.image.layers import Format
 from carferry.oci.documents import Platform
 from carferry.refs import ImageRef
 from carferry.registry.access import Access
-from carferry.source import Patterns
+from carferry.source.patterns import Patterns
 from carferry.steps.access import open_access
 from carferry.steps.signature import defaults_of
 
@@ -115,12 +115,12 @@ class BuildSettings:
             raise InputError("use format", repr(self.format), f"choose {' or '.join(Format)}")
         return Options(
             engine=self.engine,
-            form=Format(self.format),
+            format=Format(self.format),
             base=self.base,
             patterns=Patterns.parse(listed(self.include), listed(self.exclude)),
             platforms=tuple(map(Platform.parse, listed(self.platforms))),
             parallel=self.parallel,
-            neighbours=tuple(map(ImageRef.parse, listed(self.mount_from))),
+            mount_from=tuple(map(ImageRef.parse, listed(self.mount_from))),
             workdir=Path(self.workdir) if self.workdir else None,
         )
 

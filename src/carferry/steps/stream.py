@@ -6,11 +6,11 @@ import re
 from typing import Unpack
 
 from carferry.assembly.build import seal_shares, stream_share
-from carferry.assembly.stream import moved_bytes
+from carferry.assembly.results import moved_bytes
 from carferry.errors import InputError
 from carferry.io.progress import Progress
-from carferry.refs import parse_target
-from carferry.source import open_source
+from carferry.refs import parse_image
+from carferry.source.open import open_source
 from carferry.steps.access import shown
 from carferry.steps.describe import describe
 from carferry.steps.results import Built, Streamed
@@ -59,7 +59,7 @@ def stream(
     access = how.access()
     plan, moved = stream_share(
         open_source(model, how.revision, retry=access.retry),
-        access.open(parse_target(image), write=True),
+        access.open(parse_image(image), write=True),
         how.options(),
         worker,
         workers,
@@ -109,7 +109,7 @@ def seal(
     """
     how = BuildSettings(**settings)
     access = how.access()
-    target = access.open(parse_target(image), write=True)
+    target = access.open(parse_image(image), write=True)
     result = seal_shares(
         open_source(model, how.revision, retry=access.retry),
         target,

@@ -68,7 +68,7 @@ class Place:
         return access.open(ImageRef(host, repository, TAG), write=True)
 
 
-class World:
+class Harness:
     """Hub, CDN and three kinds of registry; a context manager.
 
     Attributes:
@@ -119,7 +119,7 @@ class World:
             front.arm()
 
     def repository(self) -> str:
-        """Return a name nobody used before."""
+        """Return a name that was not used before."""
         return f"run/number-{next(self._numbers)}"
 
     def source(self, model: int, revision: str, retry: Retry, *, direct: bool = False) -> HubSource:
@@ -130,18 +130,18 @@ class World:
             ModelRef(f"org/model-{model}", revision), endpoint=endpoint, http=http, retry=retry
         )
 
-    def options(self, form: Format, parallel: int = 2) -> Options:
-        """Return the options that every run of a form shares."""
-        return Options(base=self.base, form=form, parallel=parallel, large_bytes=LARGE_BYTES)
+    def options(self, format: Format, parallel: int = 2) -> Options:
+        """Return the options that every run of a format shares."""
+        return Options(base=self.base, format=format, parallel=parallel, large_bytes=LARGE_BYTES)
 
-    @functools.cache  # noqa: B019 - one world per process
-    def digest(self, model: int, revision: str, form: Format) -> str:
+    @functools.cache  # noqa: B019 - one harness per process
+    def digest(self, model: int, revision: str, format: Format) -> str:
         """Return the digest of an undisturbed build, made in a layout on disk; cached."""
         self.calm()
-        folder = self.root / "calm" / f"{model}-{revision}-{form}"
+        folder = self.root / "calm" / f"{model}-{revision}-{format}"
         target = Access(env={}).open(LayoutRef(folder, TAG), write=True)
         source = self.source(model, revision, Retry(), direct=True)
-        return str(build(source, target, self.options(form)).document.digest)
+        return str(build(source, target, self.options(format)).document.digest)
 
     def _add_model(self, number: int) -> None:
         draw = random.Random(number)

@@ -1,0 +1,68 @@
+"""Working on several things at once, until all are done or one has failed for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from carferry.io.progress import Progress
+from carferry.io.retry import Cancelled, Retry
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def run_parallel(
+    work: Callable[[Item], Result], items: Sequence[Item], *, parallel: int, retry: Retry
+) -> list[Result]:
+    """Work on every item, ``parallel`` at once, and return the results in the items' order.
+
+    Args:
+        work: Called with one item, on a thread.
+        items: What to work on.
+        parallel: Threads; at least one.
+        retry: The policy that ``work`` checks; its ``stop`` is set until all have stopped.
+
+    Raises:
+        CarferryError: The first failure; by then no other thread works any more.
+    """
+    with ThreadPoolExecutor(max(1, parallel), thread_name_prefix="carferry") as pool:
+        try:
+            futures = [pool.submit(work, item) for item in items]
+            wait(futures, return_when=FIRST_EXCEPTION)
+        except BaseException:
+            retry.stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        _raise_first(futures, retry)
+    return [future.result() for future in futures]
+
+
+def advance(progress: Progress, retry: Retry, name: str, size_bytes: int) -> None:
+    """Report bytes of an item that have moved, unless the work was cancelled.
+
+    Called for every chunk: an interrupt must not wait for the end of a file of many GiB.
+
+    Raises:
+        Cancelled: ``stop`` of the policy is set.
+    """
+    retry.check()
+    progress.advance(name, size_bytes)
+
+
+def _raise_first(futures: Sequence[Future[Result]], retry: Retry) -> None:
+    if any(future.done() and future.exception() for future in futures):
+        stopped_before = retry.stop.is_set()
+        retry.stop.set()
+        for future in futures:
+            future.cancel()
+        wait([future for future in futures if not future.cancelled()])
+        if not stopped_before:
+            # All have stopped; the policy goes on to govern what is saved of their work.
+            retry.stop.clear()
+    errors = [f.exception() for f in futures if not f.cancelled() and f.exception()]
+    # Those that stopped because of the first failure only say so.
+    for error in sorted(errors, key=lambda error: isinstance(error, Cancelled)):
+        if error is not None:
+            raise error
