@@ -7,7 +7,7 @@ from carferry.errors import DoesNotFit, InputError
 from carferry.gpu.inventory.catalogue import find
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
 from carferry.gpu.memory.estimate import Choice, Model, Verdict, estimate
-from carferry.gpu.memory.vllm_version import UNDATED, profile
+from carferry.gpu.memory.vllm_version import UNDATED, find_version
 from carferry.gpu.model.config import parse_config
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan
@@ -105,14 +105,14 @@ def test_shortfall_is_what_the_arithmetic_lacks() -> None:
     best = plan.options[0].best
     assert best is not None
     assert plan.shortfall_gib == pytest.approx((best.needed - best.kv) / GIB)
-    assert best.kv == best.requested - best.weights - best.overhead.budgeted(profile())
+    assert best.kv == best.requested - best.weights - best.overhead.budgeted(find_version())
 
 
 def test_row_that_failed_in_reality_is_not_called_fits() -> None:
     model = "deepseek-ai/DeepSeek-R1-Distill-Qwen-14B"
     choice = Choice(find("RTX-4090"), tp=2, max_model_len=131072, utilization=0.98)
 
-    work = estimate(Model(parse_config(config_of(model))), choice, profile(UNDATED))
+    work = estimate(Model(parse_config(config_of(model))), choice, find_version(UNDATED))
 
     assert work.verdict is Verdict.NO
 

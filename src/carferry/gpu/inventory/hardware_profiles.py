@@ -21,7 +21,7 @@ _PRODUCT = "nvidia.com/gpu.product"
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class HardwareProfile:
     """One profile: the resource it asks for, how many at most, and where it schedules."""
 
     name: str
@@ -43,10 +43,10 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class Profiles:
+class HardwareProfiles:
     """Every enabled profile that asks for a GPU."""
 
-    known: tuple[Profile, ...]
+    known: tuple[HardwareProfile, ...]
 
     @property
     def groups(self) -> tuple[NodeGroup, ...]:
@@ -72,7 +72,7 @@ class Profiles:
         return replace(group, profile=next(fitting, ""))
 
 
-def read_profiles(items: Callable[[str, str], list[Json]]) -> Profiles:
+def read_profiles(items: Callable[[str, str], list[Json]]) -> HardwareProfiles:
     """Read the profiles of a cluster; kinds it does not have are no profiles.
 
     Args:
@@ -80,17 +80,17 @@ def read_profiles(items: Callable[[str, str], list[Json]]) -> Profiles:
     """
     hardware = [profile for item in items(*HARDWARE) for profile in _hardware(item)]
     older = [profile for item in items(*ACCELERATOR) for profile in _accelerator(item)]
-    return Profiles((*hardware, *older))
+    return HardwareProfiles((*hardware, *older))
 
 
-def _hardware(item: Json) -> list[Profile]:
+def _hardware(item: Json) -> list[HardwareProfile]:
     meta, spec = item.get("metadata") or {}, item.get("spec") or {}
     notes = meta.get("annotations") or {}
     if str(notes.get("opendatahub.io/disabled", "")).lower() == "true":
         return []
     node = (spec.get("scheduling") or {}).get("node") or {}
     return [
-        Profile(
+        HardwareProfile(
             name=str(meta.get("name")),
             resource=str(wanted["identifier"]),
             most=int(wanted.get("maxCount") or wanted.get("defaultCount") or 1),
@@ -107,14 +107,14 @@ def _accelerates(wanted: Json) -> bool:
     return wanted.get("resourceType") == "Accelerator" or "gpu" in str(wanted.get("identifier"))
 
 
-def _accelerator(item: Json) -> list[Profile]:
+def _accelerator(item: Json) -> list[HardwareProfile]:
     spec = item.get("spec") or {}
     if not spec.get("enabled", True) or not spec.get("identifier"):
         return []
     name = str((item.get("metadata") or {}).get("name"))
     title = str(spec.get("displayName") or name)
     rules = _tolerations(spec.get("tolerations"))
-    return [Profile(name, str(spec["identifier"]), 1, "", title, rules)]
+    return [HardwareProfile(name, str(spec["identifier"]), 1, "", title, rules)]
 
 
 def _tolerations(items: Any) -> tuple[Toleration, ...]:
@@ -125,7 +125,7 @@ def _tolerations(items: Any) -> tuple[Toleration, ...]:
     )
 
 
-def _leads(profile: Profile, group: NodeGroup) -> bool:
+def _leads(profile: HardwareProfile, group: NodeGroup) -> bool:
     if profile.resource != group.resource:
         return False
     return profile.gpu is None or profile.gpu.name == group.gpu.name

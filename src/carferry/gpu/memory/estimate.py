@@ -19,7 +19,7 @@ from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.limits import resolve_dtype
 from carferry.gpu.memory.overhead import Overhead, overhead
-from carferry.gpu.memory.vllm_version import LATEST, Profile, profile
+from carferry.gpu.memory.vllm_version import LATEST, VllmVersion, find_version
 from carferry.gpu.memory.weights import weights_per_gpu
 from carferry.gpu.model.quantize import online
 from carferry.gpu.model.safetensors import Tensor
@@ -107,9 +107,9 @@ class Estimate:
         return max(self.needed - self.kv, 0)
 
 
-def estimate(model: Model, choice: Choice, version: Profile | None = None) -> Estimate:
+def estimate(model: Model, choice: Choice, version: VllmVersion | None = None) -> Estimate:
     """Work out one choice; pure arithmetic, no constraint is checked here."""
-    version = version or profile(LATEST)
+    version = version or find_version(LATEST)
     shape = loaded_shape(model.shape, choice.quantization)
     requested = math.ceil(choice.gpu.memory_gib * GIB * choice.utilization)
     weights = _weights(model, shape, choice)
@@ -133,7 +133,7 @@ def estimate(model: Model, choice: Choice, version: Profile | None = None) -> Es
     return _judge(work)
 
 
-def cache_of(shape: ModelShape, choice: Choice, version: Profile) -> Cache:
+def cache_of(shape: ModelShape, choice: Choice, version: VllmVersion) -> Cache:
     """Return the KV cache layout of a choice."""
     return cache(
         shape,
@@ -153,7 +153,7 @@ def loaded_shape(shape: ModelShape, quantization: str) -> ModelShape:
     return replace(shape, quantization=online(quantization)) if quantization else shape
 
 
-def default_choice(shape: ModelShape, gpu: Gpu, version: Profile) -> Choice:
+def default_choice(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> Choice:
     """Return what vLLM's server would do on a GPU if told nothing."""
     batched, seqs = version.batching(gpu)
     if shape.pooling:  # no chunked prefill: a batch must hold the longest input
@@ -186,7 +186,7 @@ def _needed(pool: Cache, choice: Choice) -> int:
     return (blocks + 1) * pool.bytes_per_block
 
 
-def _overhead(shape: ModelShape, choice: Choice, version: Profile) -> Overhead:
+def _overhead(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhead:
     return overhead(
         shape,
         version,

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from math import lcm
 
 from carferry.gpu.memory.parallel import stage_layers
-from carferry.gpu.memory.vllm_version import Profile
-from carferry.gpu.model.shape import Heads, Layer, ModelShape, State
+from carferry.gpu.memory.vllm_version import VllmVersion
+from carferry.gpu.model.shape import Heads, LayerKind, ModelShape, RecurrentState
 from carferry.gpu.units import BITS, ceil_div
 
 BLOCK = 16
@@ -105,7 +105,7 @@ class Cache:
 
 def cache(
     shape: ModelShape,
-    version: Profile,
+    version: VllmVersion,
     *,
     tp: int,
     pp: int = 1,
@@ -151,9 +151,10 @@ def cache(
 def _kinds(shape: ModelShape, tp: int, dtype: str, width: int, block: int) -> Iterator[Group]:
     """Yield one group per kind of layer, pages not yet equal."""
     indices = {
-        kind: tuple(i for i, layer in enumerate(shape.layers) if layer is kind) for kind in Layer
+        kind: tuple(i for i, layer in enumerate(shape.layers) if layer is kind)
+        for kind in LayerKind
     }
-    full, state = indices[Layer.FULL], indices[Layer.STATE]
+    full, state = indices[LayerKind.FULL], indices[LayerKind.STATE]
     per_token = _per_token(shape, tp, width)
     if state and shape.state:
         size = _state_bytes(shape.state, tp, BITS[dtype] // 8)
@@ -161,7 +162,7 @@ def _kinds(shape: ModelShape, tp: int, dtype: str, width: int, block: int) -> It
         yield Group("state", block, block * per_token, state)
     if full:
         yield Group("full", block, block * per_token, full)
-    if sliding := indices[Layer.SLIDING]:
+    if sliding := indices[LayerKind.SLIDING]:
         yield Group("sliding", block, block * _heads_bytes(shape.heads, tp, width), sliding)
     if shape.encoder:
         yield Group("cross", block, block * per_token, full)
@@ -178,7 +179,7 @@ def _heads_bytes(heads: Heads, tp: int, width: int) -> int:
     return 2 * max(1, heads.kv // tp) * heads.dim * width
 
 
-def _state_bytes(state: State, tp: int, width: int) -> int:
+def _state_bytes(state: RecurrentState, tp: int, width: int) -> int:
     """Bytes of one layer's state on one rank: convolution tail plus recurrent matrix."""
     spread = 0 if state.groups % tp == 0 else tp - state.groups
     channels = (state.convolved + 2 * spread * state.size) // tp

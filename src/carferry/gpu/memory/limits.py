@@ -7,7 +7,7 @@ Source: vLLM 0.33 ``config/model.py`` (``_resolve_auto_dtype``), ``platforms/cud
 from __future__ import annotations
 
 from carferry.gpu.inventory.catalogue import Gpu
-from carferry.gpu.memory.vllm_version import Profile
+from carferry.gpu.memory.vllm_version import VllmVersion
 from carferry.gpu.model.shape import ModelShape, Quantization
 
 _NO_HALF = ("gemma2", "gemma3", "gemma3_text", "glm4")
@@ -45,7 +45,7 @@ def dtype_reason(shape: ModelShape, gpu: Gpu, dtype: str) -> str:
     return ""
 
 
-def quantization_reason(shape: ModelShape, gpu: Gpu, version: Profile) -> str:
+def quantization_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> str:
     """Say why a checkpoint's quantization cannot run on a GPU; empty where it can."""
     if gpu.vendor == "nvidia" and gpu.capability and gpu.capability < version.lowest_capability:
         return f"this vLLM has no kernels for compute capability {_capability(gpu)}"

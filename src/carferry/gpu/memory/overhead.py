@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carferry.gpu.memory.vllm_version import Profile
+from carferry.gpu.memory.vllm_version import VllmVersion
 from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import BITS, GIB
 
@@ -42,7 +42,7 @@ class Overhead:
     graphs: int
     binding: str
 
-    def budgeted(self, version: Profile) -> int:
+    def budgeted(self, version: VllmVersion) -> int:
         """Return what comes out of the KV cache's share."""
         graphs = self.graphs if version.graphs_budgeted else 0
         return self.activation + self.non_torch + graphs
@@ -50,7 +50,7 @@ class Overhead:
 
 def overhead(
     shape: ModelShape,
-    version: Profile,
+    version: VllmVersion,
     *,
     tp: int,
     pp: int = 1,
@@ -96,6 +96,6 @@ def _encoder(shape: ModelShape, tp: int, tokens: int, width: int) -> int:
     return _forward(shape, tp, tokens, width) + tokens * width * shape.hidden
 
 
-def _graphs(layers: int, pp: int, version: Profile) -> int:
+def _graphs(layers: int, pp: int, version: VllmVersion) -> int:
     base, per_layer = GRAPHS_RESERVED_GIB if version.graphs_budgeted else GRAPHS_TAKEN_GIB
     return int((base + per_layer * layers / pp) * GIB)

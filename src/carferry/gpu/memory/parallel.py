@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from carferry.gpu.memory.params import VOCAB_STEP
 from carferry.gpu.model.families import FAMILIES
-from carferry.gpu.model.shape import Layer, ModelShape, Quantization, State
+from carferry.gpu.model.shape import LayerKind, ModelShape, Quantization, RecurrentState
 from carferry.gpu.units import ceil_div, round_up
 
 
@@ -48,7 +48,7 @@ def stage_layers(layers: int, pp: int) -> tuple[tuple[int, int], ...]:
 def _reasons(shape: ModelShape, tp: int) -> Iterator[str]:
     yield from _head_reasons(shape, tp)
     yield from _width_reasons(shape, tp)
-    if shape.state and shape.count(Layer.STATE):
+    if shape.state and shape.count(LayerKind.STATE):
         yield from _state_reasons(shape.state, tp)
     if shape.quantization:
         yield from _block_reasons(shape, shape.quantization, tp)
@@ -86,7 +86,7 @@ def _width_reasons(shape: ModelShape, tp: int) -> Iterator[str]:
             yield f"{name} {width} does not divide by {tp}"
 
 
-def _state_reasons(state: State, tp: int) -> Iterator[str]:
+def _state_reasons(state: RecurrentState, tp: int) -> Iterator[str]:
     if state.heads % tp:
         yield f"{state.heads} state heads do not divide by {tp}"
     if state.groups % tp and (state.delta or state.groups != 1):

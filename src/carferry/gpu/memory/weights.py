@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.parallel import largest_stage
-from carferry.gpu.memory.params import Part, parts
+from carferry.gpu.memory.params import WeightPart, weight_parts
 from carferry.gpu.model.safetensors import Tensor
-from carferry.gpu.model.shape import Layer, ModelShape
+from carferry.gpu.model.shape import LayerKind, ModelShape
 from carferry.gpu.units import BITS, ceil_div, round_up
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
@@ -81,12 +81,14 @@ def check_tensors(shape: ModelShape, tensors: Iterable[Tensor], subject: str) ->
 
 def _from_shape(shape: ModelShape, tp: int, pp: int, dtype: str) -> float:
     staged = largest_stage(len(shape.layers), pp) / len(shape.layers)
-    layered = sum(_part_bytes(shape, part, tp, dtype) for part in parts(shape) if part.layered)
-    ends = [_part_bytes(shape, part, tp, dtype) for part in parts(shape) if not part.layered]
+    layered = sum(
+        _part_bytes(shape, part, tp, dtype) for part in weight_parts(shape) if part.layered
+    )
+    ends = [_part_bytes(shape, part, tp, dtype) for part in weight_parts(shape) if not part.layered]
     return layered * staged + (sum(ends) if pp == 1 else max(ends, default=0.0))
 
 
-def _part_bytes(shape: ModelShape, part: Part, tp: int, dtype: str) -> float:
+def _part_bytes(shape: ModelShape, part: WeightPart, tp: int, dtype: str) -> float:
     packed = shape.quantization.of(part.name) if shape.quantization else None
     return part.count * (packed or BITS[dtype]) / 8 / _ways(shape, part.split, tp)
 
@@ -156,6 +158,8 @@ def _absorbed(shape: ModelShape, dtype: str) -> float:
 def _angles(shape: ModelShape, dtype: str, positions: int) -> float:
     """Rotary sines and cosines, cached once for every position."""
     rotary = shape.latent.rope if shape.latent else shape.heads.dim
-    if shape.learned_positions or not (shape.count(Layer.FULL) + shape.count(Layer.SLIDING)):
+    if shape.learned_positions or not (
+        shape.count(LayerKind.FULL) + shape.count(LayerKind.SLIDING)
+    ):
         return 0.0
     return positions * rotary * BITS[dtype] / 8

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Layer(Enum):
+class LayerKind(Enum):
     """What one decoder layer keeps between tokens."""
 
     FULL = "full"
@@ -36,7 +36,7 @@ class Latent:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class RecurrentState:
     """A recurrent layer's state: Mamba-2, or a gated delta net when ``delta``.
 
     Attributes:
@@ -120,13 +120,13 @@ class ModelShape:
     intermediate: int
     vocab: int
     positions: int
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerKind, ...]
     heads: Heads
     full_heads: Heads | None = None
     shared_kv: bool = False
     window: int | None = None
     latent: Latent | None = None
-    state: State | None = None
+    state: RecurrentState | None = None
     experts: Experts | None = None
     dense_layers: int = 0
     gated: bool = True
@@ -141,7 +141,7 @@ class ModelShape:
     quantization: Quantization | None = None
     kv_dtype: str | None = None
 
-    def count(self, kind: Layer) -> int:
+    def count(self, kind: LayerKind) -> int:
         """Return how many decoder layers are of a kind."""
         return self.layers.count(kind)
 
@@ -154,10 +154,10 @@ class ModelShape:
     def family(self) -> str:
         """Name of the cache family: mla, hybrid, sliding, encoder-decoder, encoder or gqa."""
         tests = (
-            ("encoder", self.pooling and not self.count(Layer.FULL)),
+            ("encoder", self.pooling and not self.count(LayerKind.FULL)),
             ("encoder-decoder", self.encoder is not None),
             ("mla", self.latent is not None),
             ("hybrid", self.state is not None),
-            ("sliding", self.count(Layer.SLIDING) > 0),
+            ("sliding", self.count(LayerKind.SLIDING) > 0),
         )
         return next((name for name, holds in tests if holds), "gqa")

@@ -134,7 +134,7 @@ def facts(plan: GpuPlan) -> Iterator[tuple[str, str]]:
     yield "quantization", packed
     read = "safetensors headers" if plan.model.tensors else "counted from config.json"
     yield "weights from", read
-    yield "vLLM profile", plan.goal.vllm
+    yield "vLLM version", plan.goal.vllm
     yield "GPUs from", plan.inventory.source
 
 

@@ -23,7 +23,7 @@ from carferry.gpu.memory.estimate import (
 )
 from carferry.gpu.memory.limits import dtype_reason, kv_dtypes, quantization_reason
 from carferry.gpu.memory.parallel import pipeline_reason, tensor_reason
-from carferry.gpu.memory.vllm_version import LATEST, Profile, profile
+from carferry.gpu.memory.vllm_version import LATEST, VllmVersion, find_version
 from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import GIB
 
@@ -96,14 +96,14 @@ class _Scope:
     model: Model
     inventory: Inventory
     goal: Goal
-    version: Profile
+    version: VllmVersion
     shape: ModelShape
 
 
 def search(model: Model, inventory: Inventory, goal: Goal) -> tuple[Option, ...]:
     """Return every option: those that fit first, the cheapest of them first."""
     shape = loaded_shape(model.shape, goal.quantization)
-    scope = _Scope(model, inventory, goal, profile(goal.vllm), shape)
+    scope = _Scope(model, inventory, goal, find_version(goal.vllm), shape)
     found = [
         _option(scope, group, tp, pp)
         for group in inventory.groups
