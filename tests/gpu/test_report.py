@@ -7,8 +7,9 @@ from html.parser import HTMLParser
 import pytest
 from gpu.samples import config_of
 
+from carferry.cluster.tolerations import Toleration
 from carferry.gpu.inventory.catalogue import find
-from carferry.gpu.inventory.nodes import Inventory, NodeGroup, Toleration
+from carferry.gpu.inventory.nodes import Inventory, NodeGroup
 from carferry.gpu.report import text
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan
@@ -84,7 +85,7 @@ def test_report_names_nodes_tolerations_and_profile() -> None:
         free=3,
         total=4,
         nodes=2,
-        tolerations=(Toleration("nvidia.com/gpu", "", "NoSchedule"),),
+        tolerations=(Toleration(key="nvidia.com/gpu", effect="NoSchedule"),),
         profile="gpu-small",
         example="worker-1",
     )

@@ -8,6 +8,8 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from carferry.cluster.quantity import Quantity
+from carferry.cluster.tolerations import Toleration
 from carferry.errors import InputError
 from carferry.refs import ImageRef, kubernetes_name
 from carferry.serve.settings import (
@@ -15,10 +17,8 @@ from carferry.serve.settings import (
     ROUTE_LABEL_LIMIT,
     VLLM_IMAGE,
     Deployment,
-    HardwareProfile,
+    HardwareProfileRef,
     Mode,
-    Quantity,
-    Toleration,
 )
 
 
@@ -207,11 +207,11 @@ def _words(text: str) -> tuple[str, ...]:
         raise InputError("read vllm_args", _short(text), str(error)) from error
 
 
-def _profile(text: str, namespace: str) -> HardwareProfile | None:
+def _profile(text: str, namespace: str) -> HardwareProfileRef | None:
     if not text:
         return None
     place, slash, name = text.rpartition("/")
-    return HardwareProfile(name, place if slash else namespace)
+    return HardwareProfileRef(name, place if slash else namespace)
 
 
 def _json(text: str, what: str) -> object:

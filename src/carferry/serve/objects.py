@@ -11,7 +11,7 @@ import base64
 from typing import Any
 
 from carferry.serve.access import Object, access_objects, placed
-from carferry.serve.settings import Deployment, Mode, Toleration
+from carferry.serve.settings import Deployment, Mode
 
 PORT = 8080
 DASHBOARD = {"opendatahub.io/dashboard": "true"}
@@ -127,7 +127,7 @@ def inference_service(deployment: Deployment) -> Object:
     if deployment.node_selector:
         predictor["nodeSelector"] = dict(deployment.node_selector)
     if deployment.tolerations:
-        predictor["tolerations"] = [_toleration(each) for each in deployment.tolerations]
+        predictor["tolerations"] = [each.object for each in deployment.tolerations]
     if deployment.pull_secret:
         predictor["imagePullSecrets"] = [{"name": deployment.pull_secret}]
     labels = DASHBOARD | _visibility(deployment)
@@ -219,20 +219,6 @@ def _visibility(deployment: Deployment) -> dict[str, str]:
     if deployment.mode is Mode.RAW:
         return {"networking.kserve.io/visibility": "exposed"} if deployment.route else {}
     return {} if deployment.route else {"networking.knative.dev/visibility": "cluster-local"}
-
-
-def _toleration(toleration: Toleration) -> Object:
-    parts: Object = _texts(
-        {
-            "key": toleration.key,
-            "operator": toleration.operator,
-            "value": toleration.value,
-            "effect": toleration.effect,
-        }
-    )
-    return (
-        parts if toleration.seconds is None else parts | {"tolerationSeconds": toleration.seconds}
-    )
 
 
 def _metadata(

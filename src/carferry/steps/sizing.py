@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Protocol
@@ -119,7 +119,7 @@ def _sized(plan: GpuPlan, wishes: Sizing) -> Sizing:
         _log.warning("%s", text(plan))
         raise DoesNotFit("fit", plan.model.subject, plan.binding, change(plan))
     resource, count = next(iter(chosen.resources.items()))
-    tolerations = [asdict(rule) for rule in chosen.group.tolerations]
+    tolerations = [rule.taint for rule in chosen.group.tolerations]
     planned = [each for each in plan.arguments if not each.startswith(_OWN)]
     return Sizing(
         gpu_resource=resource,

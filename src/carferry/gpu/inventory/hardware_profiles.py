@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from carferry.cluster.tolerations import Toleration
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import Gpu, find
 from carferry.gpu.inventory.listing import Json
-from carferry.gpu.inventory.nodes import NodeGroup, Toleration
+from carferry.gpu.inventory.nodes import NodeGroup
 
 HARDWARE = ("/apis/infrastructure.opendatahub.io/v1", "hardwareprofiles")
 ACCELERATOR = ("/apis/dashboard.opendatahub.io/v1", "acceleratorprofiles")
@@ -78,9 +79,17 @@ def read_profiles(items: Callable[[str, str], list[Json]]) -> HardwareProfiles:
     Args:
         items: Lists a kind by its API group's path and its plural.
     """
-    hardware = [profile for item in items(*HARDWARE) for profile in _hardware(item)]
-    older = [profile for item in items(*ACCELERATOR) for profile in _accelerator(item)]
+    hardware = [profile for item in items(*HARDWARE) for profile in _usable(_hardware, item)]
+    older = [profile for item in items(*ACCELERATOR) for profile in _usable(_accelerator, item)]
     return HardwareProfiles((*hardware, *older))
+
+
+def _usable(read: Callable[[Json], list[HardwareProfile]], item: Json) -> list[HardwareProfile]:
+    """Leave out a profile with a toleration that Kubernetes would refuse in every pod."""
+    try:
+        return read(item)
+    except InputError:
+        return []
 
 
 def _hardware(item: Json) -> list[HardwareProfile]:
@@ -119,7 +128,11 @@ def _accelerator(item: Json) -> list[HardwareProfile]:
 
 def _tolerations(items: Any) -> tuple[Toleration, ...]:
     return tuple(
-        Toleration(str(rule["key"]), str(rule.get("value") or ""), str(rule.get("effect") or ""))
+        Toleration(
+            key=str(rule["key"]),
+            value=str(rule.get("value") or ""),
+            effect=str(rule.get("effect") or ""),
+        )
         for rule in items or ()
         if rule.get("key")
     )

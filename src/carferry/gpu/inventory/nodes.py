@@ -5,20 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from carferry.cluster.tolerations import Toleration
 from carferry.gpu.inventory.catalogue import Gpu, parse_gpus
-
-
-@dataclass(frozen=True, slots=True)
-class Toleration:
-    """A taint a pod must tolerate to land on a node."""
-
-    key: str
-    value: str
-    effect: str
-
-    def __str__(self) -> str:
-        """Return kubectl's form, ``key=value:effect``."""
-        return f"{self.key}{'=' if self.value else ''}{self.value}:{self.effect}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from carferry.cluster.quantity import Quantity
 from carferry.gpu.inventory.listing import Json
-from carferry.gpu.inventory.quantity import parse_quantity
 
 RESOURCES = ("nvidia.com/gpu", "amd.com/gpu", "habana.ai/gaudi")
 
@@ -66,7 +66,7 @@ def _requests(container: Json) -> dict[str, int]:
     resources = container.get("resources") or {}
     wanted = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
     return {
-        name: int(parse_quantity(value))
+        name: int(Quantity.of(value))
         for name, value in wanted.items()
         if is_gpu(name) or name == "ephemeral-storage"
     }

@@ -14,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from carferry.cluster.quantity import Quantity
+from carferry.cluster.tolerations import Toleration
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import Gpu, find, mig_slice
 from carferry.gpu.inventory.hardware_profiles import read_profiles
 from carferry.gpu.inventory.listing import Json, List, may, optional, wherever
-from carferry.gpu.inventory.nodes import Inventory, NodeGroup, Toleration
+from carferry.gpu.inventory.nodes import Inventory, NodeGroup
 from carferry.gpu.inventory.pods import MIG, Use, is_gpu, used_by_node
-from carferry.gpu.inventory.quantity import parse_quantity
 
 _BLOCKING = ("NoSchedule", "NoExecute")
 _ROUTINE = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
@@ -77,7 +78,7 @@ def _options(
     """Yield an option per GPU resource of a node that can take pods."""
     name = str(node["metadata"]["name"])
     allocatable = (node.get("status") or {}).get("allocatable") or {}
-    offered = {key: int(parse_quantity(value)) for key, value in allocatable.items() if is_gpu(key)}
+    offered = {key: int(Quantity.of(value)) for key, value in allocatable.items() if is_gpu(key)}
     if not any(offered.values()) or not _usable(node):
         return
     use = used.get(name, Use({}, 0))
@@ -130,7 +131,7 @@ def _memory(labels: Json) -> int | None:
     """Return the memory label, MiB: NVIDIA's in MiB, AMD's as a quantity such as 192G."""
     vram = str(labels.get("amd.com/gpu.vram") or "")
     if vram:
-        return int(parse_quantity(vram)) >> 20
+        return int(Quantity.of(vram)) >> 20
     return _mib(labels, "nvidia.com/gpu.memory")
 
 
@@ -163,7 +164,9 @@ def _replicas(node: Json, gpu: Gpu) -> int:
 def _tolerations(node: Json) -> tuple[Toleration, ...]:
     taints = (node.get("spec") or {}).get("taints") or ()
     return tuple(
-        Toleration(str(taint["key"]), str(taint.get("value") or ""), str(taint["effect"]))
+        Toleration(
+            key=str(taint["key"]), value=str(taint.get("value") or ""), effect=str(taint["effect"])
+        )
         for taint in taints
         if taint.get("effect") in _BLOCKING and not str(taint["key"]).startswith(_ROUTINE)
     )
@@ -171,7 +174,7 @@ def _tolerations(node: Json) -> tuple[Toleration, ...]:
 
 def _disk(allocatable: Json, use: Use) -> int | None:
     value = allocatable.get("ephemeral-storage")
-    return None if value is None else int(parse_quantity(value)) - use.disk_bytes
+    return None if value is None else int(Quantity.of(value)) - use.disk_bytes
 
 
 def _holds(node: Json, image: str) -> bool:
@@ -208,7 +211,7 @@ def _allowances(list_: List, namespace: str, notes: list[str]) -> dict[str, int]
         for key in hard:
             resource = str(key).removeprefix("requests.")
             if is_gpu(resource) and resource != key:
-                free = int(parse_quantity(hard[key])) - int(parse_quantity(used.get(key, 0)))
+                free = int(Quantity.of(hard[key])) - int(Quantity.of(used.get(key, 0)))
                 left[resource] = max(min(free, left.get(resource, free)), 0)
     return left
 
@@ -220,6 +223,6 @@ def _per_pods(list_: List, namespace: str, notes: list[str]) -> dict[str, int]:
         for limit in (item.get("spec") or {}).get("limits") or ():
             for resource, amount in (limit.get("max") or {}).items():
                 if is_gpu(resource):
-                    count = int(parse_quantity(amount))
+                    count = int(Quantity.of(amount))
                     most[resource] = min(count, most.get(resource, count))
     return most

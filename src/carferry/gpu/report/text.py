@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 
 from carferry.gpu.memory.estimate import Estimate
 from carferry.gpu.report.page import html
@@ -56,7 +55,7 @@ def summary(plan: GpuPlan) -> dict[str, object]:
         "gpu": chosen.group.gpu.name if chosen else "",
         "resources": chosen.resources if chosen else {},
         "nodes": chosen.pp if chosen else 0,
-        "tolerations": [asdict(rule) for rule in chosen.group.tolerations] if chosen else [],
+        "tolerations": [rule.taint for rule in chosen.group.tolerations] if chosen else [],
         "profile": chosen.group.profile if chosen else "",
         "arguments": list(plan.arguments),
         "notes": list(plan.notes),
