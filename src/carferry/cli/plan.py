@@ -74,7 +74,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     else:
         parts = [text(fitted) if fitted else "", _table(moves) if moves else ""]
         print("\n\n".join(part.rstrip() for part in parts if part))
-    return 2 if fitted and fitted.chosen is None else 0
+    return 2 if fitted and not fitted.is_fit else 0
 
 
 def _fit(arguments: argparse.Namespace) -> GpuPlan:

@@ -5,4 +5,5 @@ inventory/  nodes, pods, --gpu   -> Inventory
 memory/     what one choice needs of each GPU
 search/     all of these, and a Goal -> GpuPlan
 report/     GpuPlan -> text, Markdown, HTML
+vllm_args   vLLM's arguments, typed -> command line
 """

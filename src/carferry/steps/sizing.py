@@ -22,8 +22,6 @@ from carferry.steps.rights import Rights, check_rights
 
 UNCHECKED = "none"
 _log = logging.getLogger("carferry")
-# The deployment writes these itself, from the count and the length it is given.
-_OWN = ("--tensor-parallel-size=", "--max-model-len=")
 
 
 class Cluster(Lists, asking.Asks, Protocol):
@@ -113,20 +111,20 @@ def _pinned(settings: FitSettings, wishes: Sizing) -> FitSettings:
 
 
 def _sized(plan: GpuPlan, wishes: Sizing) -> Sizing:
-    chosen = plan.chosen
-    if chosen is None or chosen.best is None:
+    chosen, args = plan.chosen, plan.vllm_args
+    if chosen is None or args is None:
         # KFP's launcher keeps no artifact of a step that fails: here only the log is read.
         _log.warning("%s", text(plan))
         raise DoesNotFit("fit", plan.model.subject, plan.binding, change(plan))
-    resource, count = next(iter(chosen.resources.items()))
     tolerations = [rule.taint for rule in chosen.group.tolerations]
-    planned = [each for each in plan.arguments if not each.startswith(_OWN)]
+    # The deployment renders these two itself, from the count and the length it is given.
+    more = replace(args, tensor_parallel_size=None, max_model_len=None).render()
     return Sizing(
-        gpu_resource=resource,
-        gpu_count=int(count),
+        gpu_resource=plan.gpu_resource,
+        gpu_count=plan.gpu_count,
         tolerations=wishes.tolerations or (json.dumps(tolerations) if tolerations else ""),
-        max_model_len=chosen.best.choice.max_model_len,
-        vllm_args=" ".join([*planned, wishes.vllm_args]).strip(),
+        max_model_len=args.max_model_len or 0,
+        vllm_args=" ".join([*more, wishes.vllm_args]).strip(),
         verdict=plan.verdict.value,
     )
 

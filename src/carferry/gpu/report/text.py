@@ -53,7 +53,7 @@ def summary(plan: GpuPlan) -> dict[str, object]:
         "shortfall_gib": round(plan.shortfall_gib, 2),
         "change": change(plan),
         "gpu": chosen.group.gpu.name if chosen else "",
-        "resources": chosen.resources if chosen else {},
+        "resources": {plan.gpu_resource: str(plan.gpu_count)} if chosen else {},
         "nodes": chosen.pp if chosen else 0,
         "tolerations": [rule.taint for rule in chosen.group.tolerations] if chosen else [],
         "profile": chosen.group.profile if chosen else "",

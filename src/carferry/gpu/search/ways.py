@@ -84,9 +84,14 @@ class Option:
         return self.best.verdict if self.best else Verdict.NO
 
     @property
-    def resources(self) -> dict[str, str]:
-        """What each pod asks for: the extended resource and how many of it."""
-        return {self.group.resource: str(self.tp)}
+    def gpu_resource(self) -> str:
+        """The extended resource each pod asks for."""
+        return self.group.resource
+
+    @property
+    def gpu_count(self) -> int:
+        """GPUs each pod asks for: the tensor parallel size."""
+        return self.tp
 
 
 @dataclass(frozen=True, slots=True)
