@@ -79,7 +79,7 @@ def test_forced_family_plans_an_unknown_architecture_as_a_plain_decoder() -> Non
         ({"torch_dtype": "int3"}, "dtype 'int3'"),
     ],
 )
-def test_config_that_lies_about_its_shapes_is_refused_in_one_line(
+def test_config_that_contradicts_itself_is_refused_in_one_line(
     lie: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(InputError) as refused:

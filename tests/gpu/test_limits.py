@@ -52,7 +52,7 @@ def test_method_that_left_vllm_is_refused() -> None:
     )
 
 
-def test_half_precision_is_refused_where_vllm_refuses_it() -> None:
+def test_half_precision_is_refused_as_vllm_refuses_it() -> None:
     assert dtype_reason(shape_of("google/gemma-3-27b-it"), find("L40S"), "float16") == (
         "vLLM refuses float16 for gemma3_text"
     )

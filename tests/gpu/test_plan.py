@@ -50,7 +50,7 @@ def test_arguments_leave_nothing_to_defaults() -> None:
     )
 
 
-def test_tensor_parallelism_is_used_only_where_one_gpu_is_too_small() -> None:
+def test_tensor_parallelism_is_used_only_if_one_gpu_is_too_small() -> None:
     plan = planned(LLAMA_70B, "A100-80GB x8", max_model_len=32768)
 
     assert plan.chosen is not None
@@ -67,7 +67,7 @@ def test_invalid_tensor_sizes_are_listed_with_their_reason() -> None:
     assert reasons[4] == "10 KV heads neither divide by nor into 4"
 
 
-def test_context_is_cut_to_what_fits_and_said() -> None:
+def test_context_is_cut_to_what_fits_and_noted() -> None:
     plan = planned(LLAMA_8B, "L4")
 
     assert plan.chosen and plan.chosen.best
@@ -88,9 +88,7 @@ def test_context_is_cut_to_what_fits_and_said() -> None:
         ("meta-llama/Llama-3.1-405B", "H100 x4", {}, ""),
     ],
 )
-def test_smallest_change_really_helps(
-    model: str, gpus: str, goal: dict[str, object], words: str
-) -> None:
+def test_smallest_change_helps(model: str, gpus: str, goal: dict[str, object], words: str) -> None:
     plan = planned(model, gpus, **goal)
 
     assert plan.verdict is Verdict.NO
@@ -108,7 +106,7 @@ def test_shortfall_is_what_the_arithmetic_lacks() -> None:
     assert best.kv == best.requested - best.weights - best.overhead.budgeted(find_version())
 
 
-def test_row_that_failed_in_reality_is_not_called_fits() -> None:
+def test_logged_failure_is_not_called_fits() -> None:
     model = "deepseek-ai/DeepSeek-R1-Distill-Qwen-14B"
     choice = Choice(find("RTX-4090"), tp=2, max_model_len=131072, utilization=0.98)
 
@@ -213,7 +211,7 @@ def test_requests_that_must_run_at_once_need_their_share() -> None:
     assert many.binding == "KV cache for 20 requests of 32768 tokens"
 
 
-def test_whole_nodes_become_stages_where_one_is_too_small() -> None:
+def test_whole_nodes_become_stages_if_one_is_too_small() -> None:
     group = NodeGroup(find("H100"), free=8, total=8, nodes=4)
 
     plan = planned("meta-llama/Llama-3.1-405B", Inventory((group,), "nodes"))
@@ -278,7 +276,7 @@ def test_encoder_fits_without_a_cache() -> None:
     assert (plan.verdict, plan.chosen.best.needed) == (Verdict.FITS, 0)
 
 
-def test_sentence_encoder_is_held_to_the_length_it_was_trained_for() -> None:
+def test_sentence_encoder_takes_no_more_than_it_was_trained_for() -> None:
     bert = config_of("sentence-transformers/all-MiniLM-L6-v2")
     files = {
         "model.safetensors": header({"a": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}}),

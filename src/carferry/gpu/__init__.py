@@ -1,4 +1,4 @@
-"""Will it fit: decide, before a byte moves, how a model runs on the GPUs of a cluster.
+"""The GPU plan: whether and how a model runs on the GPUs of a cluster, before it is moved.
 
 model/      config.json, headers -> ModelShape, tensors
 inventory/  nodes, pods, --gpu   -> Inventory

@@ -1,4 +1,4 @@
-"""Hardware and accelerator profiles: which of them lead to a GPU, and to which.
+"""Hardware and accelerator profiles of OpenShift AI, and the GPUs they lead to.
 
 Source: OpenShift AI 3.x HardwareProfile (infrastructure.opendatahub.io/v1), 2.x
 AcceleratorProfile (dashboard.opendatahub.io/v1).
@@ -34,7 +34,7 @@ class HardwareProfile:
 
     @property
     def gpu(self) -> Gpu | None:
-        """The GPU its node selector or its title names; None where neither does."""
+        """The GPU its node selector or its title names; None if neither does."""
         for text in filter(None, (self.product, self.title, *self.title.split())):
             try:
                 return find(text)
@@ -74,7 +74,7 @@ class HardwareProfiles:
 
 
 def read_profiles(items: Callable[[str, str], list[Json]]) -> HardwareProfiles:
-    """Read the profiles of a cluster; kinds it does not have are no profiles.
+    """Read the profiles of a cluster; one that lacks these kinds has none.
 
     Args:
         items: Lists a kind by its API group's path and its plural.

@@ -1,4 +1,4 @@
-"""Simulate the KV cache as vLLM lays it out: layers in groups, groups in one pool of blocks.
+"""The KV cache as vLLM lays it out: layers in groups, groups in one pool of blocks.
 
 Every group draws equal-sized blocks from one pool, so layers are grouped until all groups
 hold the same number, short groups are padded, and pages of different size are made equal.
@@ -21,7 +21,7 @@ from carferry.gpu.model.shape import Heads, LayerKind, ModelShape, RecurrentStat
 from carferry.gpu.units import BITS, ceil_div
 
 BLOCK = 16
-"""Tokens per block where nothing asks for more."""
+"""Tokens per block unless a larger block is needed."""
 
 LATENT_BLOCK = 64
 """Tokens per block of the MLA kernels (assumed; matches the one logged row)."""
@@ -59,7 +59,7 @@ class Cache:
     by_concurrency: bool
 
     def blocks(self, size_bytes: int) -> int:
-        """Return how many blocks fit a budget; 0 where the model keeps no cache."""
+        """Return how many blocks fit a budget; 0 if the model keeps no cache."""
         return max(size_bytes, 0) // self.bytes_per_block if self.groups else 0
 
     def blocks_per_request(self, length: int) -> int:
@@ -124,7 +124,7 @@ def cache(
         pp: Pipeline parallel size.
         max_num_batched_tokens: Tokens of one batch; a window must hold them too.
         kv_dtype: ``auto`` or ``fp8``.
-        dtype: What the model runs in; the cache's own where ``kv_dtype`` is ``auto``.
+        dtype: What the model runs in; the cache's own if ``kv_dtype`` is ``auto``.
         block: Tokens per block, if asked for (``--block-size``).
         context_ranks: Decode context parallel size.
     """
@@ -169,7 +169,7 @@ def _kinds(shape: ModelShape, tp: int, dtype: str, width: int, block: int) -> It
 
 
 def _per_token(shape: ModelShape, tp: int, width: int) -> int:
-    """Bytes per token of a full-attention layer on one rank; MLA is not divided."""
+    """Return the bytes per token of a full-attention layer on one rank; MLA is not divided."""
     if shape.latent:
         return (shape.latent.kv_rank + shape.latent.rope) * width
     return _heads_bytes(shape.global_heads, tp, width)
@@ -180,7 +180,7 @@ def _heads_bytes(heads: Heads, tp: int, width: int) -> int:
 
 
 def _state_bytes(state: RecurrentState, tp: int, width: int) -> int:
-    """Bytes of one layer's state on one rank: convolution tail plus recurrent matrix."""
+    """Return the bytes of one layer's state on one rank: convolution tail plus recurrent matrix."""
     spread = 0 if state.groups % tp == 0 else tp - state.groups
     channels = (state.convolved + 2 * spread * state.size) // tp
     recurrent = BITS[state.dtype] // 8 if state.dtype in BITS else width
@@ -212,7 +212,7 @@ def _grouped(kinds: tuple[Group, ...], ratio: float) -> Iterator[Group]:
 
 
 def _bytes_per_block(groups: tuple[Group, ...], layers: int, pp: int) -> int:
-    """Bytes of one block on the rank whose stage holds most layers of any group."""
+    """Return the bytes of one block on the rank whose stage holds most layers of any group."""
     if not groups:
         return 0
     fullest = max(

@@ -16,7 +16,7 @@ from carferry.gpu.units import ceil_div, round_up
 
 
 def tensor_reason(shape: ModelShape, tp: int) -> str:
-    """Say why vLLM would refuse a tensor parallel size; empty where it starts."""
+    """Return why vLLM would refuse a tensor parallel size; empty if it starts."""
     return next(_reasons(shape, tp), "") if tp > 1 else ""
 
 
@@ -26,7 +26,7 @@ def valid_tensor_sizes(shape: ModelShape, most: int = 16) -> tuple[int, ...]:
 
 
 def pipeline_reason(shape: ModelShape, pp: int) -> str:
-    """Say why vLLM would refuse a pipeline parallel size; empty where it starts."""
+    """Return why vLLM would refuse a pipeline parallel size; empty if it starts."""
     family = FAMILIES.get(shape.model_type)
     if pp > 1 and ((family and not family.pipeline) or shape.pooling):
         return f"{shape.architecture or shape.model_type} has no pipeline parallelism"
@@ -94,7 +94,7 @@ def _state_reasons(state: RecurrentState, tp: int) -> Iterator[str]:
 
 
 def _block_reasons(shape: ModelShape, packed: Quantization, tp: int) -> Iterator[str]:
-    """FP8 blocks: each rank's share must hold whole blocks."""
+    """Check FP8 blocks: each rank's share must hold whole blocks."""
     if packed.block is None:
         return
     block = max(packed.block)
@@ -107,7 +107,7 @@ def _block_reasons(shape: ModelShape, packed: Quantization, tp: int) -> Iterator
 
 
 def _group_reasons(shape: ModelShape, packed: Quantization, tp: int) -> Iterator[str]:
-    """Grouped integers: each rank's share of an input must hold whole groups."""
+    """Check grouped integers: each rank's share of an input must hold whole groups."""
     group = packed.group_size
     if group is None or packed.method == "mxfp4":
         return

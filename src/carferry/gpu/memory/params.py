@@ -1,6 +1,6 @@
-"""Count a model's weights from its shape, part by part, and how each part splits.
+"""A model's weights, counted from its shape, part by part, and how each part splits.
 
-Used where no safetensors header is at hand, and to check the headers against the config.
+Used if no safetensors header can be read, and to check the headers against the config.
 
 Source: vLLM 0.33 ``model_executor/models``; checked against parameter counts of 30 models
 instantiated on the meta device (tests/gpu/test_params.py).

@@ -40,7 +40,7 @@ def heads_of(fields: Fields) -> Heads:
 
 
 def global_heads(fields: Fields, heads: Heads) -> Heads | None:
-    """Return the heads of full-attention layers where they differ (Gemma 4)."""
+    """Return the heads of full-attention layers; None if they do not differ (only Gemma 4's do)."""
     dim = fields.maybe("global_head_dim")
     if dim is None:
         return None
@@ -101,7 +101,7 @@ def _derived(index: int, count: int, fields: Fields, traits: Family) -> LayerKin
 
 
 def latent_of(fields: Fields) -> Latent | None:
-    """Return the latent attention; None where keys and values are cached whole."""
+    """Return the latent attention; None if keys and values are cached whole."""
     rank = fields.maybe("kv_lora_rank")
     if rank is None:
         return None

@@ -156,14 +156,14 @@ def _whisper(fields: Fields, config: Mapping[str, Any]) -> ModelShape:
 
 
 def _intermediate(fields: Fields, kind: str) -> int:
-    """Width of the dense MLP; Granite hybrids keep it in shared_intermediate_size."""
+    """Return the width of the dense MLP; Granite hybrids keep it in shared_intermediate_size."""
     if kind == "granitemoehybrid" and fields.maybe("num_local_experts") is None:
         return fields.number("shared_intermediate_size")
     return fields.number("intermediate_size", "moe_intermediate_size")
 
 
 def _positions(fields: Fields, traits: Family) -> int:
-    """Return the longest input; a sentence encoder may be told a shorter one."""
+    """Return the longest input; a sentence encoder may set a shorter one."""
     longest = fields.number("max_position_embeddings", default=2048) - traits.offset
     return max(min(longest, fields.maybe("max_seq_length") or longest), 1)
 
@@ -194,7 +194,7 @@ def _check(shape: ModelShape, subject: str) -> None:
         InputError: Names the two numbers that contradict each other.
     """
     heads = shape.heads
-    lies = (
+    contradictions = (
         (heads.query % heads.kv != 0, f"{heads.query} heads for {heads.kv} KV heads"),
         (heads.dim > 4096, f"head_dim {heads.dim} is beyond any kernel"),
         (shape.vocab < 16, f"vocab_size {shape.vocab}"),
@@ -207,6 +207,6 @@ def _check(shape: ModelShape, subject: str) -> None:
             "more active experts than experts",
         ),
     )
-    for holds, reason in lies:
+    for holds, reason in contradictions:
         if holds:
             raise InputError("read config", subject, reason, "take config.json from the hub")

@@ -1,4 +1,4 @@
-"""What the GPU plan knows of a model: its shape, frozen, in the units of config.json."""
+"""The shape of a model, in the units of config.json: all that the GPU plan knows of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LayerKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """The heads of one attention flavour; head_dim in elements."""
+    """The heads of one kind of attention; ``dim`` in elements."""
 
     query: int
     kv: int
@@ -40,7 +40,7 @@ class RecurrentState:
     """A recurrent layer's state: Mamba-2, or a gated delta net when ``delta``.
 
     Attributes:
-        dtype: Of the recurrent matrix; empty where it is the model's.
+        dtype: Of the recurrent matrix; empty if it is the model's.
         chunk: Tokens the Mamba-2 kernel scans at once.
     """
 
@@ -105,7 +105,7 @@ class Quantization:
     block: tuple[int, int] | None = None
 
     def of(self, part: str) -> float | None:
-        """Return bits per weight of a part; None where it keeps the model's dtype."""
+        """Return bits per weight of a part; None if it keeps the model's dtype."""
         return dict(self.bits).get(part)
 
 

@@ -44,7 +44,7 @@ pre{background:#f1f3f5;padding:10px 14px;overflow:auto}
 
 
 def html(plan: GpuPlan) -> str:
-    """Return the report as one HTML page a person can read without anything beside it."""
+    """Return the report as one self-contained HTML page."""
     mood = plan.verdict.value
     body = (
         f'<div class="answer {mood}"><h1>{escape(headline(plan))}</h1>'

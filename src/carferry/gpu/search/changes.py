@@ -22,7 +22,7 @@ class Change:
 def smallest_change(
     model: Model, inventory: Inventory, goal: Goal, current: Option
 ) -> Change | None:
-    """Re-run the search with one thing changed, gentlest first; None where nothing helps."""
+    """Re-run the search with one thing changed, gentlest first; None if nothing helps."""
     better = ORDER[current.verdict]
     for what, changed_goal, changed in _changes(model, inventory, goal):
         found = search(model, changed, changed_goal)

@@ -1,8 +1,8 @@
-"""Choose how a model runs on the GPUs there are: cheapest first, then what must give.
+"""The plan: the cheapest option that fits or, if none does, what stands in the way.
 
 For every node type and every way to cut the model across it, the gentlest settings that start
-are kept. Nothing fits? The search runs again with one thing changed at a time, gentlest first,
-and the first that helps is named.
+are kept. If nothing fits, the search runs again with one thing changed at a time, gentlest
+first, and the first change that helps is named.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class GpuPlan:
     """The decision, with everything a report needs.
 
     Attributes:
-        chosen: The cheapest option that fits (or is tight, where none fits).
-        options: Every option that was weighed, best first.
+        chosen: The cheapest option that fits (or is tight, if none fits); None if none does.
+        options: Every option that was tried, best first.
         binding: What stands in the way, or what is scarcest.
-        shortfall_gib: GiB missing per GPU on the closest option; 0 where it fits.
+        shortfall_gib: GiB missing per GPU on the closest option; 0 if it fits.
         change: The smallest change that helps; None if none is needed or none was found.
         notes: What a reader should know besides, a line each.
     """
@@ -143,7 +143,7 @@ def _closest(options: tuple[Option, ...]) -> Option:
 
 
 def _notes(model: Model, goal: Goal, chosen: Option | None) -> Iterator[str]:
-    """Yield what a reader should know of the chosen option."""
+    """Yield what a reader should know about the chosen option."""
     if chosen is None or chosen.best is None:
         return
     choice, longest = chosen.best.choice, model.shape.positions

@@ -1,4 +1,4 @@
-"""Weigh every way to run a model on an inventory, cheapest first.
+"""Every way to run a model on an inventory, estimated and ordered, cheapest first.
 
 For every node type and every way to cut the model across it, settings are tried from vLLM's
 own defaults to the most frugal, and the gentlest that start are kept.
@@ -80,7 +80,7 @@ class Option:
 
     @property
     def verdict(self) -> Verdict:
-        """The estimate's verdict; no where a rule forbids the option."""
+        """The estimate's verdict; ``no`` if a rule forbids the option."""
         return self.best.verdict if self.best else Verdict.NO
 
     @property
@@ -164,7 +164,7 @@ def _gentlest(tried: list[Estimate]) -> Estimate:
 
 
 def _capacity_reason(scope: _Scope, group: NodeGroup, tp: int, pp: int) -> str:
-    """Say why these GPUs cannot be had; empty where they can."""
+    """Return why these GPUs cannot be had; empty if they can."""
     allowance = scope.inventory.allowances.get(group.resource)
     per_pod = scope.inventory.per_pods.get(group.resource)
     in_one_node = pp > 1 and tp * pp <= group.free
@@ -187,7 +187,7 @@ def _capacity_reason(scope: _Scope, group: NodeGroup, tp: int, pp: int) -> str:
 
 
 def _rule_reason(scope: _Scope, group: NodeGroup, tp: int, pp: int) -> str:
-    """Say which of vLLM's rules forbids an option; empty where none does."""
+    """Return the rule of vLLM that forbids an option; empty if none does."""
     dtype = scope.goal.dtype or default_choice(scope.shape, group.gpu, scope.version).dtype
     return (
         quantization_reason(scope.shape, group.gpu, scope.version)
@@ -198,7 +198,7 @@ def _rule_reason(scope: _Scope, group: NodeGroup, tp: int, pp: int) -> str:
 
 
 def _disk_reason(group: NodeGroup, goal: Goal) -> str:
-    """A cold pull holds the blobs and what is unpacked from them: twice the image."""
+    """Return why the disk is too small: a cold pull holds the image twice, packed and unpacked."""
     if goal.image_bytes is None or group.disk_bytes is None or group.warm:
         return ""
     needed = 2 * goal.image_bytes
@@ -256,7 +256,7 @@ def _shorter(scope: _Scope, choice: Choice) -> Iterator[Choice]:
 
 
 def _rank(option: Option) -> tuple[int, float, int, float, int]:
-    """Order: verdict, price, GPUs, how far off, then where there are most nodes."""
+    """Return the sort key: verdict, price, GPUs, how far off, then most nodes."""
     missing = option.best.shortfall / GIB if option.best else float("inf")
     price = option.cost if option.verdict is not Verdict.NO else 0.0
     gpus = option.tp * option.pp if price else 0
