@@ -50,6 +50,23 @@ def test_arguments_leave_nothing_to_defaults() -> None:
     )
 
 
+def test_plan_that_fits_says_what_each_pod_asks_for_and_vllm_is_given() -> None:
+    plan = planned(LLAMA_70B, "A100-80GB x8", max_model_len=32768)
+
+    assert plan.vllm_args is not None
+    assert (plan.is_fit, plan.gpu_resource, plan.changes) == (True, GPU, ())
+    assert plan.gpu_count == plan.vllm_args.tensor_parallel_size == 4
+    assert plan.vllm_args.max_model_len == 32768
+
+
+def test_plan_that_does_not_fit_names_the_change_and_asks_for_nothing() -> None:
+    plan = planned(LLAMA_8B, "T4")
+
+    assert (plan.is_fit, plan.chosen, plan.vllm_args, plan.arguments) == (False, None, None, ())
+    assert (plan.gpu_resource, plan.gpu_count) == ("", 0)
+    assert plan.changes == ("quantize to 8 bits: --quantization=fp8, or take an FP8 checkpoint",)
+
+
 def test_tensor_parallelism_is_used_only_if_one_gpu_is_too_small() -> None:
     plan = planned(LLAMA_70B, "A100-80GB x8", max_model_len=32768)
 

@@ -1,11 +1,10 @@
-"""Reports of a GpuPlan: text for a terminal, Markdown and HTML for the pipeline's artifacts."""
+"""The report as text for a terminal, as Markdown, and as values for JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from carferry.gpu.memory.estimate import Estimate
-from carferry.gpu.report.page import html
 from carferry.gpu.report.words import (
     COLUMNS,
     change,
@@ -18,8 +17,6 @@ from carferry.gpu.report.words import (
 )
 from carferry.gpu.search.plan import GpuPlan
 from carferry.gpu.units import gib
-
-__all__ = ["html", "markdown", "summary", "text"]
 
 _LETTERS = {
     "weights": "W",
