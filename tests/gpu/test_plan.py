@@ -193,10 +193,18 @@ def test_quota_and_limit_range_cap_the_gpus() -> None:
     ("inventory", "goal", "reason"),
     [
         ({"allowances": {GPU: 0}}, {}, "needs 1 GPUs, the namespace's quota leaves 0"),
-        ({"allowances": {GPU: 2}}, {"tp": 4}, "needs 4 GPUs, the namespace's quota leaves 2"),
-        ({"per_pods": {GPU: 1}}, {"tp": 2}, "needs 2 GPUs in one pod, the LimitRange allows 1"),
-        ({}, {"tp": 16}, "needs 16 GPUs in one node, 8 are free"),
-        ({}, {"tp": 8, "pp": 3}, "needs 3 such nodes, there are 2"),
+        (
+            {"allowances": {GPU: 2}},
+            {"gpu_count": 4},
+            "needs 4 GPUs, the namespace's quota leaves 2",
+        ),
+        (
+            {"per_pods": {GPU: 1}},
+            {"gpu_count": 2},
+            "needs 2 GPUs in one pod, the LimitRange allows 1",
+        ),
+        ({}, {"gpu_count": 16}, "needs 16 GPUs in one node, 8 are free"),
+        ({}, {"gpu_count": 8, "nodes": 3}, "needs 3 such nodes, there are 2"),
     ],
 )
 def test_gpus_that_cannot_be_had_are_a_reason_not_a_fit(

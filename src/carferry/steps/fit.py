@@ -73,8 +73,8 @@ class FitSettings:
             vllm=self.vllm or SERVED,
             max_model_len=_number("max_model_len", self.max_model_len),
             max_num_seqs=_number("max_num_seqs", self.max_num_seqs),
-            tp=_number("gpu_count", self.gpu_count),
-            pp=_number("nodes", self.nodes),
+            gpu_count=_number("gpu_count", self.gpu_count),
+            nodes=_number("nodes", self.nodes),
             quantization=self.quantization,
             image_bytes=image_bytes,
         )

@@ -48,6 +48,13 @@ class Goal:
     Attributes:
         vllm: Version of the serving image.
         max_model_len: Context that must fit, tokens.
+        max_num_seqs: Sequences at once.
+        dtype: ``bfloat16``, ``float16`` or ``float32``.
+        kv_dtype: ``auto`` or ``fp8``.
+        gpu_count: GPUs in one pod.
+        nodes: Nodes the model may span, as stages of a pipeline.
+        utilization: Share of a GPU's total memory vLLM may take, above 0 and at most 1.
+        quantization: ``fp8`` to quantize while loading; empty to load as stored.
         concurrency: Requests of that length that must fit at once.
         prices: Price of an hour per GPU name, in any unit; the catalogue's ranks otherwise.
         image_bytes: Size of the model image, to compare with node disks.
@@ -58,8 +65,8 @@ class Goal:
     max_num_seqs: int | None = None
     dtype: str | None = None
     kv_dtype: str | None = None
-    tp: int | None = None
-    pp: int | None = None
+    gpu_count: int | None = None
+    nodes: int | None = None
     utilization: float | None = None
     quantization: str = ""
     concurrency: float = 1.0
@@ -69,7 +76,15 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A node type cut one way: its best estimate, or the reason there is none."""
+    """A node type with the model cut one way: its best estimate, or the reason there is none.
+
+    Attributes:
+        tp: Tensor parallel size: GPUs of one node.
+        pp: Pipeline parallel size: nodes.
+        cost: Price of an hour of all its GPUs, in the goal's unit or the catalogue's ranks.
+        best: The gentlest settings that fit, else the closest; None if a rule forbids all.
+        reason: Why there is no estimate; empty if there is one.
+    """
 
     group: NodeGroup
     tp: int
@@ -128,8 +143,8 @@ def _distinct(options: list[Option]) -> tuple[Option, ...]:
 
 def _cuts(group: NodeGroup, inventory: Inventory, goal: Goal) -> Iterator[tuple[int, int]]:
     """Yield the (tp, pp) worth weighing: GPUs of one node, then whole nodes as stages."""
-    if goal.tp or goal.pp:
-        yield goal.tp or 1, goal.pp or 1
+    if goal.gpu_count or goal.nodes:
+        yield goal.gpu_count or 1, goal.nodes or 1
         return
     alone = group.gpu.slices or group.gpu.shared
     allowance = inventory.allowances.get(group.resource)
