@@ -14,11 +14,7 @@ from carferry.cluster.quantity import Quantity
 from carferry.gpu.inventory.listing import Json
 
 RESOURCES = ("nvidia.com/gpu", "amd.com/gpu", "habana.ai/gaudi")
-
-
 MIG = "nvidia.com/mig-"
-
-
 _ENDED = ("Succeeded", "Failed")
 
 

@@ -12,8 +12,6 @@ from carferry.gpu.model.fields import Fields
 from carferry.gpu.model.shape import Experts, Heads, Latent, LayerKind, RecurrentState
 
 _MOST_LAYERS = 1024
-
-
 _NAMES = {
     "full_attention": LayerKind.FULL,
     "attention": LayerKind.FULL,
@@ -21,8 +19,6 @@ _NAMES = {
     "linear_attention": LayerKind.STATE,
     "mamba": LayerKind.STATE,
 }
-
-
 _LETTERS = {
     "*": LayerKind.FULL,
     "M": LayerKind.STATE,

@@ -28,17 +28,14 @@ from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import GIB
 
 FLOOR = 8192
-"""Shortest context worth serving when the user names none, tokens."""
-
-
-_SEQS = (1024, 512, 256, 128, 64, 32)
-
-
-_STEP = 256
-_MOST_STAGES = 4
-
+"""Shortest context worth serving if the user names none, tokens."""
 
 ORDER = {Verdict.FITS: 0, Verdict.TIGHT: 1, Verdict.NO: 2}
+"""Verdicts from best to worst."""
+
+_SEQS = (1024, 512, 256, 128, 64, 32)
+_STEP = 256  # tokens: a shorter context is a multiple of it
+_MOST_STAGES = 4
 
 
 @dataclass(frozen=True, slots=True)
