@@ -36,7 +36,7 @@ from carferry.gpu.memory.estimate import (
 )
 from carferry.gpu.memory.limits import dtype_reason, quantization_reason
 from carferry.gpu.memory.parallel import pipeline_reason, tensor_reason
-from carferry.gpu.memory.vllm_version import UNDATED, Profile, profile
+from carferry.gpu.memory.vllm_version import UNDATED, VllmVersion, find_version
 from carferry.gpu.model.config import load_config, parse_config
 from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import GIB
@@ -156,7 +156,7 @@ def _predicted(
     )
 
 
-def _refused(shape: ModelShape, choice: Choice, version: Profile) -> str:
+def _refused(shape: ModelShape, choice: Choice, version: VllmVersion) -> str:
     """Say which start-up rule of vLLM the row breaks; empty where it breaks none."""
     gpu = choice.gpu
     named = gpu.name != UNKNOWN.name
@@ -207,12 +207,12 @@ def _dtype(text: str | None) -> str | None:
     return name if name in ("float16", "bfloat16", "float32") else None
 
 
-def _version(row: Mapping[str, Any]) -> Profile:
-    """Return the row's version profile; anything that is no version counts as unknown."""
+def _version(row: Mapping[str, Any]) -> VllmVersion:
+    """Return the row's vLLM version; anything that is no version counts as unknown."""
     try:
-        return profile(str(row.get("vllm_version") or UNDATED))
+        return find_version(str(row.get("vllm_version") or UNDATED))
     except InputError:
-        return profile(UNDATED)
+        return find_version(UNDATED)
 
 
 def _gpu(row: Mapping[str, Any]) -> Gpu:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from carferry.gpu.memory.estimate import Choice
-from carferry.gpu.memory.params import parts
+from carferry.gpu.memory.params import weight_parts
 from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import BITS, GIB
 
@@ -53,7 +53,7 @@ def peers() -> dict[str, Peer]:
 
 def stored_gib(shape: ModelShape) -> float:
     """Return the checkpoint's size, GiB: the headers are not at hand, so all peers get this."""
-    return sum(part.count * _bits(shape, part.name) / 8 for part in parts(shape)) / GIB
+    return sum(part.count * _bits(shape, part.name) / 8 for part in weight_parts(shape)) / GIB
 
 
 def _bits(shape: ModelShape, part: str) -> float:

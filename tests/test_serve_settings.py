@@ -11,7 +11,7 @@ from carferry.serve import (
     DEFAULTS,
     PARAMETERS,
     Deployment,
-    HardwareProfile,
+    HardwareProfileRef,
     Mode,
     Toleration,
 )
@@ -95,8 +95,8 @@ def test_vllm_arguments_are_split_as_in_a_shell() -> None:
 
 
 def test_a_hardware_profile_is_looked_for_in_the_project_unless_it_says_where() -> None:
-    assert settings(hardware_profile="a100").profile == HardwareProfile("a100", "demo")
-    assert settings(hardware_profile="apps/a100").profile == HardwareProfile("a100", "apps")
+    assert settings(hardware_profile="a100").profile == HardwareProfileRef("a100", "demo")
+    assert settings(hardware_profile="apps/a100").profile == HardwareProfileRef("a100", "apps")
 
 
 def test_a_hardware_profile_brings_its_own_tolerations() -> None:

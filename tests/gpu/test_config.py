@@ -7,7 +7,7 @@ from gpu.samples import LLAMA, config_of, shape_of
 
 from carferry.errors import InputError, UnsupportedModel
 from carferry.gpu.model.config import load_config, parse_config
-from carferry.gpu.model.shape import Heads, Layer
+from carferry.gpu.model.shape import Heads, LayerKind
 
 
 def test_nested_text_config_decides_and_silence_means_the_class_default() -> None:
@@ -15,7 +15,7 @@ def test_nested_text_config_decides_and_silence_means_the_class_default() -> Non
 
     assert shape.heads == Heads(32, 16, 128)
     assert (shape.vocab, shape.dtype, shape.tied) == (262208, "bfloat16", True)
-    assert (shape.count(Layer.FULL), shape.count(Layer.SLIDING)) == (10, 52)
+    assert (shape.count(LayerKind.FULL), shape.count(LayerKind.SLIDING)) == (10, 52)
 
 
 @pytest.mark.parametrize("key", ["torch_dtype", "dtype"])
@@ -28,7 +28,7 @@ def test_dtype_is_read_under_either_name(key: str) -> None:
 def test_window_that_is_set_but_unused_does_not_count() -> None:
     shape = shape_of("Qwen/Qwen2.5-7B-Instruct")
 
-    assert (shape.window, shape.count(Layer.SLIDING)) == (None, 0)
+    assert (shape.window, shape.count(LayerKind.SLIDING)) == (None, 0)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_forced_family_plans_an_unknown_architecture_as_a_plain_decoder() -> Non
         ({"torch_dtype": "int3"}, "dtype 'int3'"),
     ],
 )
-def test_config_that_lies_about_its_shapes_is_refused_in_one_line(
+def test_config_that_contradicts_itself_is_refused_in_one_line(
     lie: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(InputError) as refused:

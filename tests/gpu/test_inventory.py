@@ -6,8 +6,9 @@ import pytest
 from gpu.api import Objects, api, node, pod
 from gpu.samples import config_of
 
+from carferry.cluster.tolerations import Toleration
 from carferry.errors import ClusterError, DoesNotFit
-from carferry.gpu.inventory.nodes import Inventory, Toleration
+from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.inventory.read import read_inventory
 from carferry.gpu.memory.estimate import Verdict
 from carferry.gpu.search.decide import decide
@@ -84,7 +85,9 @@ def test_taints_become_tolerations_without_the_routine_ones() -> None:
 
     (group,) = read([node("a", taints=taints)]).groups
 
-    assert group.tolerations == (Toleration("nvidia.com/gpu", "L40S", "NoSchedule"),)
+    assert group.tolerations == (
+        Toleration(key="nvidia.com/gpu", value="L40S", effect="NoSchedule"),
+    )
 
 
 def test_mixed_slices_are_options_of_their_own() -> None:
@@ -194,6 +197,15 @@ def test_profile_that_leads_to_a_node_is_named() -> None:
     (group,) = read([node("a")], hardware=[disabled, hardware("gpu-small")]).groups
 
     assert group.profile == "gpu-small"
+
+
+def test_profile_with_a_toleration_no_pod_may_have_is_left_out() -> None:
+    node_part = {"tolerations": [{"key": "gpu", "effect": "Never"}]}
+    odd = hardware("odd", scheduling={"type": "Node", "node": node_part})
+
+    (group,) = read([node("a")], hardware=[odd]).groups
+
+    assert group.profile == ""
 
 
 def test_no_right_to_list_nodes_plans_from_profiles_and_says_so() -> None:

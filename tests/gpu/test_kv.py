@@ -6,14 +6,14 @@ import pytest
 from gpu.samples import shape_of
 
 from carferry.gpu.memory.kv import Cache, cache
-from carferry.gpu.memory.vllm_version import UNDATED, profile
+from carferry.gpu.memory.vllm_version import UNDATED, find_version
 from carferry.gpu.units import GIB
 
 
 def laid_out(model: str, version: str = UNDATED, **given: object) -> Cache:
     defaults: dict[str, object] = {"tp": 1, "dtype": "bfloat16", "max_num_batched_tokens": 2048}
     settings = defaults | given
-    return cache(shape_of(model), profile(version), **settings)  # type: ignore[arg-type]
+    return cache(shape_of(model), find_version(version), **settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

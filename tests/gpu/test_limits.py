@@ -5,7 +5,7 @@ from gpu.samples import LLAMA, shape_of
 
 from carferry.gpu.inventory.catalogue import find
 from carferry.gpu.memory.limits import dtype_reason, kv_dtypes, quantization_reason, resolve_dtype
-from carferry.gpu.memory.vllm_version import profile
+from carferry.gpu.memory.vllm_version import find_version
 from carferry.gpu.model.config import parse_config
 
 
@@ -39,7 +39,7 @@ def test_auto_dtype_follows_capability_and_model(model: str, gpu: str, dtype: st
     ],
 )
 def test_quantization_needs_a_capability(model: str, gpu: str, version: str, reason: str) -> None:
-    assert quantization_reason(shape_of(model), find(gpu), profile(version)) == reason
+    assert quantization_reason(shape_of(model), find(gpu), find_version(version)) == reason
 
 
 def test_method_that_left_vllm_is_refused() -> None:
@@ -47,12 +47,12 @@ def test_method_that_left_vllm_is_refused() -> None:
     shape = parse_config(LLAMA | {"quantization_config": config})
 
     assert (
-        quantization_reason(shape, find("L40S"), profile("0.33.0"))
+        quantization_reason(shape, find("L40S"), find_version("0.33.0"))
         == "this vLLM has no bitsandbytes"
     )
 
 
-def test_half_precision_is_refused_where_vllm_refuses_it() -> None:
+def test_half_precision_is_refused_as_vllm_refuses_it() -> None:
     assert dtype_reason(shape_of("google/gemma-3-27b-it"), find("L40S"), "float16") == (
         "vLLM refuses float16 for gemma3_text"
     )

@@ -7,7 +7,7 @@ from carferry.errors import DoesNotFit, InputError
 from carferry.gpu.inventory.catalogue import find
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
 from carferry.gpu.memory.estimate import Choice, Model, Verdict, estimate
-from carferry.gpu.memory.vllm_version import UNDATED, profile
+from carferry.gpu.memory.vllm_version import UNDATED, find_version
 from carferry.gpu.model.config import parse_config
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan
@@ -50,7 +50,24 @@ def test_arguments_leave_nothing_to_defaults() -> None:
     )
 
 
-def test_tensor_parallelism_is_used_only_where_one_gpu_is_too_small() -> None:
+def test_plan_that_fits_says_what_each_pod_asks_for_and_vllm_is_given() -> None:
+    plan = planned(LLAMA_70B, "A100-80GB x8", max_model_len=32768)
+
+    assert plan.vllm_args is not None
+    assert (plan.is_fit, plan.gpu_resource, plan.changes) == (True, GPU, ())
+    assert plan.gpu_count == plan.vllm_args.tensor_parallel_size == 4
+    assert plan.vllm_args.max_model_len == 32768
+
+
+def test_plan_that_does_not_fit_names_the_change_and_asks_for_nothing() -> None:
+    plan = planned(LLAMA_8B, "T4")
+
+    assert (plan.is_fit, plan.chosen, plan.vllm_args, plan.arguments) == (False, None, None, ())
+    assert (plan.gpu_resource, plan.gpu_count) == ("", 0)
+    assert plan.changes == ("quantize to 8 bits: --quantization=fp8, or take an FP8 checkpoint",)
+
+
+def test_tensor_parallelism_is_used_only_if_one_gpu_is_too_small() -> None:
     plan = planned(LLAMA_70B, "A100-80GB x8", max_model_len=32768)
 
     assert plan.chosen is not None
@@ -67,7 +84,7 @@ def test_invalid_tensor_sizes_are_listed_with_their_reason() -> None:
     assert reasons[4] == "10 KV heads neither divide by nor into 4"
 
 
-def test_context_is_cut_to_what_fits_and_said() -> None:
+def test_context_is_cut_to_what_fits_and_noted() -> None:
     plan = planned(LLAMA_8B, "L4")
 
     assert plan.chosen and plan.chosen.best
@@ -88,9 +105,7 @@ def test_context_is_cut_to_what_fits_and_said() -> None:
         ("meta-llama/Llama-3.1-405B", "H100 x4", {}, ""),
     ],
 )
-def test_smallest_change_really_helps(
-    model: str, gpus: str, goal: dict[str, object], words: str
-) -> None:
+def test_smallest_change_helps(model: str, gpus: str, goal: dict[str, object], words: str) -> None:
     plan = planned(model, gpus, **goal)
 
     assert plan.verdict is Verdict.NO
@@ -105,14 +120,14 @@ def test_shortfall_is_what_the_arithmetic_lacks() -> None:
     best = plan.options[0].best
     assert best is not None
     assert plan.shortfall_gib == pytest.approx((best.needed - best.kv) / GIB)
-    assert best.kv == best.requested - best.weights - best.overhead.budgeted(profile())
+    assert best.kv == best.requested - best.weights - best.overhead.budgeted(find_version())
 
 
-def test_row_that_failed_in_reality_is_not_called_fits() -> None:
+def test_logged_failure_is_not_called_fits() -> None:
     model = "deepseek-ai/DeepSeek-R1-Distill-Qwen-14B"
     choice = Choice(find("RTX-4090"), tp=2, max_model_len=131072, utilization=0.98)
 
-    work = estimate(Model(parse_config(config_of(model))), choice, profile(UNDATED))
+    work = estimate(Model(parse_config(config_of(model))), choice, find_version(UNDATED))
 
     assert work.verdict is Verdict.NO
 
@@ -178,10 +193,18 @@ def test_quota_and_limit_range_cap_the_gpus() -> None:
     ("inventory", "goal", "reason"),
     [
         ({"allowances": {GPU: 0}}, {}, "needs 1 GPUs, the namespace's quota leaves 0"),
-        ({"allowances": {GPU: 2}}, {"tp": 4}, "needs 4 GPUs, the namespace's quota leaves 2"),
-        ({"per_pods": {GPU: 1}}, {"tp": 2}, "needs 2 GPUs in one pod, the LimitRange allows 1"),
-        ({}, {"tp": 16}, "needs 16 GPUs in one node, 8 are free"),
-        ({}, {"tp": 8, "pp": 3}, "needs 3 such nodes, there are 2"),
+        (
+            {"allowances": {GPU: 2}},
+            {"gpu_count": 4},
+            "needs 4 GPUs, the namespace's quota leaves 2",
+        ),
+        (
+            {"per_pods": {GPU: 1}},
+            {"gpu_count": 2},
+            "needs 2 GPUs in one pod, the LimitRange allows 1",
+        ),
+        ({}, {"gpu_count": 16}, "needs 16 GPUs in one node, 8 are free"),
+        ({}, {"gpu_count": 8, "nodes": 3}, "needs 3 such nodes, there are 2"),
     ],
 )
 def test_gpus_that_cannot_be_had_are_a_reason_not_a_fit(
@@ -213,7 +236,7 @@ def test_requests_that_must_run_at_once_need_their_share() -> None:
     assert many.binding == "KV cache for 20 requests of 32768 tokens"
 
 
-def test_whole_nodes_become_stages_where_one_is_too_small() -> None:
+def test_whole_nodes_become_stages_if_one_is_too_small() -> None:
     group = NodeGroup(find("H100"), free=8, total=8, nodes=4)
 
     plan = planned("meta-llama/Llama-3.1-405B", Inventory((group,), "nodes"))
@@ -278,7 +301,7 @@ def test_encoder_fits_without_a_cache() -> None:
     assert (plan.verdict, plan.chosen.best.needed) == (Verdict.FITS, 0)
 
 
-def test_sentence_encoder_is_held_to_the_length_it_was_trained_for() -> None:
+def test_sentence_encoder_takes_no_more_than_it_was_trained_for() -> None:
     bert = config_of("sentence-transformers/all-MiniLM-L6-v2")
     files = {
         "model.safetensors": header({"a": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}}),

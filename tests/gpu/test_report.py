@@ -7,9 +7,11 @@ from html.parser import HTMLParser
 import pytest
 from gpu.samples import config_of
 
+from carferry.cluster.tolerations import Toleration
 from carferry.gpu.inventory.catalogue import find
-from carferry.gpu.inventory.nodes import Inventory, NodeGroup, Toleration
+from carferry.gpu.inventory.nodes import Inventory, NodeGroup
 from carferry.gpu.report import text
+from carferry.gpu.report.page import fragment, html
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan
 
@@ -53,7 +55,7 @@ class Page(HTMLParser):
 
 @pytest.mark.parametrize("case", [FITS, FAILS])
 def test_page_is_well_formed_ascii_and_fetches_nothing(case: tuple[str, str]) -> None:
-    source = text.html(planned(*case))
+    source = html(planned(*case))
 
     page = Page(source)
 
@@ -62,7 +64,7 @@ def test_page_is_well_formed_ascii_and_fetches_nothing(case: tuple[str, str]) ->
 
 
 def test_page_says_which_gpu_why_and_with_which_arguments() -> None:
-    words = "".join(Page(text.html(planned(*FITS))).words)
+    words = "".join(Page(html(planned(*FITS))).words)
 
     assert "meta-llama/Llama-3.1-8B-Instruct fits on 1 x L40S" in words
     assert "GiB are left for the KV cache" in words
@@ -71,11 +73,35 @@ def test_page_says_which_gpu_why_and_with_which_arguments() -> None:
 
 
 def test_page_says_what_to_change_when_nothing_fits() -> None:
-    words = " ".join(Page(text.html(planned(*FAILS))).words)
+    words = " ".join(Page(html(planned(*FAILS))).words)
 
     assert "does not fit any GPU option here" in words
     assert "GiB are missing on each GPU" in words
     assert re.search(r"What to change: .* then it fits on 2 x L40S", words)
+
+
+@pytest.mark.parametrize("case", [FITS, FAILS])
+def test_fragment_is_the_page_without_its_head_and_fetches_nothing(case: tuple[str, str]) -> None:
+    plan = planned(*case)
+
+    source = fragment(plan)
+
+    made = Page(source)
+    assert (made.open, made.links, source.isascii()) == ([], [], True)
+    assert not re.search(r"<(?:!doctype|html|head|body|script)\b", source)
+    (body,) = re.findall(r"<body>(.*)</body>", html(plan), re.DOTALL)
+    assert body in source
+
+
+def test_style_of_a_fragment_applies_to_it_alone() -> None:
+    source = fragment(planned(*FITS))
+
+    (style,) = re.findall(r"<style>(.*)</style>", source, re.DOTALL)
+    selectors = [one for rule in re.findall(r"([^{}]+)\{", style) for one in rule.split(",")]
+
+    assert len(selectors) > 20
+    assert [one for one in selectors if not one.strip().startswith(".carferry-plan")] == []
+    assert source.startswith('<div class="carferry-plan">')
 
 
 def test_report_names_nodes_tolerations_and_profile() -> None:
@@ -84,7 +110,7 @@ def test_report_names_nodes_tolerations_and_profile() -> None:
         free=3,
         total=4,
         nodes=2,
-        tolerations=(Toleration("nvidia.com/gpu", "", "NoSchedule"),),
+        tolerations=(Toleration(key="nvidia.com/gpu", effect="NoSchedule"),),
         profile="gpu-small",
         example="worker-1",
     )
@@ -98,7 +124,7 @@ def test_report_names_nodes_tolerations_and_profile() -> None:
 
 
 def test_bar_of_an_option_that_does_not_fit_passes_its_capacity() -> None:
-    page = Page(text.html(planned("meta-llama/Llama-3.1-70B-Instruct", "T4")))
+    page = Page(html(planned("meta-llama/Llama-3.1-70B-Instruct", "T4")))
     frame = next(i for i, bar in enumerate(page.bars) if bar.get("class") == "capacity")
     first = page.bars[:frame]
 
@@ -108,7 +134,7 @@ def test_bar_of_an_option_that_does_not_fit_passes_its_capacity() -> None:
 
 
 def test_bars_of_an_option_that_fits_stay_inside() -> None:
-    page = Page(text.html(planned("Qwen/Qwen3-8B", "L40S")))
+    page = Page(html(planned("Qwen/Qwen3-8B", "L40S")))
     frame = next(i for i, bar in enumerate(page.bars) if bar.get("class") == "capacity")
 
     drawn = sum(float(bar["width"] or 0) for bar in page.bars[:frame])
@@ -116,14 +142,14 @@ def test_bars_of_an_option_that_fits_stay_inside() -> None:
     assert drawn < float(page.bars[frame]["width"] or 0)
 
 
-@pytest.mark.parametrize("render", [text.html, text.markdown, text.text])
+@pytest.mark.parametrize("render", [html, fragment, text.markdown, text.text])
 def test_hostile_name_stays_text(render: object) -> None:
     plan = planned(*FITS, subject="<script>alert('\u2028x')</script>")
 
     source = render(plan)  # type: ignore[operator]
 
     assert source.isascii()
-    assert render is not text.html or "<script>" not in source
+    assert render not in (html, fragment) or "<script>" not in source
 
 
 def test_markdown_holds_the_answer_the_arguments_and_every_option() -> None:

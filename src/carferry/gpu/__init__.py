@@ -1,8 +1,9 @@
-"""Will it fit: decide, before a byte moves, how a model runs on the GPUs of a cluster.
+"""The GPU plan: whether and how a model runs on the GPUs of a cluster, before it is moved.
 
 model/      config.json, headers -> ModelShape, tensors
 inventory/  nodes, pods, --gpu   -> Inventory
 memory/     what one choice needs of each GPU
 search/     all of these, and a Goal -> GpuPlan
 report/     GpuPlan -> text, Markdown, HTML
+vllm_args   vLLM's arguments, typed -> command line
 """

@@ -1,15 +1,15 @@
 """Deploy a ModelCar: settings, the objects made from them, their YAML, and the step."""
 
+from carferry.cluster.quantity import Quantity
+from carferry.cluster.tolerations import Toleration
 from carferry.serve.form import DEFAULTS, PARAMETERS, make_deployment
 from carferry.serve.objects import deadline_s, make_objects
 from carferry.serve.render import render, write
 from carferry.serve.settings import (
     VLLM_IMAGE,
     Deployment,
-    HardwareProfile,
+    HardwareProfileRef,
     Mode,
-    Quantity,
-    Toleration,
 )
 from carferry.serve.step import Deployed, deploy, endpoint
 
@@ -19,7 +19,7 @@ __all__ = [
     "VLLM_IMAGE",
     "Deployed",
     "Deployment",
-    "HardwareProfile",
+    "HardwareProfileRef",
     "Mode",
     "Quantity",
     "Toleration",

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 from carferry.cluster.names import kubernetes_name
+from carferry.cluster.quantity import Quantity
+from carferry.cluster.tolerations import Toleration
 from carferry.errors import InputError
 from carferry.refs import ImageRef
 from carferry.serve.parameter import (
@@ -22,10 +24,8 @@ from carferry.serve.settings import (
     ROUTE_LABEL_LIMIT,
     VLLM_IMAGE,
     Deployment,
-    HardwareProfile,
+    HardwareProfileRef,
     Mode,
-    Quantity,
-    Toleration,
 )
 
 PARAMETERS = (
@@ -185,8 +185,8 @@ def _mode(text: str) -> Mode:
         raise InputError("read deployment_mode", repr(text), f"not {choices}") from error
 
 
-def _profile(text: str, namespace: str) -> HardwareProfile | None:
+def _profile(text: str, namespace: str) -> HardwareProfileRef | None:
     if not text:
         return None
     place, slash, name = text.rpartition("/")
-    return HardwareProfile(name, place if slash else namespace)
+    return HardwareProfileRef(name, place if slash else namespace)

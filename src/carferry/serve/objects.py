@@ -11,13 +11,16 @@ import base64
 from typing import Any
 
 from carferry.cluster.kinds import Object
+from carferry.gpu.vllm_args import VllmArgs
 from carferry.serve.access import access_objects, placed
-from carferry.serve.settings import Deployment, Mode, Toleration
+from carferry.serve.settings import Deployment, Mode
 
 PORT = 8080
 DASHBOARD = {"opendatahub.io/dashboard": "true"}
 # Where KServe links the model; its modelcar sidecar makes the link.
 _MODEL_DIR = "/mnt/models"
+# KServe fills in the InferenceService's name: the model's name in the API.
+_SERVER_ARGS = VllmArgs(port=PORT, model=_MODEL_DIR, served_model_name="{{.Name}}")
 # Under another UID than the image's own, vLLM has no passwd entry and no writable home
 # (kserve/kserve#5666): name the user and keep every cache in /tmp.
 _RUNTIME_ENV = {
@@ -128,7 +131,7 @@ def inference_service(deployment: Deployment) -> Object:
     if deployment.node_selector:
         predictor["nodeSelector"] = dict(deployment.node_selector)
     if deployment.tolerations:
-        predictor["tolerations"] = [toleration_object(each) for each in deployment.tolerations]
+        predictor["tolerations"] = [each.object for each in deployment.tolerations]
     if deployment.pull_secret:
         predictor["imagePullSecrets"] = [{"name": deployment.pull_secret}]
     labels = DASHBOARD | _visibility(deployment)
@@ -140,14 +143,13 @@ def inference_service(deployment: Deployment) -> Object:
     }
 
 
-def vllm_args(deployment: Deployment) -> list[str]:
+def vllm_args(deployment: Deployment) -> VllmArgs:
     """Return the arguments KServe appends to the runtime's own: ours first, the caller's last."""
-    args = []
-    if deployment.gpu_count > 1:
-        args.append(f"--tensor-parallel-size={deployment.gpu_count}")
-    if deployment.max_model_len:
-        args.append(f"--max-model-len={deployment.max_model_len}")
-    return [*args, *deployment.args]
+    return VllmArgs(
+        tensor_parallel_size=deployment.gpu_count if deployment.gpu_count > 1 else None,
+        max_model_len=deployment.max_model_len or None,
+        more=deployment.args,
+    )
 
 
 def _runtime_annotations(deployment: Deployment) -> dict[str, str]:
@@ -169,8 +171,7 @@ def _server(deployment: Deployment) -> Object:
         "name": "kserve-container",
         "image": deployment.runtime_image,
         "command": ["python3", "-m", "vllm.entrypoints.openai.api_server"],
-        # KServe fills in the InferenceService's name: the model's name in the API.
-        "args": [f"--port={PORT}", f"--model={_MODEL_DIR}", "--served-model-name={{.Name}}"],
+        "args": list(_SERVER_ARGS.render()),
         "env": [{"name": name, "value": value} for name, value in _RUNTIME_ENV.items()],
         "ports": [{"containerPort": PORT, "protocol": "TCP"}],
         "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
@@ -187,8 +188,8 @@ def _model(deployment: Deployment) -> Object:
         "storageUri": deployment.uri,
         "resources": {"requests": dict(amounts), "limits": dict(amounts)},
     }
-    if args := vllm_args(deployment):
-        model["args"] = args
+    if args := vllm_args(deployment).render():
+        model["args"] = list(args)
     if deployment.env:
         model["env"] = [{"name": name, "value": value} for name, value in deployment.env]
     return model
@@ -220,21 +221,6 @@ def _visibility(deployment: Deployment) -> dict[str, str]:
     if deployment.mode is Mode.RAW:
         return {"networking.kserve.io/visibility": "exposed"} if deployment.route else {}
     return {} if deployment.route else {"networking.knative.dev/visibility": "cluster-local"}
-
-
-def toleration_object(toleration: Toleration) -> Object:
-    """Return a toleration as Kubernetes writes it, without its empty parts."""
-    parts: Object = _texts(
-        {
-            "key": toleration.key,
-            "operator": toleration.operator,
-            "value": toleration.value,
-            "effect": toleration.effect,
-        }
-    )
-    return (
-        parts if toleration.seconds is None else parts | {"tolerationSeconds": toleration.seconds}
-    )
 
 
 def _metadata(

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from carferry.cluster.tolerations import Toleration
 from carferry.errors import InputError
-from carferry.serve.settings import Toleration
 
 Pairs = tuple[tuple[str, str], ...]
 Read = Callable[[str, Any], Any]

@@ -1,7 +1,7 @@
 """What a deployment is made of: one frozen value, every part parsed and checked.
 
-Sources: Kubernetes resource quantities and RFC 1123 names; the limits on names are those of
-InferenceService admission (53 characters, RHOAI 3.2) and of route labels (63, name-namespace).
+Sources: RFC 1123 names; their limits are those of InferenceService admission (53 characters,
+RHOAI 3.2) and of route labels (63, name-namespace).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from carferry.cluster.names import check_kubernetes_name
+from carferry.cluster.quantity import Quantity
+from carferry.cluster.tolerations import LABEL_KEY, Toleration
 from carferry.errors import InputError, InvalidName, redact
 from carferry.refs import ImageRef
 
@@ -20,14 +22,10 @@ from carferry.refs import ImageRef
 # itself resolves to an image behind Red Hat's login; this one needs none.
 VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.24.0"
 
-_QUANTITY = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:m|[kMGTPE]|[KMGTPE]i|[eE][+-]?\d{1,2})?")
 _GPU_RESOURCES = re.compile(
     r"nvidia\.com/gpu|nvidia\.com/mig-\d+g\.\d+gb|amd\.com/gpu|habana\.ai/gaudi"
 )
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_LABEL_KEY = re.compile(
-    r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
-)
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _SECRET_NAME = re.compile(r"(?i)(?:token|passwo?r?d|secret|api_?key|private_?key)$")
 _KEEP_ELSEWHERE = "keep it in a Secret that a ServingRuntime of your own names"
@@ -44,55 +42,7 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity:
-    """A Kubernetes resource quantity above zero, kept as written ("500m", "16Gi")."""
-
-    text: str
-
-    @classmethod
-    def parse(cls, text: str, *, what: str) -> Quantity:
-        """Parse text; ``what`` names the setting in the error.
-
-        Raises:
-            InputError: Not a quantity, or zero.
-        """
-        if not _QUANTITY.fullmatch(text):
-            raise InputError(f"read {what}", repr(text), "not a quantity", "write 4, 500m or 16Gi")
-        if not re.search(r"[1-9]", re.split(r"[eE]", text)[0]):
-            raise InputError(f"read {what}", repr(text), "zero", "write more than 0")
-        return cls(text)
-
-    def __str__(self) -> str:
-        """Return the quantity as written."""
-        return self.text
-
-
-@dataclass(frozen=True, slots=True)
-class Toleration:
-    """One pod toleration; empty parts are left out of the object."""
-
-    key: str = ""
-    operator: str = "Equal"
-    value: str = ""
-    effect: str = ""
-    seconds: int | None = None
-
-    def __post_init__(self) -> None:
-        """Check what the API server would refuse."""
-        if self.operator not in ("Equal", "Exists"):
-            raise _bad_toleration(self, "operator is not Equal or Exists")
-        if self.effect not in ("", "NoSchedule", "PreferNoSchedule", "NoExecute"):
-            raise _bad_toleration(self, f"unknown effect {self.effect!r}")
-        if self.operator == "Exists" and self.value:
-            raise _bad_toleration(self, "a value needs operator Equal")
-        if self.operator == "Equal" and not self.key:
-            raise _bad_toleration(self, "an empty key needs operator Exists")
-        if self.key and not _LABEL_KEY.fullmatch(self.key):
-            raise _bad_toleration(self, f"malformed key {self.key!r}")
-
-
-@dataclass(frozen=True, slots=True)
-class HardwareProfile:
+class HardwareProfileRef:
     """An OpenShift AI hardware profile, named; its webhook fills in what we leave out."""
 
     name: str
@@ -140,7 +90,7 @@ class Deployment:
     env: tuple[tuple[str, str], ...] = ()
     mode: Mode = Mode.RAW
     pull_secret: str = ""
-    profile: HardwareProfile | None = None
+    profile: HardwareProfileRef | None = None
     size_bytes: int = 0
     auth: bool = False
     route: bool = False
@@ -154,7 +104,7 @@ class Deployment:
         _check_runtime(self.runtime_image, self.gpu_resource, self.gpu_count)
         _check_numbers(self)
         _check_pairs("environment", self.env, _ENV_NAME, re.compile(r"(?s).*"))
-        _check_pairs("node selector", self.node_selector, _LABEL_KEY, _LABEL_VALUE)
+        _check_pairs("node selector", self.node_selector, LABEL_KEY, _LABEL_VALUE)
         _check_args(self.args)
         _check_secrets(self.env, self.args)
         if self.pull_secret:
@@ -174,10 +124,6 @@ class Deployment:
     def connection(self) -> str:
         """Name of the connection Secret."""
         return f"{self.name}-uri"
-
-
-def _bad_toleration(toleration: Toleration, reason: str) -> InputError:
-    return InputError("read toleration", repr(toleration.key), reason)
 
 
 def _check_image(image: ImageRef) -> None:

@@ -95,8 +95,8 @@ class FitSettings:
             vllm=self.vllm or SERVED,
             max_model_len=self.max_model_len or None,
             max_num_seqs=self.max_num_seqs or None,
-            tp=self.gpu_count or None,
-            pp=self.nodes or None,
+            gpu_count=self.gpu_count or None,
+            nodes=self.nodes or None,
             quantization=self.quantization,
             image_bytes=image_bytes,
         )

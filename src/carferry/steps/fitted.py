@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from carferry.errors import DoesNotFit
 from carferry.gpu.report import page, text, words
 from carferry.gpu.search.plan import GpuPlan
-from carferry.serve.settings import Toleration
-
-# The deployment writes these itself, from the count and the length it is given.
-_OWN = ("--tensor-parallel-size=", "--max-model-len=")
+from carferry.gpu.vllm_args import VllmArgs
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class Fit:
     @property
     def ok(self) -> bool:
         """Whether it can be served, tight or not."""
-        return self.plan.chosen is not None
+        return self.plan.is_fit
 
     @property
     def headline(self) -> str:
@@ -52,7 +49,7 @@ class Fit:
     @property
     def vllm_args(self) -> tuple[str, ...]:
         """Every argument that vLLM needs on the chosen GPUs; empty if nothing fits."""
-        return tuple(self.plan.arguments)
+        return self.plan.arguments
 
     @property
     def deployment(self) -> dict[str, Any]:
@@ -61,17 +58,16 @@ class Fit:
         Raises:
             DoesNotFit: Nothing fits.
         """
-        self.require()
-        chosen = self.plan.chosen
-        assert chosen is not None and chosen.best is not None  # noqa: S101 - require() saw to it
-        resource, count = next(iter(chosen.resources.items()))
-        rules = [Toleration(r.key, "Equal", r.value, r.effect) for r in chosen.group.tolerations]
+        plan, args = self.require().plan, self.plan.vllm_args or VllmArgs()
+        group = plan.chosen.group if plan.chosen else None
+        # The deployment renders these two itself, from the count and the length it is given.
+        more = replace(args, tensor_parallel_size=None, max_model_len=None)
         return {
-            "gpus": int(count),
-            "gpu_resource": resource,
-            "tolerations": tuple(rules) or None,
-            "max_model_len": chosen.best.choice.max_model_len,
-            "vllm_args": tuple(each for each in self.vllm_args if not each.startswith(_OWN)),
+            "gpus": plan.gpu_count,
+            "gpu_resource": plan.gpu_resource,
+            "tolerations": (group.tolerations if group else ()) or None,
+            "max_model_len": args.max_model_len or 0,
+            "vllm_args": more.render(),
         }
 
     @property
@@ -105,7 +101,7 @@ class Fit:
         return self
 
     def _repr_html_(self) -> str:
-        return self.html
+        return page.fragment(self.plan)
 
     def _repr_markdown_(self) -> str:
         return self.markdown

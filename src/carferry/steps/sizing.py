@@ -9,10 +9,9 @@ from html import escape
 from pathlib import Path
 from typing import Any, Protocol
 
+from carferry.cluster.tolerations import Toleration
 from carferry.errors import RightsMissing
 from carferry.io.retry import Retry
-from carferry.serve.objects import toleration_object
-from carferry.serve.settings import Toleration
 from carferry.steps import rights as asking
 from carferry.steps.fit import FitKeywords, Lists, fit
 from carferry.steps.fitted import Fit
@@ -54,7 +53,7 @@ class Sizing:
         }
         if self.tolerations is None:
             return made
-        return made | {"tolerations": [toleration_object(each) for each in self.tolerations]}
+        return made | {"tolerations": [each.object for each in self.tolerations]}
 
 
 def size(

@@ -1,1 +1,1 @@
-"""Which GPUs there are: products that are known, and what a cluster has free."""
+"""The GPUs to plan for: known products, and what a cluster has free."""

@@ -1,10 +1,10 @@
-"""GPU products: what torch sees of their memory, their compute capability, their names.
+"""GPU products: their names, the memory torch sees, their compute capability and rank in price.
 
 NVML (and so the ``nvidia.com/gpu.memory`` label) reports more than torch can use; plans use
 the torch figure. A product that is not listed gets its label less one percent.
 
 Sources: totals printed by vLLM logs; GPU Feature Discovery README; NVIDIA mig-parted
-``examples/config.yaml``. Figures nobody logged are marked ``measured=False``.
+``examples/config.yaml``. Figures without such a log are marked ``measured=False``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from carferry.errors import InputError
 
 _UNSEEN = 0.99
-"""Share of a label's memory that torch sees on a product nobody measured."""
+"""Share of a label's memory that torch is assumed to see on a product without a measured figure."""
 
 _NEAR_GIB = 2.5
 """How far a label may lie from what torch sees of the same product."""
@@ -28,7 +28,7 @@ class Gpu:
 
     Attributes:
         memory_gib: What torch reports as total, GiB.
-        capability: CUDA compute capability times ten (90 for 9.0); 0 where it does not apply.
+        capability: CUDA compute capability times ten (90 for 9.0); 0 if it does not apply.
         cost: Relative price of an hour, only for ordering; a caller may give real prices.
         slices: True for a MIG slice: no tensor parallelism across slices.
         shared: True for a time-sliced GPU: other pods hold memory on the same device.
@@ -109,7 +109,7 @@ def find(name: str, *, label_mib: int | None = None) -> Gpu:
     Args:
         name: ``L40S``, ``NVIDIA-A100-SXM4-80GB``, ``NVIDIA-H100-80GB-HBM3-MIG-1g.10gb``,
             ``Tesla-T4-SHARED``.
-        label_mib: Memory the node's label claims, MiB; used where the product is unknown
+        label_mib: Memory the node's label claims, MiB; used if the product is unknown
             and for MIG slices.
 
     Raises:
@@ -177,7 +177,7 @@ def _product(key: str, label_mib: int | None, bare: bool) -> Gpu | None:
 
 
 def _slice(parent: Gpu, match: re.Match[str], label_mib: int | None) -> Gpu:
-    """A slice holds less than its name says; a seventh of the price per compute slice."""
+    """Return a slice: less memory than its name says, a seventh of the price per compute slice."""
     compute, named = int(match[1]), int(match[2])
     memory = label_mib / 1024 if label_mib else named * 0.95
     return replace(

@@ -1,4 +1,4 @@
-"""Hardware and accelerator profiles: which of them lead to a GPU, and to which.
+"""Hardware and accelerator profiles of OpenShift AI, and the GPUs they lead to.
 
 Source: OpenShift AI 3.x HardwareProfile (infrastructure.opendatahub.io/v1), 2.x
 AcceleratorProfile (dashboard.opendatahub.io/v1).
@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from carferry.cluster.tolerations import Toleration
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import Gpu, find
 from carferry.gpu.inventory.listing import Json
-from carferry.gpu.inventory.nodes import NodeGroup, Toleration
+from carferry.gpu.inventory.nodes import NodeGroup
 
 HARDWARE = ("/apis/infrastructure.opendatahub.io/v1", "hardwareprofiles")
 ACCELERATOR = ("/apis/dashboard.opendatahub.io/v1", "acceleratorprofiles")
@@ -21,7 +22,7 @@ _PRODUCT = "nvidia.com/gpu.product"
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class HardwareProfile:
     """One profile: the resource it asks for, how many at most, and where it schedules."""
 
     name: str
@@ -33,7 +34,7 @@ class Profile:
 
     @property
     def gpu(self) -> Gpu | None:
-        """The GPU its node selector or its title names; None where neither does."""
+        """The GPU its node selector or its title names; None if neither does."""
         for text in filter(None, (self.product, self.title, *self.title.split())):
             try:
                 return find(text)
@@ -43,10 +44,10 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class Profiles:
+class HardwareProfiles:
     """Every enabled profile that asks for a GPU."""
 
-    known: tuple[Profile, ...]
+    known: tuple[HardwareProfile, ...]
 
     @property
     def groups(self) -> tuple[NodeGroup, ...]:
@@ -72,25 +73,33 @@ class Profiles:
         return replace(group, profile=next(fitting, ""))
 
 
-def read_profiles(items: Callable[[str, str], list[Json]]) -> Profiles:
-    """Read the profiles of a cluster; kinds it does not have are no profiles.
+def read_profiles(items: Callable[[str, str], list[Json]]) -> HardwareProfiles:
+    """Read the profiles of a cluster; one that lacks these kinds has none.
 
     Args:
         items: Lists a kind by its API group's path and its plural.
     """
-    hardware = [profile for item in items(*HARDWARE) for profile in _hardware(item)]
-    older = [profile for item in items(*ACCELERATOR) for profile in _accelerator(item)]
-    return Profiles((*hardware, *older))
+    hardware = [profile for item in items(*HARDWARE) for profile in _usable(_hardware, item)]
+    older = [profile for item in items(*ACCELERATOR) for profile in _usable(_accelerator, item)]
+    return HardwareProfiles((*hardware, *older))
 
 
-def _hardware(item: Json) -> list[Profile]:
+def _usable(read: Callable[[Json], list[HardwareProfile]], item: Json) -> list[HardwareProfile]:
+    """Leave out a profile with a toleration that Kubernetes would refuse in every pod."""
+    try:
+        return read(item)
+    except InputError:
+        return []
+
+
+def _hardware(item: Json) -> list[HardwareProfile]:
     meta, spec = item.get("metadata") or {}, item.get("spec") or {}
     notes = meta.get("annotations") or {}
     if str(notes.get("opendatahub.io/disabled", "")).lower() == "true":
         return []
     node = (spec.get("scheduling") or {}).get("node") or {}
     return [
-        Profile(
+        HardwareProfile(
             name=str(meta.get("name")),
             resource=str(wanted["identifier"]),
             most=int(wanted.get("maxCount") or wanted.get("defaultCount") or 1),
@@ -107,25 +116,29 @@ def _accelerates(wanted: Json) -> bool:
     return wanted.get("resourceType") == "Accelerator" or "gpu" in str(wanted.get("identifier"))
 
 
-def _accelerator(item: Json) -> list[Profile]:
+def _accelerator(item: Json) -> list[HardwareProfile]:
     spec = item.get("spec") or {}
     if not spec.get("enabled", True) or not spec.get("identifier"):
         return []
     name = str((item.get("metadata") or {}).get("name"))
     title = str(spec.get("displayName") or name)
     rules = _tolerations(spec.get("tolerations"))
-    return [Profile(name, str(spec["identifier"]), 1, "", title, rules)]
+    return [HardwareProfile(name, str(spec["identifier"]), 1, "", title, rules)]
 
 
 def _tolerations(items: Any) -> tuple[Toleration, ...]:
     return tuple(
-        Toleration(str(rule["key"]), str(rule.get("value") or ""), str(rule.get("effect") or ""))
+        Toleration(
+            key=str(rule["key"]),
+            value=str(rule.get("value") or ""),
+            effect=str(rule.get("effect") or ""),
+        )
         for rule in items or ()
         if rule.get("key")
     )
 
 
-def _leads(profile: Profile, group: NodeGroup) -> bool:
+def _leads(profile: HardwareProfile, group: NodeGroup) -> bool:
     if profile.resource != group.resource:
         return False
     return profile.gpu is None or profile.gpu.name == group.gpu.name

@@ -39,8 +39,8 @@ def paged(get: Callable[[str], Json], *, page: int = PAGE) -> List:
     return items
 
 
-def may(list_: List, path: str, notes: list[str], refused: str) -> list[Json] | None:
-    """Return a collection; None, and a note, where it may not be listed."""
+def permitted(list_: List, path: str, notes: list[str], refused: str) -> list[Json] | None:
+    """Return a collection; None, and a note, if it may not be listed."""
     try:
         return list(list_(path))
     except ClusterError as error:
@@ -66,8 +66,10 @@ def optional(list_: List, notes: list[str]) -> Callable[[str], list[Json]]:
     return items
 
 
-def wherever(list_: List, namespace: str, notes: list[str]) -> Callable[[str, str], list[Json]]:
-    """Return a lister of a kind in the whole cluster or, where that is refused, in some projects.
+def cluster_or_projects(
+    list_: List, namespace: str, notes: list[str]
+) -> Callable[[str, str], list[Json]]:
+    """Return a lister of a kind in the whole cluster or, if that is refused, in some projects.
 
     Those are the caller's own and the ones that every user may read.
     """

@@ -1,24 +1,12 @@
-"""The GPUs a plan may choose from: nodes alike enough to be one option."""
+"""The GPUs a plan may choose from, as groups of nodes that are one option each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from carferry.cluster.tolerations import Toleration
 from carferry.gpu.inventory.catalogue import Gpu, parse_gpus
-
-
-@dataclass(frozen=True, slots=True)
-class Toleration:
-    """A taint a pod must tolerate to land on a node."""
-
-    key: str
-    value: str
-    effect: str
-
-    def __str__(self) -> str:
-        """Return kubectl's form, ``key=value:effect``."""
-        return f"{self.key}{'=' if self.value else ''}{self.value}:{self.effect}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +15,14 @@ class NodeGroup:
 
     Attributes:
         gpu: What one of them is.
-        free: GPUs free on each node (allocatable less requests), or allocatable where pods
+        free: GPUs free on each node (allocatable less requests), or allocatable if pods
             cannot be listed.
         total: GPUs on each node.
         nodes: How many such nodes.
         resource: Extended resource a pod asks for.
-        replicas: Pods a time-sliced device serves; 1 where it is not shared.
+        replicas: Pods a time-sliced device serves; 1 if it is not shared.
         tolerations: Taints to tolerate.
-        disk_bytes: Ephemeral storage left on the emptiest node; None where unknown.
+        disk_bytes: Ephemeral storage left on the emptiest node; None if unknown.
         warm: How many of the nodes already hold the image.
         profile: HardwareProfile or AcceleratorProfile that leads here; may be empty.
         example: Name of one of the nodes; empty for GPUs that were only named.
@@ -55,7 +43,7 @@ class NodeGroup:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Every option, where it comes from and what a reader should know of it.
+    """Every option, where it comes from and what a reader should know about it.
 
     Attributes:
         source: ``nodes``, ``profiles`` or ``named`` (from ``--gpu``).
@@ -72,10 +60,10 @@ class Inventory:
 
 
 def named(text: str) -> Inventory:
-    """Return the inventory behind ``--gpu "L40S x2"``: nothing is known but the product.
+    """Return the inventory behind ``--gpu "L40S x2"``: products and counts, no nodes.
 
     Raises:
-        InputError: A GPU nobody knows, or a count that is not 1 to 64.
+        InputError: An unknown GPU, or a count that is not 1 to 64.
     """
     groups = tuple(
         NodeGroup(gpu, free=count, total=count, resource=gpu.resource)

@@ -1,4 +1,4 @@
-"""What pods that have not ended ask for, per node.
+"""What running and waiting pods ask for, per node.
 
 Source: Kubernetes resource model: containers and sidecars together, or the largest init
 container if that is more; a limit without a request counts as the request.
@@ -10,15 +10,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from carferry.cluster.quantity import Quantity
 from carferry.gpu.inventory.listing import Json
-from carferry.gpu.inventory.quantity import parse_quantity
 
 RESOURCES = ("nvidia.com/gpu", "amd.com/gpu", "habana.ai/gaudi")
-
-
 MIG = "nvidia.com/mig-"
-
-
 _ENDED = ("Succeeded", "Failed")
 
 
@@ -47,7 +43,7 @@ def used_by_node(pods: Iterable[Json]) -> dict[str, Use]:
 
 
 def _pod_requests(spec: Json) -> dict[str, float]:
-    """What a pod holds: containers and sidecars together, or its largest init container."""
+    """Return what a pod holds: containers and sidecars together, or its largest init container."""
     together: Counter[str] = Counter()
     largest: dict[str, float] = {}
     for container in spec.get("initContainers") or ():
@@ -62,16 +58,16 @@ def _pod_requests(spec: Json) -> dict[str, float]:
 
 
 def _requests(container: Json) -> dict[str, int]:
-    """Requests of a container; a limit without a request counts as one."""
+    """Return the requests of a container; a limit without a request counts as one."""
     resources = container.get("resources") or {}
     wanted = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
     return {
-        name: int(parse_quantity(value))
+        name: int(Quantity.of(value))
         for name, value in wanted.items()
         if is_gpu(name) or name == "ephemeral-storage"
     }
 
 
 def is_gpu(resource: str) -> bool:
-    """Whether an extended resource hands out GPUs or MIG slices."""
+    """Return whether an extended resource hands out GPUs or MIG slices."""
     return resource in RESOURCES or resource.startswith(MIG)

@@ -1,7 +1,7 @@
-"""Read what GPUs a cluster has free: nodes, pods, quotas and limits, as the API serves them.
+"""The GPUs a cluster has free, read from its nodes, pods, quotas and limits.
 
-Free means allocatable less the requests of pods that have not ended. Whatever may not be
-read is said in a note, never guessed: without nodes the plan falls back to profiles, or to
+Free means allocatable less the requests of pods that have not ended. What may not be read
+is noted, never guessed: without nodes the plan falls back to profiles, or to
 ``--gpu``.
 
 Sources: Kubernetes API reference (Node, Pod, ResourceQuota, LimitRange), GPU Feature
@@ -14,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from carferry.cluster.quantity import Quantity
+from carferry.cluster.tolerations import Toleration
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import Gpu, find, mig_slice
 from carferry.gpu.inventory.hardware_profiles import read_profiles
-from carferry.gpu.inventory.listing import Json, List, may, optional, wherever
-from carferry.gpu.inventory.nodes import Inventory, NodeGroup, Toleration
+from carferry.gpu.inventory.listing import Json, List, cluster_or_projects, optional, permitted
+from carferry.gpu.inventory.nodes import Inventory, NodeGroup
 from carferry.gpu.inventory.pods import MIG, Use, is_gpu, used_by_node
-from carferry.gpu.inventory.quantity import parse_quantity
 
 _BLOCKING = ("NoSchedule", "NoExecute")
 _ROUTINE = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
@@ -39,9 +40,11 @@ def read_inventory(list_: List, *, namespace: str, image: str = "") -> Inventory
         ClusterError: The API failed in another way than refusing or not knowing a path.
     """
     notes: list[str] = []
-    nodes = may(list_, "/api/v1/nodes", notes, "no right to list nodes: free GPUs are not known")
+    nodes = permitted(
+        list_, "/api/v1/nodes", notes, "no right to list nodes: free GPUs are not known"
+    )
     groups = _node_groups(list_, nodes, image, notes) if nodes is not None else ()
-    profiles = read_profiles(wherever(list_, namespace, notes))
+    profiles = read_profiles(cluster_or_projects(list_, namespace, notes))
     source = "nodes"
     if nodes is None:
         groups, source = profiles.groups, "profiles"
@@ -66,7 +69,7 @@ def _node_groups(
     list_: List, nodes: list[Json], image: str, notes: list[str]
 ) -> tuple[NodeGroup, ...]:
     refused = "no right to list pods: GPUs are allocatable, maybe not free"
-    used = used_by_node(may(list_, "/api/v1/pods", notes, refused) or ())
+    used = used_by_node(permitted(list_, "/api/v1/pods", notes, refused) or ())
     found = [group for node in nodes for group in _options(node, used, image, notes)]
     return _merged(found)
 
@@ -77,7 +80,7 @@ def _options(
     """Yield an option per GPU resource of a node that can take pods."""
     name = str(node["metadata"]["name"])
     allocatable = (node.get("status") or {}).get("allocatable") or {}
-    offered = {key: int(parse_quantity(value)) for key, value in allocatable.items() if is_gpu(key)}
+    offered = {key: int(Quantity.of(value)) for key, value in allocatable.items() if is_gpu(key)}
     if not any(offered.values()) or not _usable(node):
         return
     use = used.get(name, Use({}, 0))
@@ -101,7 +104,7 @@ def _options(
 
 
 def _gpu(node: Json, resource: str, notes: list[str]) -> Gpu | None:
-    """Return the product a node's labels name; None, and a note, where they name none."""
+    """Return the product a node's labels name; None, and a note, if they name none."""
     labels, name = node["metadata"].get("labels") or {}, node["metadata"]["name"]
     product = _product(labels, resource)
     if not product:
@@ -130,24 +133,24 @@ def _memory(labels: Json) -> int | None:
     """Return the memory label, MiB: NVIDIA's in MiB, AMD's as a quantity such as 192G."""
     vram = str(labels.get("amd.com/gpu.vram") or "")
     if vram:
-        return int(parse_quantity(vram)) >> 20
+        return int(Quantity.of(vram)) >> 20
     return _mib(labels, "nvidia.com/gpu.memory")
 
 
 def _capability(labels: Json) -> int:
-    """Return the labelled compute capability times ten; 0 where there is none."""
+    """Return the labelled compute capability times ten; 0 if there is none."""
     major, minor = (str(labels.get(f"nvidia.com/gpu.compute.{part}", "")) for part in _PARTS)
     return int(major) * 10 + int(minor) if major.isdecimal() and minor.isdecimal() else 0
 
 
 def _mib(labels: Json, key: str) -> int | None:
-    """Return a memory label, MiB; None where it is absent or no number."""
+    """Return a memory label, MiB; None if it is absent or no number."""
     value = str(labels.get(key, ""))
     return int(value) if value.isdecimal() else None
 
 
 def _usable(node: Json) -> bool:
-    """Whether the scheduler would place a pod here at all."""
+    """Return whether the scheduler would place a pod here at all."""
     conditions = (node.get("status") or {}).get("conditions") or ()
     ready = all(c.get("status") == "True" for c in conditions if c.get("type") == "Ready")
     return ready and not (node.get("spec") or {}).get("unschedulable")
@@ -163,7 +166,9 @@ def _replicas(node: Json, gpu: Gpu) -> int:
 def _tolerations(node: Json) -> tuple[Toleration, ...]:
     taints = (node.get("spec") or {}).get("taints") or ()
     return tuple(
-        Toleration(str(taint["key"]), str(taint.get("value") or ""), str(taint["effect"]))
+        Toleration(
+            key=str(taint["key"]), value=str(taint.get("value") or ""), effect=str(taint["effect"])
+        )
         for taint in taints
         if taint.get("effect") in _BLOCKING and not str(taint["key"]).startswith(_ROUTINE)
     )
@@ -171,7 +176,7 @@ def _tolerations(node: Json) -> tuple[Toleration, ...]:
 
 def _disk(allocatable: Json, use: Use) -> int | None:
     value = allocatable.get("ephemeral-storage")
-    return None if value is None else int(parse_quantity(value)) - use.disk_bytes
+    return None if value is None else int(Quantity.of(value)) - use.disk_bytes
 
 
 def _holds(node: Json, image: str) -> bool:
@@ -208,7 +213,7 @@ def _allowances(list_: List, namespace: str, notes: list[str]) -> dict[str, int]
         for key in hard:
             resource = str(key).removeprefix("requests.")
             if is_gpu(resource) and resource != key:
-                free = int(parse_quantity(hard[key])) - int(parse_quantity(used.get(key, 0)))
+                free = int(Quantity.of(hard[key])) - int(Quantity.of(used.get(key, 0)))
                 left[resource] = max(min(free, left.get(resource, free)), 0)
     return left
 
@@ -220,6 +225,6 @@ def _per_pods(list_: List, namespace: str, notes: list[str]) -> dict[str, int]:
         for limit in (item.get("spec") or {}).get("limits") or ():
             for resource, amount in (limit.get("max") or {}).items():
                 if is_gpu(resource):
-                    count = int(parse_quantity(amount))
+                    count = int(Quantity.of(amount))
                     most[resource] = min(count, most.get(resource, count))
     return most

@@ -1,1 +1,1 @@
-"""What vLLM needs of a GPU's memory: weights, KV cache, and all beside them."""
+"""What vLLM needs of a GPU's memory: weights, KV cache, activations and overhead."""

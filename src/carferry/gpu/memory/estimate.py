@@ -18,8 +18,8 @@ from enum import Enum
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.limits import resolve_dtype
-from carferry.gpu.memory.overhead import Overhead, overhead
-from carferry.gpu.memory.vllm_version import LATEST, Profile, profile
+from carferry.gpu.memory.overhead import Overhead, overhead_of
+from carferry.gpu.memory.vllm_version import LATEST, VllmVersion, find_version
 from carferry.gpu.memory.weights import weights_per_gpu
 from carferry.gpu.model.quantize import online
 from carferry.gpu.model.safetensors import Tensor
@@ -46,7 +46,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One way to run a model; every value is what vLLM would be told.
+    """One way to run a model; every value is what vLLM would be given.
 
     Attributes:
         kv_dtype: ``auto`` or ``fp8``.
@@ -76,7 +76,7 @@ class Estimate:
 
     Attributes:
         requested: vLLM's share of the GPU.
-        kv: What is left for the KV cache; negative where nothing is.
+        kv: What is left for the KV cache; negative if nothing is.
         needed: KV cache for the requests that must fit at once, and the null block.
         band: Margin for our own error, from the published rows.
         tokens: Token count vLLM would log.
@@ -103,28 +103,28 @@ class Estimate:
 
     @property
     def shortfall(self) -> int:
-        """Bytes missing; 0 where it fits."""
+        """Bytes missing; 0 if it fits."""
         return max(self.needed - self.kv, 0)
 
 
-def estimate(model: Model, choice: Choice, version: Profile | None = None) -> Estimate:
+def estimate(model: Model, choice: Choice, version: VllmVersion | None = None) -> Estimate:
     """Work out one choice; pure arithmetic, no constraint is checked here."""
-    version = version or profile(LATEST)
+    version = version or find_version(LATEST)
     shape = loaded_shape(model.shape, choice.quantization)
     requested = math.ceil(choice.gpu.memory_gib * GIB * choice.utilization)
     weights = _weights(model, shape, choice)
-    beside = _overhead(shape, choice, version)
+    overhead = _overhead(shape, choice, version)
     pool = cache_of(shape, choice, version)
-    kv = requested - weights - beside.budgeted(version)
+    kv = requested - weights - overhead.budgeted(version)
     work = Estimate(
         choice=choice,
         requested=requested,
         weights=weights,
-        overhead=beside,
+        overhead=overhead,
         graphs_budgeted=version.graphs_budgeted,
         kv=kv,
         needed=_needed(pool, choice),
-        band=_band(weights, beside),
+        band=_band(weights, overhead),
         tokens=pool.tokens(kv, choice.max_model_len),
         concurrency=pool.concurrency(kv, choice.max_model_len),
         verdict=Verdict.NO,
@@ -133,7 +133,7 @@ def estimate(model: Model, choice: Choice, version: Profile | None = None) -> Es
     return _judge(work)
 
 
-def cache_of(shape: ModelShape, choice: Choice, version: Profile) -> Cache:
+def cache_of(shape: ModelShape, choice: Choice, version: VllmVersion) -> Cache:
     """Return the KV cache layout of a choice."""
     return cache(
         shape,
@@ -153,8 +153,8 @@ def loaded_shape(shape: ModelShape, quantization: str) -> ModelShape:
     return replace(shape, quantization=online(quantization)) if quantization else shape
 
 
-def default_choice(shape: ModelShape, gpu: Gpu, version: Profile) -> Choice:
-    """Return what vLLM's server would do on a GPU if told nothing."""
+def default_choice(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> Choice:
+    """Return what vLLM's server would do on a GPU without any argument."""
     batched, seqs = version.batching(gpu)
     if shape.pooling:  # no chunked prefill: a batch must hold the longest input
         batched = max(batched, shape.positions)
@@ -170,7 +170,7 @@ def default_choice(shape: ModelShape, gpu: Gpu, version: Profile) -> Choice:
 
 
 def _weights(model: Model, shape: ModelShape, choice: Choice) -> int:
-    """Weights as loaded; headers say nothing of weights that vLLM quantizes itself."""
+    """Return the weights as loaded; headers say nothing of weights that vLLM quantizes itself."""
     return weights_per_gpu(
         shape,
         choice.gpu,
@@ -186,8 +186,8 @@ def _needed(pool: Cache, choice: Choice) -> int:
     return (blocks + 1) * pool.bytes_per_block
 
 
-def _overhead(shape: ModelShape, choice: Choice, version: Profile) -> Overhead:
-    return overhead(
+def _overhead(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhead:
+    return overhead_of(
         shape,
         version,
         tp=choice.tp,
@@ -199,9 +199,9 @@ def _overhead(shape: ModelShape, choice: Choice, version: Profile) -> Overhead:
     )
 
 
-def _band(weights: int, beside: Overhead) -> int:
-    """What the published rows were off by: 2% of weights, a fifth of activations, half a GiB."""
-    return int(0.02 * weights + 0.2 * (beside.activation + beside.graphs) + 0.5 * GIB)
+def _band(weights: int, overhead: Overhead) -> int:
+    """Return our error on the published rows: 2% of weights, 20% of activations, 0.5 GiB."""
+    return int(0.02 * weights + 0.2 * (overhead.activation + overhead.graphs) + 0.5 * GIB)
 
 
 def requests(choice: Choice) -> str:
@@ -225,7 +225,7 @@ def _judge(work: Estimate) -> Estimate:
 
 
 def _binding(work: Estimate) -> str:
-    """Name what takes the memory that is missing, or the least spare thing where it fits."""
+    """Name what takes the memory that is missing, or the scarcest thing if it fits."""
     if work.weights > work.requested:
         return "weights"
     if work.kv < 0:

@@ -1,4 +1,4 @@
-"""Simulate the KV cache as vLLM lays it out: layers in groups, groups in one pool of blocks.
+"""The KV cache as vLLM lays it out: layers in groups, groups in one pool of blocks.
 
 Every group draws equal-sized blocks from one pool, so layers are grouped until all groups
 hold the same number, short groups are padded, and pages of different size are made equal.
@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 from math import lcm
 
 from carferry.gpu.memory.parallel import stage_layers
-from carferry.gpu.memory.vllm_version import Profile
-from carferry.gpu.model.shape import Heads, Layer, ModelShape, State
+from carferry.gpu.memory.vllm_version import VllmVersion
+from carferry.gpu.model.shape import Heads, LayerKind, ModelShape, RecurrentState
 from carferry.gpu.units import BITS, ceil_div
 
 BLOCK = 16
-"""Tokens per block where nothing asks for more."""
+"""Tokens per block unless a larger block is needed."""
 
 LATENT_BLOCK = 64
 """Tokens per block of the MLA kernels (assumed; matches the one logged row)."""
@@ -59,7 +59,7 @@ class Cache:
     by_concurrency: bool
 
     def blocks(self, size_bytes: int) -> int:
-        """Return how many blocks fit a budget; 0 where the model keeps no cache."""
+        """Return how many blocks fit a budget; 0 if the model keeps no cache."""
         return max(size_bytes, 0) // self.bytes_per_block if self.groups else 0
 
     def blocks_per_request(self, length: int) -> int:
@@ -105,7 +105,7 @@ class Cache:
 
 def cache(
     shape: ModelShape,
-    version: Profile,
+    version: VllmVersion,
     *,
     tp: int,
     pp: int = 1,
@@ -124,7 +124,7 @@ def cache(
         pp: Pipeline parallel size.
         max_num_batched_tokens: Tokens of one batch; a window must hold them too.
         kv_dtype: ``auto`` or ``fp8``.
-        dtype: What the model runs in; the cache's own where ``kv_dtype`` is ``auto``.
+        dtype: What the model runs in; the cache's own if ``kv_dtype`` is ``auto``.
         block: Tokens per block, if asked for (``--block-size``).
         context_ranks: Decode context parallel size.
     """
@@ -151,9 +151,10 @@ def cache(
 def _kinds(shape: ModelShape, tp: int, dtype: str, width: int, block: int) -> Iterator[Group]:
     """Yield one group per kind of layer, pages not yet equal."""
     indices = {
-        kind: tuple(i for i, layer in enumerate(shape.layers) if layer is kind) for kind in Layer
+        kind: tuple(i for i, layer in enumerate(shape.layers) if layer is kind)
+        for kind in LayerKind
     }
-    full, state = indices[Layer.FULL], indices[Layer.STATE]
+    full, state = indices[LayerKind.FULL], indices[LayerKind.STATE]
     per_token = _per_token(shape, tp, width)
     if state and shape.state:
         size = _state_bytes(shape.state, tp, BITS[dtype] // 8)
@@ -161,14 +162,14 @@ def _kinds(shape: ModelShape, tp: int, dtype: str, width: int, block: int) -> It
         yield Group("state", block, block * per_token, state)
     if full:
         yield Group("full", block, block * per_token, full)
-    if sliding := indices[Layer.SLIDING]:
+    if sliding := indices[LayerKind.SLIDING]:
         yield Group("sliding", block, block * _heads_bytes(shape.heads, tp, width), sliding)
     if shape.encoder:
         yield Group("cross", block, block * per_token, full)
 
 
 def _per_token(shape: ModelShape, tp: int, width: int) -> int:
-    """Bytes per token of a full-attention layer on one rank; MLA is not divided."""
+    """Return the bytes per token of a full-attention layer on one rank; MLA is not divided."""
     if shape.latent:
         return (shape.latent.kv_rank + shape.latent.rope) * width
     return _heads_bytes(shape.global_heads, tp, width)
@@ -178,8 +179,8 @@ def _heads_bytes(heads: Heads, tp: int, width: int) -> int:
     return 2 * max(1, heads.kv // tp) * heads.dim * width
 
 
-def _state_bytes(state: State, tp: int, width: int) -> int:
-    """Bytes of one layer's state on one rank: convolution tail plus recurrent matrix."""
+def _state_bytes(state: RecurrentState, tp: int, width: int) -> int:
+    """Return the bytes of one layer's state on one rank: convolution tail plus recurrent matrix."""
     spread = 0 if state.groups % tp == 0 else tp - state.groups
     channels = (state.convolved + 2 * spread * state.size) // tp
     recurrent = BITS[state.dtype] // 8 if state.dtype in BITS else width
@@ -211,7 +212,7 @@ def _grouped(kinds: tuple[Group, ...], ratio: float) -> Iterator[Group]:
 
 
 def _bytes_per_block(groups: tuple[Group, ...], layers: int, pp: int) -> int:
-    """Bytes of one block on the rank whose stage holds most layers of any group."""
+    """Return the bytes of one block on the rank whose stage holds most layers of any group."""
     if not groups:
         return 0
     fullest = max(

@@ -7,7 +7,7 @@ Source: vLLM 0.33 ``config/model.py`` (``_resolve_auto_dtype``), ``platforms/cud
 from __future__ import annotations
 
 from carferry.gpu.inventory.catalogue import Gpu
-from carferry.gpu.memory.vllm_version import Profile
+from carferry.gpu.memory.vllm_version import VllmVersion
 from carferry.gpu.model.shape import ModelShape, Quantization
 
 _NO_HALF = ("gemma2", "gemma3", "gemma3_text", "glm4")
@@ -37,7 +37,7 @@ def resolve_dtype(shape: ModelShape, gpu: Gpu) -> str:
 
 
 def dtype_reason(shape: ModelShape, gpu: Gpu, dtype: str) -> str:
-    """Say why a dtype cannot be used on a GPU; empty where it can."""
+    """Return why a dtype cannot be used on a GPU; empty if it can."""
     if dtype == "bfloat16" and "bfloat16" not in _dtypes(shape, gpu):
         return f"bfloat16 needs compute capability 8.0, {gpu.name} has {_capability(gpu)}"
     if dtype == "float16" and shape.model_type in _NO_HALF:
@@ -45,8 +45,8 @@ def dtype_reason(shape: ModelShape, gpu: Gpu, dtype: str) -> str:
     return ""
 
 
-def quantization_reason(shape: ModelShape, gpu: Gpu, version: Profile) -> str:
-    """Say why a checkpoint's quantization cannot run on a GPU; empty where it can."""
+def quantization_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> str:
+    """Return why a checkpoint's quantization cannot run on a GPU; empty if it can."""
     if gpu.vendor == "nvidia" and gpu.capability and gpu.capability < version.lowest_capability:
         return f"this vLLM has no kernels for compute capability {_capability(gpu)}"
     packed = shape.quantization
@@ -62,7 +62,7 @@ def quantization_reason(shape: ModelShape, gpu: Gpu, version: Profile) -> str:
 
 
 def weight_only(packed: Quantization | None, gpu: Gpu) -> bool:
-    """Whether FP8 weights run through weight-only kernels because the GPU has no FP8."""
+    """Return whether FP8 weights run through weight-only kernels because the GPU has no FP8."""
     return packed is not None and packed.method == "fp8" and 0 < gpu.capability < _NATIVE_FP8
 
 

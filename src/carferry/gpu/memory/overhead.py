@@ -1,7 +1,7 @@
-"""Memory beside weights and KV cache: activations, non-torch, CUDA graphs.
+"""Memory besides weights and KV cache: activations, non-torch, CUDA graphs.
 
 The activation peak is the largest of three things that are not held at once: the sampler's
-working set, one forward pass, and the image encoder's output beside a forward pass.
+working set, one forward pass, and the image encoder's output during a forward pass.
 
 Source: vLLM ``gpu_model_runner.profile_run``; constants measured on published logs
 (benchmarks/GPU.md shows how far off each row is).
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carferry.gpu.memory.vllm_version import Profile
+from carferry.gpu.memory.vllm_version import VllmVersion
 from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import BITS, GIB
 
@@ -30,7 +30,7 @@ GRAPHS_RESERVED_GIB = 0.4, 0.024
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
-    """Bytes a rank needs beside weights and KV cache.
+    """Bytes a rank needs besides weights and KV cache.
 
     Attributes:
         binding: Which activation is the largest: ``sampler``, ``forward`` or ``encoder``.
@@ -42,15 +42,15 @@ class Overhead:
     graphs: int
     binding: str
 
-    def budgeted(self, version: Profile) -> int:
+    def budgeted(self, version: VllmVersion) -> int:
         """Return what comes out of the KV cache's share."""
         graphs = self.graphs if version.graphs_budgeted else 0
         return self.activation + self.non_torch + graphs
 
 
-def overhead(
+def overhead_of(
     shape: ModelShape,
-    version: Profile,
+    version: VllmVersion,
     *,
     tp: int,
     pp: int = 1,
@@ -78,7 +78,7 @@ def overhead(
 
 
 def _forward(shape: ModelShape, tp: int, tokens: int, width: int) -> int:
-    """One batch through the widest layer: MLP input and output, residual and norms."""
+    """Return what one batch takes in the widest layer: MLP input and output, residual and norms."""
     mlp = (3 if shape.gated else 2) * shape.intermediate // tp if shape.dense_layers else 0
     experts = 0
     if shape.experts:
@@ -90,12 +90,12 @@ def _forward(shape: ModelShape, tp: int, tokens: int, width: int) -> int:
 
 
 def _encoder(shape: ModelShape, tp: int, tokens: int, width: int) -> int:
-    """A forward pass beside the cached output of the image or audio encoder."""
+    """Return what a forward pass takes with the cached output of the image or audio encoder."""
     if shape.vision is None and shape.encoder is None:
         return 0
     return _forward(shape, tp, tokens, width) + tokens * width * shape.hidden
 
 
-def _graphs(layers: int, pp: int, version: Profile) -> int:
+def _graphs(layers: int, pp: int, version: VllmVersion) -> int:
     base, per_layer = GRAPHS_RESERVED_GIB if version.graphs_budgeted else GRAPHS_TAKEN_GIB
     return int((base + per_layer * layers / pp) * GIB)

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from carferry.gpu.memory.params import VOCAB_STEP
 from carferry.gpu.model.families import FAMILIES
-from carferry.gpu.model.shape import Layer, ModelShape, Quantization, State
+from carferry.gpu.model.shape import LayerKind, ModelShape, Quantization, RecurrentState
 from carferry.gpu.units import ceil_div, round_up
 
 
 def tensor_reason(shape: ModelShape, tp: int) -> str:
-    """Say why vLLM would refuse a tensor parallel size; empty where it starts."""
+    """Return why vLLM would refuse a tensor parallel size; empty if it starts."""
     return next(_reasons(shape, tp), "") if tp > 1 else ""
 
 
@@ -26,7 +26,7 @@ def valid_tensor_sizes(shape: ModelShape, most: int = 16) -> tuple[int, ...]:
 
 
 def pipeline_reason(shape: ModelShape, pp: int) -> str:
-    """Say why vLLM would refuse a pipeline parallel size; empty where it starts."""
+    """Return why vLLM would refuse a pipeline parallel size; empty if it starts."""
     family = FAMILIES.get(shape.model_type)
     if pp > 1 and ((family and not family.pipeline) or shape.pooling):
         return f"{shape.architecture or shape.model_type} has no pipeline parallelism"
@@ -48,7 +48,7 @@ def stage_layers(layers: int, pp: int) -> tuple[tuple[int, int], ...]:
 def _reasons(shape: ModelShape, tp: int) -> Iterator[str]:
     yield from _head_reasons(shape, tp)
     yield from _width_reasons(shape, tp)
-    if shape.state and shape.count(Layer.STATE):
+    if shape.state and shape.count(LayerKind.STATE):
         yield from _state_reasons(shape.state, tp)
     if shape.quantization:
         yield from _block_reasons(shape, shape.quantization, tp)
@@ -86,7 +86,7 @@ def _width_reasons(shape: ModelShape, tp: int) -> Iterator[str]:
             yield f"{name} {width} does not divide by {tp}"
 
 
-def _state_reasons(state: State, tp: int) -> Iterator[str]:
+def _state_reasons(state: RecurrentState, tp: int) -> Iterator[str]:
     if state.heads % tp:
         yield f"{state.heads} state heads do not divide by {tp}"
     if state.groups % tp and (state.delta or state.groups != 1):
@@ -94,7 +94,7 @@ def _state_reasons(state: State, tp: int) -> Iterator[str]:
 
 
 def _block_reasons(shape: ModelShape, packed: Quantization, tp: int) -> Iterator[str]:
-    """FP8 blocks: each rank's share must hold whole blocks."""
+    """Check FP8 blocks: each rank's share must hold whole blocks."""
     if packed.block is None:
         return
     block = max(packed.block)
@@ -107,7 +107,7 @@ def _block_reasons(shape: ModelShape, packed: Quantization, tp: int) -> Iterator
 
 
 def _group_reasons(shape: ModelShape, packed: Quantization, tp: int) -> Iterator[str]:
-    """Grouped integers: each rank's share of an input must hold whole groups."""
+    """Check grouped integers: each rank's share of an input must hold whole groups."""
     group = packed.group_size
     if group is None or packed.method == "mxfp4":
         return

@@ -1,6 +1,6 @@
-"""Count a model's weights from its shape, part by part, and how each part splits.
+"""A model's weights, counted from its shape, part by part, and how each part splits.
 
-Used where no safetensors header is at hand, and to check the headers against the config.
+Used if no safetensors header can be read, and to check the headers against the config.
 
 Source: vLLM 0.33 ``model_executor/models``; checked against parameter counts of 30 models
 instantiated on the meta device (tests/gpu/test_params.py).
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from carferry.gpu.model.shape import Experts, Latent, Layer, ModelShape, State, Tower
+from carferry.gpu.model.shape import Experts, Latent, LayerKind, ModelShape, RecurrentState, Tower
 from carferry.gpu.units import round_up
 
 VOCAB_STEP = 64
@@ -19,7 +19,7 @@ VOCAB_STEP = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class WeightPart:
     """Weights of one kind over the whole model.
 
     Attributes:
@@ -36,7 +36,7 @@ class Part:
     layered: bool = True
 
 
-def parts(shape: ModelShape) -> tuple[Part, ...]:
+def weight_parts(shape: ModelShape) -> tuple[WeightPart, ...]:
     """Return every part of the model that vLLM loads."""
     return tuple(part for part in _all_parts(shape) if part.count)
 
@@ -46,87 +46,87 @@ def parameter_count(shape: ModelShape) -> int:
     padding = round_up(shape.vocab, VOCAB_STEP) - shape.vocab
     copies = 1 if shape.tied else 2
     extra = 0 if shape.pooling else padding * shape.hidden * copies
-    return sum(part.count for part in parts(shape)) - extra
+    return sum(part.count for part in weight_parts(shape)) - extra
 
 
-def _all_parts(shape: ModelShape) -> Iterator[Part]:
+def _all_parts(shape: ModelShape) -> Iterator[WeightPart]:
     yield from _embeddings(shape)
     yield from _attention(shape)
     yield from _feed_forward(shape)
     if shape.state:
-        yield Part("state", shape.count(Layer.STATE) * _state(shape.state, shape.hidden))
+        yield WeightPart("state", shape.count(LayerKind.STATE) * _state(shape.state, shape.hidden))
     if shape.vision:
-        yield Part("tower", _tower(shape.vision), layered=False)
+        yield WeightPart("tower", _tower(shape.vision), layered=False)
     if shape.encoder:
-        yield Part("tower", _tower(shape.encoder), layered=False)
-        yield Part("attention", len(shape.layers) * 4 * shape.hidden**2)
-    yield Part("small", len(shape.layers) * shape.norms * shape.hidden + shape.hidden, "copy")
+        yield WeightPart("tower", _tower(shape.encoder), layered=False)
+        yield WeightPart("attention", len(shape.layers) * 4 * shape.hidden**2)
+    yield WeightPart("small", len(shape.layers) * shape.norms * shape.hidden + shape.hidden, "copy")
 
 
-def _embeddings(shape: ModelShape) -> Iterator[Part]:
+def _embeddings(shape: ModelShape) -> Iterator[WeightPart]:
     vocab = shape.vocab if shape.pooling else round_up(shape.vocab, VOCAB_STEP)
-    yield Part("embed", vocab * shape.hidden, layered=False)
-    yield Part("embed", shape.learned_positions * shape.hidden, "copy", layered=False)
+    yield WeightPart("embed", vocab * shape.hidden, layered=False)
+    yield WeightPart("embed", shape.learned_positions * shape.hidden, "copy", layered=False)
     if not shape.tied:
-        yield Part("head", vocab * shape.hidden, layered=False)
+        yield WeightPart("head", vocab * shape.hidden, layered=False)
     if shape.pooling:
-        yield Part("small", shape.hidden**2 + shape.hidden, "copy", layered=False)
+        yield WeightPart("small", shape.hidden**2 + shape.hidden, "copy", layered=False)
 
 
-def _attention(shape: ModelShape) -> Iterator[Part]:
+def _attention(shape: ModelShape) -> Iterator[WeightPart]:
     attending = _attending(shape)
     if shape.latent:
         yield from _latent(shape, shape.latent, attending)
         return
     for kind, layers in attending:
-        heads = shape.global_heads if kind is Layer.FULL else shape.heads
+        heads = shape.global_heads if kind is LayerKind.FULL else shape.heads
         rows = heads.query * heads.dim
         queries = rows * (3 if shape.output_gate else 2)
-        keys = 1 if shape.shared_kv and kind is Layer.FULL else 2
+        keys = 1 if shape.shared_kv and kind is LayerKind.FULL else 2
         bias = shape.attention_bias
-        yield Part("attention", layers * shape.hidden * queries)
-        yield Part("attention", layers * keys * heads.kv * heads.dim * shape.hidden, "kv")
-        yield Part("small", layers * bias * (rows + 2 * heads.kv * heads.dim), "copy")
+        yield WeightPart("attention", layers * shape.hidden * queries)
+        yield WeightPart("attention", layers * keys * heads.kv * heads.dim * shape.hidden, "kv")
+        yield WeightPart("small", layers * bias * (rows + 2 * heads.kv * heads.dim), "copy")
 
 
-def _attending(shape: ModelShape) -> tuple[tuple[Layer, int], ...]:
+def _attending(shape: ModelShape) -> tuple[tuple[LayerKind, int], ...]:
     if shape.pooling:
-        return ((Layer.FULL, len(shape.layers)),)
-    return tuple((kind, shape.count(kind)) for kind in (Layer.FULL, Layer.SLIDING))
+        return ((LayerKind.FULL, len(shape.layers)),)
+    return tuple((kind, shape.count(kind)) for kind in (LayerKind.FULL, LayerKind.SLIDING))
 
 
 def _latent(
-    shape: ModelShape, latent: Latent, attending: tuple[tuple[Layer, int], ...]
-) -> Iterator[Part]:
+    shape: ModelShape, latent: Latent, attending: tuple[tuple[LayerKind, int], ...]
+) -> Iterator[WeightPart]:
     layers, heads = sum(count for _, count in attending), shape.heads.query
     wide = heads * (latent.nope + latent.rope)
     down = shape.hidden * (latent.kv_rank + latent.rope)
     up = heads * latent.kv_rank * (latent.nope + latent.value)
     if latent.query_rank:
         down += shape.hidden * latent.query_rank
-    yield Part("attention", layers * down, "copy")
-    yield Part("attention", layers * (latent.query_rank or shape.hidden) * wide)
-    yield Part("attention", layers * (up + heads * latent.value * shape.hidden))
+    yield WeightPart("attention", layers * down, "copy")
+    yield WeightPart("attention", layers * (latent.query_rank or shape.hidden) * wide)
+    yield WeightPart("attention", layers * (up + heads * latent.value * shape.hidden))
 
 
-def _feed_forward(shape: ModelShape) -> Iterator[Part]:
+def _feed_forward(shape: ModelShape) -> Iterator[WeightPart]:
     matrices = 3 if shape.gated else 2
-    yield Part("mlp", shape.dense_layers * matrices * shape.hidden * shape.intermediate)
+    yield WeightPart("mlp", shape.dense_layers * matrices * shape.hidden * shape.intermediate)
     if shape.experts:
         yield from _experts(shape, shape.experts, matrices)
 
 
-def _experts(shape: ModelShape, experts: Experts, matrices: int) -> Iterator[Part]:
+def _experts(shape: ModelShape, experts: Experts, matrices: int) -> Iterator[WeightPart]:
     per_expert = matrices * shape.hidden * experts.intermediate
-    yield Part("experts", experts.layers * experts.count * per_expert)
-    yield Part("shared", experts.layers * matrices * shape.hidden * experts.shared)
-    yield Part("small", experts.layers * experts.count * shape.hidden, "copy")
+    yield WeightPart("experts", experts.layers * experts.count * per_expert)
+    yield WeightPart("shared", experts.layers * matrices * shape.hidden * experts.shared)
+    yield WeightPart("small", experts.layers * experts.count * shape.hidden, "copy")
     if shape.attention_bias and shape.model_type == "gpt_oss":
         biases = 2 * experts.intermediate + shape.hidden
-        yield Part("small", experts.layers * experts.count * biases, "even")
+        yield WeightPart("small", experts.layers * experts.count * biases, "even")
 
 
-def _state(state: State, hidden: int) -> int:
+def _state(state: RecurrentState, hidden: int) -> int:
     gates = 2 * state.heads if state.delta else state.heads
     inputs = hidden * (state.inner + state.convolved + gates)
     small = state.convolved * (state.kernel + 1) + 3 * state.heads + state.inner

@@ -1,7 +1,7 @@
 """What changes between vLLM versions in the memory it asks for.
 
-A profile holds from its version on, until the next. Boundaries come from reading wheels, so one
-may lie a release or two early where the releases between were not read.
+Each range starts at one release and ends before the next range. The boundaries come from reading
+wheels, so one may lie a release or two early if the releases between were not read.
 
 Sources: vLLM wheels 0.9.2, 0.10.2, 0.11.0, 0.12.0 to 0.20.2, 0.22.1, 0.24.0 to 0.28.0, 0.30.0
 to 0.33.0: ``engine/arg_utils.py``, ``config``, ``v1/worker/gpu_worker.py``,
@@ -20,27 +20,28 @@ SORTED_BYTES = 38.4
 """Peak bytes per sequence and vocabulary entry of the sorting sampler, fitted on H100 logs."""
 
 COPIED_BYTES = 16.0
-"""The same where nothing is sorted, counted from the code: 16-bit and fp32 logits, fp32
+"""The same if nothing is sorted, counted from the code: 16-bit and fp32 logits, fp32
 probabilities, random numbers of the same size, and the Triton kernel's rows (0.17 to 0.21).
 FlashInfer as the 0.9 to 0.11 images ship it takes about as much."""
 
 FUSED_BYTES = 8.6
-"""The same for the FlashInfer sampler of late: fp32 logits, fp32 probabilities and a little."""
+"""The same for FlashInfer's later sampler: fp32 logits, fp32 probabilities and a little."""
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """One range of vLLM versions.
+class VllmVersion:
+    """One range of vLLM versions, alike in the memory they ask for.
 
     Attributes:
-        utilization: Default share of the GPU's total memory.
+        since: First (major, minor) of the range.
+        utilization: Default of ``--gpu-memory-utilization``, a share of the GPU's total memory.
         sampler_bytes: Peak bytes per sequence and vocabulary entry while sampling.
         graphs_budgeted: CUDA graphs come out of the KV cache's share.
         tokens_by_concurrency: The log's token count is concurrency times max_model_len.
         padding_ratio: Layer kinds closer than this share one group size (1 means never).
         aligned_states: Prefix caching counts as on for hybrids, so each state takes two blocks.
-            It is the default from 0.26; before, the careful assumption (and what the one logged
-            row of 0.24 shows).
+            It is the default from 0.26; before, it is assumed, as the larger of the two (and the
+            one logged row of 0.24 shows it).
         whole_states: Mamba-2 states are cached along the whole request.
         batches_in_flight: Batches whose tokens a sliding window must still hold.
         huge_tier: GPUs of 160 GiB and more batch 16384 tokens.
@@ -69,7 +70,7 @@ class Profile:
         return (2048, 256) if small else (8192, 1024)
 
 
-_V0 = Profile(since=(0, 0))
+_V0 = VllmVersion(since=(0, 0))
 _V9 = replace(_V0, since=(0, 9), sampler_bytes=COPIED_BYTES)
 _V12 = replace(_V9, since=(0, 12), sampler_bytes=SORTED_BYTES, padding_ratio=1.25)
 _V17 = replace(_V12, since=(0, 17), sampler_bytes=COPIED_BYTES)
@@ -86,20 +87,20 @@ _V26 = replace(_V22, since=(0, 26), batches_in_flight=2, whole_states=True)
 _V28 = replace(_V26, since=(0, 28), huge_tier=True, whole_states=False)
 _V33 = replace(_V28, since=(0, 33), lowest_capability=75, dropped=("bitsandbytes", "gguf"))
 
-_PROFILES = (_V0, _V9, _V12, _V17, _V18, _V20, _V22, _V26, _V28, _V33)
+_VERSIONS = (_V0, _V9, _V12, _V17, _V18, _V20, _V22, _V26, _V28, _V33)
 LATEST = "0.33.0"
 UNDATED = "0.15.1"
-"""What a log without a version is taken for: the sorting sampler, so the careful one."""
+"""The version assumed for a log that names none; it has the larger, sorting sampler."""
 
 
-def profile(version: str = LATEST) -> Profile:
-    """Return the profile of a vLLM version such as ``0.11.0`` or ``v0.15.1+rhai``.
+def find_version(text: str = LATEST) -> VllmVersion:
+    """Return the range that holds a vLLM version such as ``0.11.0`` or ``v0.15.1+rhai``.
 
     Raises:
         InputError: Not a version.
     """
-    match = re.match(r"v?(\d+)\.(\d+)", version)
+    match = re.match(r"v?(\d+)\.(\d+)", text)
     if not match:
-        raise InputError("choose vLLM profile", repr(version), "not a version", "write 0.33.0")
+        raise InputError("choose vLLM version", repr(text), "not a version", "write 0.33.0")
     wanted = int(match[1]), int(match[2])
-    return max((p for p in _PROFILES if p.since <= wanted), key=lambda p: p.since)
+    return max((each for each in _VERSIONS if each.since <= wanted), key=lambda each: each.since)

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.parallel import largest_stage
-from carferry.gpu.memory.params import Part, parts
+from carferry.gpu.memory.params import WeightPart, weight_parts
 from carferry.gpu.model.safetensors import Tensor
-from carferry.gpu.model.shape import Layer, ModelShape
+from carferry.gpu.model.shape import LayerKind, ModelShape
 from carferry.gpu.units import BITS, ceil_div, round_up
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
@@ -48,7 +48,7 @@ def weights_per_gpu(
         dtype: What unquantized weights become when loaded.
         tensors: Header entries of the files the loader reads; without them the weights are
             counted from the shape.
-        positions: Length of the cached rotary angles; the model's own where not given.
+        positions: Length of the cached rotary angles; the model's own if not given.
     """
     stored = _from_tensors(shape, tensors, tp, pp, dtype) if tensors else 0.0
     counted = 0.0 if tensors else _from_shape(shape, tp, pp, dtype)
@@ -72,21 +72,23 @@ def check_tensors(shape: ModelShape, tensors: Iterable[Tensor], subject: str) ->
         if tensor.name.endswith(("embed_tokens.weight", "word_embeddings.weight")):
             embeds = tensor.shape
     if embeds and (len(embeds) != 2 or embeds[1] != shape.hidden or embeds[0] < shape.vocab):
-        told = f"config.json says {shape.vocab} x {shape.hidden}"
-        raise InputError("check config", subject, f"embeddings are {embeds}, {told}")
+        said = f"config.json says {shape.vocab} x {shape.hidden}"
+        raise InputError("check config", subject, f"embeddings are {embeds}, {said}")
     if depth and depth < len(shape.layers):
-        told = f"config.json says {len(shape.layers)}"
-        raise InputError("check config", subject, f"weights hold {depth} layers, {told}")
+        said = f"config.json says {len(shape.layers)}"
+        raise InputError("check config", subject, f"weights hold {depth} layers, {said}")
 
 
 def _from_shape(shape: ModelShape, tp: int, pp: int, dtype: str) -> float:
     staged = largest_stage(len(shape.layers), pp) / len(shape.layers)
-    layered = sum(_part_bytes(shape, part, tp, dtype) for part in parts(shape) if part.layered)
-    ends = [_part_bytes(shape, part, tp, dtype) for part in parts(shape) if not part.layered]
+    layered = sum(
+        _part_bytes(shape, part, tp, dtype) for part in weight_parts(shape) if part.layered
+    )
+    ends = [_part_bytes(shape, part, tp, dtype) for part in weight_parts(shape) if not part.layered]
     return layered * staged + (sum(ends) if pp == 1 else max(ends, default=0.0))
 
 
-def _part_bytes(shape: ModelShape, part: Part, tp: int, dtype: str) -> float:
+def _part_bytes(shape: ModelShape, part: WeightPart, tp: int, dtype: str) -> float:
     packed = shape.quantization.of(part.name) if shape.quantization else None
     return part.count * (packed or BITS[dtype]) / 8 / _ways(shape, part.split, tp)
 
@@ -112,13 +114,13 @@ def _from_tensors(
 
 
 def _unused(shape: ModelShape, tensor: Tensor, layer: int) -> bool:
-    """Multi-token prediction layers and a tied head are stored but not loaded."""
+    """Return whether a tensor is stored but not loaded: multi-token prediction, a tied head."""
     tied = shape.tied and tensor.name.endswith("lm_head.weight")
     return tied or layer >= len(shape.layers) or _SPARE.search(tensor.name) is not None
 
 
 def _loaded_bytes(tensor: Tensor, dtype: str) -> float:
-    """Plain float weights take the model's dtype; scales and packed weights stay as stored."""
+    """Return the bytes in memory: plain floats in the model's dtype, all others as stored."""
     plain = tensor.dtype in _FLOATS and not tensor.name.endswith(("scale", "scale_inv", "scales"))
     return tensor.count * BITS[dtype] / 8 if plain else tensor.size_bytes
 
@@ -130,7 +132,7 @@ def _split(name: str) -> str:
 
 
 def _expert_padding(shape: ModelShape, gpu: Gpu, tp: int) -> float:
-    """Bytes that MXFP4 kernels add by rounding expert widths up (all ranks together)."""
+    """Return the bytes that MXFP4 kernels add by rounding expert widths up (all ranks together)."""
     packed, experts = shape.quantization, shape.experts
     if packed is None or experts is None or packed.method != "mxfp4":
         return 0.0
@@ -145,7 +147,7 @@ def _expert_padding(shape: ModelShape, gpu: Gpu, tp: int) -> float:
 
 
 def _absorbed(shape: ModelShape, dtype: str) -> float:
-    """MLA keeps the up-projection a second time, absorbed into queries and values."""
+    """Return the bytes of MLA's second up-projection, absorbed into queries and values."""
     latent = shape.latent
     if latent is None:
         return 0.0
@@ -154,8 +156,10 @@ def _absorbed(shape: ModelShape, dtype: str) -> float:
 
 
 def _angles(shape: ModelShape, dtype: str, positions: int) -> float:
-    """Rotary sines and cosines, cached once for every position."""
+    """Return the bytes of rotary sines and cosines, cached once for every position."""
     rotary = shape.latent.rope if shape.latent else shape.heads.dim
-    if shape.learned_positions or not (shape.count(Layer.FULL) + shape.count(Layer.SLIDING)):
+    if shape.learned_positions or not (
+        shape.count(LayerKind.FULL) + shape.count(LayerKind.SLIDING)
+    ):
         return 0.0
     return positions * rotary * BITS[dtype] / 8

@@ -9,21 +9,22 @@ from __future__ import annotations
 from carferry.errors import InputError, UnsupportedModel
 from carferry.gpu.model.families import Family
 from carferry.gpu.model.fields import Fields
-from carferry.gpu.model.shape import Experts, Heads, Latent, Layer, State
+from carferry.gpu.model.shape import Experts, Heads, Latent, LayerKind, RecurrentState
 
 _MOST_LAYERS = 1024
-
-
 _NAMES = {
-    "full_attention": Layer.FULL,
-    "attention": Layer.FULL,
-    "sliding_attention": Layer.SLIDING,
-    "linear_attention": Layer.STATE,
-    "mamba": Layer.STATE,
+    "full_attention": LayerKind.FULL,
+    "attention": LayerKind.FULL,
+    "sliding_attention": LayerKind.SLIDING,
+    "linear_attention": LayerKind.STATE,
+    "mamba": LayerKind.STATE,
 }
-
-
-_LETTERS = {"*": Layer.FULL, "M": Layer.STATE, "-": Layer.NOTHING, "E": Layer.NOTHING}
+_LETTERS = {
+    "*": LayerKind.FULL,
+    "M": LayerKind.STATE,
+    "-": LayerKind.NOTHING,
+    "E": LayerKind.NOTHING,
+}
 
 
 def heads_of(fields: Fields) -> Heads:
@@ -35,7 +36,7 @@ def heads_of(fields: Fields) -> Heads:
 
 
 def global_heads(fields: Fields, heads: Heads) -> Heads | None:
-    """Return the heads of full-attention layers where they differ (Gemma 4)."""
+    """Return the heads of full-attention layers; None if they do not differ (only Gemma 4's do)."""
     dim = fields.maybe("global_head_dim")
     if dim is None:
         return None
@@ -54,7 +55,7 @@ def layer_count(fields: Fields, key: str = "num_hidden_layers") -> int:
     return count
 
 
-def layers_of(fields: Fields, traits: Family) -> tuple[Layer, ...]:
+def layers_of(fields: Fields, traits: Family) -> tuple[LayerKind, ...]:
     """Return the kind of every layer, as listed or as vLLM derives it.
 
     Raises:
@@ -79,11 +80,11 @@ def layers_of(fields: Fields, traits: Family) -> tuple[Layer, ...]:
     return tuple(table[name] for name in listed)
 
 
-def _derived(index: int, count: int, fields: Fields, traits: Family) -> Layer:
+def _derived(index: int, count: int, fields: Fields, traits: Family) -> LayerKind:
     """Return what vLLM makes of a layer that the config does not name."""
     if traits.state == "delta":
         step = fields.number("full_attention_interval")
-        return Layer.FULL if (index + 1) % step == 0 else Layer.STATE
+        return LayerKind.FULL if (index + 1) % step == 0 else LayerKind.STATE
     step = fields.maybe("sliding_window_pattern") or 6
     slides = {
         "set": True,
@@ -92,11 +93,11 @@ def _derived(index: int, count: int, fields: Fields, traits: Family) -> Layer:
         "switch": fields.flag("use_sliding_window")
         and index >= fields.number("max_window_layers", default=count),
     }.get(traits.sliding, False)
-    return Layer.SLIDING if slides and fields.maybe("sliding_window") else Layer.FULL
+    return LayerKind.SLIDING if slides and fields.maybe("sliding_window") else LayerKind.FULL
 
 
 def latent_of(fields: Fields) -> Latent | None:
-    """Return the latent attention; None where keys and values are cached whole."""
+    """Return the latent attention; None if keys and values are cached whole."""
     rank = fields.maybe("kv_lora_rank")
     if rank is None:
         return None
@@ -109,10 +110,10 @@ def latent_of(fields: Fields) -> Latent | None:
     )
 
 
-def state_of(fields: Fields, traits: Family) -> State | None:
+def state_of(fields: Fields, traits: Family) -> RecurrentState | None:
     """Return the recurrent state of hybrid layers; None for a pure attention model."""
     if traits.state == "delta":
-        return State(
+        return RecurrentState(
             heads=fields.number("linear_num_value_heads"),
             head_dim=fields.number("linear_value_head_dim"),
             groups=fields.number("linear_num_key_heads"),
@@ -123,7 +124,7 @@ def state_of(fields: Fields, traits: Family) -> State | None:
         )
     if traits.state != "mamba" or not _has_state(fields):
         return None
-    return State(
+    return RecurrentState(
         heads=fields.number("mamba_n_heads", "mamba_num_heads"),
         head_dim=fields.number("mamba_d_head", "mamba_head_dim"),
         groups=fields.number("mamba_n_groups", "n_groups"),
@@ -140,7 +141,7 @@ def _has_state(fields: Fields) -> bool:
     return "mamba" in listed or "M" in fields.text("hybrid_override_pattern")
 
 
-def experts_of(fields: Fields, kind: str, layers: tuple[Layer, ...]) -> Experts | None:
+def experts_of(fields: Fields, kind: str, layers: tuple[LayerKind, ...]) -> Experts | None:
     """Return the routed experts; None for a dense model."""
     count = fields.maybe("num_local_experts", "n_routed_experts", "num_experts")
     if count is None or (kind.startswith("gemma4") and not fields.flag("enable_moe_block")):
@@ -162,7 +163,7 @@ def experts_of(fields: Fields, kind: str, layers: tuple[Layer, ...]) -> Experts 
     )
 
 
-def _expert_layers(fields: Fields, layers: tuple[Layer, ...]) -> int:
+def _expert_layers(fields: Fields, layers: tuple[LayerKind, ...]) -> int:
     letters = fields.text("hybrid_override_pattern")
     if letters:
         return letters.count("E")
@@ -176,7 +177,7 @@ def _expert_layers(fields: Fields, layers: tuple[Layer, ...]) -> int:
 
 
 def dense_layers(
-    fields: Fields, kind: str, layers: tuple[Layer, ...], experts: Experts | None
+    fields: Fields, kind: str, layers: tuple[LayerKind, ...], experts: Experts | None
 ) -> int:
     """Count the layers with a dense MLP of ``intermediate`` width."""
     letters = fields.text("hybrid_override_pattern")

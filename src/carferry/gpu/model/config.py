@@ -25,7 +25,7 @@ from carferry.gpu.model.blocks import (
 from carferry.gpu.model.families import FAMILIES, FORCED, Family
 from carferry.gpu.model.fields import Fields
 from carferry.gpu.model.quantize import kv_cache_dtype, parse_quantization
-from carferry.gpu.model.shape import Heads, Layer, ModelShape
+from carferry.gpu.model.shape import Heads, LayerKind, ModelShape
 from carferry.gpu.model.towers import parse_tower, whisper_encoder
 
 
@@ -113,11 +113,11 @@ def _decoder(fields: Fields, config: Mapping[str, Any], kind: str, traits: Famil
         intermediate=_intermediate(fields, kind),
         vocab=fields.number("vocab_size"),
         positions=_positions(fields, traits),
-        layers=tuple(Layer.NOTHING for _ in layers) if traits.pooling else layers,
+        layers=tuple(LayerKind.NOTHING for _ in layers) if traits.pooling else layers,
         heads=heads,
         full_heads=global_heads(fields, heads),
         shared_kv=fields.flag("attention_k_eq_v"),
-        window=fields.maybe("sliding_window") if Layer.SLIDING in layers else None,
+        window=fields.maybe("sliding_window") if LayerKind.SLIDING in layers else None,
         latent=latent_of(fields),
         state=state_of(fields, traits),
         experts=experts,
@@ -143,7 +143,7 @@ def _whisper(fields: Fields, config: Mapping[str, Any]) -> ModelShape:
         intermediate=fields.number("decoder_ffn_dim"),
         vocab=fields.number("vocab_size"),
         positions=fields.number("max_target_positions", default=448),
-        layers=(Layer.FULL,) * layer_count(fields, "decoder_layers"),
+        layers=(LayerKind.FULL,) * layer_count(fields, "decoder_layers"),
         heads=Heads(heads, heads, width // heads),
         dense_layers=fields.number("decoder_layers"),
         gated=False,
@@ -156,14 +156,14 @@ def _whisper(fields: Fields, config: Mapping[str, Any]) -> ModelShape:
 
 
 def _intermediate(fields: Fields, kind: str) -> int:
-    """Width of the dense MLP; Granite hybrids keep it in shared_intermediate_size."""
+    """Return the width of the dense MLP; Granite hybrids keep it in shared_intermediate_size."""
     if kind == "granitemoehybrid" and fields.maybe("num_local_experts") is None:
         return fields.number("shared_intermediate_size")
     return fields.number("intermediate_size", "moe_intermediate_size")
 
 
 def _positions(fields: Fields, traits: Family) -> int:
-    """Return the longest input; a sentence encoder may be told a shorter one."""
+    """Return the longest input; a sentence encoder may set a shorter one."""
     longest = fields.number("max_position_embeddings", default=2048) - traits.offset
     return max(min(longest, fields.maybe("max_seq_length") or longest), 1)
 
@@ -194,16 +194,19 @@ def _check(shape: ModelShape, subject: str) -> None:
         InputError: Names the two numbers that contradict each other.
     """
     heads = shape.heads
-    lies = (
+    contradictions = (
         (heads.query % heads.kv != 0, f"{heads.query} heads for {heads.kv} KV heads"),
         (heads.dim > 4096, f"head_dim {heads.dim} is beyond any kernel"),
         (shape.vocab < 16, f"vocab_size {shape.vocab}"),
-        (shape.count(Layer.STATE) > 0 and shape.state is None, "state layers without a state size"),
+        (
+            shape.count(LayerKind.STATE) > 0 and shape.state is None,
+            "state layers without a state size",
+        ),
         (
             shape.experts is not None and shape.experts.active > shape.experts.count,
             "more active experts than experts",
         ),
     )
-    for holds, reason in lies:
+    for holds, reason in contradictions:
         if holds:
             raise InputError("read config", subject, reason, "take config.json from the hub")

@@ -1,4 +1,4 @@
-"""The model families the plan knows: what config.json leaves unsaid about each.
+"""The model families the plan knows: what config.json leaves out about each.
 
 Defaults are what transformers' config classes assume when a key is absent; traits are what
 vLLM's model code builds. A family that is not here is refused, unless the caller forces one.
@@ -22,7 +22,7 @@ class Family:
             (those from max_window_layers on, if use_sliding_window) or ``never``.
         norms: Norm vectors per layer, in units of the hidden width.
         output_gate: Queries come with a gate of the same width.
-        state: ``mamba`` or ``delta`` where layers keep a recurrent state.
+        state: ``mamba`` or ``delta`` if layers keep a recurrent state.
         offset: Positions the embedding table keeps for padding; no token can use them.
         copies_kv: KV heads may be copied to more ranks than there are heads.
     """

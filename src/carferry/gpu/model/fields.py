@@ -43,7 +43,7 @@ class Fields:
         return found
 
     def maybe(self, *keys: str) -> int | None:
-        """Return the number, or None where no key is set or it is zero."""
+        """Return the number, or None if no key is set or it is zero."""
         return self.number(*keys) if any(self.values.get(key) for key in keys) else None
 
     def flag(self, key: str, default: bool = False) -> bool:
@@ -52,11 +52,11 @@ class Fields:
         return default if found is None else bool(found)
 
     def text(self, *keys: str) -> str:
-        """Return the first key that is set, as text; empty where none is."""
+        """Return the first key that is set, as text; empty if none is."""
         return next((str(self.values[key]) for key in keys if self.values.get(key)), "")
 
     def items(self, *keys: str) -> tuple[Any, ...]:
-        """Return the first key that is set, as a list; empty where none is.
+        """Return the first key that is set, as a list; empty if none is.
 
         Raises:
             InputError: Not a list.
@@ -68,7 +68,7 @@ class Fields:
         return tuple(found)
 
     def section(self, *keys: str) -> Fields:
-        """Return the first nested section that is set; an empty one where none is.
+        """Return the first nested section that is set; an empty one if none is.
 
         Raises:
             InputError: Not an object.

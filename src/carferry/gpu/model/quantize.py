@@ -29,7 +29,7 @@ _PROBES = {
 
 
 def parse_quantization(config: Fields) -> Quantization | None:
-    """Return how the checkpoint is packed; None where it is not.
+    """Return how the checkpoint is packed; None if it is not.
 
     Args:
         config: The whole config.json.
@@ -57,7 +57,7 @@ def online(method: str) -> Quantization:
 
 
 def kv_cache_dtype(config: Fields) -> str | None:
-    """Return ``fp8`` where the checkpoint itself asks for an 8-bit KV cache."""
+    """Return ``fp8`` if the checkpoint itself asks for an 8-bit KV cache."""
     section = config.section("quantization_config")
     scheme = section.values.get("kv_cache_scheme")
     bits = scheme.get("num_bits") if isinstance(scheme, Mapping) else None
@@ -66,7 +66,7 @@ def kv_cache_dtype(config: Fields) -> str | None:
 
 
 def _packed(method: str, section: Fields) -> Quantization:
-    """GPTQ and AWQ: integers plus a 16-bit scale and a packed zero per group."""
+    """Read GPTQ and AWQ: integers plus a 16-bit scale and a packed zero per group."""
     bits, group = section.number("bits", default=4), _group(section, default=128)
     wide = bits + ((16 + bits) / group if group else 0)
     parts = _parts(_names(section, "modules_to_not_convert"), wide, never=("head",))
@@ -74,7 +74,7 @@ def _packed(method: str, section: Fields) -> Quantization:
 
 
 def _fp8(method: str, section: Fields) -> Quantization:
-    """FP8: one byte per weight; block scales are 32 bits per block."""
+    """Read FP8: one byte per weight; block scales are 32 bits per block."""
     sides = section.items("weight_block_size")
     block = None
     if sides:
@@ -94,18 +94,18 @@ def _two(sides: tuple[Any, ...]) -> tuple[Any, Any]:
 
 
 def _mxfp4(method: str, section: Fields) -> Quantization:
-    """MXFP4: only the experts, 4 bits and an 8-bit scale per 32 weights."""
+    """Read MXFP4: only the experts, 4 bits and an 8-bit scale per 32 weights."""
     return Quantization("mxfp4", (("experts", 4 + 8 / 32),), group_size=32)
 
 
 def _bitsandbytes(method: str, section: Fields) -> Quantization:
-    """bitsandbytes: NF4 with a 32-bit scale per 64 weights, or int8."""
+    """Read bitsandbytes: NF4 with a 32-bit scale per 64 weights, or int8."""
     wide = 4 + 32 / 64 if section.flag("load_in_4bit") else 8.0
     return Quantization("bitsandbytes", _parts((), wide, never=("head",)))
 
 
 def _groups(method: str, section: Fields) -> Quantization:
-    """compressed-tensors and ModelOpt: each config group names its targets."""
+    """Read compressed-tensors and ModelOpt: each config group names its targets."""
     listed = section.section("config_groups")
     schemes = [listed.section(name) for name in listed.values] or [_modelopt_scheme(section)]
     skipped = _names(section, "ignore", "exclude_modules")

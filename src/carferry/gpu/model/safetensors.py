@@ -1,6 +1,6 @@
 """Read safetensors headers by Range: what the loader will load, without loading it.
 
-A header comes from strangers, so nothing in it is believed until it adds up: the length is
+A header is untrusted input, so it is checked before it is used: the length is
 capped, keys are unique, offsets tile the data without gap or overlap and end with the file.
 
 Source: safetensors format description (``safetensors/README.md``), 100 MB header limit.
@@ -17,7 +17,7 @@ from typing import Any, TypeGuard
 from carferry.errors import InputError
 
 ReadRange = Callable[[str, int, int], bytes]
-"""Reads bytes [start, end) of a file, shorter only where the file ends."""
+"""Reads bytes [start, end) of a file, shorter only at the end of the file."""
 
 _LENGTH = 8
 _LARGEST_HEADER = 100_000_000

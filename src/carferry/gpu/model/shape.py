@@ -1,4 +1,4 @@
-"""What the GPU plan knows of a model: its shape, frozen, in the units of config.json."""
+"""The shape of a model, in the units of config.json: all that the GPU plan knows of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Layer(Enum):
+class LayerKind(Enum):
     """What one decoder layer keeps between tokens."""
 
     FULL = "full"
@@ -17,7 +17,7 @@ class Layer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """The heads of one attention flavour; head_dim in elements."""
+    """The heads of one kind of attention; ``dim`` in elements."""
 
     query: int
     kv: int
@@ -36,11 +36,11 @@ class Latent:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class RecurrentState:
     """A recurrent layer's state: Mamba-2, or a gated delta net when ``delta``.
 
     Attributes:
-        dtype: Of the recurrent matrix; empty where it is the model's.
+        dtype: Of the recurrent matrix; empty if it is the model's.
         chunk: Tokens the Mamba-2 kernel scans at once.
     """
 
@@ -105,7 +105,7 @@ class Quantization:
     block: tuple[int, int] | None = None
 
     def of(self, part: str) -> float | None:
-        """Return bits per weight of a part; None where it keeps the model's dtype."""
+        """Return bits per weight of a part; None if it keeps the model's dtype."""
         return dict(self.bits).get(part)
 
 
@@ -120,13 +120,13 @@ class ModelShape:
     intermediate: int
     vocab: int
     positions: int
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerKind, ...]
     heads: Heads
     full_heads: Heads | None = None
     shared_kv: bool = False
     window: int | None = None
     latent: Latent | None = None
-    state: State | None = None
+    state: RecurrentState | None = None
     experts: Experts | None = None
     dense_layers: int = 0
     gated: bool = True
@@ -141,7 +141,7 @@ class ModelShape:
     quantization: Quantization | None = None
     kv_dtype: str | None = None
 
-    def count(self, kind: Layer) -> int:
+    def count(self, kind: LayerKind) -> int:
         """Return how many decoder layers are of a kind."""
         return self.layers.count(kind)
 
@@ -154,10 +154,10 @@ class ModelShape:
     def family(self) -> str:
         """Name of the cache family: mla, hybrid, sliding, encoder-decoder, encoder or gqa."""
         tests = (
-            ("encoder", self.pooling and not self.count(Layer.FULL)),
+            ("encoder", self.pooling and not self.count(LayerKind.FULL)),
             ("encoder-decoder", self.encoder is not None),
             ("mla", self.latent is not None),
             ("hybrid", self.state is not None),
-            ("sliding", self.count(Layer.SLIDING) > 0),
+            ("sliding", self.count(LayerKind.SLIDING) > 0),
         )
         return next((name for name, holds in tests if holds), "gqa")

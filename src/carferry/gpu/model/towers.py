@@ -43,7 +43,7 @@ def whisper_encoder(config: Fields) -> Tower:
 
 
 def _clip(vision: Fields, config: Fields, hidden: int) -> Tower:
-    """CLIP as LLaVA loads it: layers after the chosen feature layer are dropped."""
+    """Read CLIP as LLaVA loads it: layers after the chosen feature layer are dropped."""
     width = vision.number("hidden_size", default=1024)
     depth = vision.number("num_hidden_layers", default=24)
     layer = config.values.get("vision_feature_layer", -2)
@@ -61,7 +61,7 @@ def _clip(vision: Fields, config: Fields, hidden: int) -> Tower:
 
 
 def _plain(vision: Fields, config: Fields, hidden: int) -> Tower:
-    """SigLIP and its likes: one linear projector into the decoder."""
+    """Read SigLIP and its kind: one linear projector into the decoder."""
     width, patch = vision.number("hidden_size"), vision.side("patch_size", 14)
     grid = (vision.side("image_size", 224) // patch) ** 2
     positions = 2 * (vision.maybe("position_embedding_size") or 0) or grid
@@ -76,7 +76,7 @@ def _plain(vision: Fields, config: Fields, hidden: int) -> Tower:
 
 
 def _pixtral(vision: Fields, config: Fields, hidden: int) -> Tower:
-    """Pixtral in Mistral 3: gated blocks, a 2x2 patch merger and two projections."""
+    """Read Pixtral in Mistral 3: gated blocks, a 2x2 patch merger and two projections."""
     width, patch = vision.number("hidden_size", default=1024), vision.side("patch_size", 14)
     merge = config.number("spatial_merge_size", default=2) ** 2
     return Tower(
@@ -90,7 +90,7 @@ def _pixtral(vision: Fields, config: Fields, hidden: int) -> Tower:
 
 
 def _qwen(vision: Fields, config: Fields, hidden: int) -> Tower:
-    """Qwen-VL: a merger of merge^2 patches; Qwen3 adds one merger per deepstack level."""
+    """Read Qwen-VL: a merger of merge^2 patches; Qwen3 adds one merger per deepstack level."""
     width, out = vision.number("hidden_size"), vision.number("out_hidden_size", default=hidden)
     wide = width * vision.number("spatial_merge_size", default=2) ** 2
     frames = vision.side("temporal_patch_size", 2)

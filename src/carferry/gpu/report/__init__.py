@@ -1,1 +1,1 @@
-"""A GPU plan for people: text, Markdown, HTML."""
+"""The report of a GPU plan: as text, Markdown, an HTML page or a fragment of one."""

@@ -1,7 +1,8 @@
-"""The HTML report: one self-contained page, ASCII, no script, nothing fetched."""
+"""The HTML report, as a page or a fragment: self-contained, ASCII, no script, nothing fetched."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from html import escape
 
@@ -19,9 +20,8 @@ from carferry.gpu.report.words import (
 )
 from carferry.gpu.search.plan import GpuPlan, Option
 
+_BODY = "font:15px/1.5 system-ui,sans-serif;color:#1c2127;max-width:960px"
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1c2127;max-width:960px;margin:24px auto;
-padding:0 20px}
 h1{font-size:24px;margin:0 0 4px}h2{font-size:17px;margin:28px 0 8px}
 .answer{border-left:8px solid;padding:14px 18px;background:#f6f7f9}
 .fits{border-color:#2e8b57}.tight{border-color:#d08700}.no{border-color:#c0392b}
@@ -41,12 +41,44 @@ table{border-collapse:collapse;width:100%;font-size:13px}
 td,th{border-bottom:1px solid #e3e6ea;padding:5px 8px;text-align:left;vertical-align:top}
 pre{background:#f1f3f5;padding:10px 14px;overflow:auto}
 """
+_SCOPE = "carferry-plan"
 
 
 def html(plan: GpuPlan) -> str:
-    """Return the report as one HTML page a person can read without anything beside it."""
+    """Return the report as one HTML page."""
+    style = f"\nbody{{{_BODY};margin:24px auto;\npadding:0 20px}}{_STYLE}"
+    return _ascii(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f"<title>{escape(headline(plan))}</title><style>{style}</style></head>"
+        f"<body>{_body(plan)}</body></html>\n"
+    )
+
+
+def fragment(plan: GpuPlan) -> str:
+    """Return the same report as one element, for a notebook's ``_repr_html_``.
+
+    Its style applies to the element alone, and a white ground keeps it legible on a dark theme.
+    """
+    style = f".{_SCOPE}{{{_BODY};background:#fff;padding:8px 20px}}{_scoped(_STYLE)}"
+    return _ascii(f'<div class="{_SCOPE}"><style>{style}</style>{_body(plan)}</div>\n')
+
+
+def _scoped(style: str) -> str:
+    """Return rules of CSS with every selector limited to the fragment's element."""
+    return re.sub(
+        r"([^{}]+)\{",
+        lambda rule: ",".join(f".{_SCOPE} {each.strip()}" for each in rule[1].split(",")) + "{",
+        style,
+    )
+
+
+def _ascii(source: str) -> str:
+    return source.encode("ascii", "xmlcharrefreplace").decode("ascii")
+
+
+def _body(plan: GpuPlan) -> str:
     mood = plan.verdict.value
-    body = (
+    return (
         f'<div class="answer {mood}"><h1>{escape(headline(plan))}</h1>'
         f'<span class="badge {mood}">{_badge(plan)}</span>'
         f"<p>{escape(' '.join(reasons(plan)))}</p>{_change(plan)}</div>"
@@ -56,12 +88,6 @@ def html(plan: GpuPlan) -> str:
         f"{_arguments(plan)}<h2>Every option weighed</h2>{_options(plan)}"
         f"<h2>Planned for</h2>{_table(('what', 'value'), facts(plan))}{_notes(plan)}"
     )
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(headline(plan))}</title><style>{_STYLE}</style></head>"
-        f"<body>{body}</body></html>\n"
-    )
-    return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
 def _drawn(plan: GpuPlan) -> Iterator[tuple[str, Option]]:

@@ -1,12 +1,10 @@
-"""Reports of a GpuPlan: text for a terminal, Markdown and HTML for the pipeline's artifacts."""
+"""The report as text for a terminal, as Markdown, and as values for JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 
 from carferry.gpu.memory.estimate import Estimate
-from carferry.gpu.report.page import html
 from carferry.gpu.report.words import (
     COLUMNS,
     change,
@@ -19,8 +17,6 @@ from carferry.gpu.report.words import (
 )
 from carferry.gpu.search.plan import GpuPlan
 from carferry.gpu.units import gib
-
-__all__ = ["html", "markdown", "summary", "text"]
 
 _LETTERS = {
     "weights": "W",
@@ -54,9 +50,9 @@ def summary(plan: GpuPlan) -> dict[str, object]:
         "shortfall_gib": round(plan.shortfall_gib, 2),
         "change": change(plan),
         "gpu": chosen.group.gpu.name if chosen else "",
-        "resources": chosen.resources if chosen else {},
+        "resources": {plan.gpu_resource: str(plan.gpu_count)} if chosen else {},
         "nodes": chosen.pp if chosen else 0,
-        "tolerations": [asdict(rule) for rule in chosen.group.tolerations] if chosen else [],
+        "tolerations": [rule.taint for rule in chosen.group.tolerations] if chosen else [],
         "profile": chosen.group.profile if chosen else "",
         "arguments": list(plan.arguments),
         "notes": list(plan.notes),

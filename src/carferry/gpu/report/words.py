@@ -88,7 +88,7 @@ def slices(best: Estimate) -> tuple[Slice, ...]:
 
 
 def option_row(option: Option) -> tuple[str, ...]:
-    """Return the cells of an option: where, verdict, weights, KV, context, concurrency, why."""
+    """Return the cells of an option: place, verdict, weights, KV, context, concurrency, why."""
     best = option.best
     if best is None:
         return place(option), "no", "-", "-", "-", "-", option.reason
@@ -134,12 +134,12 @@ def facts(plan: GpuPlan) -> Iterator[tuple[str, str]]:
     yield "quantization", packed
     read = "safetensors headers" if plan.model.tensors else "counted from config.json"
     yield "weights from", read
-    yield "vLLM profile", plan.goal.vllm
+    yield "vLLM version", plan.goal.vllm
     yield "GPUs from", plan.inventory.source
 
 
 def _where(option: Option) -> Iterator[str]:
-    """Say which nodes offer it, where nodes were looked at."""
+    """Yield the sentence that says which nodes offer it, if nodes were read."""
     group = option.group
     if not group.example:
         return
@@ -156,16 +156,16 @@ def _where(option: Option) -> Iterator[str]:
 
 def _arithmetic(best: Estimate) -> Iterator[str]:
     choice = best.choice
-    beside = best.overhead
-    graphs = f", {gib(beside.graphs):.1f} CUDA graphs" if best.graphs_budgeted else ""
+    overhead = best.overhead
+    graphs = f", {gib(overhead.graphs):.1f} CUDA graphs" if best.graphs_budgeted else ""
     yield (
         f"Each {choice.gpu.name} has {choice.gpu.memory_gib:.1f} GiB; vLLM takes "
         f"{choice.utilization:.0%} of it, {gib(best.requested):.1f} GiB."
     )
     yield (
         f"Out of that come {gib(best.weights):.1f} GiB weights, "
-        f"{gib(beside.activation):.1f} activations (the {beside.binding} peaks), "
-        f"{gib(beside.non_torch):.1f} CUDA and NCCL{graphs}."
+        f"{gib(overhead.activation):.1f} activations (the {overhead.binding} peaks), "
+        f"{gib(overhead.non_torch):.1f} CUDA and NCCL{graphs}."
     )
     if not best.needed:
         yield "The model keeps no KV cache."

@@ -1,1 +1,1 @@
-"""Which way to run a model is best, and what would have to change where none is."""
+"""The search for the best way to run a model, and for the smallest change if there is none."""

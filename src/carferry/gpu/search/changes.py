@@ -22,7 +22,7 @@ class Change:
 def smallest_change(
     model: Model, inventory: Inventory, goal: Goal, current: Option
 ) -> Change | None:
-    """Re-run the search with one thing changed, gentlest first; None where nothing helps."""
+    """Re-run the search with one thing changed, gentlest first; None if nothing helps."""
     better = ORDER[current.verdict]
     for what, changed_goal, changed in _changes(model, inventory, goal):
         found = search(model, changed, changed_goal)
@@ -50,8 +50,8 @@ def _looser(model: Model, goal: Goal) -> Iterator[tuple[str, Goal]]:
         yield "lower --max-num-seqs to {seqs}", replace(goal, max_num_seqs=None)
     if goal.max_model_len:
         yield "lower --max-model-len to {length}", replace(goal, max_model_len=None)
-    if goal.tp or goal.pp:
-        yield "use tensor parallel size {tp}", replace(goal, tp=None, pp=None)
+    if goal.gpu_count or goal.nodes:
+        yield "use tensor parallel size {tp}", replace(goal, gpu_count=None, nodes=None)
     for length in (4096, 2048):
         if length < min(goal.max_model_len or FLOOR, model.shape.positions):
             yield "serve --max-model-len {length}", replace(goal, max_model_len=length)

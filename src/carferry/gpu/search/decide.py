@@ -1,4 +1,4 @@
-"""From what a hub serves to a plan, in one call."""
+"""Decide how a model runs, from the files of its repository to a plan, in one call."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def decide(
     """Decide how a model runs, from its config and the headers of its weights.
 
     Args:
-        config: The parsed config.json; None where the model has none.
-        gpus: What was read of the cluster, or text such as ``L40S x2``.
+        config: The parsed config.json; None if the model has none.
+        gpus: What the cluster has, or text such as ``L40S x2``.
         read_range: Reads bytes [start, end) of a repository file; only headers are read.
-        files: Repository paths to sizes in bytes. Without these two the weights are counted
-            from the config.
+        files: Repository paths to sizes in bytes. Without this or ``read_range`` the weights
+            are counted from the config.
         goal: What the user wants; the vLLM version is part of it.
         subject: What to call the model in errors and reports.
         family: ``gqa`` to plan an unknown architecture as a plain decoder.
 
     Raises:
         UnsupportedModel: An unknown architecture or quantization.
-        InputError: A config or header that does not add up, or a GPU nobody knows.
+        InputError: A config or header that does not add up, or an unknown GPU.
         DoesNotFit: The inventory holds no GPU at all.
     """
     if config is None:

@@ -1,8 +1,8 @@
-"""Choose how a model runs on the GPUs there are: cheapest first, then what must give.
+"""The plan: the cheapest option that fits or, if none does, what stands in the way.
 
 For every node type and every way to cut the model across it, the gentlest settings that start
-are kept. Nothing fits? The search runs again with one thing changed at a time, gentlest first,
-and the first that helps is named.
+are kept. If nothing fits, the search runs again with one thing changed at a time, gentlest
+first, and the first change that helps is named.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from carferry.errors import DoesNotFit, InputError
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.inventory.nodes import Inventory
-from carferry.gpu.memory.estimate import Estimate, Model, Verdict
+from carferry.gpu.memory.estimate import Choice, Model, Verdict
 from carferry.gpu.memory.limits import weight_only
 from carferry.gpu.search.changes import Change, smallest_change
 from carferry.gpu.search.ways import Goal, Option, search
 from carferry.gpu.units import GIB
+from carferry.gpu.vllm_args import VllmArgs
 
-__all__ = ["Change", "Goal", "GpuPlan", "Option", "arguments", "plan"]
+__all__ = ["Change", "Goal", "GpuPlan", "Option", "plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,12 @@ class GpuPlan:
     """The decision, with everything a report needs.
 
     Attributes:
-        chosen: The cheapest option that fits (or is tight, where none fits).
-        options: Every option that was weighed, best first.
+        chosen: The cheapest option that fits (or is tight, if none fits); None if none does.
+        options: Every option that was tried, best first.
         binding: What stands in the way, or what is scarcest.
-        shortfall_gib: GiB missing per GPU on the closest option; 0 where it fits.
-        change: What to change; None where nothing has to.
-        arguments: vLLM arguments of the chosen option, explicit and complete.
+        shortfall_gib: GiB missing per GPU on the closest option; 0 if it fits.
+        change: The smallest change that helps; None if none is needed or none was found.
+        notes: What a reader should know besides, a line each.
     """
 
     model: Model
@@ -44,8 +45,37 @@ class GpuPlan:
     binding: str
     shortfall_gib: float
     change: Change | None
-    arguments: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether an option runs the model, a tight one included."""
+        return self.chosen is not None
+
+    @property
+    def gpu_resource(self) -> str:
+        """The extended resource each pod asks for; empty if nothing fits."""
+        return self.chosen.gpu_resource if self.chosen else ""
+
+    @property
+    def gpu_count(self) -> int:
+        """GPUs each pod asks for; 0 if nothing fits."""
+        return self.chosen.gpu_count if self.chosen else 0
+
+    @property
+    def vllm_args(self) -> VllmArgs | None:
+        """VLLM's arguments for the chosen option, explicit and complete; None if nothing fits."""
+        return _vllm_args(self.chosen.best.choice) if self.chosen and self.chosen.best else None
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """``vllm_args`` as a command line takes them; empty if nothing fits."""
+        return self.vllm_args.render() if self.vllm_args else ()
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The smallest changes that would make it fit, in words; empty if none is known."""
+        return (self.change.what,) if self.change else ()
 
 
 def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPlan:
@@ -72,26 +102,23 @@ def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPla
         binding=closest.best.binding if closest.best else closest.reason,
         shortfall_gib=closest.best.shortfall / GIB if closest.best else 0.0,
         change=change,
-        arguments=arguments(chosen.best) if chosen and chosen.best else (),
         notes=(*inventory.notes, *_notes(model, goal, chosen)),
     )
 
 
-def arguments(best: Estimate) -> tuple[str, ...]:
-    """Return the vLLM arguments of an estimate; nothing is left to a default."""
-    choice = best.choice
-    named: dict[str, object] = {
-        "tensor-parallel-size": choice.tp,
-        "pipeline-parallel-size": choice.pp if choice.pp > 1 else None,
-        "dtype": choice.dtype,
-        "quantization": choice.quantization or None,
-        "kv-cache-dtype": choice.kv_dtype if choice.kv_dtype != "auto" else None,
-        "max-model-len": choice.max_model_len,
-        "max-num-seqs": choice.max_num_seqs,
-        "max-num-batched-tokens": choice.max_num_batched_tokens,
-        "gpu-memory-utilization": choice.utilization,
-    }
-    return tuple(f"--{name}={value}" for name, value in named.items() if value is not None)
+def _vllm_args(choice: Choice) -> VllmArgs:
+    """Return the arguments of a choice; nothing it decided is left to a default."""
+    return VllmArgs(
+        tensor_parallel_size=choice.tp,
+        pipeline_parallel_size=choice.pp if choice.pp > 1 else None,
+        dtype=choice.dtype,
+        quantization=choice.quantization or None,
+        kv_cache_dtype=choice.kv_dtype if choice.kv_dtype != "auto" else None,
+        max_model_len=choice.max_model_len,
+        max_num_seqs=choice.max_num_seqs,
+        max_num_batched_tokens=choice.max_num_batched_tokens,
+        gpu_memory_utilization=choice.utilization,
+    )
 
 
 def _check_goal(model: Model, inventory: Inventory, goal: Goal) -> None:
@@ -116,7 +143,7 @@ def _closest(options: tuple[Option, ...]) -> Option:
 
 
 def _notes(model: Model, goal: Goal, chosen: Option | None) -> Iterator[str]:
-    """Yield what a reader should know of the chosen option."""
+    """Yield what a reader should know about the chosen option."""
     if chosen is None or chosen.best is None:
         return
     choice, longest = chosen.best.choice, model.shape.positions

@@ -1,4 +1,4 @@
-"""Weigh every way to run a model on an inventory, cheapest first.
+"""Every way to run a model on an inventory, estimated and ordered, cheapest first.
 
 For every node type and every way to cut the model across it, settings are tried from vLLM's
 own defaults to the most frugal, and the gentlest that start are kept.
@@ -23,22 +23,19 @@ from carferry.gpu.memory.estimate import (
 )
 from carferry.gpu.memory.limits import dtype_reason, kv_dtypes, quantization_reason
 from carferry.gpu.memory.parallel import pipeline_reason, tensor_reason
-from carferry.gpu.memory.vllm_version import LATEST, Profile, profile
+from carferry.gpu.memory.vllm_version import LATEST, VllmVersion, find_version
 from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import GIB
 
 FLOOR = 8192
-"""Shortest context worth serving when the user names none, tokens."""
-
-
-_SEQS = (1024, 512, 256, 128, 64, 32)
-
-
-_STEP = 256
-_MOST_STAGES = 4
-
+"""Shortest context worth serving if the user names none, tokens."""
 
 ORDER = {Verdict.FITS: 0, Verdict.TIGHT: 1, Verdict.NO: 2}
+"""Verdicts from best to worst."""
+
+_SEQS = (1024, 512, 256, 128, 64, 32)
+_STEP = 256  # tokens: a shorter context is a multiple of it
+_MOST_STAGES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +45,13 @@ class Goal:
     Attributes:
         vllm: Version of the serving image.
         max_model_len: Context that must fit, tokens.
+        max_num_seqs: Sequences at once.
+        dtype: ``bfloat16``, ``float16`` or ``float32``.
+        kv_dtype: ``auto`` or ``fp8``.
+        gpu_count: GPUs in one pod.
+        nodes: Nodes the model may span, as stages of a pipeline.
+        utilization: Share of a GPU's total memory vLLM may take, above 0 and at most 1.
+        quantization: ``fp8`` to quantize while loading; empty to load as stored.
         concurrency: Requests of that length that must fit at once.
         prices: Price of an hour per GPU name, in any unit; the catalogue's ranks otherwise.
         image_bytes: Size of the model image, to compare with node disks.
@@ -58,8 +62,8 @@ class Goal:
     max_num_seqs: int | None = None
     dtype: str | None = None
     kv_dtype: str | None = None
-    tp: int | None = None
-    pp: int | None = None
+    gpu_count: int | None = None
+    nodes: int | None = None
     utilization: float | None = None
     quantization: str = ""
     concurrency: float = 1.0
@@ -69,7 +73,15 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A node type cut one way: its best estimate, or the reason there is none."""
+    """A node type with the model cut one way: its best estimate, or the reason there is none.
+
+    Attributes:
+        tp: Tensor parallel size: GPUs of one node.
+        pp: Pipeline parallel size: nodes.
+        cost: Price of an hour of all its GPUs, in the goal's unit or the catalogue's ranks.
+        best: The gentlest settings that fit, else the closest; None if a rule forbids all.
+        reason: Why there is no estimate; empty if there is one.
+    """
 
     group: NodeGroup
     tp: int
@@ -80,13 +92,18 @@ class Option:
 
     @property
     def verdict(self) -> Verdict:
-        """The estimate's verdict; no where a rule forbids the option."""
+        """The estimate's verdict; ``no`` if a rule forbids the option."""
         return self.best.verdict if self.best else Verdict.NO
 
     @property
-    def resources(self) -> dict[str, str]:
-        """What each pod asks for: the extended resource and how many of it."""
-        return {self.group.resource: str(self.tp)}
+    def gpu_resource(self) -> str:
+        """The extended resource each pod asks for."""
+        return self.group.resource
+
+    @property
+    def gpu_count(self) -> int:
+        """GPUs each pod asks for: the tensor parallel size."""
+        return self.tp
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +113,14 @@ class _Scope:
     model: Model
     inventory: Inventory
     goal: Goal
-    version: Profile
+    version: VllmVersion
     shape: ModelShape
 
 
 def search(model: Model, inventory: Inventory, goal: Goal) -> tuple[Option, ...]:
     """Return every option: those that fit first, the cheapest of them first."""
     shape = loaded_shape(model.shape, goal.quantization)
-    scope = _Scope(model, inventory, goal, profile(goal.vllm), shape)
+    scope = _Scope(model, inventory, goal, find_version(goal.vllm), shape)
     found = [
         _option(scope, group, tp, pp)
         for group in inventory.groups
@@ -123,8 +140,8 @@ def _distinct(options: list[Option]) -> tuple[Option, ...]:
 
 def _cuts(group: NodeGroup, inventory: Inventory, goal: Goal) -> Iterator[tuple[int, int]]:
     """Yield the (tp, pp) worth weighing: GPUs of one node, then whole nodes as stages."""
-    if goal.tp or goal.pp:
-        yield goal.tp or 1, goal.pp or 1
+    if goal.gpu_count or goal.nodes:
+        yield goal.gpu_count or 1, goal.nodes or 1
         return
     alone = group.gpu.slices or group.gpu.shared
     allowance = inventory.allowances.get(group.resource)
@@ -159,7 +176,7 @@ def _gentlest(tried: list[Estimate]) -> Estimate:
 
 
 def _capacity_reason(scope: _Scope, group: NodeGroup, tp: int, pp: int) -> str:
-    """Say why these GPUs cannot be had; empty where they can."""
+    """Return why these GPUs cannot be had; empty if they can."""
     allowance = scope.inventory.allowances.get(group.resource)
     per_pod = scope.inventory.per_pods.get(group.resource)
     in_one_node = pp > 1 and tp * pp <= group.free
@@ -182,7 +199,7 @@ def _capacity_reason(scope: _Scope, group: NodeGroup, tp: int, pp: int) -> str:
 
 
 def _rule_reason(scope: _Scope, group: NodeGroup, tp: int, pp: int) -> str:
-    """Say which of vLLM's rules forbids an option; empty where none does."""
+    """Return the rule of vLLM that forbids an option; empty if none does."""
     dtype = scope.goal.dtype or default_choice(scope.shape, group.gpu, scope.version).dtype
     return (
         quantization_reason(scope.shape, group.gpu, scope.version)
@@ -193,7 +210,7 @@ def _rule_reason(scope: _Scope, group: NodeGroup, tp: int, pp: int) -> str:
 
 
 def _disk_reason(group: NodeGroup, goal: Goal) -> str:
-    """A cold pull holds the blobs and what is unpacked from them: twice the image."""
+    """Return why the disk is too small: a cold pull holds the image twice, packed and unpacked."""
     if goal.image_bytes is None or group.disk_bytes is None or group.warm:
         return ""
     needed = 2 * goal.image_bytes
@@ -251,7 +268,7 @@ def _shorter(scope: _Scope, choice: Choice) -> Iterator[Choice]:
 
 
 def _rank(option: Option) -> tuple[int, float, int, float, int]:
-    """Order: verdict, price, GPUs, how far off, then where there are most nodes."""
+    """Return the sort key: verdict, price, GPUs, how far off, then most nodes."""
     missing = option.best.shortfall / GIB if option.best else float("inf")
     price = option.cost if option.verdict is not Verdict.NO else 0.0
     gpus = option.tp * option.pp if price else 0

@@ -4,7 +4,7 @@ import pytest
 
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import find
-from carferry.gpu.memory.vllm_version import profile
+from carferry.gpu.memory.vllm_version import find_version
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from carferry.gpu.memory.vllm_version import profile
 def test_version_decides_the_default_share_and_the_log_line(
     version: str, utilization: float, by_concurrency: bool
 ) -> None:
-    chosen = profile(version)
+    chosen = find_version(version)
 
     assert (chosen.utilization, chosen.tokens_by_concurrency) == (utilization, by_concurrency)
 
@@ -27,7 +27,7 @@ def test_version_decides_the_default_share_and_the_log_line(
 @pytest.mark.parametrize("text", ["", "latest", "0", "x.y"])
 def test_text_that_is_no_version_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="not a version"):
-        profile(text)
+        find_version(text)
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_text_that_is_no_version_is_refused(text: str) -> None:
 def test_memory_and_name_decide_the_batching_tier(
     version: str, gpu: str, batching: tuple[int, int]
 ) -> None:
-    assert profile(version).batching(find(gpu)) == batching
+    assert find_version(version).batching(find(gpu)) == batching
