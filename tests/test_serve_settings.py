@@ -21,7 +21,7 @@ def test_defaults_make_a_deployment_named_after_the_image() -> None:
     made = settings()
     assert made.name == "granite-31-2b"
     assert made.uri == f"oci://quay.io/team/granite-3.1-2b@{DIGEST}"
-    assert (made.mode, made.gpu_count, str(made.memory)) == (Mode.RAW, 1, "16Gi")
+    assert (made.deployment_mode, made.gpu_count, str(made.memory)) == (Mode.RAW, 1, "16Gi")
 
 
 def test_the_name_is_made_from_the_display_name_when_there_is_one() -> None:
@@ -91,12 +91,14 @@ def test_an_environment_value_may_hold_commas_and_equal_signs() -> None:
 
 def test_vllm_arguments_are_split_as_in_a_shell() -> None:
     made = settings(vllm_args="--dtype=half --chat-template '{{ x }}'")
-    assert made.args == ("--dtype=half", "--chat-template", "{{ x }}")
+    assert made.vllm_args == ("--dtype=half", "--chat-template", "{{ x }}")
 
 
 def test_a_hardware_profile_is_looked_for_in_the_project_unless_it_says_where() -> None:
-    assert settings(hardware_profile="a100").profile == HardwareProfileRef("a100", "demo")
-    assert settings(hardware_profile="apps/a100").profile == HardwareProfileRef("a100", "apps")
+    assert settings(hardware_profile="a100").hardware_profile == HardwareProfileRef("a100", "demo")
+    assert settings(hardware_profile="apps/a100").hardware_profile == HardwareProfileRef(
+        "a100", "apps"
+    )
 
 
 def test_a_hardware_profile_brings_its_own_tolerations() -> None:

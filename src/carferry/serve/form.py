@@ -73,6 +73,7 @@ PARAMETERS = (
     Parameter("min_replicas", "1", "Fewest replicas; 0 only with Serverless", read_count),
     Parameter("max_replicas", "1", "Most replicas", read_count),
 )
+_AMOUNTS = ("cpu", "memory", "shm_size")
 DEFAULTS: Mapping[str, str] = {parameter.name: parameter.default for parameter in PARAMETERS}
 
 
@@ -122,32 +123,16 @@ def make_deployment(image: str, **given: Unpack[DeploymentForm]) -> Deployment:
     """
     form = _read({**given, "image": image})
     ref = ImageRef.parse(form["image"])
-    return Deployment(
-        image=ref,
-        name=form["name"] or _made_name(form, ref),
-        namespace=form["namespace"],
-        display_name=form["display_name"],
-        description=form["description"],
-        runtime_image=form["runtime_image"] or VLLM_IMAGE,
-        gpu_resource=form["gpu_resource"],
-        gpu_count=form["gpu_count"],
-        cpu=Quantity.parse(form["cpu"], what="cpu"),
-        memory=Quantity.parse(form["memory"], what="memory"),
-        shm=Quantity.parse(form["shm_size"], what="shm_size"),
-        tolerations=_tolerations(form),
-        node_selector=form["node_selector"],
-        max_model_len=form["max_model_len"],
-        args=form["vllm_args"],
-        env=form["env"],
-        mode=_mode(form["deployment_mode"]),
-        pull_secret=form["pull_secret"],
-        profile=_profile(form["hardware_profile"], form["namespace"]),
-        size_bytes=form["model_size_bytes"],
-        auth=form["auth"],
-        route=form["external_route"],
-        min_replicas=form["min_replicas"],
-        max_replicas=form["max_replicas"],
-    )
+    parsed = {
+        "image": ref,
+        "name": form["name"] or _made_name(form, ref),
+        "runtime_image": form["runtime_image"] or VLLM_IMAGE,
+        "tolerations": _tolerations(form),
+        "deployment_mode": _mode(form["deployment_mode"]),
+        "hardware_profile": _profile(form["hardware_profile"], form["namespace"]),
+    }
+    amounts = {what: Quantity.parse(form[what], what=what) for what in _AMOUNTS}
+    return Deployment(**form | parsed | amounts)
 
 
 def _read(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def serving_runtime(deployment: Deployment) -> Object:
             "volumes": [
                 {
                     "name": "shm",
-                    "emptyDir": {"medium": "Memory", "sizeLimit": str(deployment.shm)},
+                    "emptyDir": {"medium": "Memory", "sizeLimit": str(deployment.shm_size)},
                 }
             ],
         },
@@ -122,11 +122,11 @@ def inference_service(deployment: Deployment) -> Object:
         "maxReplicas": deployment.max_replicas,
         "model": _model(deployment),
     }
-    if deployment.mode is Mode.RAW:
+    if deployment.deployment_mode is Mode.RAW:
         # The default 25%/25% rolling update waits for a second GPU that may not exist.
         predictor["deploymentStrategy"] = {"type": "Recreate"}
     else:
-        limit = f"{deadline_s(deployment.size_bytes)}s"
+        limit = f"{deadline_s(deployment.model_size_bytes)}s"
         predictor["annotations"] = {"serving.knative.dev/progress-deadline": limit}
     if deployment.node_selector:
         predictor["nodeSelector"] = dict(deployment.node_selector)
@@ -148,7 +148,7 @@ def vllm_args(deployment: Deployment) -> VllmArgs:
     return VllmArgs(
         tensor_parallel_size=deployment.gpu_count if deployment.gpu_count > 1 else None,
         max_model_len=deployment.max_model_len or None,
-        more=deployment.args,
+        more=deployment.vllm_args,
     )
 
 
@@ -202,15 +202,17 @@ def _annotations(deployment: Deployment) -> dict[str, str]:
         "opendatahub.io/connections": deployment.connection,
         "opendatahub.io/model-type": "generative",
         "security.opendatahub.io/enable-auth": "true" if deployment.auth else "false",
-        "serving.kserve.io/deploymentMode": deployment.mode.value,
+        "serving.kserve.io/deploymentMode": deployment.deployment_mode.value,
     }
     if deployment.image.tag:
         annotations["carferry/image-tag"] = deployment.image.tag
-    if deployment.profile:
-        annotations["opendatahub.io/hardware-profile-name"] = deployment.profile.name
+    if deployment.hardware_profile:
+        annotations["opendatahub.io/hardware-profile-name"] = deployment.hardware_profile.name
         # Left out, the webhook looks where the InferenceService is.
-        annotations["opendatahub.io/hardware-profile-namespace"] = deployment.profile.namespace
-    if deployment.mode is Mode.SERVERLESS:
+        annotations["opendatahub.io/hardware-profile-namespace"] = (
+            deployment.hardware_profile.namespace
+        )
+    if deployment.deployment_mode is Mode.SERVERLESS:
         annotations["serving.knative.openshift.io/enablePassthrough"] = "true"
         annotations["sidecar.istio.io/inject"] = "true"
         annotations["sidecar.istio.io/rewriteAppHTTPProbers"] = "true"
@@ -218,9 +220,11 @@ def _annotations(deployment: Deployment) -> dict[str, str]:
 
 
 def _visibility(deployment: Deployment) -> dict[str, str]:
-    if deployment.mode is Mode.RAW:
-        return {"networking.kserve.io/visibility": "exposed"} if deployment.route else {}
-    return {} if deployment.route else {"networking.knative.dev/visibility": "cluster-local"}
+    if deployment.deployment_mode is Mode.RAW:
+        return {"networking.kserve.io/visibility": "exposed"} if deployment.external_route else {}
+    return (
+        {} if deployment.external_route else {"networking.knative.dev/visibility": "cluster-local"}
+    )
 
 
 def _metadata(

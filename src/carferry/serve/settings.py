@@ -66,10 +66,10 @@ class Deployment:
         runtime_image: The vLLM server's image.
         gpu_resource: Resource name to ask for, ``gpu_count`` of it per replica.
         max_model_len: Longest sequence in tokens; 0 leaves it to vLLM.
-        args: Further vLLM arguments, after ours.
-        size_bytes: Of the model image; 0 if unknown. Sets the deadline.
+        vllm_args: Further vLLM arguments, after ours.
+        model_size_bytes: Of the model image; 0 if unknown. Sets the deadline.
         auth: Ask for a token at the endpoint.
-        route: Make the endpoint reachable from outside the cluster.
+        external_route: Make the endpoint reachable from outside the cluster.
     """
 
     image: ImageRef
@@ -82,18 +82,18 @@ class Deployment:
     gpu_count: int = 1
     cpu: Quantity = Quantity("4")
     memory: Quantity = Quantity("16Gi")
-    shm: Quantity = Quantity("2Gi")
+    shm_size: Quantity = Quantity("2Gi")
     tolerations: tuple[Toleration, ...] = ()
     node_selector: tuple[tuple[str, str], ...] = ()
     max_model_len: int = 0
-    args: tuple[str, ...] = ()
+    vllm_args: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
-    mode: Mode = Mode.RAW
+    deployment_mode: Mode = Mode.RAW
     pull_secret: str = ""
-    profile: HardwareProfileRef | None = None
-    size_bytes: int = 0
+    hardware_profile: HardwareProfileRef | None = None
+    model_size_bytes: int = 0
     auth: bool = False
-    route: bool = False
+    external_route: bool = False
     min_replicas: int = 1
     max_replicas: int = 1
 
@@ -105,8 +105,8 @@ class Deployment:
         _check_numbers(self)
         _check_pairs("environment", self.env, _ENV_NAME, re.compile(r"(?s).*"))
         _check_pairs("node selector", self.node_selector, LABEL_KEY, _LABEL_VALUE)
-        _check_args(self.args)
-        _check_secrets(self.env, self.args)
+        _check_args(self.vllm_args)
+        _check_secrets(self.env, self.vllm_args)
         if self.pull_secret:
             check_kubernetes_name(self.pull_secret, kind="pull secret", limit=63)
 
@@ -172,12 +172,12 @@ _OTHER = "pass the runtime image of your accelerator (the cluster's vLLM templat
 
 
 def _check_numbers(deployment: Deployment) -> None:
-    for what in ("gpu_count", "max_model_len", "size_bytes", "min_replicas"):
+    for what in ("gpu_count", "max_model_len", "model_size_bytes", "min_replicas"):
         if getattr(deployment, what) < 0:
             raise InputError(f"read {what}", getattr(deployment, what), "negative")
     if deployment.max_replicas < max(1, deployment.min_replicas):
         raise InputError("read max_replicas", deployment.max_replicas, "under min_replicas or 1")
-    if deployment.mode is Mode.RAW and deployment.min_replicas == 0:
+    if deployment.deployment_mode is Mode.RAW and deployment.min_replicas == 0:
         raise InputError("read min_replicas", 0, "RawDeployment does not scale to zero", "write 1")
 
 

@@ -90,7 +90,7 @@ def deploy(
     if cluster is not None:
         service = _apply(cluster, objects, force=force)
         if wait_s != 0:
-            limit = deadline_s(settings.size_bytes) if wait_s is None else wait_s
+            limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
             service = cluster.wait(
                 settings.name, settings.namespace, deadline_s=limit, clock=clock, report=report
             )
