@@ -1,14 +1,8 @@
-"""Tables of components, pipelines and settings, made from the code and checked against the docs.
-
-python -m carferry.pipelines.reference          write README.md and docs/reference
-python -m carferry.pipelines.reference --check  exit 1 if they differ
-"""
+"""Tables of components, pipelines and settings, made from their signatures and docstrings."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kfp.dsl.graph_component import GraphComponent
@@ -25,6 +19,7 @@ from carferry.components import (
     stream_layers,
 )
 from carferry.pipelines.pods import HERE, Site
+from carferry.pipelines.reference.table import table
 from carferry.pipelines.staged import buildah
 from carferry.pipelines.streamed import stream
 from carferry.serve.parameter import Parameter
@@ -77,7 +72,7 @@ def overview() -> str:
         purpose = (spec.description or "").partition("\n")[0]
         outputs = ", ".join(f"`{name}`" for name in spec.outputs or {})
         rows.append((f"`{made.python_func.__name__}`", purpose, outputs))
-    return _table(("component", "what it does", "gives"), rows)
+    return table(("component", "what it does", "gives"), rows)
 
 
 def page() -> str:
@@ -92,7 +87,7 @@ def settings_page() -> str:
     parts = []
     for title, room in ROOMS.items():
         rows = [(f"`{e.name}`", f"`{e.default}`" if e.default else "", e.help) for e in room]
-        parts.append(f"## {title}\n\n{_table(('name', 'default', 'meaning'), rows)}")
+        parts.append(f"## {title}\n\n{table(('name', 'default', 'meaning'), rows)}")
     return SETTINGS_HEAD + "\n".join(parts)
 
 
@@ -101,34 +96,6 @@ def with_block(text: str, block: str) -> str:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     return f"{before}{BEGIN}\n{block}{END}{after}" if begin and end else text
-
-
-def wanted(root: Path) -> dict[Path, str]:
-    """Return each generated file and what it should hold."""
-    readme = root / "README.md"
-    files = {root / PAGE: page(), root / SETTINGS_PAGE: settings_page()}
-    if readme.is_file():
-        files[readme] = with_block(readme.read_text(encoding="utf-8"), overview())
-    return files
-
-
-def main(argv: Sequence[str] | None = None, *, root: Path = Path()) -> int:
-    """Write the generated files, or with --check compare them; return the exit code."""
-    parser = argparse.ArgumentParser(description="Generate the components' reference.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if stale")
-    check = parser.parse_args(argv).check
-    stale = {path: text for path, text in wanted(root).items() if not _holds(path, text)}
-    for path, text in stale.items():
-        if check:
-            print(f"{path} is stale: run python -m carferry.pipelines.reference", file=sys.stderr)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    return 1 if check and stale else 0
-
-
-def _holds(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text(encoding="utf-8") == text
 
 
 def _section(made: PythonComponent | GraphComponent) -> str:
@@ -144,9 +111,9 @@ def _section(made: PythonComponent | GraphComponent) -> str:
         for name, about in (spec.outputs or {}).items()
     ]
     parts = [f"## {title}\n\n{spec.description}\n"]
-    parts.append(_table(("input", "type", "default", "meaning"), inputs))
+    parts.append(table(("input", "type", "default", "meaning"), inputs))
     if outputs:
-        parts.append(_table(("output", "type", "meaning"), outputs))
+        parts.append(table(("output", "type", "meaning"), outputs))
     return "\n".join(parts)
 
 
@@ -159,12 +126,3 @@ def _default(about: object) -> str:
 
 def _kind(name: str) -> str:
     return name.removeprefix("system.").partition("@")[0]
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(' '.join(c.split()) for c in line)} |\n" for line in lines)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

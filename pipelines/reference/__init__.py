@@ -1,0 +1,1 @@
+"""The generated reference: components, pipelines, settings and the Python API."""
