@@ -24,11 +24,11 @@ def fit_model(
     builder: str = "",
     settings: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
 ) -> NamedTuple("Fitted", [("model", str), ("sizing", dict)]):  # type: ignore[valid-type]
-    """Check all that a run will need, and plan the GPUs; stop the pipeline where it cannot be.
+    """Check all that a run will need, and plan the GPUs; stop the pipeline if it cannot be done.
 
     Args:
         model: Model on the hub (org/name or org/name@revision) or a folder this step can see.
-        report: The answer, the arithmetic, and the smallest change where it does not fit.
+        report: The answer, the arithmetic, and the smallest change if it does not fit.
         chart: The same as a page, with the memory of each GPU option drawn against its capacity.
         image: Where the image goes; nodes that hold it already need no room for it.
         include: File patterns, as for the build.
@@ -38,8 +38,8 @@ def fit_model(
         gpus: GPUs to plan for, as in L40S x2. Empty: read the cluster; none: do not check.
         max_model_len: Longest sequence in tokens that must fit. 0: the plan's choice.
         vllm_args: More vLLM arguments; they win over the plan's.
-        prove: Open an upload at the registry and look at the base, where no plan_model follows.
-        builder: job where Buildah will run in a Job of its own. Empty: it will not.
+        prove: Open an upload at the registry and look at the base, if no plan_model follows.
+        builder: job if Buildah will run in a Job of its own. Empty: it will not.
         settings: vllm, family, gpu_count, gpu_resource, tolerations, and all of a deployment's.
 
     Returns:

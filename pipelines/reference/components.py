@@ -51,7 +51,7 @@ Generated from `carferry.steps.form` by `python -m carferry.pipelines.reference`
 
 The pipelines' last parameter, `settings`, is one JSON object; components take it too. In a
 dashboard write `{"namespace": "demo", "auth": true}`, on the command line
-`settings.namespace=demo`. A name that nobody reads stops the run in its first step. Numbers and
+`settings.namespace=demo`. A name that no step reads stops the run in its first step. Numbers and
 switches may be JSON's own; lists of texts may be lists, or text by comma or line.
 
 """

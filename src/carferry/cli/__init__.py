@@ -1,7 +1,7 @@
 """The ``carferry`` command: every step of the pipeline without the pipeline.
 
 Results go to stdout (one JSON document with ``--json``), everything else to stderr. Exit codes:
-0 done, 1 failed in the world (network, registry, cluster), 2 wrong input, 130 interrupted.
+0 done, 1 failed outside (network, registry, cluster), 2 wrong input, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _run(arguments: argparse.Namespace) -> int:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        _drop_output()  # the reader went away; there is nobody left to tell
+        _drop_output()  # the reader went away
         return 1
     except Exception as error:
         if arguments.debug:
@@ -69,7 +69,7 @@ class _Redacting(logging.Formatter):
 
 
 def _words(error: Exception) -> str:
-    """Return an error's line; one that nobody foresaw asks to be told of."""
+    """Return an error's line; an unexpected one asks to be reported."""
     if isinstance(error, CarferryError):
         return str(error)
     try:

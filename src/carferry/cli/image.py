@@ -98,7 +98,7 @@ def _add_inspect(commands: Any) -> None:
     parser = commands.add_parser(
         "inspect",
         help="check an image against what KServe needs",
-        description="Read manifest, config and tar headers (not the weights) and judge them; "
+        description="Read manifest, config and tar headers (not the weights) and check them; "
         "exit 2 if a clause is broken.",
     )
     parser.add_argument("image", metavar="IMAGE", help="docker://... or oci:path[:tag]")

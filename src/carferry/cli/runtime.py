@@ -44,7 +44,7 @@ def add_runtime_command(commands: Any) -> None:
         "--python",
         default="",
         metavar="X.Y",
-        help="version of the base's Python, where its Env names no PYTHON_VERSION",
+        help="version of the base's Python, if its Env names no PYTHON_VERSION",
     )
     options.add_access(parser)
     options.add_moving(parser, parallel=4, unit="blobs")

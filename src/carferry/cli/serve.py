@@ -1,6 +1,6 @@
 """Commands that serve an image: ask for rights, render the objects, or deploy and wait.
 
-The Kubernetes client is imported where a command needs it: it costs 0.3 s and 40 MiB, which
+The Kubernetes client is imported when a command needs it: it costs 0.3 s and 40 MiB, which
 building an image should not pay.
 """
 

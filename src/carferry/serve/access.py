@@ -43,7 +43,7 @@ def account_name(name: str) -> str:
 
 
 def placed(namespace: str) -> dict[str, str]:
-    """Return the part of an object that says where it is: nothing where its applier decides."""
+    """Return the part of an object that says where it is; nothing if its applier decides."""
     return {"namespace": namespace} if namespace else {}
 
 

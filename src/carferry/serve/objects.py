@@ -208,7 +208,7 @@ def _annotations(deployment: Deployment) -> dict[str, str]:
         annotations["carferry/image-tag"] = deployment.image.tag
     if deployment.hardware_profile:
         annotations["opendatahub.io/hardware-profile-name"] = deployment.hardware_profile.name
-        # Left out, the webhook looks where the InferenceService is.
+        # Left out, the webhook looks in the project of the InferenceService.
         annotations["opendatahub.io/hardware-profile-namespace"] = (
             deployment.hardware_profile.namespace
         )

@@ -11,7 +11,7 @@ import yaml
 from carferry.cluster.kinds import Object
 from carferry.io import files
 
-# Plain only where every YAML reader, 1.1 and 1.2, sees a string: a letter first, nothing that
+# Plain only if every YAML reader, 1.1 and 1.2, sees a string: a letter first, nothing that
 # is an indicator, and none of the words some readers take for booleans, nulls or numbers.
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 _TYPED = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null|nan|inf")

@@ -112,7 +112,7 @@ class Deployment:
 
     @property
     def uri(self) -> str:
-        """``oci://host/repository@sha256:...``: what KServe is told to serve."""
+        """``oci://host/repository@sha256:...``: what KServe serves."""
         return f"oci://{self.image.name}@{self.image.digest}"
 
     @property

@@ -30,7 +30,7 @@ class Deployed:
         name: Of the InferenceService.
         namespace: Its project; empty if its applier decides.
         url: Where the model answers; empty until KServe says.
-        ready: It serves; False if nobody waited or nothing was applied.
+        ready: It serves; False without a wait, or if nothing was applied.
         applied: The objects are in the cluster.
         image: ``oci://host/repository@sha256:...`` that is served.
         manifest: The objects as YAML.

@@ -22,7 +22,7 @@ _UNANSWERED_IN_A_POD = 8  # most of a minute: names and networks of a new pod ma
 def patience(environ: Mapping[str, str] = os.environ) -> Retry:
     """Return how long a step tries what fails for the moment.
 
-    In a pod nobody waits at a terminal, and who starts a failed pod again cannot tell a lost
+    A pod has no user at a terminal, and what starts a failed pod again cannot tell a lost
     connection from a wrong name; so the step itself goes on for minutes without any progress.
     """
     if pod.POD not in environ:

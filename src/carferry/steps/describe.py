@@ -9,7 +9,7 @@ from carferry.steps.results import Built
 
 
 def describe(target: Target, result: BuildResult) -> Built:
-    """Flatten what the engine room made."""
+    """Return what a build made as plain values."""
     digest = result.document.digest
     return Built(
         target.location(digest),

@@ -50,7 +50,7 @@ def first(
         run: What its form says.
         report: File for the report as Markdown; empty for none.
         chart: File for the report as a page; empty for none.
-        connect: Reaches the cluster where something is to be asked there.
+        connect: Reaches the cluster, if something is to be asked there.
         retry: How often what fails for the moment is tried again.
 
     Raises:

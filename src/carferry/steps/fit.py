@@ -127,7 +127,7 @@ def fit(
 
     Raises:
         UnsupportedModel: An unknown architecture.
-        InputError: A config or header that does not add up, or a GPU nobody knows.
+        InputError: A config or header that does not add up, or an unknown GPU.
         DoesNotFit: The cluster has no GPU at all.
 
     Example:

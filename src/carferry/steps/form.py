@@ -75,7 +75,7 @@ BUILDER = (
 FIT = (
     Parameter("family", "", "gqa: plan an unknown architecture as a plain decoder"),
     Parameter("gpu_count", "", "GPUs per replica; empty: the plan's choice", _read_gpus),
-    Parameter("gpu_resource", "nvidia.com/gpu", "Resource to ask for where the fit is not checked"),
+    Parameter("gpu_resource", "nvidia.com/gpu", "Resource to ask for if the fit is not checked"),
     Parameter("max_num_seqs", "", "Sequences at once; empty: vLLM's own", read_count),
     Parameter(
         "tolerations",

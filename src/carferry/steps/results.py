@@ -46,7 +46,7 @@ class Downloaded(Result):
 
     Attributes:
         path: The folder.
-        repo: ``org/name``; empty where the source was a folder of unknown origin.
+        repo: ``org/name``; empty if the source was a folder of unknown origin.
         commit: 40-hex commit; empty likewise.
         files: How many.
         size_bytes: All files together.
@@ -116,7 +116,7 @@ class Planned(Result):
 
     @property
     def shares(self) -> list[str]:
-        """``I/N`` of each worker that has something to move; of one where nobody has."""
+        """``I/N`` of each worker that has something to move, or of the first."""
         busy = sorted({layer.worker for layer in self.layers if layer.how != "reuse"})
         return [f"{worker}/{self.workers}" for worker in busy or [1]]
 
@@ -175,7 +175,7 @@ class Built(Result):
         uri: What KServe's ``storageUri`` takes: ``oci://host/repo@sha256:...``; for a layout
             the same as ``reference``.
         digest: Of the manifest or index.
-        commit: Of the model; empty where unknown.
+        commit: Of the model; empty if unknown.
         size_bytes: All blobs together.
         layers: Base included.
         moved_bytes: What crossed the network.
@@ -214,7 +214,7 @@ class Inspected(Result):
     Attributes:
         reference: Its immutable reference.
         digest: Of the manifest or index.
-        source: ``hf://org/name``; empty where the image does not say.
+        source: ``hf://org/name``; empty if the image does not say.
         commit: Of the model; empty likewise.
         size_bytes: All blobs together.
         layers: What each holds, its size in bytes and its digest, base first.

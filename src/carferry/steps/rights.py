@@ -35,12 +35,12 @@ class Rights:
     """What an account was asked about and what it lacks.
 
     Attributes:
-        account: ``PROJECT/NAME`` of a ServiceAccount, or a user; empty where nothing is missing.
+        account: ``PROJECT/NAME`` of a ServiceAccount, or a user; empty if nothing is missing.
         asked: How many permissions the run needs.
         missing: Those that are not held, also the ones a run can do without.
         summary: The same in a few words.
         manifest: YAML that grants what is missing.
-        note: Why nothing was checked; empty where it was.
+        note: Why nothing was checked; empty if it was.
         project: Of a ServiceAccount; empty for a person.
     """
 
@@ -72,7 +72,7 @@ class Rights:
 
     @property
     def markdown(self) -> str:
-        """The answer as a section of a report; empty where nothing was asked."""
+        """The answer as a section of a report; empty if nothing was asked."""
         if not self.asked and not self.note:
             return ""
         grant = f"\nTo grant them, `oc apply -f -` this:\n\n```yaml\n{self.manifest}```\n"
@@ -97,9 +97,9 @@ def check_rights(
         namespace: Where the model will be served; empty means where this runs.
         auth: The endpoint will ask for a token.
         gpus: GPUs to plan for; empty reads the cluster's, and asks for the rights to.
-        builder: ``job`` where Buildah runs in a Job.
-        connect: Reaches the cluster; default as kubectl would. Not called where nothing is needed.
-        report: Told what the run has to do without, and the YAML that would change it.
+        builder: ``job`` if Buildah runs in a Job.
+        connect: Reaches the cluster; default as kubectl would. Not called if nothing is needed.
+        report: Called with what the run has to do without, and the YAML that would change it.
         retry: How often a server that is away is asked again.
 
     Raises:

@@ -27,7 +27,7 @@ class RuntimeSettings:
     Attributes:
         base: An image with Python and glibc: reference or ``oci:path:tag``.
         platforms: As in ``linux/amd64``; more than one makes an index.
-        python: Version of the base's Python, where the base does not say.
+        python: Version of the base's Python, if the base does not say.
         plain_http: Registry hosts without TLS.
         ca_file: PEM certificates to trust.
         parallel: Blobs at once.

@@ -34,7 +34,7 @@ class Sizing:
         gpu_count: GPUs per replica; as a wish 0 leaves it to the plan.
         tolerations: Of the pods; None leaves them to the plan, or to the GPU's own taint.
         max_model_len: Tokens; as a wish 0 leaves it to the plan.
-        vllm_args: More vLLM arguments; a wish's come last, where they win.
+        vllm_args: More vLLM arguments; those of a wish come last and win.
     """
 
     gpu_resource: str = "nvidia.com/gpu"
@@ -81,10 +81,10 @@ def size(
         wishes: What the user pinned.
         serve: ``deploy``, ``render`` or ``no``; with ``no``, no GPU is planned for.
         auth: The endpoint will ask for a token.
-        builder: ``job`` where Buildah runs in a Job.
+        builder: ``job`` if Buildah runs in a Job.
         report: File for the report as Markdown; empty for none.
         chart: File for the report as a page; empty for none.
-        connect: Reaches the cluster where something is to be asked there.
+        connect: Reaches the cluster, if something is to be asked there.
         retry: How often what fails for the moment is tried again.
         rights: Finds out whether the account may do what the run will need.
 
