@@ -26,6 +26,7 @@ check: $(STAMP) ## lint, types, import contracts, generated files, limits of the
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p carferry
+	$(BIN)/mypy demo
 	PYTHONPATH=tests $(BIN)/lint-imports --no-cache
 	$(BIN)/python pipelines/modelcar.py --compile --output build/compiled
 	diff -r compiled build/compiled

@@ -12,10 +12,8 @@ import time
 import zipfile
 from pathlib import Path
 
-from carferry.errors import CarferryError
+import carferry
 from carferry.io.terminal import human_bytes
-from carferry.steps.deploy import deploy
-from carferry.steps.inspect import inspect
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / ".demo"
@@ -33,9 +31,9 @@ def main() -> int:
         say("Running the pipeline locally: model -> ModelCar image")
         packaged = time.monotonic()
         run_pipeline(model)
-        say(f"Packaged in {time.monotonic() - packaged:.1f} s. Holding it against the contract")
+        say(f"Packaged in {time.monotonic() - packaged:.1f} s. Checking it against the contract")
         report()
-    except (CarferryError, subprocess.CalledProcessError) as error:
+    except (carferry.CarferryError, subprocess.CalledProcessError) as error:
         sys.stderr.write(f"demo: {error}\n")
         return 1
     say(f"Done in {time.monotonic() - started:.1f} s.")
@@ -65,15 +63,20 @@ def run_pipeline(model: Path) -> None:
 
 def report() -> None:
     """Inspect the image, render its KServe objects, say what to try next."""
-    found = inspect(IMAGE)
+    found = carferry.inspect(IMAGE)
     for name, ok, detail in found.rules:
         sys.stdout.write(f"  {'ok' if ok else 'BROKEN':<6} {name:<10} {detail}\n")
     if not found.ok:
         raise SystemExit("demo: the image breaks the contract")
     objects = WORK / "all-minilm-l6-v2.yaml"
     image = f"{PUSHED}@{found.digest}"
-    form = {"namespace": "demo", "display_name": "All MiniLM L6 v2", "max_model_len": "256"}
-    deploy(image, form, apply=False, render_to=str(objects))
+    carferry.render(
+        image,
+        namespace="demo",
+        display_name="All MiniLM L6 v2",
+        max_model_len=256,
+        output=objects,
+    )
     say(
         f"{len(found.files)} files, {human_bytes(found.size_bytes)} in {len(found.layers)} layers\n"
         f"  image    {IMAGE}\n"

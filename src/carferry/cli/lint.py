@@ -1,4 +1,4 @@
-"""The command that holds compiled pipelines against the releases they shall run on."""
+"""The command that checks compiled pipelines against the releases they are to run on."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def add_lint_command(commands: Any) -> None:
     """Add lint."""
     parser = commands.add_parser(
         "lint",
-        help="hold a compiled pipeline against the limits of the releases it shall run on",
+        help="check a compiled pipeline against the limits of the releases it is to run on",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
