@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from serve_samples import DIGEST, ready_pod, rollout, service
+from servers.kube import KubeServer
+from test_cluster_connect import kubeconfig
 
 from carferry.cli import build_parser
 from carferry.cluster import pod
@@ -65,3 +70,24 @@ def test_what_the_pages_say_the_command_line_understands() -> None:
         "my-project"
     ] * len(lines)
     assert lines
+
+
+def test_the_python_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Word for word, but for the digest; the second block after the first."""
+    render, deploy = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(render.replace("sha256:...", DIGEST), names)
+    objects = list(yaml.safe_load_all((tmp_path / "granite.yaml").read_text()))
+    assert objects[-1]["spec"]["predictor"]["model"]["resources"]["limits"]["nvidia.com/gpu"] == "2"
+    with KubeServer() as server:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", server.url)))
+        server.store.script([service("True", url="http://granite"), rollout(1), up(names["image"])])
+        exec(deploy, names)
+    assert names["live"].url == "http://granite"
+
+
+def up(image: str) -> dict[str, Any]:
+    made = ready_pod()
+    made["spec"]["containers"][0]["image"] = image
+    return made
