@@ -35,7 +35,6 @@ def plan_model(
     """
     from pathlib import Path
 
-    from carferry.source.open import pinned
     from carferry.steps.form import build_of, build_settings
     from carferry.steps.plan import plan
 
@@ -43,5 +42,5 @@ def plan_model(
     planned = plan(model, image, workers=workers, at_most=True, prove=True, **how)
     Path(report.path).write_text(planned.markdown)
     metrics.metadata.update(planned.numbers)
-    build = build_of(pinned(model, planned.commit), image, settings, include=include)
+    build = build_of(planned.model, image, settings, include=include)
     return build, planned.shares, planned.bytes_to_move

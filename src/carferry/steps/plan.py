@@ -8,7 +8,7 @@ from carferry.assembly.build import plan_build
 from carferry.assembly.plan import MOST_WORKERS, Plan
 from carferry.errors import InputError
 from carferry.refs import parse_image
-from carferry.source.open import open_source
+from carferry.source.open import open_source, pinned
 from carferry.steps.results import Planned, PlannedLayer
 from carferry.steps.settings import BUILD_DEFAULTS, BuildKeywords, BuildSettings
 from carferry.steps.signature import takes
@@ -64,7 +64,8 @@ def plan(
     if prove:
         target.check_push()
     count = made.worth(workers) if at_most else workers
-    return _planned(image, made, count, how.parallel, rate)
+    exact = pinned(model, made.snapshot.commit)
+    return _planned(exact, image, made, count, how.parallel, rate)
 
 
 def _check(image: str, workers: int, *, at_most: bool, rate: float) -> None:
@@ -77,7 +78,9 @@ def _check(image: str, workers: int, *, at_most: bool, rate: float) -> None:
         raise InputError("use workers", workers, reason, f"write 1 to {MAX_WORKERS}")
 
 
-def _planned(image: str, made: Plan, workers: int, parallel: int, rate: float) -> Planned:
+def _planned(
+    model: str, image: str, made: Plan, workers: int, parallel: int, rate: float
+) -> Planned:
     owner = {
         each.layer.content_key: number
         for number, share in enumerate(made.shares(workers), start=1)
@@ -90,6 +93,7 @@ def _planned(image: str, made: Plan, workers: int, parallel: int, rate: float) -
         for each in made.layers
     )
     return Planned(
+        model,
         image,
         made.snapshot.repo,
         made.snapshot.commit,

@@ -93,6 +93,7 @@ class Planned(Result):
     """What a build would do.
 
     Attributes:
+        model: The model at one commit, for every step that follows; a folder as it was named.
         image: Where it would go.
         repo: ``org/name``; empty for a folder of unknown origin.
         commit: 40-hex commit; empty likewise.
@@ -104,6 +105,7 @@ class Planned(Result):
         layers: In image order.
     """
 
+    model: str
     image: str
     repo: str
     commit: str
