@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from servers.models import ODD
 
-from carferry.assembly.layer_reader import LayerPass
+from carferry.assembly.layer_reader import LayerReader
 from carferry.errors import SourceChanged
 from carferry.image.layers import LARGE_BYTES, MOST_LAYERS, SMALL_BYTES, Layer, arrange
 from carferry.source.snapshot import ContentId, SourceFile
@@ -102,7 +102,7 @@ def test_a_pass_resumed_anywhere_ends_in_the_same_digest(name: str) -> None:
     data = whole(layer, Memory(contents))
     wanted = hashlib.sha256(data).hexdigest()
     for first, again in [(0, 0), (1, 0), (600, 512), (len(data) - 1, 3), (len(data), 0)]:
-        with LayerPass(layer, Memory(contents)) as body:
+        with LayerReader(layer, Memory(contents)) as body:
             sent = _take(body.chunks(), first)
             start = min(again, sent)
             assert b"".join(body.chunks(start)) == data[start:]
@@ -112,7 +112,7 @@ def test_a_pass_resumed_anywhere_ends_in_the_same_digest(name: str) -> None:
 def test_a_pass_can_start_at_every_offset() -> None:
     contents = {"a.json": b"a" * 100, "b/c.json": b"", "d.json": b"d" * 600}
     layer = layer_of(contents)
-    with LayerPass(layer, Memory(contents, chunk=99)) as body:
+    with LayerReader(layer, Memory(contents, chunk=99)) as body:
         data = b"".join(body.chunks())
         for start in range(0, len(data) + 1, 37):
             assert b"".join(body.chunks(start)) == data[start:]
@@ -122,7 +122,7 @@ def test_a_pass_can_start_at_every_offset() -> None:
 def test_other_bytes_of_the_same_length_are_caught_in_passing() -> None:
     contents = {"a.json": b"right", "b.json": b"x"}
     layer = layer_of(contents)
-    with LayerPass(layer, Memory(contents | {"a.json": b"wrong"})) as body:
+    with LayerReader(layer, Memory(contents | {"a.json": b"wrong"})) as body:
         for _ in body.chunks():
             pass
         with pytest.raises(SourceChanged, match=r"a\.json"):
@@ -177,7 +177,7 @@ def test_an_ambiguous_split_of_names_makes_another_key() -> None:
 
 
 def whole(layer: Layer, source: Memory) -> bytes:
-    with LayerPass(layer, source) as body:
+    with LayerReader(layer, source) as body:
         return b"".join(body.chunks())
 
 

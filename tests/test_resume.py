@@ -27,7 +27,7 @@ from servers.personal import PERSONALITIES, PersonalRegistry
 from servers.proxy import Proxy
 from servers.registry import Registry
 
-from carferry.assembly.layer_reader import LayerPass
+from carferry.assembly.layer_reader import LayerReader
 from carferry.assembly.results import BuildResult
 from carferry.errors import SourceChanged, Unreachable
 from carferry.image.layers import Layer
@@ -170,7 +170,7 @@ def test_a_wrong_byte_is_found_when_the_upload_breaks_at_the_end_of_its_file(
     file = SourceFile("a.json", 5000, ContentId("sha256", hashlib.sha256(right).hexdigest()))
     layer = Layer((file, replace(file, path="b.json")))
     end_of_a, sent = 1024 + 5000, 0
-    with LayerPass(layer, _Sends({"a.json": wrong, "b.json": right})) as body:
+    with LayerReader(layer, _Sends({"a.json": wrong, "b.json": right})) as body:
         for chunk in body.chunks():
             sent += len(chunk)
             if sent == end_of_a:

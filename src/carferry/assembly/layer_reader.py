@@ -23,7 +23,7 @@ _QUEUED_CHUNKS = 8
 _Event = bytes | SourceFile
 
 
-class LayerPass:
+class LayerReader:
     """Reads a layer as often as needed and hashes each of its bytes exactly once.
 
     A broken upload is sent again from the start, or from the offset that the registry proves;
@@ -32,7 +32,7 @@ class LayerPass:
 
     Args:
         layer: What to read.
-        source: Where from.
+        source: Where its files are read.
         moved: Called with the length of each chunk as it is handed on.
     """
 

@@ -82,7 +82,7 @@ class ShardPublisher:
         self.published = False
 
     def add(self, layer: Descriptor) -> None:
-        """Note an arrived layer; publishes when the last time is long enough ago."""
+        """Note an arrived layer; publish if the last time is long enough ago."""
         with self._lock:
             # Not by digest: two equal files are two layers of the image.
             self._layers[layer.annotations[CONTENT_KEY]] = layer

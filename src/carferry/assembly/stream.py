@@ -7,7 +7,7 @@ from contextlib import closing
 from functools import partial
 
 from carferry.assembly.job import Job
-from carferry.assembly.layer_reader import LayerPass
+from carferry.assembly.layer_reader import LayerReader
 from carferry.assembly.plan import How, LayerPlan
 from carferry.assembly.results import LayerResult
 from carferry.errors import CarferryError, SourceChanged, TargetError, Unreachable
@@ -94,21 +94,21 @@ class _Mover:
     def _once(self, layer: Layer) -> Digest:
         moved = partial(advance, self._progress, self._retry, layer.name)
         with (
-            LayerPass(layer, self._source, moved=moved) as body,
+            LayerReader(layer, self._source, moved=moved) as reader,
             open_upload(self._target, layer.size_bytes) as upload,
         ):
-            self._send(body, upload)
-            digest = body.digest()
+            self._send(reader, upload)
+            digest = reader.digest()
             upload.commit(digest)
         return digest
 
-    def _send(self, body: LayerPass, upload: Upload) -> None:
+    def _send(self, reader: LayerReader, upload: Upload) -> None:
         """Send the layer; after a break go on at the offset that the target proves."""
         start, attempt = 0, 0
         while True:
             try:
                 # Closed here: an error's traceback may keep the reader and its connection alive.
-                with closing(body.chunks(start)) as chunks:
+                with closing(reader.chunks(start)) as chunks:
                     upload.send(chunks, start)
                 return
             except (TargetError, Unreachable) as error:
@@ -116,7 +116,7 @@ class _Mover:
                     raise
                 offset = upload.offset()
                 # Only an offset within what was sent can be true; anything else: start over.
-                if offset is None or not 0 < offset <= body.hashed_bytes:
+                if offset is None or not 0 < offset <= reader.hashed_bytes:
                     raise
                 attempt = attempt + 1 if offset <= start else 1
                 start = offset

@@ -142,7 +142,7 @@ def _entrypoint(settings: Mapping[str, Any]) -> Clause:
 
 
 def _tools(settings: Mapping[str, Any], entries: Sequence[Entry]) -> Clause:
-    """Scratch has no shell: fine for native image volumes, not for the modelcar sidecar."""
+    """Check for a shell: scratch has none, so it serves native image volumes only."""
     if settings.get("Entrypoint") == MODELCAR_ENTRYPOINT:
         return Clause("tools", True, "the modelcar entrypoint stands in for a shell")
     names = {entry.path for entry in entries}

@@ -91,7 +91,7 @@ class AtomicFile:
                 raise
 
     def seek(self, offset: int) -> None:
-        """Go on writing at a byte from the start."""
+        """Set the offset in bytes at which writing goes on."""
         os.lseek(self._handle, offset, os.SEEK_SET)
 
     def write(self, data: bytes) -> int:

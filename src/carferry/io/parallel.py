@@ -27,16 +27,33 @@ def run_parallel(
     Raises:
         CarferryError: The first failure; by then no other thread works any more.
     """
+
+    def attempt(item: Item) -> Result:
+        retry.check()
+        try:
+            return work(item)
+        except BaseException:
+            # On this thread, at once: it must not begin the next item.
+            retry.stop.set()
+            raise
+
+    stopped_before = retry.stop.is_set()
     with ThreadPoolExecutor(max(1, parallel), thread_name_prefix="carferry") as pool:
         try:
-            futures = [pool.submit(work, item) for item in items]
+            futures = [pool.submit(attempt, item) for item in items]
             wait(futures, return_when=FIRST_EXCEPTION)
         except BaseException:
             retry.stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
             raise
-        _raise_first(futures, retry)
-    return [future.result() for future in futures]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    error = _first_error(futures)
+    if error is None:
+        return [future.result() for future in futures]
+    if not stopped_before and not isinstance(error, Cancelled):
+        # All have stopped; the policy goes on to govern what is saved of their work.
+        retry.stop.clear()
+    raise error
 
 
 def advance(progress: Progress, retry: Retry, name: str, size_bytes: int) -> None:
@@ -51,18 +68,7 @@ def advance(progress: Progress, retry: Retry, name: str, size_bytes: int) -> Non
     progress.advance(name, size_bytes)
 
 
-def _raise_first(futures: Sequence[Future[Result]], retry: Retry) -> None:
-    if any(future.done() and future.exception() for future in futures):
-        stopped_before = retry.stop.is_set()
-        retry.stop.set()
-        for future in futures:
-            future.cancel()
-        wait([future for future in futures if not future.cancelled()])
-        if not stopped_before:
-            # All have stopped; the policy goes on to govern what is saved of their work.
-            retry.stop.clear()
+def _first_error(futures: Sequence[Future[Result]]) -> BaseException | None:
+    """Return the failure that ended the work; those that stopped because of it only say so."""
     errors = [f.exception() for f in futures if not f.cancelled() and f.exception()]
-    # Those that stopped because of the first failure only say so.
-    for error in sorted(errors, key=lambda error: isinstance(error, Cancelled)):
-        if error is not None:
-            raise error
+    return min(errors, key=lambda error: isinstance(error, Cancelled), default=None)

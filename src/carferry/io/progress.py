@@ -9,19 +9,19 @@ class Progress(Protocol):
     """Receives what happens; called from several threads at once."""
 
     def expect(self, size_bytes: int) -> None:
-        """So many bytes will move in all."""
+        """Add bytes that will move in all."""
 
     def begin(self, name: str, size_bytes: int) -> None:
-        """A layer or file starts to move."""
+        """Add a layer or file that starts to move."""
 
     def advance(self, name: str, size_bytes: int) -> None:
-        """So many more bytes of it have moved."""
+        """Count more bytes of it that have moved."""
 
     def end(self, name: str, note: str = "") -> None:
-        """It is done: moved, reused, mounted or failed, as the note says."""
+        """Mark it as done: moved, reused, mounted or failed, as the note says."""
 
     def note(self, text: str) -> None:
-        """Something worth a line: a retry, a phase."""
+        """Show a line: a retry, a phase."""
 
 
 class Silent:

@@ -183,7 +183,7 @@ def image_size(manifests: Iterable[Document]) -> int:
 
 
 def _as_oci(layer: Descriptor) -> Descriptor:
-    """Docker and OCI layers are the same bytes under two names."""
+    """Rename Docker's media type; its layers are the same bytes as OCI's."""
     if not layer.media_type.startswith(_DOCKER_LAYER):
         return layer
     media_type = layer.media_type.replace(_DOCKER_LAYER, LAYER).replace(".gzip", "+gzip")

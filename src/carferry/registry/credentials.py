@@ -130,7 +130,7 @@ def _fits(pattern: str, ref: ImageRef) -> bool:
 
 
 def _glob(pattern: str, host: str) -> bool:
-    """A ``*`` stands within one part of a host name, as Kubernetes has it."""
+    """Match a host; a ``*`` stands within one part of its name, as Kubernetes has it."""
     wanted, found = pattern.split("."), host.split(".")
     return len(wanted) == len(found) and all(map(fnmatchcase, found, wanted))
 

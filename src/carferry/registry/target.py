@@ -50,7 +50,7 @@ class Target(Protocol):
         """Return part of a blob; shorter only at its end."""
 
     def mount(self, digest: Digest, origin: ImageRef | LayoutRef) -> bool:
-        """Link a blob of another repository or layout, not moving it; say whether that worked."""
+        """Link a blob of another repository or layout; return whether that worked."""
 
     def start_upload(self, size_bytes: int) -> Upload:
         """Begin to write a blob of that exact length."""
@@ -68,7 +68,7 @@ class Target(Protocol):
         """Return the tags that start with ``prefix``, sorted."""
 
     def check_push(self) -> None:
-        """Prove, before a byte moves, that a push would be let in."""
+        """Prove, before a byte moves, that the login may push."""
 
     def location(self, digest: Digest) -> str:
         """Return the immutable reference of a manifest here, for people and for KServe."""

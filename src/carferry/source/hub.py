@@ -133,7 +133,7 @@ class HubSource:
         return hf_hub_url(self.ref.repo, path, revision=self.commit, endpoint=self._api.endpoint)
 
     def _headers(self) -> dict[str, str]:
-        """Built for each request: a token file may have been rotated."""
+        """Build them for each request: a token file may have been rotated."""
         return build_hf_headers(library_name="carferry")
 
     def _asked(self, question: Callable[[], Result]) -> Result:
@@ -160,7 +160,7 @@ def _license(info: ModelInfo) -> str:
 
 
 def _failure(ref: ModelRef, error: Exception) -> CarferryError:
-    """Order matters: the hub's gated error is also a not-found error."""
+    """Return the error for a failed request; gated first, since it is also a not-found error."""
     if isinstance(error, GatedRepoError):
         return SourceDenied(
             "read",
