@@ -113,7 +113,8 @@ def test_a_pod_is_patient_and_a_terminal_is_not() -> None:
 RAISE = """
 import os, sys
 from pathlib import Path
-from carferry import errors, pod
+from carferry import errors
+from carferry.cluster import pod
 pod.enter(os.environ, places=pod.Places(Path("/nowhere"), Path("/nowhere"), Path(sys.argv[1])))
 raise {what}
 """
