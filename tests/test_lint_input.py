@@ -231,11 +231,11 @@ FILES: dict[str, tuple[bytes | str, str]] = {
     ),
     "a number as a text of a million digits": (
         IR.replace("cachingOptions: {}", f"retryPolicy: {{maxRetryCount: '{'9' * 10**6}'}}"),
-        "a text in place of a number",
+        "a text where a number belongs",
     ),
     "an endless number as a text": (
         IR.replace("cachingOptions: {}", "retryPolicy: {maxRetryCount: '1e999'}"),
-        "a text in place of a number",
+        "a text where a number belongs",
     ),
     "not a number": (
         IR.replace("cachingOptions: {}", "retryPolicy: {maxRetryCount: .nan}"),

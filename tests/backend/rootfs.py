@@ -66,9 +66,7 @@ def linked(folder: Path) -> Rootfs:
     """Make a runtime image: carferry with all that it requires, as its wheel installs it."""
     site = Site.make(folder)
     site.add(Requirement(f"{OURS}[embedded]"))
-    library = shutil.copytree(ROOT / "src" / "carferry", site.packages / OURS)
-    for name in ("components", "pipelines"):
-        shutil.copytree(ROOT / name, library / name)
+    shutil.copytree(ROOT / "src" / "carferry", site.packages / OURS)  # follows its links
     return site.rootfs()
 
 
