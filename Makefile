@@ -51,7 +51,7 @@ soak: $(STAMP) ## thousands of runs through broken networks: make soak SEEDS=500
 tools: ## say which real parts the tests want and this machine lacks
 	@sh .ci/tools --missing
 
-rig: ## make the environment of the backend tests' servers (.rig), where a Python for it is here
+rig: ## make the environment of the backend tests' servers (.rig), if a Python for it is here
 	@sh .ci/rig
 
 format: $(STAMP) ## rewrite the sources as the linter wants them

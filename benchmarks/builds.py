@@ -41,7 +41,7 @@ def _once(lab: Lab, model: Model, contender: Contender) -> Usage:
 
 
 def shards(lab: Lab, model: Model) -> None:
-    """Everybody, on four large shards."""
+    """Every contender, on four large shards."""
     field = [
         ways.one_core(),
         ways.bare_copy(),

@@ -30,7 +30,7 @@ class Model:
 
     Attributes:
         name: Its repository is ``bench/<name>``.
-        folder: Where its files are.
+        folder: Folder of its files.
         files: Path to (size in bytes, sha256).
     """
 

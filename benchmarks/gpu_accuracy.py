@@ -62,7 +62,7 @@ UNKNOWN = Gpu("unknown", 0.0, 80, 1.0, measured=False)
 
 @dataclass(frozen=True)
 class Line:
-    """One row: predicted and logged, GiB and tokens; None where a side is silent."""
+    """One row: predicted and logged, GiB and tokens; None if a side gives none."""
 
     id: object
     model: str
@@ -157,7 +157,7 @@ def _predicted(
 
 
 def _refused(shape: ModelShape, choice: Choice, version: VllmVersion) -> str:
-    """Say which start-up rule of vLLM the row breaks; empty where it breaks none."""
+    """Return which start-up rule of vLLM the row breaks; empty if it breaks none."""
     gpu = choice.gpu
     named = gpu.name != UNKNOWN.name
     return (
@@ -201,7 +201,7 @@ def _choice(row: Mapping[str, Any], shape: ModelShape, gpu: Gpu) -> Choice:
 
 
 def _dtype(text: str | None) -> str | None:
-    """Return a dtype in vLLM's long form; None where the row leaves it to vLLM."""
+    """Return a dtype in vLLM's long form; None if the row leaves it to vLLM."""
     name = (text or "auto").removeprefix("torch.")
     name = _SHORT.get(name, name)
     return name if name in ("float16", "bfloat16", "float32") else None
@@ -239,9 +239,9 @@ def _config(row: Mapping[str, Any], configs: Path) -> dict[str, Any]:
     if path is None:
         raise InputError("find config", name, f"none in {configs.name}", "add <org>--<name>.json")
     config = load_config(path.read_bytes(), path.name)
-    told = f"{row.get('quant') or ''} {name}".lower()
-    section = next((value for key, value in _SECTIONS.items() if key in told), None)
-    if section and "-online" not in told and not config.get("quantization_config"):
+    words = f"{row.get('quant') or ''} {name}".lower()
+    section = next((value for key, value in _SECTIONS.items() if key in words), None)
+    if section and "-online" not in words and not config.get("quantization_config"):
         config["quantization_config"] = section
     return config
 

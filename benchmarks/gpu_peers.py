@@ -2,7 +2,7 @@
 
 llm-d-planner: the formulas of ``capacity_planner.py`` at e50305a, re-expressed: constants per
 architecture for activations, weights over TP x PP, 16-bit KV from num_layers x heads x width.
-hf-mem: its own ``compute_safetensors_kv_cache_size`` where the package is installed; it has no
+hf-mem: its own ``compute_safetensors_kv_cache_size`` if the package is installed; it has no
 GPU fit, so its KV share is what remains of the budget after the weights.
 KAITO: weights x 1.02 and 2.3 GiB and 5% at utilization 0.84, every layer counted as full.
 """
@@ -41,7 +41,7 @@ Peer = Callable[[ModelShape, Mapping[str, Any], Choice], Guess]
 
 
 def peers() -> dict[str, Peer]:
-    """Return every peer that can run here; hf-mem only where it is installed."""
+    """Return every peer that can run here; hf-mem only if it is installed."""
     found: dict[str, Peer] = {"llm-d-planner": llm_d_planner, "KAITO": kaito}
     try:
         import hf_mem.safetensors  # noqa: F401

@@ -1,4 +1,4 @@
-"""The test hub in a process of its own, told what to do by lines of JSON on its standard input.
+"""The test hub in a process of its own, controlled by lines of JSON on its standard input.
 
     python -m benchmarks.hub --repo bench/shards=FOLDER
 

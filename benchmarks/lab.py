@@ -1,4 +1,4 @@
-"""Where the benchmarks run: a hub, a fresh registry for each run, the other tools' own venvs."""
+"""Environment of the benchmarks: a hub, a registry for each run, the other tools' own venvs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(slots=True)
 class Hub:
-    """The hub's process and what it is told."""
+    """The hub's process and its orders."""
 
     endpoint: str
     orders: IO[str]
@@ -152,7 +152,7 @@ def venv(data: Path, package: str) -> Path:
     folder = data / "venvs" / tool
     if not (folder / "bin" / tool).exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        # Without our own path: pip would hold the tool against this project's needs.
+        # Without our own path: pip would check the tool against this project's requirements.
         env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         subprocess.run([str(folder / "bin/pip"), "-q", "install", package], check=True, env=env)
     return folder / "bin"

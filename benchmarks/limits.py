@@ -27,7 +27,7 @@ def memory(lab: Lab, model: Model, *, group: str) -> None:
 
 
 def disk(lab: Lab, model: Model) -> None:
-    """Build once where nothing at all can be written."""
+    """Build once in a mount namespace in which nothing can be written."""
     lab.clear()
     with lab.registry() as registry:
         build = ways.carferry_build(model, registry, "--parallel", "4")

@@ -53,7 +53,7 @@ def run(
     """Run commands one after the other, or all at once, and return what they used together.
 
     Raises:
-        Failed: Names the command and its last words.
+        Failed: Names the command and quotes the end of its output.
     """
     usage, before = Usage(), sum(map(_taken, folders))
     for group in [commands] if at_once else [[command] for command in commands]:
@@ -164,7 +164,7 @@ def _taken(folder: Path) -> int:
 
 
 def _deleted(pid: int) -> int:
-    """Return the bytes of files that a process holds open and nobody can see any more."""
+    """Return the bytes of deleted files that a process still holds open."""
     total = 0
     with contextlib.suppress(OSError):
         for link in Path(f"/proc/{pid}/fd").iterdir():

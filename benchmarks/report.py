@@ -52,7 +52,7 @@ def _head(scale: float) -> str:
         "push. Hub: the test hub in a process of its own, on loopback. Contenders are interleaved\n"
         "round by round, after one round that does not count; every contender stands on the same\n"
         "base image. CPU is user and system of the process tree, its peak memory sampled every\n"
-        "0.1 s (or one process's own high-water mark where that is more); extra disk is what its\n"
+        "0.1 s (or one process's own high-water mark if that is more); extra disk is what its\n"
         "folders and deleted open files took over before, without the registry's copy; MB to the\n"
         "registry is what the registry read.\n"
     )

@@ -1,4 +1,4 @@
-"""What issue 3 asks for, held against what was measured."""
+"""The targets of issue 3, compared with what was measured."""
 
 from __future__ import annotations
 

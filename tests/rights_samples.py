@@ -54,7 +54,7 @@ Object = dict[str, Any]
 
 
 class FastClock:
-    """Time that passes only while somebody sleeps."""
+    """Time that passes only in ``sleep``."""
 
     time = 1000.0
 

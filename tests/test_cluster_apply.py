@@ -56,7 +56,7 @@ def test_a_dry_run_keeps_nothing(server: KubeServer, cluster: Cluster) -> None:
     assert server.store.objects == {}
 
 
-def test_a_field_somebody_else_set_is_theirs_until_forced(
+def test_a_field_of_another_manager_is_kept_until_forced(
     server: KubeServer, cluster: Cluster
 ) -> None:
     cluster.apply(make_objects(settings()))
@@ -80,7 +80,7 @@ def test_what_a_webhook_made_of_our_own_fields_is_no_conflict(
     assert model["args"] == ["--max-model-len=8192"]
 
 
-def test_a_conflict_with_somebody_else_beside_our_own_is_still_theirs(
+def test_a_conflict_with_another_manager_beside_our_own_is_kept(
     server: KubeServer, cluster: Cluster
 ) -> None:
     cluster.apply(make_objects(settings()))
@@ -91,7 +91,7 @@ def test_a_conflict_with_somebody_else_beside_our_own_is_still_theirs(
         cluster.apply(make_objects(settings()))
 
 
-def test_fields_nobody_sent_stay(server: KubeServer, cluster: Cluster) -> None:
+def test_fields_that_were_not_sent_stay(server: KubeServer, cluster: Cluster) -> None:
     cluster.apply(make_objects(settings()))
     label = {"metadata": {"labels": {"team": "search"}}}
     server.store.edit("inferenceservices", NAME, label, "kubectl")
@@ -99,7 +99,7 @@ def test_fields_nobody_sent_stay(server: KubeServer, cluster: Cluster) -> None:
     assert server.store.get("inferenceservices", NAME)["metadata"]["labels"]["team"] == "search"
 
 
-def test_a_forbidden_write_names_the_rule_and_whom_to_give_it(
+def test_a_forbidden_write_names_the_rule_and_the_account(
     server: KubeServer, cluster: Cluster
 ) -> None:
     server.forbidden.add(("patch", "servingruntimes"))
@@ -180,7 +180,7 @@ def test_preflight_lets_the_server_check_the_objects(server: KubeServer, cluster
 
 
 @pytest.mark.parametrize("auth", ["false", "true"])
-def test_preflight_finds_nothing_where_nothing_is_wrong(
+def test_preflight_finds_nothing_if_nothing_is_wrong(
     server: KubeServer, cluster: Cluster, auth: str
 ) -> None:
     assert cluster.preflight(make_objects(settings(auth=auth))) == []
@@ -212,7 +212,7 @@ def test_deploy_waits_and_gives_the_address(server: KubeServer, cluster: Cluster
     assert deploy(settings(), cluster, wait_s=5) == expected
 
 
-def test_deploy_gives_the_route_where_there_is_one(server: KubeServer, cluster: Cluster) -> None:
+def test_deploy_gives_the_route_if_there_is_one(server: KubeServer, cluster: Cluster) -> None:
     status = {"url": "https://granite.apps.example", "address": {"url": "https://granite:8443"}}
     server.store.script([service("True", **status), rollout(1), ready_pod()])
     assert deploy(settings(), cluster, wait_s=5).url == "https://granite.apps.example"

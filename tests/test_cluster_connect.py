@@ -1,4 +1,4 @@
-"""Ways into a cluster, and what is said where there is none."""
+"""Connecting to a cluster, and the error if there is no configuration."""
 
 from __future__ import annotations
 

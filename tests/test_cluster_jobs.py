@@ -1,4 +1,4 @@
-"""A Job ends three ways: done, a reason why it never will be, the deadline; and leaves nothing."""
+"""A Job ends as done, failed or too late, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JOB: Object = {
 
 
 class ScriptedClock:
-    """Time that passes only while somebody sleeps, and what happens meanwhile."""
+    """Time that passes only in ``sleep``, and what happens meanwhile."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -102,7 +102,7 @@ def test_a_job_is_created_followed_and_removed_with_its_pods(server: KubeServer,
     assert ("jobs", "demo", NAME) not in server.store.objects
 
 
-def test_a_failed_job_says_the_programs_last_words(server: KubeServer, api: Api) -> None:
+def test_a_failed_job_quotes_the_end_of_the_programs_log(server: KubeServer, api: Api) -> None:
     server.logs[POD, "buildah", False] = "pack a.safetensors\nError: no space left on device\n\n"
     server.store.script([pod()], [died(125), job(Failed="BackoffLimitExceeded")])
     assert failure(api, ToolFailed) == (
@@ -160,7 +160,7 @@ def test_a_pod_on_its_way_out_says_nothing_about_the_new_job(server: KubeServer,
 
 
 @pytest.mark.parametrize(("verb", "plural"), [("create", "jobs"), ("list", "pods")])
-def test_a_missing_permission_is_named_as_a_role_would_hold_it(
+def test_a_missing_permission_is_named_as_a_roles_rule(
     server: KubeServer, api: Api, verb: str, plural: str
 ) -> None:
     server.forbidden.add((verb, plural))
@@ -207,7 +207,7 @@ def test_a_pod_that_fits_no_node_says_why(server: KubeServer, api: Api) -> None:
     assert f"no node fits pod {POD}: 0/3 nodes: Insufficient memory" in failure(api, ToolFailed)
 
 
-def test_an_api_server_that_stumbles_is_asked_again(server: KubeServer, api: Api) -> None:
+def test_a_temporary_failure_of_the_api_server_is_retried(server: KubeServer, api: Api) -> None:
     clock = ScriptedClock()
     clock.meanwhile.append(lambda: setattr(server, "failing", 2))
     server.store.script([pod()], [job(Complete="")])
@@ -216,7 +216,7 @@ def test_an_api_server_that_stumbles_is_asked_again(server: KubeServer, api: Api
     assert any("503" in line for line in said)
 
 
-def test_a_job_that_somebody_deletes_is_an_error(server: KubeServer, api: Api) -> None:
+def test_a_job_that_is_deleted_meanwhile_is_an_error(server: KubeServer, api: Api) -> None:
     clock = ScriptedClock()
     clock.meanwhile.append(lambda: server.store.delete("jobs", NAME))
     with pytest.raises(ClusterError, match="it was deleted; run again"):

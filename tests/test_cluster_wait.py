@@ -1,4 +1,4 @@
-"""A wait ends three ways: ready, a reason why it never will be, the deadline."""
+"""A wait ends as ready, failed or too late."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Object = dict[str, Any]
 
 
 class FastClock:
-    """Time that passes only while somebody sleeps."""
+    """Time that passes only in ``sleep``."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -151,7 +151,7 @@ def test_more_replicas_than_wanted_are_waited_out(server: KubeServer, wait: Wait
         wait.run(60)
 
 
-def test_the_crash_of_a_pod_that_is_leaving_is_not_held_against_the_next(
+def test_the_crash_of_a_pod_that_is_leaving_does_not_count_for_the_next(
     server: KubeServer, wait: Wait
 ) -> None:
     leaving = pod(containerStatuses=[crashed("kserve-container", 1, 9)])
@@ -240,7 +240,7 @@ def test_an_invalid_spec_fails_with_kserves_words(server: KubeServer, wait: Wait
     assert "RuntimeNotRecognized: no runtime of that name" in wait.fails()
 
 
-def test_an_old_failure_is_not_held_against_a_model_in_progress(
+def test_an_old_failure_does_not_count_for_a_model_in_progress(
     server: KubeServer, wait: Wait
 ) -> None:
     info = {"reason": "ModelLoadFailed", "message": "last week"}
@@ -259,7 +259,7 @@ def test_one_restart_of_the_server_is_tolerated(server: KubeServer, wait: Wait) 
     wait.run()
 
 
-def test_a_bad_sign_that_passes_is_forgiven(server: KubeServer, wait: Wait) -> None:
+def test_a_bad_sign_that_passes_does_not_count(server: KubeServer, wait: Wait) -> None:
     bad = pod(containerStatuses=[waiting("modelcar", "ErrImagePull", "unauthorized")])
     server.store.script([service(), rollout(0), bad], [service("True"), rollout(1), ready_pod()])
     wait.run()
@@ -273,9 +273,7 @@ def test_a_bad_sign_that_comes_and_goes_is_no_lasting_one(server: KubeServer, wa
     wait.run()
 
 
-def test_a_failed_load_counts_once_no_pod_is_left_to_tell_more(
-    server: KubeServer, wait: Wait
-) -> None:
+def test_a_failed_load_counts_once_no_pod_is_left(server: KubeServer, wait: Wait) -> None:
     info = {"reason": "ModelLoadFailed", "message": "exit 1"}
     model = {"transitionStatus": "BlockedByFailedLoad", "lastFailureInfo": info}
     restarted = pod(containerStatuses=[crashed("kserve-container", 1, 1)])
@@ -312,7 +310,7 @@ def test_no_node_fits_is_given_an_autoscalers_time(server: KubeServer, wait: Wai
     assert any(message in line for line in wait.said)
 
 
-def test_the_servers_last_words_are_part_of_the_reason(server: KubeServer, wait: Wait) -> None:
+def test_the_end_of_the_servers_log_is_part_of_the_reason(server: KubeServer, wait: Wait) -> None:
     log = "loading\ntorch.OutOfMemoryError: CUDA out of memory\nprocess exits\n"
     server.logs[POD, "kserve-container", True] = log
     server.logs[POD, "kserve-container", False] = "loading again"

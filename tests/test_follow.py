@@ -53,16 +53,16 @@ def followed(
     server: PipelineServer, package: Path, *, url: str = "", **more: object
 ) -> tuple[list[str], CarferryError | None]:
     """Submit a run and wait for it: what was said, and how it ended."""
-    told: list[str] = []
+    lines: list[str] = []
     made = submit.start(Endpoint(server.url, "models"), package, TYPED)
     through = Endpoint(url or server.url, "models")
     ended = None
     try:
-        follow.wait(through, made.id, say=told.append, clock=Ticks(), **more)  # type: ignore[arg-type]
+        follow.wait(through, made.id, say=lines.append, clock=Ticks(), **more)  # type: ignore[arg-type]
     except CarferryError as error:
         ended = error
-    assert told.pop(0) == f"following run {made.id}"
-    return told, ended
+    assert lines.pop(0) == f"following run {made.id}"
+    return lines, ended
 
 
 def why(looks: Sequence[Look], package: Path, logs: dict[str, str] | None = None) -> str:
@@ -78,7 +78,7 @@ def why(looks: Sequence[Look], package: Path, logs: dict[str, str] | None = None
     return line.removeprefix(f"run pipeline {run}: ")
 
 
-def test_progress_is_told_by_the_pipelines_own_steps_each_state_once(package: Path) -> None:
+def test_progress_names_the_pipelines_own_steps_each_state_once(package: Path) -> None:
     loop = Look("RUNNING", at="stream-layers", turns=8)
     looks = [
         Look("PENDING"),
@@ -91,9 +91,9 @@ def test_progress_is_told_by_the_pipelines_own_steps_each_state_once(package: Pa
         Look("SUCCEEDED", turns=8, skip="condition-1"),
     ]
     with PipelineServer(looks) as server:
-        told, error = followed(server, package)
+        lines, error = followed(server, package)
     assert error is None
-    assert told == [
+    assert lines == [
         "fit-model: running",
         "fit-model: done",
         "plan-model: running",
@@ -112,32 +112,32 @@ def test_progress_is_the_same_from_a_server_without_the_older_api(package: Path)
         Look("RUNNING", at="stream-layers", turns=8, done=3),
         Look("SUCCEEDED", turns=8, skip="condition-1"),
     ]
-    told = []
+    lines = []
     for v1beta1 in (True, False):
         with PipelineServer(looks, v1beta1=v1beta1) as server:
-            told.append(followed(server, package))
-    assert told[0] == told[1]
+            lines.append(followed(server, package))
+    assert lines[0] == lines[1]
 
 
 def test_a_pod_that_does_not_start_says_what_holds_it_up(package: Path) -> None:
     message = "Unschedulable: 0/3 nodes are available: 3 Insufficient cpu."
     held = Look("RUNNING", at="plan-model", phase="Pending", message=message)
     with PipelineServer([held, Look("SUCCEEDED")]) as server:
-        told, _ = followed(server, package)
-    assert f"plan-model: running (pending: {message})" in told
+        lines, _ = followed(server, package)
+    assert f"plan-model: running (pending: {message})" in lines
 
 
-def test_what_holds_a_pod_up_is_told_on_one_safe_line(package: Path) -> None:
+def test_what_holds_a_pod_up_is_one_safe_line(package: Path) -> None:
     message = "ImagePullBackOff: \x1b[2Jno such\nimage https://me:secret@registry.example/x"
     held = Look("RUNNING", at="plan-model", phase="Pending", message=message)
     with PipelineServer([held, Look("SUCCEEDED")]) as server:
-        told, _ = followed(server, package)
-    (line,) = (line for line in told if "ImagePull" in line)
+        lines, _ = followed(server, package)
+    (line,) = (line for line in lines if "ImagePull" in line)
     assert line.isprintable()
     assert "secret" not in line
 
 
-def test_packed_nodes_do_not_freeze_what_is_told(package: Path) -> None:
+def test_packed_nodes_do_not_freeze_the_progress(package: Path) -> None:
     """Over 1 MiB Argo packs the nodes; the list of steps stays as it was from then on."""
     looks = [
         Look("RUNNING", at="fit-model"),
@@ -146,8 +146,8 @@ def test_packed_nodes_do_not_freeze_what_is_told(package: Path) -> None:
              packed=True),
     ]  # fmt: skip
     with PipelineServer(looks) as server:
-        told, error = followed(server, package)
-    assert "seal-image: running" in told
+        lines, error = followed(server, package)
+    assert "seal-image: running" in lines
     assert f"seal-image failed: {OURS}" in str(error)
 
 
@@ -257,7 +257,7 @@ LOGS = {
         "  File z\nOSError: [Errno 28] No space left on device\n",
         "OSError: [Errno 28] No space left on device",
     ),
-    "the launcher's last word": (
+    "the launcher's last line": (
         "I1125 12:00:00.000001      18 launcher_v2.go:500] publish\n"
         "F1125 12:00:00.000002      18 main.go:54] failed to put file: no such bucket\n",
         "failed to put file: no such bucket",
@@ -297,11 +297,11 @@ def test_a_log_that_only_the_object_store_has_is_read_by_a_signed_link(
     assert str(caught.value).endswith(f": fit-model failed: {OURS}")
 
 
-def test_a_try_that_failed_is_told_while_the_next_one_goes(package: Path) -> None:
+def test_a_try_that_failed_is_reported_while_the_next_one_goes(package: Path) -> None:
     again = Look("RUNNING", at="stream-layers", tries=2)
     with PipelineServer([again, Look("SUCCEEDED")]) as server:
-        told, _ = followed(server, package)
-    assert told[2:4] == [
+        lines, _ = followed(server, package)
+    assert lines[2:4] == [
         "stream-layers: 0 of 1 done (a try failed: try 0 failed)",
         "stream-layers: 1 of 1 done",
     ]
@@ -331,7 +331,7 @@ def test_without_the_older_api_the_cluster_is_asked(package: Path, kube: KubeSer
     assert f": fit-model failed: {OURS}" in str(error)
 
 
-def test_where_nothing_can_be_read_it_says_what_was_tried(package: Path, kube: KubeServer) -> None:
+def test_if_nothing_can_be_read_it_says_what_was_tried(package: Path, kube: KubeServer) -> None:
     kube.forbidden.add(("list", "workflows"))
     with PipelineServer([FAILED], v1beta1=False) as server:
         _, error = followed(server, package, kube=api.connect(host=kube.url))
@@ -341,7 +341,7 @@ def test_where_nothing_can_be_read_it_says_what_was_tried(package: Path, kube: K
     assert "resources: [workflows], verbs: [list]" in str(error)
 
 
-def test_a_run_whose_steps_nobody_lists_says_so(package: Path) -> None:
+def test_a_run_whose_steps_cannot_be_listed_says_so(package: Path) -> None:
     with PipelineServer([replace(FAILED, packed=True)], v1beta1=False) as server:
         _, error = followed(server, package)
     assert ": failed: its steps cannot be listed: the server shows none" in str(error)
@@ -352,18 +352,18 @@ def test_secrets_in_a_log_are_not_shown(package: Path) -> None:
     assert "hf_abc" not in why([FAILED], package, {pod(package): log})
 
 
-def test_waiting_outlives_a_server_that_stumbles(package: Path) -> None:
+def test_waiting_survives_a_temporary_failure_of_the_server(package: Path) -> None:
     """The run goes on whether or not the server answers this once."""
     busy = Rule(Answer(503), method="GET", path="/v2beta1/runs/", first=2)
     with PipelineServer() as server, Proxy(server.url, [busy]) as proxy:
-        told, error = followed(server, package, url=proxy.endpoint)
+        lines, error = followed(server, package, url=proxy.endpoint)
     assert error is None
-    assert sum("503" in line for line in told) == 1
-    assert told[-1] == "deploy-model: done"
+    assert sum("503" in line for line in lines) == 1
+    assert lines[-1] == "deploy-model: done"
 
 
 @pytest.mark.parametrize("times", [2, 99])
-def test_a_cause_is_not_lost_to_a_server_that_stumbles_at_the_end(
+def test_a_cause_survives_a_temporary_failure_at_the_end(
     times: int, package: Path, kube: KubeServer
 ) -> None:
     """It is asked again; one that never gives the older form of a run is not waited for."""
@@ -415,8 +415,8 @@ def test_waiting_ends_at_its_deadline_with_what_the_run_is_at(package: Path) -> 
 def test_a_cancelled_run_has_no_failed_steps(package: Path) -> None:
     looks, _ = KINDS["cancelled"]
     with PipelineServer(looks) as server:
-        told, _ = followed(server, package)
-    assert told[-5:] == [
+        lines, _ = followed(server, package)
+    assert lines[-5:] == [
         "fit-model: stopped",
         "plan-model: not run",
         "stream-layers: not run",
@@ -430,9 +430,9 @@ def test_the_command_line_shows_cause_and_log_and_nothing_else(
 ) -> None:
     looks, line = KINDS["our error, bare"]
     with PipelineServer([looks[-1]]) as server:
-        where = ["--host", server.url, "--namespace", "models", "--output", str(tmp_path)]
+        options = ["--host", server.url, "--namespace", "models", "--output", str(tmp_path)]
         given = [f"{name}={value}" for name, value in TYPED.items()]
-        assert command.main(["--submit", "--wait", *where, *given]) == 1
+        assert command.main(["--submit", "--wait", *options, *given]) == 1
         (run,) = server.store.runs
     assert capfd.readouterr().err.splitlines() == [
         f"following run {run}",
@@ -451,9 +451,9 @@ def test_the_command_line_follows_a_run_that_is_there(
 ) -> None:
     with PipelineServer([Look("SUCCEEDED")]) as server:
         made = submit.start(Endpoint(server.url, "models"), package, TYPED)
-        where = ["--host", server.url, "--namespace", "models"]
-        assert command.main(["--submit", "--follow", made.id, *where]) == 0
-        assert command.main(["--submit", "--follow", "none", *where]) == 1
+        options = ["--host", server.url, "--namespace", "models"]
+        assert command.main(["--submit", "--follow", made.id, *options]) == 0
+        assert command.main(["--submit", "--follow", "none", *options]) == 1
     said = capsys.readouterr().err
     assert "404 Not Found: Run none not found" in said
     assert "goes on" not in said
@@ -468,8 +468,8 @@ def test_an_interrupt_leaves_the_run_going_and_says_so(
     with PipelineServer([Look("RUNNING", at="fit-model")]) as server:
         made = submit.start(Endpoint(server.url, "models"), package, TYPED)
         monkeypatch.setattr("time.sleep", interrupted)
-        where = ["--host", server.url, "--namespace", "models"]
-        assert command.main(["--submit", "--follow", made.id, *where]) == 130
+        options = ["--host", server.url, "--namespace", "models"]
+        assert command.main(["--submit", "--follow", made.id, *options]) == 130
     assert capsys.readouterr().err.splitlines() == [
         f"following run {made.id}",
         "fit-model: running",

@@ -1,4 +1,4 @@
-"""A pipeline's parameters on the command line: today's names, yesterday's, and what is refused."""
+"""A pipeline's parameters on the command line: names, old names, and what is refused."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ OLD = {name: f"{new}=1" for name, new in RENAMED.items()} | {
 
 
 @pytest.mark.parametrize("name", OLD)
-def test_the_names_of_the_release_before_are_understood_and_said(name: str) -> None:
+def test_the_names_of_the_release_before_are_accepted_with_a_note(name: str) -> None:
     texts, said = renamed([*NEEDED, f"{name}=1"])
     assert texts == [*NEEDED, OLD[name]]
     assert len(said) == 1

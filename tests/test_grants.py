@@ -1,4 +1,4 @@
-"""YAML that grants what is missing, whoever asks, and who that is."""
+"""YAML that grants missing permissions to an account, and how the account is named."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from carferry.cluster.rights import to_deploy
 
 
 def test_a_right_that_another_grants_is_never_taken_away_by_the_yaml() -> None:
-    """An apply replaces a Role of the same name, so each holds its rules in its name."""
+    """An apply replaces a Role of the same name, so its name holds a digest of its rules."""
     account = Account(RUNNER)
     needs = to_deploy("demo", auth=True)
     texts = [grants.manifest(account, [need]) for need in needs]
@@ -28,7 +28,7 @@ def test_a_right_that_another_grants_is_never_taken_away_by_the_yaml() -> None:
     ["", "opaque", "a.b.c", "a.!!!.c", jwt([]), jwt({}), jwt({"sub": None}), jwt({"sub": "ann"}),
      "sha256~" + "x" * 43],
 )  # fmt: skip
-def test_a_token_of_another_kind_names_nobody(token: str) -> None:
+def test_a_token_of_another_kind_names_no_account(token: str) -> None:
     assert named_in(token) == ""
 
 

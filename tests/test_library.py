@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 LIMIT_OF_AN_ANNOTATION = 262_144
 """Kubernetes, apimachinery validation: all annotations of an object; oc apply keeps it in one."""
 
-# Imports every module of the archive, and says where each came from.
+# Imports every module of the archive and prints its file.
 IMPORT_ALL = """
 import importlib, json, sys
 sys.path.insert(0, sys.argv[1])
@@ -157,12 +157,12 @@ def test_a_component_of_your_own_brings_its_source_along(mounted: Path, tmp_path
 def test_a_package_that_cannot_be_had_ends_the_step_with_one_line(
     mounted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = library.StepSource("", ("carferry-nobody-has-this==1.0",))
+    step = library.StepSource("", ("carferry-does-not-exist==1.0",))
     arguments = ("--step", json.dumps(step.json), "--function_to_execute", "x")
     done = start(mounted, *arguments, home=tmp_path, KFP_POD_NAME="a-pod")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    last = "pip install carferry-nobody-has-this==1.0: failed; see above; or compile with --image"
+    last = "pip install carferry-does-not-exist==1.0: failed; see above; or compile with --image"
     assert done.stderr.splitlines()[-1] == f"carferry: error: {last}"
 
 

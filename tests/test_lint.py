@@ -1,4 +1,4 @@
-"""Every silent killer has a pipeline that breaks its rule, and nothing else, where it kills."""
+"""Every rule has a pipeline that breaks it, and no other rule, on the targets it is for."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def broken(report: Report) -> dict[str, frozenset[str]]:
 
 
 @pytest.mark.parametrize(("name", "expected"), BROKEN, ids=[name for name, _ in BROKEN])
-def test_a_silent_killer_breaks_its_rule_where_it_kills_and_no_other(
+def test_a_sample_breaks_its_rule_on_its_targets_and_no_other(
     name: str, expected: dict[str, frozenset[str]]
 ) -> None:
     report = lint(str(DATA / f"{name}.yaml"), TARGETS.values())
@@ -155,7 +155,7 @@ def test_a_clean_pipeline_breaks_nothing_on_any_target(name: str) -> None:
 def test_a_cached_step_is_wrong_for_certain_only_with_a_secret_or_claim_mounted(
     config: dict[str, Any], is_error: bool, final_status: bool, tmp_path: Path
 ) -> None:
-    """And never a task that takes the final status: kfp caches it unless told otherwise."""
+    """And never a task that takes the final status: kfp caches it by default."""
     name = "compile-refused-final-status" if final_status else "cached-side-effect-no-output"
     pipeline = yaml.safe_load((DATA / f"{name}.yaml").read_text())
     task = pipeline["root"]["dag"]["tasks"]["tell" if final_status else "work"]
@@ -290,10 +290,10 @@ def test_a_broken_rule_exits_2_and_warnings_exit_0(run: Run) -> None:
 
 
 def test_the_report_names_what_to_do_once_for_all_targets(run: Run) -> None:
-    told = run("lint", DATA / "image-unpinned-latest.yaml", "--target", "all").out
-    assert told.count("error image-unpinned: exec-work:") == 1
-    assert "name a digest" in told
-    assert [name for name in TARGETS if name not in told] == []
+    shown = run("lint", DATA / "image-unpinned-latest.yaml", "--target", "all").out
+    assert shown.count("error image-unpinned: exec-work:") == 1
+    assert "name a digest" in shown
+    assert [name for name in TARGETS if name not in shown] == []
 
 
 def test_json_holds_sizes_and_findings_by_target(run: Run) -> None:
@@ -306,8 +306,8 @@ def test_json_holds_sizes_and_findings_by_target(run: Run) -> None:
 
 def test_the_page_lists_the_rules_and_targets_of_the_code() -> None:
     rows = re.findall(r"^\| `([^`]+)` \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
-    told = {name: rest for name, rest in rows if name in RULES}
-    assert told == {
+    shown = {name: rest for name, rest in rows if name in RULES}
+    assert shown == {
         rule.name: f"{rule.what} | {rule.why} | {rule.source}" for rule in RULES.values()
     }
     listed = {name: rest for name, rest in rows if name in TARGETS}

@@ -59,7 +59,7 @@ def test_a_worker_that_carries_nothing_costs_what_it_cost_live(tmp_path: Path) -
         _, bootstrap, source = command[-1].partition('_carferry_library("""')
         command[:] = [*command[3:-1], source if bootstrap else command[-1]]
     two, one = (measure(document, LIVE, workers).unpacked_bytes for workers in (2, 1))
-    assert two - one == near(51_000)  # told as "about 51 KB"
+    assert two - one == near(51_000)  # reported as "about 51 KB"
 
 
 def test_the_environment_string_is_as_long_as_it_was_live(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_what_argo_refused_live_is_over_its_limit_everywhere(name: str, tmp_path
 
 
 def container_copies(sizes: Sizes, task: str) -> dict[str, int]:
-    """Return how often a step's container stands in the object, by where."""
+    """Return how often a step's container stands in the object, by place."""
     held = ("inputs.container", "inputs.pod-spec-patch", "outputs.pod-spec-patch")
     rows: list[Row] = [
         r for r in sizes.rows if r.part in held and r.task in (task, f"{task}-driver")

@@ -1,4 +1,4 @@
-"""A server that answers 200 with what the pipelines API never would: every call, every form."""
+"""A server that answers 200 in a form the pipelines API never has: every call, every form."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ BODIES = {
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("body", BODIES)
 def test_nothing_is_called_started_that_was_not(call: str, body: str, package: Path) -> None:
-    """Whatever answers, it ends in one line that doubts the address, or in a run that is there."""
+    """It ends in one line that asks to check the address, or in a run that is there."""
     path, method = CALLS[call]
     answer = Answer(200, {"Content-Type": "application/json"}, BODIES[body])
     rule = Rule(answer, method=method, path=path, times=None)
@@ -154,12 +154,12 @@ FOLLOWED = [
 def test_following_ends_in_a_state_or_in_one_line(path: str, body: object, package: Path) -> None:
     answer = Answer(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
     rule = Rule(answer, method="GET", path=path, times=None)
-    told: list[str] = []
+    lines: list[str] = []
     looks = [Look("RUNNING", at="fit-model"), Look("SUCCEEDED")]
     with PipelineServer(looks) as server, Proxy(server.url, [rule]) as proxy:
         made = submit.start(Endpoint(server.url, "models"), package, TYPED)
-        ended = end(Endpoint(proxy.endpoint, "models"), made.id, told)
-    assert told[0] == f"following run {made.id}"
+        ended = end(Endpoint(proxy.endpoint, "models"), made.id, lines)
+    assert lines[0] == f"following run {made.id}"
     if path == "/v2beta1/runs/":
         assert ASKS in ended
         assert "\n" not in ended
@@ -167,9 +167,9 @@ def test_following_ends_in_a_state_or_in_one_line(path: str, body: object, packa
         assert ended == "SUCCEEDED"
 
 
-def end(where: Endpoint, run_id: str, told: list[str]) -> str:
+def end(endpoint: Endpoint, run_id: str, lines: list[str]) -> str:
     try:
-        return follow.wait(where, run_id, say=told.append, poll_s=0)
+        return follow.wait(endpoint, run_id, say=lines.append, poll_s=0)
     except CarferryError as error:
         return str(error)
 
@@ -186,12 +186,12 @@ def test_a_state_of_a_newer_server_is_named_once_and_waited_out(
         path="/v2beta1/runs/",
         times=3,
     )
-    told: list[str] = []
+    lines: list[str] = []
     with PipelineServer() as server, Proxy(server.url, [rule]) as proxy:
         made = submit.start(Endpoint(server.url, "models"), package, TYPED)
-        assert end(Endpoint(proxy.endpoint, "models"), made.id, told) == "SUCCEEDED"
-    assert told[1] == f"the run's state is {str(state)!r}, unknown here: waiting goes on"
-    assert told.count(told[1]) == 1
+        assert end(Endpoint(proxy.endpoint, "models"), made.id, lines) == "SUCCEEDED"
+    assert lines[1] == f"the run's state is {str(state)!r}, unknown here: waiting goes on"
+    assert lines.count(lines[1]) == 1
 
 
 WORDS = {

@@ -167,7 +167,7 @@ def test_wrong_input_found_by_a_step_is_one_line_and_exit_2(
     assert "Traceback" not in said
 
 
-def test_a_failure_of_the_world_is_one_line_and_exit_1(
+def test_a_failure_outside_carferry_is_one_line_and_exit_1(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [
@@ -273,8 +273,8 @@ def test_an_interrupt_in_any_step_is_one_line_and_leaves_no_process(
     step: str, alone: bool, model: Path, tmp_path: Path
 ) -> None:
     """A terminal sends it to the whole group, another program to the process."""
-    where = ["--local", "--root", str(tmp_path / "root"), "settings.base=scratch", "serve=no"]
-    with started(*where, f"model={model}", f"image=oci:{tmp_path / 'image'}:1") as process:
+    options = ["--local", "--root", str(tmp_path / "root"), "settings.base=scratch", "serve=no"]
+    with started(*options, f"model={model}", f"image=oci:{tmp_path / 'image'}:1") as process:
         assert process.stderr is not None
         while process.stderr.readline() != f"{step}: started\n":
             assert process.poll() is None
@@ -288,8 +288,8 @@ def test_an_interrupt_in_any_step_is_one_line_and_leaves_no_process(
 
 @pytest.mark.parametrize("module", ["kfp.dsl", "carferry.pipelines.command"])
 def test_an_interrupt_while_it_starts_is_one_line(module: str, tmp_path: Path) -> None:
-    where = ["--compile", "--output", str(tmp_path)]
-    with started(*where, python=("-X", "importtime")) as process:
+    options = ["--compile", "--output", str(tmp_path)]
+    with started(*options, python=("-X", "importtime")) as process:
         assert process.stderr is not None
         while process.stderr.readline().rpartition("|")[2].strip() != module:
             assert process.poll() is None
@@ -299,7 +299,7 @@ def test_an_interrupt_while_it_starts_is_one_line(module: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("heeds", [True, False])
-def test_a_step_that_does_not_heed_an_interrupt_is_killed(heeds: bool) -> None:
+def test_a_step_that_ignores_an_interrupt_is_killed(heeds: bool) -> None:
     steps = processes.Processes(grace_s=0.2)
     trap = "" if heeds else "trap '' INT; "
     ended: list[int] = []

@@ -159,11 +159,11 @@ def test_a_run_is_asked_about_what_it_will_do_and_no_more(
     [{"serve": "no"}, {"serve": "no", "gpus": "L4"}, {"serve": "render", "gpus": "none"},
      {"serve": "render", "gpus": "L40S x2"}],
 )  # fmt: skip
-def test_where_nothing_is_needed_no_cluster_is_asked(asked: dict[str, str]) -> None:
+def test_no_cluster_is_asked_if_nothing_is_needed(asked: dict[str, str]) -> None:
     assert check_rights(connect=never, report=never, **asked) == Rights()
 
 
-def test_whoever_deploys_outside_a_cluster_is_told_before_the_work() -> None:
+def test_deploying_without_a_cluster_is_refused_before_the_work() -> None:
     def nowhere() -> Api:
         return connect(environ={"KUBECONFIG": "/none"})
 
@@ -176,7 +176,7 @@ def test_what_is_no_way_to_serve_is_refused() -> None:
         check_rights("maybe", connect=never)
 
 
-def test_a_cluster_that_lets_nobody_ask_gets_a_warning(server: KubeServer) -> None:
+def test_a_cluster_that_answers_no_review_gets_a_warning(server: KubeServer) -> None:
     server.forbidden.add(("create", "selfsubjectaccessreviews"))
     said: list[str] = []
     found = check_rights("deploy", connect=reach(server), report=said.append)
@@ -203,7 +203,7 @@ def test_a_server_that_is_not_there_stops() -> None:
         check_rights("deploy", connect=api)
 
 
-def test_where_the_server_does_not_say_who_asks_the_token_does(server: KubeServer) -> None:
+def test_the_token_names_the_account_if_the_server_does_not(server: KubeServer) -> None:
     server.anonymous, server.roles = True, {}
     token = jwt({"sub": RUNNER})
     with pytest.raises(RightsMissing, match="demo/pipeline-runner-dspa") as caught:

@@ -1,4 +1,4 @@
-"""The table of rights against what a deployment really asks an API server for."""
+"""The table of rights, compared with what a deployment really requests of an API server."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ UNUSED = {"secrets", "servingruntimes", "serviceaccounts", "roles", "rolebinding
      not in {("get", each) for each in UNUSED}],
     ids=lambda need: f"{need.permission.verb}-{need.permission.resource}",
 )  # fmt: skip
-def test_without_one_of_the_table_a_deployment_fails_where_the_table_says_so(
+def test_without_one_of_the_table_a_deployment_fails_if_the_table_says_so(
     server: KubeServer, dropped: Need
 ) -> None:
     hold(server, [need for need in to_deploy("demo", auth=True) if need != dropped])

@@ -77,7 +77,7 @@ def test_changed_yaml_becomes_a_new_version_of_the_same_pipeline(
 def test_two_who_submit_at_once_share_one_pipeline_and_version(
     server: PipelineServer, package: Path
 ) -> None:
-    """Both have looked before either has made: the slower one is told 409 and looks again."""
+    """Both have looked before either has made: the slower one gets 409 and looks again."""
     both = threading.Barrier(2, timeout=20)
 
     def hold(method: str, path: str) -> None:
@@ -165,8 +165,8 @@ def test_a_server_that_is_not_there_costs_one_line_on_stderr(
     """No line of urllib3's about its retries, no warning of kfp's."""
     with PipelineServer() as server:
         gone = server.url
-    where = ["--host", gone, "--namespace", "models", "--output", str(tmp_path)]
-    assert command.main(["--submit", *where, *VALUES]) == 1
+    options = ["--host", gone, "--namespace", "models", "--output", str(tmp_path)]
+    assert command.main(["--submit", *options, *VALUES]) == 1
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith(f"error: call pipelines API {gone}: ")
 
@@ -330,9 +330,9 @@ def test_a_kubeconfig_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 def test_the_command_line_prints_the_url_and_waits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    where = ["--output", str(tmp_path), "--namespace", "models"]
+    options = ["--output", str(tmp_path), "--namespace", "models"]
     with PipelineServer([Look("SUCCEEDED", skip="condition-1")]) as server:
-        code = command.main(["--submit", "--wait", "--host", server.url, *where, *VALUES])
+        code = command.main(["--submit", "--wait", "--host", server.url, *options, *VALUES])
         (run,) = server.store.runs
     assert code == 0
     assert capsys.readouterr().out == f"{server.url}/#/runs/details/{run}\n"
@@ -341,23 +341,23 @@ def test_the_command_line_prints_the_url_and_waits(
 def test_the_command_line_says_that_a_schedule_was_there(
     server: PipelineServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    where = ["--output", str(tmp_path), "--namespace", "models", "--host", server.url]
+    options = ["--output", str(tmp_path), "--namespace", "models", "--host", server.url]
     for _ in range(2):
-        assert command.main(["--submit", "--recurring", NIGHTLY, *where, *VALUES]) == 0
+        assert command.main(["--submit", "--recurring", NIGHTLY, *options, *VALUES]) == 0
     said = capsys.readouterr()
     assert said.out.splitlines()[0] == said.out.splitlines()[1]
     assert said.err == "the same schedule is there already\n"
 
 
-def test_submitting_leaves_no_file_where_it_was_called(
+def test_submitting_leaves_no_file_in_the_current_folder(
     server: PipelineServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a clone, ./compiled holds committed files."""
     monkeypatch.chdir(tmp_path)
-    where = ["--submit", "--namespace", "models", "--host", server.url, *VALUES]
-    assert command.main(where) == 0
+    options = ["--submit", "--namespace", "models", "--host", server.url, *VALUES]
+    assert command.main(options) == 0
     assert list(tmp_path.iterdir()) == []
-    assert command.main([*where, "--output", "kept"]) == 0
+    assert command.main([*options, "--output", "kept"]) == 0
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["modelcar.yaml"]
 
 
@@ -451,8 +451,8 @@ def test_a_file_that_is_something_else_is_one_line_and_not_shown(
     option: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text(FILES[kind])
-    where = ["--host", "http://127.0.0.1:1", "--output", str(tmp_path)]
-    assert command.main(["--submit", *where, option, str(tmp_path / "file"), *VALUES]) == 2
+    options = ["--host", "http://127.0.0.1:1", "--output", str(tmp_path)]
+    assert command.main(["--submit", *options, option, str(tmp_path / "file"), *VALUES]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: read ")
     assert said.count("\n") == 1

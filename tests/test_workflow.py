@@ -45,7 +45,7 @@ def test_steps_come_in_the_order_of_the_pipeline() -> None:
     "spec",
     [{}, {"root": None}, {"root": []}, {"root": {"dag": 3}}, {"root": {"executorLabel": "x"}}],
 )
-def test_a_run_of_another_kind_has_no_steps_to_tell(spec: dict[str, Any]) -> None:
+def test_a_run_of_another_kind_has_no_steps(spec: dict[str, Any]) -> None:
     """Any run can be followed: of an Argo manifest, of the first version of Pipelines."""
     assert outline.steps(spec) == ()
 
@@ -146,7 +146,7 @@ def bomb() -> str:
         {"status": {"compressedNodes": bomb()}},
     ],
 )
-def test_an_object_that_says_little_is_told_as_little(found: dict[str, Any]) -> None:
+def test_an_object_that_says_little_gives_little(found: dict[str, Any]) -> None:
     seen = Workflow.of(found)
     assert progress.standing(steps("modelcar"), seen.nodes) == {}
 
@@ -160,8 +160,8 @@ def test_a_loop_is_counted_before_all_its_turns_have_nodes() -> None:
         node(f"{loop}.iteration-driver", phase="Succeeded", outputs=count),
         node(turn, type="DAG", phase="Running"),
     )
-    told = progress.standing(steps("modelcar"), found.nodes)
-    assert told == {"stream-layers": "0 of 8 done"}
+    states = progress.standing(steps("modelcar"), found.nodes)
+    assert states == {"stream-layers": "0 of 8 done"}
 
 
 def test_a_path_is_read_without_the_runs_name_whatever_dots_that_has() -> None:

@@ -4,7 +4,7 @@ Kubeflow's backend itself is in no package registry, so a small walk stands in f
 does and refuses was read in kubeflow/pipelines 2.16, backend/src/v2 (driver, component, compiler/
 argocompiler). Everything that the steps touch is real.
 
-graph      a compiled YAML: tasks, components, what runs where
+graph      a compiled YAML: tasks, components, their order
 driver     a task's inputs, conditions and loops resolved, and its pod
 kubelet    volumes: what Kubernetes would refuse, and what a pod finds mounted
 rootfs     a container image's files: this machine's Python, and the packages a step installs

@@ -38,7 +38,7 @@ class Cluster:
         config_maps: Likewise.
         service_ca: What OpenShift signs its services' certificates with, its registry's too.
         claims: Name to folder.
-        ended: Each pod's name to what its container wrote as its last word.
+        ended: Each pod's name to its container's termination message.
         started: Called with each pod when its container is about to start.
     """
 
@@ -97,15 +97,15 @@ class Cluster:
             Refused: Kubernetes would not start it.
         """
         check(pod)
-        where = self.folder / "pods" / pod.name
-        readable = {ACCOUNT: self._account(where)}
+        place = self.folder / "pods" / pod.name
+        readable = {ACCOUNT: self._account(place)}
         readable |= {
-            m.path: write_files(where / m.name, self._files(m))
+            m.path: write_files(place / m.name, self._files(m))
             for m in pod.mounts
             if m.kind != "pvc"
         }
         claims = {m.path: self._claim(m) for m in pod.mounts if m.kind == "pvc"}
-        last_word = where / "termination-log"
+        last_word = place / "termination-log"
         last_word.touch(0o666)
         last_word.chmod(0o666)
         self._show(pod)
@@ -135,7 +135,7 @@ class Cluster:
             raise Refused(f'persistentvolumeclaim "{mount.name}" not found')
         return self.claims[mount.name]
 
-    def _account(self, where: Path) -> Path:
+    def _account(self, place: Path) -> Path:
         assert self.kube.certificates is not None
         files = {
             "token": b"of-the-pipeline-runner",
@@ -143,7 +143,7 @@ class Cluster:
             "namespace": NAMESPACE.encode(),
         }
         files |= {"service-ca.crt": self.service_ca} if self.service_ca else {}
-        return write_files(where / "account", files)
+        return write_files(place / "account", files)
 
     def _variables(self, pod: Pod) -> dict[str, str]:
         host, _, port = self.kube.url.partition("://")[2].partition(":")

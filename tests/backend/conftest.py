@@ -82,8 +82,8 @@ def images(tmp_path_factory: pytest.TempPathFactory, library: Object, pulled: se
         key = container["image"] if container["image"] == RUNTIME else str(wanted)
         with lock:
             if key not in made:
-                where = folder / str(len(made))
-                made[key] = linked(where) if key == RUNTIME else carried(where, wanted)
+                place = folder / str(len(made))
+                made[key] = linked(place) if key == RUNTIME else carried(place, wanted)
         return made[key]
 
     lock = threading.Lock()
@@ -157,7 +157,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compiled(
     request: pytest.FixtureRequest, project: Cluster, library: Object, tmp_path: Path
 ) -> Path:
-    """The committed YAML; and the same for the runtime image, where no library is applied."""
+    """The committed YAML; and the same for the runtime image, without the library applied."""
     if request.param == "mounted":
         return ROOT / "compiled"
     del project.config_maps[library["metadata"]["name"]]

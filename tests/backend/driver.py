@@ -34,12 +34,12 @@ class Scope:
     """A graph while it runs.
 
     Attributes:
-        metadata: Where its tasks' outputs are read.
+        metadata: Source of its tasks' outputs.
         run: Placeholder, as a constant may be one, to its value in this run.
         values: The graph's own inputs.
         id: Its execution.
         done: Task's name to its execution.
-        results: Graph task's name to where its outputs come from.
+        results: Graph task's name to the sources of its outputs.
     """
 
     metadata: Metadata
@@ -143,7 +143,7 @@ def inputs(scope: Scope, task: Task, component: Component) -> dict[str, Any]:
 
 
 def triggers(task: Task, values: Values) -> bool:
-    """Say whether a task runs; conditions are as kfp's dsl.If compiles them.
+    """Return whether a task runs; conditions are as kfp's dsl.If compiles them.
 
     Raises:
         BackendError: A condition of another shape: it must be thought about here first.

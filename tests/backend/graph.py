@@ -1,4 +1,4 @@
-"""A compiled pipeline as the backend reads it: what there is to do, in which order, where."""
+"""A compiled pipeline as the backend reads it: tasks, their order, and their components."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Component:
 
     @property
     def results(self) -> Mapping[str, Spec]:
-        """Where a graph's own outputs come from."""
+        """Sources of a graph's own outputs."""
         return dict(self.spec.get("dag", {}).get("outputs", {}).get("parameters", {}))
 
     def tasks(self) -> Iterator[Task]:
@@ -134,7 +134,7 @@ class Pipeline:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read the pipeline and, where there is one, the platform document."""
+        """Read the pipeline and, if there is one, the platform document."""
         return cls.parse(path.read_text())
 
     @classmethod

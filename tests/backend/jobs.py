@@ -23,7 +23,7 @@ _DEFAULT = ("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "SETGID", "SETUID", "SE
 def follow_jobs(
     kube: KubeServer, claims: Mapping[str, Path], folder: Path, stop: threading.Event
 ) -> None:
-    """Run the Jobs that the API server is given, until told to stop.
+    """Run the Jobs that the API server is given, until stopped.
 
     Args:
         kube: The API server; it gets each Job's pod, log and end.
@@ -40,7 +40,7 @@ def follow_jobs(
                 _report(kube, name, _run(name, pod, claims, folder / "jobs" / name))
 
 
-def _run(name: str, pod: Object, claims: Mapping[str, Path], where: Path) -> Ended:
+def _run(name: str, pod: Object, claims: Mapping[str, Path], place: Path) -> Ended:
     """Run a pod that is root with capabilities; one with users of its own only a cluster can."""
     if not pod.get("hostUsers", True):
         return Ended(1, "no user namespaces here; settings: builder_security=setfcap")
@@ -49,9 +49,9 @@ def _run(name: str, pod: Object, claims: Mapping[str, Path], where: Path) -> End
         v["name"]: v.get("persistentVolumeClaim", {}).get("claimName") for v in pod["volumes"]
     }
     given = {name: claims[claim] for name, claim in sources.items() if claim}
-    given |= {name: empty(where / name) for name, claim in sources.items() if not claim}
+    given |= {name: empty(place / name) for name, claim in sources.items() if not claim}
     return container.run(
-        _buildah_image(where / "root"),
+        _buildah_image(place / "root"),
         name,
         spec["command"],
         env={each["name"]: each["value"] for each in spec["env"]},
@@ -62,10 +62,10 @@ def _run(name: str, pod: Object, claims: Mapping[str, Path], where: Path) -> End
     )
 
 
-def _volume(volume: Object, claims: Mapping[str, Path], where: Path) -> Path:
+def _volume(volume: Object, claims: Mapping[str, Path], place: Path) -> Path:
     if "persistentVolumeClaim" in volume:
         return claims[volume["persistentVolumeClaim"]["claimName"]]
-    return empty(where / volume["name"])
+    return empty(place / volume["name"])
 
 
 def _confined(capabilities: Object) -> list[str]:

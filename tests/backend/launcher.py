@@ -51,8 +51,8 @@ class Launcher:
     """The launcher of one task.
 
     Attributes:
-        metadata: Where it publishes.
-        objects: Where artifacts go.
+        metadata: Store it publishes in.
+        objects: Store of artifacts.
         component: What the task runs.
         execution: The task's, made by the driver.
         asked: The executor input.
@@ -144,7 +144,7 @@ class Launcher:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a pod's paths are on this machine.
+    """A pod's paths on this machine.
 
     Attributes:
         mounted: Folder in the pod to the one here.
@@ -153,19 +153,19 @@ class Place:
     mounted: Mapping[str, Path]
 
     def here(self, path: str) -> Path:
-        """Return where a path of the pod is."""
+        """Return this machine's path of a path of the pod."""
         for root, folder in self.mounted.items():
             if path.startswith(f"{root}/"):
                 return folder / path.removeprefix(f"{root}/")
         raise BackendError(f"mkdir {path}: read-only file system")
 
     def path(self, uri: str) -> str:
-        """Return where an artifact is in the pod (LocalPathForURI)."""
+        """Return an artifact's path in the pod (LocalPathForURI)."""
         scheme, _, rest = uri.partition("://")
         return f"/{scheme}/{rest}"
 
     def local(self, uri: str) -> Path:
-        """Return where an artifact is here."""
+        """Return an artifact's path on this machine."""
         return self.here(self.path(uri))
 
 

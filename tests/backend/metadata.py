@@ -52,7 +52,7 @@ class Metadata:
         return json_format.MessageToDict(send(asked), preserving_proto_field_name=True)
 
     def open_run(self, pipeline: str, run: str, root: str) -> list[dict[str, Any]]:
-        """Return the contexts of a run, made where they are missing."""
+        """Return the contexts of a run, made if they are missing."""
         parent = self._context(_PIPELINE, pipeline, {})
         child = self._context(_RUN, run, {"pipeline_root": text(root)})
         link = {"child_id": child["id"], "parent_id": parent["id"]}

@@ -20,14 +20,14 @@ class Objects:
 
     Attributes:
         client: Of the S3 server.
-        root: Where a run's artifacts go, ``s3://bucket/prefix``.
+        root: Prefix of a run's artifacts, ``s3://bucket/prefix``.
     """
 
     client: Minio
     root: str = f"s3://{BUCKET}/rig"
 
     def upload(self, path: Path, uri: str) -> bool:
-        """Send a file, or a folder's files; say whether there was anything to send."""
+        """Send a file, or a folder's files; return whether there was anything to send."""
         if path.is_dir():
             files = [each for each in sorted(path.rglob("*")) if each.is_file()]
             for each in files:
@@ -62,8 +62,8 @@ class Objects:
 def object_server() -> Iterator[Objects]:
     """Serve an empty bucket."""
     with served("objects") as port:
-        where = f"127.0.0.1:{port}"
-        client = Minio(where, access_key="rig", secret_key="of the tests", secure=False)
+        address = f"127.0.0.1:{port}"
+        client = Minio(address, access_key="rig", secret_key="of the tests", secure=False)
         client.make_bucket(BUCKET)
         yield Objects(client)
 

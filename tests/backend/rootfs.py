@@ -39,7 +39,7 @@ class Rootfs:
 
     Attributes:
         source: What podman runs: ``--rootfs FOLDER``, mount points are made in it, or an image.
-        binds: Folders of this machine to where they are in the container.
+        binds: Folders of this machine to their paths in the container.
         env: What the image sets.
     """
 
@@ -52,7 +52,7 @@ def carried(folder: Path, requirements: Iterable[str]) -> Rootfs:
     """Make a Python image with what a step installs at its start, and nothing more.
 
     Args:
-        folder: Where; must not exist.
+        folder: The image's root; must not exist.
         requirements: What the step names; kfp comes along without what it requires.
     """
     site = Site.make(folder)
@@ -102,7 +102,7 @@ class Site:
         return site
 
     def add(self, wanted: Requirement, *, deep: bool = True) -> None:
-        """Link a package and, where it goes deep, what it needs."""
+        """Link a package and, if ``deep``, what it needs."""
         found = distribution(wanted.name)
         mark = self.packages / f".{wanted.name}{sorted(wanted.extras)}"
         if mark.exists():

@@ -1,6 +1,6 @@
 """A task that is a container: its pod, started as often as its retry policy says.
 
-Nothing waits between two tries: how long Argo would is in the pipeline, where it is linted.
+Nothing waits between two tries: how long Argo would is in the pipeline, and linted there.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Step:
     """What became of a task.
 
     Attributes:
-        path: Where in the graph: ``stream-shares/for-loop-1/0/stream-layers``.
-        state: COMPLETE, FAILED, or CANCELED where a condition did not hold.
+        path: Place in the graph: ``stream-shares/for-loop-1/0/stream-layers``.
+        state: COMPLETE, FAILED, or CANCELED if a condition did not hold.
         tries: How often its container ran.
         message: What Argo shows for a failure; empty otherwise.
         said: What the last container said.
@@ -56,7 +56,7 @@ class Run:
         id: Its name in ML Metadata.
         name: The Workflow's, which volumes are named after.
         steps: All that was tried, in order of their ends.
-        outputs: The pipeline's own outputs, where it succeeded.
+        outputs: The pipeline's own outputs, if it succeeded.
         failed: Whether it did not.
     """
 
@@ -68,7 +68,7 @@ class Run:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, step: Step) -> bool:
-        """Keep a step and say whether its graph goes on."""
+        """Keep a step and return whether its graph goes on."""
         with self._lock:
             self.steps.append(step)
         return step.state != "FAILED"
@@ -85,7 +85,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A task where it stands.
+    """A task and its place in the graph.
 
     Attributes:
         task: The task.
@@ -105,9 +105,9 @@ class Steps:
     """Runs the containers of one run.
 
     Attributes:
-        cluster: Where.
-        metadata: Where executions are recorded.
-        objects: Where artifacts go.
+        cluster: The cluster.
+        metadata: Store of executions.
+        objects: Store of artifacts.
         instead: Task's name to output parameters to publish in place of its own.
         run: The run.
         contexts: The run's, in ML Metadata.
@@ -123,7 +123,7 @@ class Steps:
     root: str
 
     def run_container(self, place: Place, values: dict[str, Any]) -> bool:
-        """Run a container to its end and say whether the graph goes on.
+        """Run a container to its end and return whether the graph goes on.
 
         Raises:
             BackendError: The driver refuses; no launcher is there to end the execution.
@@ -190,7 +190,7 @@ class Steps:
         return driver.pod(place.scope, place.component, f"{self.run.name}-{uuid.uuid4().hex[:10]}")
 
     def _message(self, pod: Pod, failed: Failed) -> str:
-        """Return what Argo shows on the node: the code, and the container's last word."""
+        """Return what Argo shows on the node: the code, and the container's termination message."""
         if not failed.ended.code:
             return str(failed)
         last = self.cluster.ended.get(pod.name, "")

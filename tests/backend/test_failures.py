@@ -1,4 +1,4 @@
-"""What a run comes to when the world or its form is wrong, as the backend would end it."""
+"""How a run ends if the hub, the registry, the cluster or its parameters are wrong."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_right_that_is_missing_is_found_before_a_byte_moves(
 
 
 @pytest.mark.parametrize("name", ["modelcar", "modelcar-buildah"])
-def test_packages_that_nobody_serves_are_said_in_one_line(
+def test_packages_that_no_index_serves_are_one_line(
     backend: Backend, values: Values, staged: Values, name: str, tmp_path: Path
 ) -> None:
     bare = carried(tmp_path / "bare", [])

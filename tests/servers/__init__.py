@@ -4,7 +4,7 @@ hub        a hub with a CDN for huggingface_hub     (hub_http, hub_api, repos, c
 process    the same hub in a process of its own     (tests/serve_hub.py)
 registry   Debian's docker-registry                 (certs, tokens)
 proxy      breaks what passes through it            (chaos: actions and rules; wire, sockets)
-denying    a registry nobody may push to
+denying    a registry that refuses every push
 serving    the thread, the log and the end of every server of ours
 models     tiny models and hostile file names
 images     a smallest OCI layout

@@ -1,8 +1,8 @@
-"""What can go wrong between a client and a server, as values: actions, and rules for when.
+"""Faults between a client and a server, as values: actions, and rules for when.
 
 An action touches a passing exchange at four points: the request's head, its body (`upload`),
 the response's head, its body (`download`). Positions count body bytes from the start, or from
-the end where negative, as slices do.
+the end if negative, as in slices.
 """
 
 from __future__ import annotations
@@ -159,10 +159,10 @@ class FlipByte(Action):
     def download(self, pieces: Pieces, length: int | None) -> Pieces:
         point, passed = _point(self.at, length), 0
         for piece in pieces:
-            where = point - passed
+            at = point - passed
             passed += len(piece)
-            if 0 <= where < len(piece):
-                yield piece[:where] + bytes([piece[where] ^ 0xFF]) + piece[where + 1 :]
+            if 0 <= at < len(piece):
+                yield piece[:at] + bytes([piece[at] ^ 0xFF]) + piece[at + 1 :]
             else:
                 yield piece
 
@@ -240,11 +240,11 @@ class Rule:
     chance: float = 1.0
 
     def matches(self, method: str, path: str) -> bool:
-        """Say whether a request counts for this rule."""
+        """Return whether a request counts for this rule."""
         return bool(re.fullmatch(self.method, method) and re.search(self.path, path))
 
     def hits(self, nth: int) -> bool:
-        """Say whether the n-th matching request is one to hit."""
+        """Return whether the n-th matching request is one to hit."""
         return nth >= self.first and (self.times is None or nth < self.first + self.times)
 
 

@@ -1,4 +1,4 @@
-"""What a file of the test hub holds: bytes, a file on disk, or a size that nobody stores.
+"""What a file of the test hub holds: bytes, a file on disk, or a size without bytes.
 
 Every kind knows its size, its sha256 and its git blob id, and writes any range of itself to a
 socket. Large kinds never stand in memory: a file goes out by ``sendfile``, a `Synthetic` repeats
@@ -57,10 +57,10 @@ class Content:
     """A file's bytes with the two names the hub gives them.
 
     Attributes:
-        given: Where the bytes come from.
+        given: Source of the bytes.
         size: Bytes.
         sha256: Hex digest of the bytes.
-        blob_id: The git blob id: of the bytes, or of the pointer where the file is in LFS.
+        blob_id: The git blob id: of the bytes, or of the pointer if the file is in LFS.
         lfs: Whether the repository holds a pointer and the bytes live elsewhere.
     """
 

@@ -1,4 +1,4 @@
-"""A front for a registry that everybody may pull from and nobody may push to."""
+"""A front for a registry that allows every pull and refuses every push."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Hub:
 
     Attributes:
         endpoint: What ``HF_ENDPOINT`` or ``HfApi(endpoint=...)`` takes.
-        cdn_endpoint: Where links to LFS files point; set it to a proxy's endpoint to sit between.
+        cdn_endpoint: Target of links to LFS files; set it to a proxy's endpoint to sit between.
         redirects: Whether files are redirected as the real hub does it, LFS files to the CDN (302)
             and others to its resolve cache on the same host (307), or sent at once (200).
         renamed: Old repository id to the one it moved to.
@@ -125,7 +125,7 @@ class Hub:
         return hashlib.sha256(f"{sha256} {self.epoch}".encode()).hexdigest()[:32]
 
     def knows(self, token: str) -> bool:
-        """Say whether the token logs anybody in."""
+        """Return whether the token is a login."""
         return token == VISITOR or any(token in repo.granted for repo in self.repos.values())
 
 

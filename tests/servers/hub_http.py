@@ -175,12 +175,12 @@ class HubHandler(Handler):
         self, document: Any, headers: Mapping[str, str] | None = None, status: int = 200
     ) -> None:
         body = json.dumps(document).encode()
-        told = {"Content_Type": "application/json; charset=utf-8", **(headers or {})}
-        self.reply(status, body, **told)
+        sent = {"Content_Type": "application/json; charset=utf-8", **(headers or {})}
+        self.reply(status, body, **sent)
 
 
 class CdnHandler(Handler):
-    """Where LFS files live: signed links only."""
+    """The CDN with LFS files: signed links only."""
 
     hub: Hub
 

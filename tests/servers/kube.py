@@ -46,7 +46,7 @@ class KubeServer:
 
     Attributes:
         user: Who a caller without a known token is.
-        tokens: Bearer tokens that are accepted; empty accepts anybody.
+        tokens: Bearer tokens that are accepted; empty accepts any.
         namespaces: Those that exist.
         forbidden: (verb, plural) pairs that answer 403.
         roles: Namespace to the rules that the caller holds there, as a Role writes them; those of
@@ -57,7 +57,7 @@ class KubeServer:
         denials: Kind's plural to what an admission webhook says about it.
         logs: (pod, container, of the previous run) to log text.
         requests: Every request, in order.
-        certificates: What clients must trust, where there is TLS.
+        certificates: What clients must trust, if there is TLS.
     """
 
     user: str = "system:serviceaccount:demo:pipeline-runner"

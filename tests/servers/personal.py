@@ -30,7 +30,7 @@ class Personality:
     Attributes:
         broken: What becomes of a PATCH that broke: its bytes are kept, forgotten, or the whole
             upload is deleted.
-        told: What GET on an upload says: the true offset, one byte too many (with Quay's
+        offset: What GET on an upload says: the true offset, one byte too many (with Quay's
             prefix), always ``0-0``, half of the truth, or that the upload is gone (and cancels it).
         append: Whether a wrong Content-Range is appended silently instead of refused with 416.
         location: Form of the Location: with the host, from the root, or relative.
@@ -39,7 +39,7 @@ class Personality:
     """
 
     broken: Literal["keep", "forget", "delete"] = "keep"
-    told: Literal["truth", "one more", "stuck", "half", "gone"] = "truth"
+    offset: Literal["truth", "one more", "stuck", "half", "gone"] = "truth"
     append: bool = False
     location: Literal["host", "root", "relative"] = "host"
     patched: int = 202
@@ -48,14 +48,14 @@ class Personality:
 
 PERSONALITIES = {
     "distribution 3": Personality(),
-    "distribution 2.8": Personality(told="gone", append=True),
+    "distribution 2.8": Personality(offset="gone", append=True),
     "zot": Personality(broken="delete", location="root"),
-    "quay": Personality(broken="forget", told="one more", location="root", put_cancels=True),
-    "ecr": Personality(told="stuck", patched=201),
-    "half a truth": Personality(told="half"),
-    "half a truth, appended": Personality(told="half", append=True),
-    "one byte too many": Personality(told="one more"),
-    "one byte too many, appended": Personality(told="one more", append=True),
+    "quay": Personality(broken="forget", offset="one more", location="root", put_cancels=True),
+    "ecr": Personality(offset="stuck", patched=201),
+    "half a truth": Personality(offset="half"),
+    "half a truth, appended": Personality(offset="half", append=True),
+    "one byte too many": Personality(offset="one more"),
+    "one byte too many, appended": Personality(offset="one more", append=True),
     "relative": Personality(location="relative"),
 }
 
@@ -185,17 +185,17 @@ class _PersonalHandler(Handler):
 
     def _tell(self, upload: bytearray) -> None:
         size = len(upload)
-        told = {
+        offset = {
             "truth": _range(upload),
             "one more": f"bytes=0-{size or -1}",
             "stuck": "0-0",
             "half": f"0-{max(0, size // 2 - 1)}",
         }
-        if self.registry.personality.told == "gone":
+        if self.registry.personality.offset == "gone":
             self._forget()
             self._refuse(404, "BLOB_UPLOAD_INVALID")
             return
-        self.reply(204, Location=self._location(), Range=told[self.registry.personality.told])
+        self.reply(204, Location=self._location(), Range=offset[self.registry.personality.offset])
 
     def _commit(self, upload: bytearray) -> None:
         upload += self.body()

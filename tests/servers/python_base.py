@@ -31,7 +31,7 @@ def python_base(folder: Path) -> str:
     with tarfile.open(fileobj=packed, mode="w") as tar:
         add_busybox(tar)
         for path in sorted(_files()):
-            tar.add(path.resolve(), str(path).lstrip("/"), filter=_of_nobody)
+            tar.add(path.resolve(), str(path).lstrip("/"), filter=_without_owner)
         tar.addfile(_link("usr/bin/python3", _interpreter()))
     env = ["PATH=/usr/bin:/bin", f"PYTHON_VERSION={VERSION}.1"]
     write_layout(folder, [packed.getvalue()], settings={"Env": env, "User": "1001"})
@@ -72,7 +72,7 @@ def _promised() -> Iterable[Path]:
     return (Path(found[name]) for name in _PROMISED)
 
 
-def _of_nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+def _without_owner(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uid = entry.gid = entry.mtime = 0
     entry.uname = entry.gname = ""
     entry.mode = 0o755

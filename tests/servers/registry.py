@@ -45,9 +45,9 @@ class Registry:
         host: ``127.0.0.1:port``, as image references have it.
         url: With the scheme.
         pid: Of its process.
-        login: The only user, where there is a login.
-        certificates: What clients must trust, where there is TLS.
-        tokens: The token server, where the login is by bearer.
+        login: The only user, if there is a login.
+        certificates: What clients must trust, if there is TLS.
+        tokens: The token server, if the login is by bearer.
         auth_file: A docker ``config.json`` with this registry's login.
     """
 

@@ -28,7 +28,7 @@ def fetch_wheels(base: str, folder: Path) -> Path:
 
 @contextmanager
 def needing_an_index() -> Iterator[None]:
-    """Without a package index skip the test, or fail it where CI is set."""
+    """Without a package index skip the test, or fail it if CI is set."""
     try:
         yield
     except Unreachable as error:

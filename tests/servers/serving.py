@@ -28,7 +28,7 @@ class Exchange:
         headers: The request's, names in lower case.
         status: Of the response; 0 if there was none.
         sent: Body bytes of the response.
-        received: Body bytes of the request, where a proxy counts them.
+        received: Body bytes of the request, if a proxy counts them.
         actions: What a proxy did to it.
     """
 
@@ -56,7 +56,7 @@ class Meter:
         self._started = time.monotonic()
 
     def count(self, size: int) -> None:
-        """Note size more bytes sent; sleep where the rate asks for it."""
+        """Note size more bytes sent; sleep if the rate asks for it."""
         self.exchange.sent += size
         if self.bytes_per_s is not None:
             due = self._started + self.exchange.sent / self.bytes_per_s

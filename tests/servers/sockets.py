@@ -39,7 +39,7 @@ def drain(connection: socket.socket) -> None:
 
 
 def free_port() -> int:
-    """Return a port where nobody listens."""
+    """Return a port that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

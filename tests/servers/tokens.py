@@ -40,7 +40,7 @@ class Login:
 
 
 class TokenServer(Serving):
-    """Grants everything asked for to one login, and pulls to nobody in particular if told so.
+    """Grants everything asked for to one login, and pulls without a login if ``anonymous``.
 
     Attributes:
         realm: The URL for the registry's challenge.

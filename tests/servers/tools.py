@@ -18,7 +18,7 @@ PACKAGES = {
 
 
 def need(program: str, package: str = "") -> str:
-    """Return the program's path; without it skip the test, or fail it where CI is set.
+    """Return the program's path; without it skip the test, or fail it if CI is set.
 
     Args:
         program: Name on PATH.
@@ -31,7 +31,7 @@ def need(program: str, package: str = "") -> str:
 
 
 def lacking(missing: str) -> NoReturn:
-    """Skip the test and say what this machine lacks; where CI is set, fail it."""
+    """Skip the test and say what this machine lacks; if CI is set, fail it."""
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(missing)
     pytest.skip(missing)

@@ -52,7 +52,7 @@ class Head:
 
 
 def read_head(source: BufferedIOBase) -> Head | None:
-    """Read a head; None where the connection ended before one began.
+    """Read a head; None if the connection ended before one began.
 
     Raises:
         Broken: The connection ended inside the head, or this is no head.
