@@ -190,7 +190,7 @@ def test_every_try_makes_the_same_job(server: KubeServer, volume: Path, tmp_path
 def test_what_the_job_leaves_can_be_linked_and_removed_by_another_user(
     delegated: JobBuildah, volume: Path
 ) -> None:
-    files = from_folder(volume / "model").snapshot(Patterns.parse("")).files
+    files = from_folder(volume / "model").snapshot(Patterns()).files
     (layer,) = arrange(files, base_layers=0)
     with delegated.scratch(None) as scratch:
         layout = LayoutRef(scratch / "layers")

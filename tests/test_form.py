@@ -12,6 +12,7 @@ from carferry.pipelines.arguments.old_names import RENAMED, SETTINGS, renamed
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.staged import buildah
 from carferry.pipelines.streamed import stream
+from carferry.serve.parameter import read_list
 from carferry.serve.settings import Toleration
 from carferry.steps import form as steps_form
 
@@ -131,6 +132,11 @@ def test_numbers_lists_and_objects_come_as_kfp_hands_them_over() -> None:
         "cpu": "0.5",
     }
     assert isinstance(read["parallel"], int)
+
+
+def test_forms_give_lists_as_text() -> None:
+    assert read_list("x", " a , b\n\nc,") == ("a", "b", "c")
+    assert read_list("x", ["a, b", ""]) == ("a, b",)
 
 
 def test_no_tolerations_at_all_can_be_said() -> None:

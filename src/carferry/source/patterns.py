@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -42,10 +41,8 @@ class Patterns:
     exclude: tuple[str, ...] = ()
 
     @classmethod
-    def parse(
-        cls, include: str | Sequence[str] = (), exclude: str | Sequence[str] = ()
-    ) -> Patterns:
-        """Parse lists, or text with commas or newlines between globs as a form gives it.
+    def parse(cls, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Patterns:
+        """Check and keep globs.
 
         Raises:
             InputError: A pattern that can match no repository path.
@@ -110,25 +107,18 @@ class Patterns:
         )
 
 
-def split_list(text: str | Sequence[str]) -> tuple[str, ...]:
-    """Split a form's text at commas and newlines; a list is taken as it is."""
-    parts = re.split(r"[,\n]", text) if isinstance(text, str) else list(text)
-    return tuple(part.strip() for part in parts if part.strip())
-
-
 def _bytes(path: str) -> bytes:
     # A hub or a disk may send what is no text at all; it is refused by name later, not here.
     return path.encode("utf-8", "surrogatepass")
 
 
-def _globs(text: str | Sequence[str]) -> tuple[str, ...]:
-    globs = split_list(text)
+def _globs(globs: Sequence[str]) -> tuple[str, ...]:
     for glob in globs:
         if glob.startswith("/") or ".." in glob.split("/"):
             raise InputError(
                 "read pattern", ascii(glob), "paths are relative to the repository's root"
             )
-    return globs
+    return tuple(globs)
 
 
 def _hidden(path: str) -> bool:
