@@ -157,7 +157,7 @@ def _predicted(
 
 
 def _refused(shape: ModelShape, choice: Choice, version: Profile) -> str:
-    """Return which start-up rule of vLLM the row breaks; empty if it breaks none."""
+    """Say which start-up rule of vLLM the row breaks; empty where it breaks none."""
     gpu = choice.gpu
     named = gpu.name != UNKNOWN.name
     return (
