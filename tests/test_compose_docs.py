@@ -43,7 +43,7 @@ def test_a_component_brings_its_source_and_pins(tmp_path: Path) -> None:
     container = made.component_spec.implementation.container
     assert container.args[0] == "--step"
     assert "open_source" in container.args[1]
-    assert "huggingface-hub==" in container.args[1]
+    assert "huggingface_hub==" in container.args[1]
 
 
 def test_on_an_image_nothing_is_mounted(tmp_path: Path) -> None:

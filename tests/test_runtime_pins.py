@@ -17,7 +17,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import carferry
-from carferry.bundle.functions import PACKAGES
 from carferry.errors import (
     InputError,
 )
@@ -80,11 +79,6 @@ def needed(names: set[str], python: str, machine: str) -> set[str]:
         parsed = [r for r in map(Requirement, requires) if not r.marker or r.marker.evaluate(env)]
         names = names | {canonicalize_name(requirement.name) for requirement in parsed}
     return found
-
-
-def test_components_that_install_packages_install_the_same_versions() -> None:
-    installed = versions(PACKAGES.values())
-    assert installed.items() <= versions(pins()).items()
 
 
 def test_all_that_the_library_imports_is_pinned() -> None:

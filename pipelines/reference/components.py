@@ -35,10 +35,10 @@ COMPONENTS: Sequence[PythonComponent] = (
     build_image,
     push_image,
 )
-ROOMS: Mapping[str, Sequence[Parameter]] = {
+SECTIONS: Mapping[str, Sequence[Parameter]] = {
     "What enters the image, and how": PACK,
     "Where Buildah runs": BUILDER,
-    "What the GPU plan is for": FIT,
+    "What the GPU plan takes as given": FIT,
     "How the model is served": SERVE,
 }
 BEGIN, END = "<!-- components -->", "<!-- /components -->"
@@ -51,7 +51,7 @@ Generated from `carferry.steps.form` by `python -m carferry.pipelines.reference`
 
 The pipelines' last parameter, `settings`, is one JSON object; components take it too. In a
 dashboard write `{"namespace": "demo", "auth": true}`, on the command line
-`settings.namespace=demo`. A name that no step reads stops the run in its first step. Numbers and
+`settings.namespace=demo`. An unknown name stops the run in its first step. Numbers and
 switches may be JSON's own; lists of texts may be lists, or text by comma or line.
 
 """
@@ -85,8 +85,8 @@ def page() -> str:
 def settings_page() -> str:
     """Return the page of what ``settings`` may hold."""
     parts = []
-    for title, room in ROOMS.items():
-        rows = [(f"`{e.name}`", f"`{e.default}`" if e.default else "", e.help) for e in room]
+    for title, section in SECTIONS.items():
+        rows = [(f"`{e.name}`", f"`{e.default}`" if e.default else "", e.help) for e in section]
         parts.append(f"## {title}\n\n{table(('name', 'default', 'meaning'), rows)}")
     return SETTINGS_HEAD + "\n".join(parts)
 

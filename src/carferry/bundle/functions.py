@@ -12,15 +12,18 @@ from typing import Any
 from carferry.bundle import closure, shrinking
 from carferry.bundle.library import ENTER, Library, StepSource, pack
 from carferry.errors import InputError
+from carferry.runtime.pins import pins
 
-PACKAGES: Mapping[str, str] = {
-    "httpx2": "httpx2==2.16.2",
-    "huggingface_hub": "huggingface-hub==2.4.0",
-    "kubernetes": "kubernetes==30.1.0",
-    "modelcar_base_image": "modelcar-base-image==0.1.0",
-    "urllib3": "urllib3==2.7.0",
-    "yaml": "PyYAML==6.0.3",
+_DISTRIBUTIONS = {
+    "httpx2": "httpx2",
+    "huggingface_hub": "huggingface_hub",
+    "kubernetes": "kubernetes",
+    "modelcar_base_image": "modelcar-base-image",
+    "urllib3": "urllib3",
+    "yaml": "PyYAML",
 }
+_PINS = {pin.partition("==")[0]: pin for pin in pins()}
+PACKAGES: Mapping[str, str] = {module: _PINS[name] for module, name in _DISTRIBUTIONS.items()}
 """Import name to pinned requirement: all that the library may import besides itself."""
 _PRELUDE = f"{ENTER}import kfp\nfrom kfp import dsl\nfrom kfp.dsl import *\nfrom typing import *\n"
 
