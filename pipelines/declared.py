@@ -19,7 +19,7 @@ Channels = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class PipelineParameter:
     """One field of a pipeline's form.
 
     Attributes:
@@ -38,7 +38,7 @@ class Parameter:
 def pipeline(
     name: str,
     about: str,
-    parameters: Sequence[Parameter],
+    parameters: Sequence[PipelineParameter],
     wire: Callable[[Channels], Any],
     *,
     title: str = "",
@@ -72,13 +72,13 @@ def only(channels: Channels, *names: str) -> dict[str, Any]:
     return {name: channels[name] for name in names}
 
 
-def _argument(each: Parameter) -> inspect.Parameter:
+def _argument(each: PipelineParameter) -> inspect.Parameter:
     default = inspect.Parameter.empty if each.default is None else each.default
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Parameter(each.name, kind, default=default, annotation=each.kind)
 
 
-def _docstring(about: str, parameters: Sequence[Parameter], gives: type | None) -> str:
+def _docstring(about: str, parameters: Sequence[PipelineParameter], gives: type | None) -> str:
     lines = [f"{about}\n\nArgs:"]
     lines += [f"    {each.name}: {each.help}" for each in parameters if each.help]
     if gives:

@@ -7,32 +7,34 @@ into a form: what must be given, what enters the image, which secrets, how it is
 
 from __future__ import annotations
 
-from carferry.pipelines.declared import Parameter
+from carferry.pipelines.declared import PipelineParameter
 from carferry.serve.settings import VLLM_IMAGE
 from carferry.steps.plan import MAX_WORKERS
 
 MODEL = (
-    Parameter("image", "Where the image goes: host/repository:tag, as in quay.io/me/granite:1"),
-    Parameter("model", "Model on the hub: org/name, or org/name@branch-tag-or-commit"),
+    PipelineParameter(
+        "image", "Where the image goes: host/repository:tag, as in quay.io/me/granite:1"
+    ),
+    PipelineParameter("model", "Model on the hub: org/name, or org/name@branch-tag-or-commit"),
 )
 VOLUME = (
-    Parameter(
+    PipelineParameter(
         "model_storage_class",
         "StorageClass of the volume between the steps, see: oc get storageclass",
     ),
-    Parameter(
+    PipelineParameter(
         "model_storage_size", "Size of that volume: three times the model. Not empty.", "100Gi"
     ),
 )
 CONTENT = (
-    Parameter(
+    PipelineParameter(
         "pack_include",
         "File patterns by comma or line. Empty: safetensors, tokenizer, texts, licence.",
         "",
     ),
 )
 SPREAD = (
-    Parameter(
+    PipelineParameter(
         "pack_workers",
         f"Pods to divide the work among, 1 to {MAX_WORKERS}; small models take fewer.",
         8,
@@ -40,13 +42,13 @@ SPREAD = (
     ),
 )
 SECRETS = (
-    Parameter(
+    PipelineParameter(
         "secret_hub",
         "Name of the Secret with key HF_TOKEN. Leave as it is for public models; never empty, no "
         "dots.",
         "carferry-hf",
     ),
-    Parameter(
+    PipelineParameter(
         "secret_registry",
         "Name of another Secret, kubernetes.io/dockerconfigjson. Leave as it is without a login; "
         "never empty, no dots.",
@@ -54,30 +56,34 @@ SECRETS = (
     ),
 )
 SERVING = (
-    Parameter(
+    PipelineParameter(
         "serve",
         "One of deploy: serve it and wait; render: only write the objects, for GitOps; no: only "
         "push.",
         "deploy",
     ),
-    Parameter(
+    PipelineParameter(
         "serve_args", "More vLLM arguments, quoted as in a shell. Empty: the plan's alone.", ""
     ),
-    Parameter(
+    PipelineParameter(
         "serve_gpu",
         "GPUs to plan for, as in L40S x2. Empty: read the cluster; none: do not check.",
         "",
     ),
-    Parameter(
+    PipelineParameter(
         "serve_image",
         "vLLM image by release tag or digest; the plan is for its version.",
         VLLM_IMAGE,
     ),
-    Parameter("serve_max_model_len", "Longest sequence in tokens. 0: the plan's choice.", 0, int),
-    Parameter("serve_name", "InferenceService name. Empty: made from the image's repository.", ""),
+    PipelineParameter(
+        "serve_max_model_len", "Longest sequence in tokens. 0: the plan's choice.", 0, int
+    ),
+    PipelineParameter(
+        "serve_name", "InferenceService name. Empty: made from the image's repository.", ""
+    ),
 )
 SETTINGS = (
-    Parameter(
+    PipelineParameter(
         "settings",
         'Everything else as JSON, such as {"namespace": "demo", "auth": true}; the names are in '
         "docs/reference/settings.md. Empty: defaults.",

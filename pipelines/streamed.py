@@ -8,7 +8,7 @@ from kfp.dsl.graph_component import GraphComponent
 
 from carferry.components import on, plan_model, seal_image, stream_layers
 from carferry.pipelines import pods, shared
-from carferry.pipelines.declared import Channels, Parameter, only, pipeline
+from carferry.pipelines.declared import Channels, PipelineParameter, only, pipeline
 from carferry.pipelines.parameters import CONTENT, MODEL, SECRETS, SERVING, SETTINGS, SPREAD
 from carferry.pipelines.pods import Site
 
@@ -66,9 +66,9 @@ def _spread(site: Site) -> GraphComponent:
         "stream-shares",
         "Move every share's layers from the hub into the registry.",
         (
-            Parameter("build", kind=dict),
-            Parameter("shares", kind=list),
-            *map(Parameter, _SECRETS),
+            PipelineParameter("build", kind=dict),
+            PipelineParameter("shares", kind=list),
+            *map(PipelineParameter, _SECRETS),
         ),
         partial(_move_shares, site),
     )

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from carferry.lint.checks_limits import STRING_BYTES, WORKFLOW_BYTES
-from carferry.lint.document import Document, read
+from carferry.lint.document import CompiledPipeline, read
 from carferry.lint.sizes import Row, Sizes, measure
 from carferry.lint.targets import TARGETS
 
@@ -29,7 +29,7 @@ LIVE = TARGETS["rhoai-3.4"]
 OLD = TARGETS["rhoai-2.22"]
 
 
-def measured(name: str, tmp_path: Path, *, scale: float = 1.0) -> Document:
+def measured(name: str, tmp_path: Path, *, scale: float = 1.0) -> CompiledPipeline:
     """Return a pipeline that was measured, carrying what it carried, or a part of that."""
     source = random.Random(0)
 

@@ -65,7 +65,7 @@ def wait(
         DeadlineExceeded: It is still going after timeout_s; carries what it is at.
         Unreachable: The server stopped answering.
     """
-    run = Run(Ways(server or connect(endpoint), kube), run_id, say, clock)
+    run = FollowedRun(Ways(server or connect(endpoint), kube), run_id, say, clock)
     say(one_line(redact(f"following run {run_id}")))
     deadline = clock.monotonic() + timeout_s
     try:
@@ -80,7 +80,7 @@ def wait(
     return run.result()
 
 
-class Run:
+class FollowedRun:
     """What was seen of one run so far."""
 
     def __init__(self, ways: Ways, run_id: str, say: Say, clock: Clock) -> None:

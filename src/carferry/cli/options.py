@@ -11,10 +11,10 @@ from typing import Any
 from carferry.serve.parameter import split_list, split_lists
 from carferry.steps.settings import DEFAULT_BASE, DEFAULT_PLATFORM, BuildKeywords
 
-Run = Callable[[argparse.Namespace], int]
+Command = Callable[[argparse.Namespace], int]
 
 
-def finish(parser: argparse.ArgumentParser, run: Run) -> None:
+def finish(parser: argparse.ArgumentParser, run: Command) -> None:
     """Give a command the options every command has."""
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")

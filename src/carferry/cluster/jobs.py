@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from carferry.cluster.api import Api
 from carferry.cluster.kinds import JOBS, KINDS, Object, Permission
-from carferry.cluster.signals import AUTOSCALER_S, State, Verdict, condition
+from carferry.cluster.signals import AUTOSCALER_S, Signal, State, condition
 from carferry.cluster.wait import (
     POLL_S,
     Clock,
@@ -86,19 +86,19 @@ def _follow(
 ) -> None:
     subject = f"job {namespace}/{name}"
     while True:
-        verdict = _look(api, name, namespace)
-        failed = patience.is_over(verdict)
-        if verdict.state is State.READY:
+        signal = _look(api, name, namespace)
+        failed = patience.is_over(signal)
+        if signal.state is State.READY:
             return
         if failed:
-            raise ToolFailed("run", subject, _with_last_words(api, namespace, verdict))
+            raise ToolFailed("run", subject, _with_last_words(api, namespace, signal))
         if clock.now() >= patience.end:
-            reason = f"not done after {deadline_s:.0f} s; last status: {verdict.reason}"
+            reason = f"not done after {deadline_s:.0f} s; last status: {signal.reason}"
             raise DeadlineExceeded("wait for", subject, reason)
         clock.sleep(min(POLL_S, max(0.0, patience.end - clock.now())))
 
 
-def _look(api: Api, name: str, namespace: str) -> Verdict:
+def _look(api: Api, name: str, namespace: str) -> Signal:
     try:
         job = api.get(JOBS, namespace, name)
         if job is None:
@@ -111,46 +111,46 @@ def _look(api: Api, name: str, namespace: str) -> Verdict:
     except CarferryError as error:
         if not error.temporary:
             raise
-        return Verdict(State.WAITING, str(error))
-    return _judge(job, pods, events)
+        return Signal(State.WAITING, str(error))
+    return _assess(job, pods, events)
 
 
-def _judge(job: Object, pods: list[Object], events: list[Object]) -> Verdict:
+def _assess(job: Object, pods: list[Object], events: list[Object]) -> Signal:
     if condition(job, "Complete") == "True":
-        return Verdict(State.READY, "done")
-    ended = [verdict for pod in pods if (verdict := _exit(pod))]
+        return Signal(State.READY, "done")
+    ended = [signal for pod in pods if (signal := _exit(pod))]
     if condition(job, "Failed") == "True":
         why = condition(job, "Failed", "message") or condition(job, "Failed", "reason")
-        return ended[-1] if ended else Verdict(State.FAILED, why, 0.0)
+        return ended[-1] if ended else Signal(State.FAILED, why, 0.0)
     refused = [each for each in events if each.get("reason") == "FailedCreate"]
     if refused:
-        return Verdict(State.FAILED, f"no pod was made: {refused[-1]['message']}", _STUCK_S)
-    stuck = [verdict for pod in pods if (verdict := _stuck(pod))]
-    return stuck[-1] if stuck else Verdict(State.WAITING, _progress(pods))
+        return Signal(State.FAILED, f"no pod was made: {refused[-1]['message']}", _STUCK_S)
+    stuck = [signal for pod in pods if (signal := _stuck(pod))]
+    return stuck[-1] if stuck else Signal(State.WAITING, _progress(pods))
 
 
-def _exit(pod: Object) -> Verdict | None:
+def _exit(pod: Object) -> Signal | None:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     if status.get("reason") == "Evicted":
-        return Verdict(State.FAILED, f"pod {name} was evicted: {status.get('message', '')}", 0.0)
+        return Signal(State.FAILED, f"pod {name} was evicted: {status.get('message', '')}", 0.0)
     for container in status.get("containerStatuses") or []:
         ended = (container.get("state") or {}).get("terminated") or {}
         if ended.get("exitCode"):
             reason = f"pod {name}: {ended.get('reason', 'Error')}, exit {ended['exitCode']}"
-            return Verdict(State.FAILED, reason, 0.0, (name, container["name"]))
+            return Signal(State.FAILED, reason, 0.0, (name, container["name"]))
     return None
 
 
-def _stuck(pod: Object) -> Verdict | None:
+def _stuck(pod: Object) -> Signal | None:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     if condition(pod, "PodScheduled") == "False":
         message = condition(pod, "PodScheduled", "message")
-        return Verdict(State.FAILED, f"no node fits pod {name}: {message}", AUTOSCALER_S)
+        return Signal(State.FAILED, f"no node fits pod {name}: {message}", AUTOSCALER_S)
     for container in status.get("containerStatuses") or []:
         waiting = (container.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") in _STUCK:
             reason = f"pod {name}: {waiting['reason']}: {waiting.get('message', 'no message')}"
-            return Verdict(State.FAILED, reason, _STUCK_S)
+            return Signal(State.FAILED, reason, _STUCK_S)
     return None
 
 
@@ -161,12 +161,12 @@ def _progress(pods: list[Object]) -> str:
     return f"pod {pod['metadata']['name']}: {(pod.get('status') or {}).get('phase', 'Pending')}"
 
 
-def _with_last_words(api: Api, namespace: str, verdict: Verdict) -> str:
-    lines = log_tail(api, namespace, *verdict.culprit) if verdict.culprit else []
+def _with_last_words(api: Api, namespace: str, signal: Signal) -> str:
+    lines = log_tail(api, namespace, *signal.culprit) if signal.culprit else []
     if not lines:
-        return verdict.reason
-    logger.error("last log lines of %s:\n%s", "/".join(verdict.culprit or ()), "\n".join(lines))
-    return f"{verdict.reason}; it said: {telling(lines)}"
+        return signal.reason
+    logger.error("last log lines of %s:\n%s", "/".join(signal.culprit or ()), "\n".join(lines))
+    return f"{signal.reason}; it said: {telling(lines)}"
 
 
 def _is_over(job: Object) -> bool:

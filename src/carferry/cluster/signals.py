@@ -40,7 +40,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Signal:
     """A state, why, and for a failure how long it must last to count.
 
     Attributes:
@@ -70,14 +70,14 @@ class Observation:
     events: tuple[Object, ...]
 
 
-def judge(seen: Observation) -> Verdict:
-    """Return the verdict on one observation."""
+def assess(seen: Observation) -> Signal:
+    """Return what one observation says."""
     if condition(seen.service, "Stopped") == "True":
         return _failed("stopped; set annotation serving.kserve.io/stop to false")
     missing = _not_yet(seen)
     if not missing:
-        return Verdict(State.READY, "ready")
-    return next(_bad_signs(seen), Verdict(State.WAITING, missing))
+        return Signal(State.READY, "ready")
+    return next(_bad_signs(seen), Signal(State.WAITING, missing))
 
 
 def condition(obj: Object | None, kind: str, field: str = "status") -> str:
@@ -88,7 +88,7 @@ def condition(obj: Object | None, kind: str, field: str = "status") -> str:
     return ""
 
 
-def _bad_signs(seen: Observation) -> Iterator[Verdict]:
+def _bad_signs(seen: Observation) -> Iterator[Signal]:
     if condition(seen.deployment, "ReplicaFailure") == "True":
         yield _failed(f"no pod was made: {condition(seen.deployment, 'ReplicaFailure', 'message')}")
     for pod in seen.pods:
@@ -103,20 +103,20 @@ def _bad_signs(seen: Observation) -> Iterator[Verdict]:
         yield _failed(f"{info.get('reason', broken)}: {info.get('message', 'no message')}")
 
 
-def _pod_signs(pod: Object, events: tuple[Object, ...]) -> Iterator[Verdict]:
+def _pod_signs(pod: Object, events: tuple[Object, ...]) -> Iterator[Signal]:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     if status.get("reason") == "Evicted":
         yield _failed(f"pod {name} was evicted: {status.get('message', '')}")
     if condition(pod, "PodScheduled") == "False":
         message = condition(pod, "PodScheduled", "message")
-        yield Verdict(State.FAILED, f"no node fits pod {name}: {message}", AUTOSCALER_S)
+        yield Signal(State.FAILED, f"no node fits pod {name}: {message}", AUTOSCALER_S)
     for container in _containers(pod):
         sign = _waiting_sign(pod, container, events) or _exit_sign(pod, container)
         if sign:
             yield sign
 
 
-def _waiting_sign(pod: Object, container: Object, events: tuple[Object, ...]) -> Verdict | None:
+def _waiting_sign(pod: Object, container: Object, events: tuple[Object, ...]) -> Signal | None:
     waiting = (container.get("state") or {}).get("waiting") or {}
     reason = waiting.get("reason", "")
     if reason not in _PULL | _CONTRACT:
@@ -130,7 +130,7 @@ def _waiting_sign(pod: Object, container: Object, events: tuple[Object, ...]) ->
     return _failed(f"{sign}: {final}") if final else None
 
 
-def _exit_sign(pod: Object, container: Object) -> Verdict | None:
+def _exit_sign(pod: Object, container: Object) -> Signal | None:
     state, before = container.get("state") or {}, container.get("lastState") or {}
     ended = state.get("terminated") or before.get("terminated") or {}
     code, name = ended.get("exitCode", 0), container["name"]
@@ -139,13 +139,13 @@ def _exit_sign(pod: Object, container: Object) -> Verdict | None:
     culprit = (pod["metadata"]["name"], name)
     if name == "modelcar-init":
         reason = f"{_place(pod, container)}: exit {code}: the image holds nothing in /models"
-        return Verdict(State.FAILED, reason, SETTLE_S, culprit)
+        return Signal(State.FAILED, reason, SETTLE_S, culprit)
     # vLLM may lose the race against the model's link once, and then comes up (modelcar mode).
     if container.get("restartCount", 0) < _RESTARTS and ended.get("reason") != "OOMKilled":
         return None
     restarts = f"{container.get('restartCount', 0)} restarts"
     reason = f"{_place(pod, container)}: {ended.get('reason', 'Error')}, exit {code}, {restarts}"
-    return Verdict(State.FAILED, reason, SETTLE_S, culprit)
+    return Signal(State.FAILED, reason, SETTLE_S, culprit)
 
 
 def _not_yet(seen: Observation) -> str:
@@ -238,5 +238,5 @@ def _place(pod: Object, container: Object) -> str:
     return f"pod {pod['metadata']['name']}, container {container['name']}"
 
 
-def _failed(reason: str) -> Verdict:
-    return Verdict(State.FAILED, reason)
+def _failed(reason: str) -> Signal:
+    return Signal(State.FAILED, reason)

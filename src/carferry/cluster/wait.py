@@ -9,7 +9,7 @@ from typing import Protocol
 
 from carferry.cluster.api import Api
 from carferry.cluster.kinds import KINDS, Object, Permission
-from carferry.cluster.signals import Observation, State, Verdict, condition, judge
+from carferry.cluster.signals import Observation, Signal, State, assess, condition
 from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, DeploymentFailed
 
 logger = logging.getLogger("carferry")
@@ -72,18 +72,18 @@ def wait(
     while True:
         try:
             seen = observe(api, name, namespace)
-            verdict = judge(seen)
+            signal = assess(seen)
         except CarferryError as error:
             if not error.temporary:
                 raise
-            verdict = Verdict(State.WAITING, str(error))
-        failed = patience.is_over(verdict)
-        if verdict.state is State.READY:
+            signal = Signal(State.WAITING, str(error))
+        failed = patience.is_over(signal)
+        if signal.state is State.READY:
             return seen.service
         if failed:
-            raise _failure(api, name, namespace, verdict)
+            raise _failure(api, name, namespace, signal)
         if clock.now() >= patience.end:
-            raise _too_late(name, namespace, deadline_s, verdict)
+            raise _too_late(name, namespace, deadline_s, signal)
         clock.sleep(min(POLL_S, max(0.0, patience.end - clock.now())))
 
 
@@ -126,23 +126,23 @@ class Patience:
         self._said = ""
         self._bad_since: float | None = None
 
-    def is_over(self, verdict: Verdict) -> bool:
+    def is_over(self, signal: Signal) -> bool:
         """Report a new status; return whether a failure has lasted long enough to count."""
-        if verdict.reason != self._said:
-            self._said = verdict.reason
-            self._report(verdict.reason)
-        if verdict.state is not State.FAILED:
+        if signal.reason != self._said:
+            self._said = signal.reason
+            self._report(signal.reason)
+        if signal.state is not State.FAILED:
             self._bad_since = None
             return False
         if self._bad_since is None:
             self._bad_since = self._clock.now()
-        return self._clock.now() - self._bad_since >= verdict.grace_s
+        return self._clock.now() - self._bad_since >= signal.grace_s
 
 
-def _failure(api: Api, name: str, namespace: str, verdict: Verdict) -> DeploymentFailed:
-    reason = verdict.reason
-    if verdict.culprit and (lines := log_tail(api, namespace, *verdict.culprit)):
-        logger.error("last log lines of %s:\n%s", "/".join(verdict.culprit), "\n".join(lines))
+def _failure(api: Api, name: str, namespace: str, signal: Signal) -> DeploymentFailed:
+    reason = signal.reason
+    if signal.culprit and (lines := log_tail(api, namespace, *signal.culprit)):
+        logger.error("last log lines of %s:\n%s", "/".join(signal.culprit), "\n".join(lines))
         reason = f"{reason}; it said: {telling(lines)}"
     return DeploymentFailed("deploy", f"{namespace}/{name}", reason)
 
@@ -167,7 +167,7 @@ def telling(lines: list[str]) -> str:
     return (errors or lines)[-1].strip()
 
 
-def _too_late(name: str, namespace: str, deadline_s: float, verdict: Verdict) -> DeadlineExceeded:
-    reason = f"not ready after {deadline_s:.0f} s; last status: {verdict.reason}"
+def _too_late(name: str, namespace: str, deadline_s: float, signal: Signal) -> DeadlineExceeded:
+    reason = f"not ready after {deadline_s:.0f} s; last status: {signal.reason}"
     remedy = "it may still come up: look again, or wait longer"
     return DeadlineExceeded("wait for", f"{namespace}/{name}", reason, remedy)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from carferry.lint.document import Document
+from carferry.lint.document import CompiledPipeline
 from carferry.lint.fields import PIPELINE
 from carferry.lint.rules import Finding, error, warning
 from carferry.lint.shape import Unknown, unknown
-from carferry.lint.targets import Target
+from carferry.lint.targets import Backend
 from carferry.lint.templates import Json
 
 _LEAVE = "leave it out, or name only later targets"
 
 
-def check_fields(document: Document, target: Target) -> Iterator[Finding]:
+def check_fields(document: CompiledPipeline, target: Backend) -> Iterator[Finding]:
     """Yield every field that a target does not know, by what becomes of it."""
     pipeline = {k: v for k, v in document.pipeline.items() if k != "deploymentSpec"}
     for found in unknown(pipeline, "PipelineSpec", target, ""):
@@ -26,7 +26,7 @@ def check_fields(document: Document, target: Target) -> Iterator[Finding]:
         yield from _platform(found, target)
 
 
-def _platform(found: Unknown, target: Target) -> Iterator[Finding]:
+def _platform(found: Unknown, target: Backend) -> Iterator[Finding]:
     outside = ("PlatformSpec", "Platform", "PlatformDeployment", "PipelineConfig", "Workspace")
     if found.message in (*outside, "WorkspaceClaim"):
         why = f"{_told(found)}: the whole platform document is dropped"
@@ -42,7 +42,7 @@ def _told(found: Unknown) -> str:
     return f"{found.field} is not in {part}"
 
 
-def check_compiler(document: Document, target: Target) -> Iterator[Finding]:
+def check_compiler(document: CompiledPipeline, target: Backend) -> Iterator[Finding]:
     """Yield what a target's compiler refuses, or does otherwise than the document hopes."""
     for label, executor in document.executors.items():
         for kind in ("resolver", "customJob"):
@@ -71,7 +71,7 @@ def takes_status(task: Json) -> bool:
     return any("taskFinalStatus" in source for source in given)
 
 
-def _workspace(document: Document, target: Target) -> Iterator[Finding]:
+def _workspace(document: CompiledPipeline, target: Backend) -> Iterator[Finding]:
     wanted = "workspace" in document.platform.get("pipelineConfig", {})
     if wanted and target.knows("workspace") and not target.mounts_workspace:
         why = "the workspace is parsed and never mounted"
@@ -79,7 +79,7 @@ def _workspace(document: Document, target: Target) -> Iterator[Finding]:
         yield error("workspace-unmounted", "pipelineConfig.workspace", why, remedy)
 
 
-def _outputs(document: Document, target: Target) -> Iterator[Finding]:
+def _outputs(document: CompiledPipeline, target: Backend) -> Iterator[Finding]:
     if target.joins_artifacts:
         return
     for name, component in document.components.items():

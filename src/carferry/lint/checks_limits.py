@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from carferry.lint.document import Document
+from carferry.lint.document import CompiledPipeline
 from carferry.lint.gojson import byte_length, size
 from carferry.lint.rules import Finding, error, warning
 from carferry.lint.sizes import Sizes
-from carferry.lint.targets import Target
+from carferry.lint.targets import Backend
 
 WORKFLOW_BYTES = 1024 * 1024
 WARN_BYTES = WORKFLOW_BYTES * 97 // 100
@@ -41,7 +41,7 @@ def check_sizes(sizes: Sizes) -> Iterator[Finding]:
         yield error("argument-length", sizes.argument_at, why, _MOVE)
 
 
-def check_upload(document: Document, target: Target) -> Iterator[Finding]:
+def check_upload(document: CompiledPipeline, target: Backend) -> Iterator[Finding]:
     """Yield what the upload and the start of a run refuse for its size."""
     uploaded = byte_length(document.text)
     if target.is_rhoai and uploaded > UPLOAD_BYTES:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from carferry.lint.checks_fields import takes_status
 from carferry.lint.compiler import PLATFORM_IMAGES
-from carferry.lint.document import Document
+from carferry.lint.document import CompiledPipeline
 from carferry.lint.pods import ENVIRONMENT, VOLUMES
 from carferry.lint.rules import Finding, error, warning
 from carferry.lint.templates import Json
@@ -23,7 +23,7 @@ _PLACEHOLDER = "{{"
 _Callers = Mapping[str, Mapping[str, tuple[str, Json]]]
 
 
-def check_steps(document: Document) -> Iterator[Finding]:
+def check_steps(document: CompiledPipeline) -> Iterator[Finding]:
     """Yield what is wrong with the steps on every release."""
     for owner, name, task in document.tasks():
         where = f"{owner}.{name}"
@@ -40,7 +40,9 @@ def check_steps(document: Document) -> Iterator[Finding]:
         yield from _names(document, callers, owner, f"{owner}.{name}", config)
 
 
-def _caching(document: Document, where: str, task: Json, reference: str) -> Iterator[Finding]:
+def _caching(
+    document: CompiledPipeline, where: str, task: Json, reference: str
+) -> Iterator[Finding]:
     """Yield a step whose effect a cached answer would leave out; an exit task is for its run."""
     if not task.get("cachingOptions", {}).get("enableCache") or takes_status(task):
         return
@@ -87,7 +89,7 @@ def _image(label: str, image: str) -> Iterator[Finding]:
 
 
 def _names(
-    document: Document, callers: _Callers, owner: str, where: str, config: Json
+    document: CompiledPipeline, callers: _Callers, owner: str, where: str, config: Json
 ) -> Iterator[Finding]:
     mounted = [
         _named(document, callers, owner, (kind, given)) for kind, given in _given(config, VOLUMES)
@@ -121,7 +123,7 @@ def _given(config: Json, kinds: Iterable[tuple[str, str]]) -> Iterator[tuple[str
 
 
 def _named(
-    document: Document, callers: _Callers, owner: str, mount: tuple[str, Json]
+    document: CompiledPipeline, callers: _Callers, owner: str, mount: tuple[str, Json]
 ) -> str | None:
     kind, given = mount
     source = given.get(f"{kind}NameParameter")
@@ -130,7 +132,7 @@ def _named(
     return _known(document, callers, owner, source)
 
 
-def _callers(document: Document) -> _Callers:
+def _callers(document: CompiledPipeline) -> _Callers:
     """Return by component its tasks' arguments and places, in document order."""
     made: dict[str, dict[str, tuple[str, Json]]] = {}
     for owner, _, task in document.tasks():
@@ -140,7 +142,7 @@ def _callers(document: Document) -> _Callers:
     return made
 
 
-def _known(document: Document, callers: _Callers, owner: str, source: Json) -> str | None:
+def _known(document: CompiledPipeline, callers: _Callers, owner: str, source: Json) -> str | None:
     """Return an argument of a component's task; None if only a run knows it."""
     if "runtimeValue" in source:
         return str(source["runtimeValue"].get("constant", ""))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from carferry.errors import redact
-from carferry.lint.document import Document
+from carferry.lint.document import CompiledPipeline
 from carferry.lint.rules import Finding, error, warning
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -19,7 +19,7 @@ _LAST_BASIC = 0xFFFF
 _SECRET_NAME = re.compile(r"(?i)(?:^|[_-])(?:token|password|passwd|secret[_-]?key|api[_-]?key)$")
 
 
-def check_texts(document: Document) -> Iterator[Finding]:
+def check_texts(document: CompiledPipeline) -> Iterator[Finding]:
     """Yield names and texts that a server or a form refuses."""
     name = document.pipeline_name
     if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
@@ -54,7 +54,7 @@ def _characters(text: str) -> Iterator[Finding]:
     yield made("not-ascii", f"line {number}", why, "write it in ASCII")
 
 
-def check_credentials(document: Document) -> Iterator[Finding]:
+def check_credentials(document: CompiledPipeline) -> Iterator[Finding]:
     """Yield the places of texts that look like credentials, and nothing of the texts."""
     for part in (document.pipeline, document.platforms):
         for path, text in _texts(part, ""):

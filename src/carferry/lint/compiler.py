@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carferry.lint import templates
-from carferry.lint.document import Document
+from carferry.lint.document import CompiledPipeline
 from carferry.lint.gojson import marshal
 from carferry.lint.references import producers
-from carferry.lint.targets import Target
+from carferry.lint.targets import Backend
 from carferry.lint.templates import Json, dag_task, dag_template, parameters
 
 PLATFORM_IMAGES = ("argostub/createpvc", "argostub/deletepvc")
@@ -27,7 +27,7 @@ _PARENT = "{{inputs.parameters.parent-dag-id}}"
 _INDEX = "{{inputs.parameters.iteration-index}}"
 
 
-def compile_workflow(document: Document, target: Target) -> Json:
+def compile_workflow(document: CompiledPipeline, target: Backend) -> Json:
     """Return ``spec`` of the Workflow that a backend makes of a pipeline; the document changes."""
     compiler = _Compiler(document, target)
     compiler.visit("root", document.root)
@@ -47,8 +47,8 @@ class _Place:
 
 @dataclass(slots=True)
 class _Compiler:
-    document: Document
-    target: Target
+    document: CompiledPipeline
+    target: Backend
     arguments: dict[str, str] = field(default_factory=dict)
     templates: dict[str, Json] = field(default_factory=dict)
     visited: set[str] = field(default_factory=set)

@@ -18,7 +18,7 @@ from typing import Any
 
 from carferry.lint.driver import Driver
 from carferry.lint.gojson import byte_length, size, unmarshal
-from carferry.lint.targets import Target
+from carferry.lint.targets import Backend
 from carferry.lint.templates import Json
 
 MOST_BYTES = 8 * 1024 * 1024
@@ -49,7 +49,7 @@ class Controller:
     spec: Json
     name: str
     driver: Driver
-    target: Target
+    target: Backend
     nodes: dict[str, Json] = field(default_factory=dict)
     environment: tuple[int, str] = (0, "")
     argument: tuple[int, str] = (0, "")

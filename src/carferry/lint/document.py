@@ -31,7 +31,7 @@ _Loaded = int | float | str | bool | None | list[Any] | dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class CompiledPipeline:
     """A compiled pipeline; what it refers to exists, and every value has its type.
 
     Attributes:
@@ -105,7 +105,7 @@ class Document:
         return {name: guess(spec) for name, spec in declared.items()}
 
 
-def read(path: str) -> Document:
+def read(path: str) -> CompiledPipeline:
     """Read a compiled pipeline.
 
     Raises:
@@ -114,7 +114,7 @@ def read(path: str) -> Document:
     text = _text(path)
     pipeline, platforms = _sort(path, _documents(path, text))
     try:
-        document = Document(
+        document = CompiledPipeline(
             path, text, clean(pipeline, "PipelineSpec", ""), clean(platforms, "PlatformSpec", "")
         )
     except InputError as error:

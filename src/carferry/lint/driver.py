@@ -14,7 +14,7 @@ from typing import Any
 
 from carferry.lint.gojson import marshal, unmarshal
 from carferry.lint.pods import extend
-from carferry.lint.targets import Target
+from carferry.lint.targets import Backend
 from carferry.lint.templates import Json, server_arguments
 
 UNKNOWN = "x" * 64
@@ -63,7 +63,7 @@ class Driver:
     """
 
     pipeline: str
-    target: Target
+    target: Backend
     workers: int
     conditions: bool = True
     executions: list[_Execution] = field(default_factory=list)

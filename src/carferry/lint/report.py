@@ -14,10 +14,10 @@ from carferry.lint.checks_fields import check_compiler, check_fields
 from carferry.lint.checks_limits import check_sizes, check_upload
 from carferry.lint.checks_steps import check_steps
 from carferry.lint.checks_texts import check_credentials, check_texts
-from carferry.lint.document import Document, read
+from carferry.lint.document import CompiledPipeline, read
 from carferry.lint.rules import Finding
 from carferry.lint.sizes import Sizes, measure
-from carferry.lint.targets import WORKERS, Target
+from carferry.lint.targets import WORKERS, Backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Checked:
         findings: The rules broken, errors first.
     """
 
-    target: Target
+    target: Backend
     sizes: Sizes
     findings: tuple[Finding, ...]
 
@@ -68,7 +68,7 @@ class Report:
         }
 
 
-def lint(path: str, targets: Iterable[Target], workers: int = WORKERS) -> Report:
+def lint(path: str, targets: Iterable[Backend], workers: int = WORKERS) -> Report:
     """Check one file for targets.
 
     Args:
@@ -97,7 +97,7 @@ def lint(path: str, targets: Iterable[Target], workers: int = WORKERS) -> Report
     return Report(path, tuple(checked))
 
 
-def _for_target(document: Document, target: Target) -> Iterator[Finding]:
+def _for_target(document: CompiledPipeline, target: Backend) -> Iterator[Finding]:
     yield from check_upload(document, target)
     yield from check_fields(document, target)
     yield from check_compiler(document, target)

@@ -14,7 +14,7 @@ from typing import Any
 
 from carferry.errors import InputError
 from carferry.lint.fields import LATER, MESSAGES, PARAMETER_TYPES
-from carferry.lint.targets import Target
+from carferry.lint.targets import Backend
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _LONGEST_NUMBER = 64
@@ -113,7 +113,7 @@ class Unknown:
     value: Any
 
 
-def unknown(value: Any, kind: str, target: Target, path: str) -> Iterator[Unknown]:
+def unknown(value: Any, kind: str, target: Backend, path: str) -> Iterator[Unknown]:
     """Yield what a target does not know in a cleaned value, in the document's order."""
     if kind.startswith("["):
         for index, inner in enumerate(value):
@@ -128,7 +128,7 @@ def unknown(value: Any, kind: str, target: Target, path: str) -> Iterator[Unknow
         yield from _unknown_fields(value, kind, target, path)
 
 
-def _unknown_fields(value: Any, kind: str, target: Target, path: str) -> Iterator[Unknown]:
+def _unknown_fields(value: Any, kind: str, target: Backend, path: str) -> Iterator[Unknown]:
     for key, inner in value.items():
         inside = f"{path}.{key}".removeprefix(".")
         if key not in MESSAGES[kind] or not _known(kind, key, target):
@@ -137,6 +137,6 @@ def _unknown_fields(value: Any, kind: str, target: Target, path: str) -> Iterato
             yield from unknown(inner, MESSAGES[kind][key], target, inside)
 
 
-def _known(message: str, name: str, target: Target) -> bool:
+def _known(message: str, name: str, target: Backend) -> bool:
     feature = LATER.get((message, name))
     return feature is None or target.knows(feature)

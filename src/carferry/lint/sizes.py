@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 
 from carferry.lint.compiler import compile_workflow
 from carferry.lint.controller import Controller
-from carferry.lint.document import Document
+from carferry.lint.document import CompiledPipeline
 from carferry.lint.driver import RUN, Driver
 from carferry.lint.gojson import byte_length, marshal, size
-from carferry.lint.targets import WORKERS, Target
+from carferry.lint.targets import WORKERS, Backend
 from carferry.lint.templates import Json
 
 
@@ -75,7 +75,7 @@ class Sizes:
 
 
 def measure(
-    document: Document, target: Target, workers: int = WORKERS, *, conditions: bool = True
+    document: CompiledPipeline, target: Backend, workers: int = WORKERS, *, conditions: bool = True
 ) -> Sizes:
     """Return the sizes of a finished run.
 
@@ -111,7 +111,7 @@ def measure(
     )
 
 
-def copy_of(document: Document) -> Document:
+def copy_of(document: CompiledPipeline) -> CompiledPipeline:
     """Return a document whose tasks may be written to, as the compiler writes to its copy."""
     return replace(document, pipeline=copy.deepcopy(document.pipeline))
 

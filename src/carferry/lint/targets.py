@@ -50,7 +50,7 @@ FEATURES: Mapping[str, Span] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Backend:
     """One release.
 
     Attributes:
@@ -138,27 +138,27 @@ _3_0 = frozenset({"task-config", "optional-env"})
 _3_4 = frozenset({"run-ttl"})
 _TTL = frozenset({"ttl"})
 
-TARGETS: Mapping[str, Target] = MappingProxyType(
+TARGETS: Mapping[str, Backend] = MappingProxyType(
     {
         target.name: target
         for target in (
-            Target("rhoai-2.22", (2, 5, 0), (3, 5, 14), _2_22),
-            Target("rhoai-2.25", (2, 5, 0), (3, 5, 14), _2_22),
-            Target("rhoai-3.0", (2, 14, 3), (3, 6, 12), _3_0),
-            Target("rhoai-3.3", (2, 14, 3), (3, 6, 12), _3_0),
-            Target("rhoai-3.4", (2, 16, 0), (3, 7, 11), _3_4, _TTL),
-            Target("rhoai-3.5", (2, 16, 1), (3, 7, 14), _3_4, _TTL),
-            Target("kfp-2.5", (2, 5, 0), (3, 5, 14)),
-            Target("kfp-2.14", (2, 14, 3), (3, 6, 7)),
-            Target("kfp-2.15", (2, 15, 0), (3, 7, 3)),
-            Target("kfp-2.16", (2, 16, 1), (3, 7, 3)),
-            Target("kfp-2.17", (2, 17, 0), (4, 0, 5)),
+            Backend("rhoai-2.22", (2, 5, 0), (3, 5, 14), _2_22),
+            Backend("rhoai-2.25", (2, 5, 0), (3, 5, 14), _2_22),
+            Backend("rhoai-3.0", (2, 14, 3), (3, 6, 12), _3_0),
+            Backend("rhoai-3.3", (2, 14, 3), (3, 6, 12), _3_0),
+            Backend("rhoai-3.4", (2, 16, 0), (3, 7, 11), _3_4, _TTL),
+            Backend("rhoai-3.5", (2, 16, 1), (3, 7, 14), _3_4, _TTL),
+            Backend("kfp-2.5", (2, 5, 0), (3, 5, 14)),
+            Backend("kfp-2.14", (2, 14, 3), (3, 6, 7)),
+            Backend("kfp-2.15", (2, 15, 0), (3, 7, 3)),
+            Backend("kfp-2.16", (2, 16, 1), (3, 7, 3)),
+            Backend("kfp-2.17", (2, 17, 0), (4, 0, 5)),
         )
     }
 )
 
 
-def choose(names: Iterable[str]) -> tuple[Target, ...]:
+def choose(names: Iterable[str]) -> tuple[Backend, ...]:
     """Return targets by name, in the table's order; none named: every OpenShift AI release.
 
     Raises:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from carferry.lint.targets import Target
+from carferry.lint.targets import Backend
 
 Json = dict[str, Any]
 
@@ -70,7 +70,7 @@ def dag_template(name: str, inputs: Iterable[str], tasks: list[Json]) -> Json:
     }
 
 
-def dag_driver(target: Target) -> Json:
+def dag_driver(target: Backend) -> Json:
     """Return the template of the driver that opens a DAG or counts a loop."""
     defaults = {"runtime-config": "", "task": "", "task-name": "", "parent-dag-id": "0"}
     defaults |= {"iteration-index": "-1", "driver-type": "DAG"}
@@ -78,7 +78,7 @@ def dag_driver(target: Target) -> Json:
     return _driver("system-dag-driver", target, _inputs(target, ("component",), defaults), outputs)
 
 
-def container_driver(target: Target) -> Json:
+def container_driver(target: Backend) -> Json:
     """Return the template of the driver that writes a step's pod."""
     required = ("component", "task", "container", "task-name", "parent-dag-id")
     inputs = _inputs(target, required, {"iteration-index": "-1", "kubernetes-config": ""})
@@ -86,13 +86,13 @@ def container_driver(target: Target) -> Json:
     return _driver("system-container-driver", target, inputs, outputs)
 
 
-def importer(target: Target) -> Json:
+def importer(target: Backend) -> Json:
     """Return the template of the importer."""
     inputs = _inputs(target, ("task", "component", "importer", "parent-dag-id"), {})
     return _driver("system-importer", target, inputs, ())
 
 
-def executors(target: Target, prefix: str) -> tuple[Json, Json]:
+def executors(target: Backend, prefix: str) -> tuple[Json, Json]:
     """Return the DAG around a step, and the step; ``prefix`` is ``retry-`` if it is retried."""
     retry = [f"retry-{name}" for name in _RETRY] if prefix else []
     impl = f"{prefix}system-container-impl"
@@ -123,7 +123,7 @@ def retry_values(policy: Json | None) -> dict[str, str]:
     return {name: str(value) for name, value in values.items()}
 
 
-def pod_security(target: Target, *, non_root: bool) -> Json:
+def pod_security(target: Backend, *, non_root: bool) -> Json:
     """Return the pod's security context, if the backend writes one."""
     if not target.secures_steps:
         return {}
@@ -131,7 +131,7 @@ def pod_security(target: Target, *, non_root: bool) -> Json:
     return {"securityContext": context | ({"runAsNonRoot": True} if non_root else {})}
 
 
-def _container_security(target: Target, *, non_root: bool) -> Json:
+def _container_security(target: Backend, *, non_root: bool) -> Json:
     if not target.secures_steps:
         return {}
     context: Json = {"capabilities": {"drop": ["ALL"]}, "allowPrivilegeEscalation": False}
@@ -139,7 +139,7 @@ def _container_security(target: Target, *, non_root: bool) -> Json:
     return {"securityContext": context | ({"runAsNonRoot": True} if non_root else {})}
 
 
-def _inputs(target: Target, required: Iterable[str], defaults: Mapping[str, str]) -> Json:
+def _inputs(target: Backend, required: Iterable[str], defaults: Mapping[str, str]) -> Json:
     known = [n for n in (*required, *defaults) if target.names_tasks or n != "task-name"]
     return {
         "parameters": [
@@ -149,7 +149,7 @@ def _inputs(target: Target, required: Iterable[str], defaults: Mapping[str, str]
 
 
 def _driver(
-    name: str, target: Target, inputs: Json, outputs: Sequence[tuple[str, str | None]]
+    name: str, target: Backend, inputs: Json, outputs: Sequence[tuple[str, str | None]]
 ) -> Json:
     given = [
         {
@@ -204,7 +204,7 @@ def server_arguments() -> list[str]:
     ]
 
 
-def _implementation(target: Target, name: str, retry: Iterable[str]) -> Json:
+def _implementation(target: Backend, name: str, retry: Iterable[str]) -> Json:
     mounts = [{"name": "kfp-launcher", "mountPath": "/kfp-launcher"}]
     scratch = [
         {"name": f"{folder.replace('.', 'dot-')}-scratch", "mountPath": f"/{folder}"}
@@ -224,7 +224,7 @@ def _implementation(target: Target, name: str, retry: Iterable[str]) -> Json:
     }
 
 
-def _stand_in(target: Target) -> Json:
+def _stand_in(target: Backend) -> Json:
     """Return the container that the patch makes into the step's."""
     return {
         "name": "",
@@ -237,7 +237,7 @@ def _stand_in(target: Target) -> Json:
     }
 
 
-def _launcher(target: Target, mounts: list[Json]) -> Json:
+def _launcher(target: Backend, mounts: list[Json]) -> Json:
     return {
         "name": "kfp-launcher",
         "image": LAUNCHER_IMAGE,

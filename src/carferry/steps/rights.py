@@ -23,7 +23,7 @@ _FOLDERS |= {"jobs": "manifests/buildah"}
 _log = logging.getLogger("carferry")
 
 
-class Asks(rights.Asks, Protocol):
+class RightsApi(rights.Asks, Protocol):
     """A connection that also knows whose it is."""
 
     def whoami(self) -> str:
@@ -86,7 +86,7 @@ def check_rights(
     auth: bool = False,
     gpus: str = "",
     builder: str = "",
-    connect: Callable[[], Asks] | None = None,
+    connect: Callable[[], RightsApi] | None = None,
     report: Callable[[str], None] = _log.warning,
     retry: Retry | None = None,
 ) -> Rights:
@@ -123,7 +123,7 @@ def find_rights(
     auth: bool = False,
     gpus: str = "",
     builder: str = "",
-    connect: Callable[[], Asks] | None = None,
+    connect: Callable[[], RightsApi] | None = None,
     retry: Retry | None = None,
 ) -> Rights:
     """As ``check_rights``, but only return what was found.
@@ -155,7 +155,7 @@ def find_rights(
     return _rights(api, len({need.permission for need in needs}), lacking)
 
 
-def _rights(api: Asks, asked: int, lacking: list[Need]) -> Rights:
+def _rights(api: RightsApi, asked: int, lacking: list[Need]) -> Rights:
     if not lacking:
         return Rights(asked=asked)
     account = Account(api.whoami())
@@ -184,7 +184,7 @@ def _refused(found: Rights) -> RightsMissing:
     )
 
 
-def _connect() -> Asks:
+def _connect() -> RightsApi:
     """The Kubernetes client costs 0.3 s to import: only who asks a cluster pays."""
     from carferry.cluster import api
 

@@ -21,7 +21,7 @@ UNCHECKED = "none"
 _log = logging.getLogger("carferry")
 
 
-class Cluster(Lists, asking.Asks, Protocol):
+class SizingApi(Lists, asking.RightsApi, Protocol):
     """The part of a connection to an API server that is used here."""
 
 
@@ -66,7 +66,7 @@ def size(
     builder: str = "",
     report: str = "",
     chart: str = "",
-    connect: Callable[[], Cluster] | None = None,
+    connect: Callable[[], SizingApi] | None = None,
     retry: Retry | None = None,
     rights: Callable[..., Rights] = check_rights,
 ) -> Sizing:
