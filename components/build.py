@@ -37,8 +37,8 @@ def build_image(
         digest: The manifest's digest.
         size_bytes: Bytes of all layers.
     """
+    from carferry.run.settings import build_settings, buildah_job
     from carferry.steps.build import build
-    from carferry.steps.form import build_settings, buildah_job
 
     how = build_settings(settings, include=include, engine=engine)
     how["buildah_job"] = buildah_job(settings, builder, builder_claim, builder_folder)

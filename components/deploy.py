@@ -35,8 +35,8 @@ def deploy_model(
         namespace: Its project.
         url: Its endpoint. Empty: not applied.
     """
+    from carferry.run.settings import deploy_keywords
     from carferry.steps.deploy import deploy_or_render
-    from carferry.steps.form import deploy_keywords
 
     fixed = {"name": name, "runtime_image": runtime_image, "model_size_bytes": size_bytes}
     form = deploy_keywords(settings, sizing, output=manifests.path, **fixed)

@@ -29,12 +29,10 @@ def download_model(
         commit: The 40-hex commit that was read.
         size_bytes: Bytes in the folder.
     """
+    from carferry.run.settings import patterns
     from carferry.steps.download import download
-    from carferry.steps.form import build_settings
 
-    how = build_settings(settings, include=include)
-    chosen, left_out = how["include"], how.get("exclude", ())
-    got = download(model, folder, include=chosen, exclude=left_out, progress=True)
+    got = download(model, folder, progress=True, **patterns(settings, include))
     snapshot.uri = f"hf://{got.repo}@{got.commit}"
     snapshot.metadata.update(got.as_json())
     return got.path, got.commit, got.size_bytes

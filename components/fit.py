@@ -46,8 +46,8 @@ def fit_model(
         model: The model at one commit, for every later step.
         sizing: gpu_resource, gpu_count, tolerations, max_model_len and vllm_args to deploy with.
     """
-    from carferry.steps.first import first
-    from carferry.steps.run import Run
+    from carferry.run.first import first
+    from carferry.run.request import Run
 
     plan = {"gpus": gpus, "max_model_len": max_model_len, "vllm_args": vllm_args}
     how = {"name": name, "runtime_image": runtime_image, "builder": builder, "prove": prove}

@@ -35,7 +35,7 @@ def plan_model(
     """
     from pathlib import Path
 
-    from carferry.steps.form import build_of, build_settings
+    from carferry.run.settings import build_of, build_settings
     from carferry.steps.plan import plan
 
     how = build_settings(settings, include=include)

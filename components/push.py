@@ -27,11 +27,10 @@ def push_image(
         digest: The manifest's digest.
         size_bytes: Bytes of all layers.
     """
-    from carferry.steps.form import build_settings
+    from carferry.run.settings import entry
     from carferry.steps.push import push
 
-    plain_http = build_settings(settings).get("plain_http", ())
-    pushed = push(layout, image, plain_http=plain_http, progress=True)
+    pushed = push(layout, image, plain_http=entry(settings, "plain_http") or (), progress=True)
     modelcar.uri = pushed.uri
     modelcar.metadata.update(pushed.as_json())
     return pushed.reference, pushed.digest, pushed.size_bytes

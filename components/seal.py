@@ -29,7 +29,7 @@ def seal_image(
     """
     from pathlib import Path
 
-    from carferry.steps.form import parts_of
+    from carferry.run.settings import parts_of
     from carferry.steps.inspect import inspect
     from carferry.steps.stream import seal
 

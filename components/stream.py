@@ -16,7 +16,7 @@ def stream_layers(build: dict[str, Any], share: str = "1/1") -> None:
         build: As plan_model gives it.
         share: I/N, as plan_model gives it.
     """
-    from carferry.steps.form import parts_of
+    from carferry.run.settings import parts_of
     from carferry.steps.stream import stream
 
     model, image, how = parts_of(build)

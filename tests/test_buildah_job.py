@@ -35,8 +35,8 @@ from carferry.cluster.api import Api
 from carferry.errors import InputError, ToolFailed
 from carferry.image.layers import SMALL_BYTES, arrange
 from carferry.refs import LayoutRef
+from carferry.run.settings import buildah_job
 from carferry.source.patterns import Patterns
-from carferry.steps.form import buildah_job
 
 Object = dict[str, Any]
 MANIFESTS = Path(__file__).parent.parent / "manifests"

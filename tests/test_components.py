@@ -16,10 +16,10 @@ from carferry.bundle import closure, component, shrinking
 from carferry.bundle.functions import carried, ours
 from carferry.components import Runtime, on
 from carferry.errors import InputError
+from carferry.run.request import Run
 from carferry.runtime.pins import PYTHON_BASE
 from carferry.steps.download import download
 from carferry.steps.push import push
-from carferry.steps.run import Run
 from carferry.steps.settings import BuildSettings
 
 ALL = [

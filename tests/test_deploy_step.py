@@ -15,10 +15,10 @@ from test_cluster_connect import kubeconfig
 
 from carferry.cluster.client import Cluster
 from carferry.errors import ClusterError, InputError
+from carferry.run.settings import wait_of
 from carferry.serve import PARAMETERS, Deployed, make_deployment
 from carferry.serve import deploy as serve
 from carferry.steps.deploy import check, deploy, render
-from carferry.steps.form import wait_of
 
 TARGET = "docker://quay.io/team/granite-3.1-2b:v1"
 PUSHED = f"quay.io/team/granite-3.1-2b@{DIGEST}"
@@ -72,7 +72,6 @@ CASES = [{name: text} for name, texts in WRONG.items() for text in texts]
 CASES += [
     {"name": "n" * 53, "namespace": "team-models"},
     {"name": "n" * 52},
-    {"colour": "red"},
     {"deployment_mode": "Serverless", "max_replicas": "0", "min_replicas": "0"},
 ]
 

@@ -11,8 +11,8 @@ from servers import models
 from servers.hub import Hub
 
 from carferry.errors import InputError, SourceNotFound
-from carferry.steps.first import first
-from carferry.steps.run import Run, vllm_version
+from carferry.run.first import first
+from carferry.run.request import Run, vllm_version
 
 TARGET = "docker://registry.example/team/m:1"
 

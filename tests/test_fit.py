@@ -15,9 +15,9 @@ from servers.hub import Hub
 
 from carferry.cluster.api import connect
 from carferry.errors import DoesNotFit, UnsupportedModel
+from carferry.run.sizing import Sizing, size
 from carferry.serve import VLLM_IMAGE
 from carferry.steps.fit import SERVED, Lists, fit
-from carferry.steps.sizing import Sizing, size
 
 BIG = {**LLAMA, "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80,
        "num_attention_heads": 64, "num_key_value_heads": 8, "vocab_size": 128256}  # fmt: skip

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from carferry.errors import InputError
+from carferry.form.readers import read_list
 from carferry.pipelines.arguments import form
 from carferry.pipelines.arguments.old_names import RENAMED, SETTINGS, renamed
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.staged import buildah
 from carferry.pipelines.streamed import stream
-from carferry.serve.parameter import read_list
+from carferry.run import settings as steps_form
 from carferry.serve.settings import Toleration
-from carferry.steps import form as steps_form
 
 NEEDED = ["model=org/name", "image=docker://quay.io/me/m:1"]
 KNOWN = form.fields(stream(Site(HERE, folder=".")))

@@ -20,8 +20,8 @@ from carferry.cluster.api import Api, connect
 from carferry.cluster.kinds import NODES, PROFILES, Permission, ResourceKind
 from carferry.cluster.rights import Need, to_build, to_deploy, to_see_gpus
 from carferry.errors import ClusterError, InputError, RightsMissing, Unreachable
+from carferry.run.sizing import Sizing, size
 from carferry.steps.rights import Rights, check_rights, find_rights
-from carferry.steps.sizing import Sizing, size
 
 
 @pytest.fixture

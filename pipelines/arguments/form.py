@@ -12,10 +12,10 @@ from kfp.dsl.graph_component import GraphComponent
 
 from carferry.errors import InputError
 from carferry.pipelines.pods import ENVIRONMENT
+from carferry.run.request import Run
 from carferry.source.open import is_folder
 from carferry.steps.deploy import check
 from carferry.steps.plan import MAX_WORKERS
-from carferry.steps.run import Run
 
 Value = str | int | bool | dict[str, Any]
 MAX_BYTES = 10_000

@@ -18,12 +18,12 @@ from carferry.components import (
     seal_image,
     stream_layers,
 )
+from carferry.form.parameter import Parameter
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.reference.table import table
 from carferry.pipelines.staged import buildah
 from carferry.pipelines.streamed import stream
-from carferry.serve.parameter import Parameter
-from carferry.steps.form import BUILDER, FIT, PACK, SERVE
+from carferry.run.settings import BUILDER, FIT, PACK, SERVE
 
 COMPONENTS: Sequence[PythonComponent] = (
     fit_model,
@@ -47,7 +47,7 @@ SETTINGS_PAGE = Path("docs/reference/settings.md")
 SETTINGS_HEAD = """\
 # Settings
 
-Generated from `carferry.steps.form` by `python -m carferry.pipelines.reference`.
+Generated from `carferry.run.settings` by `python -m carferry.pipelines.reference`.
 
 The pipelines' last parameter, `settings`, is one JSON object; components take it too. In a
 dashboard write `{"namespace": "demo", "auth": true}`, on the command line

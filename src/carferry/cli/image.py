@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 from carferry.cli import options
+from carferry.form.readers import split_lists
 from carferry.io.terminal import human_bytes, open_progress
-from carferry.serve.parameter import split_lists
 from carferry.steps.build import build
 from carferry.steps.download import download
 from carferry.steps.inspect import inspect

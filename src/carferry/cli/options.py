@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
-from carferry.serve.parameter import split_list, split_lists
+from carferry.form.readers import split_list, split_lists
 from carferry.steps.settings import DEFAULT_BASE, DEFAULT_PLATFORM, BuildKeywords
+
+
+class Shown(Protocol):
+    """What every step returns can be printed."""
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return the result as plain values."""
+
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -21,14 +28,9 @@ def finish(parser: argparse.ArgumentParser, run: Command) -> None:
     parser.set_defaults(run=run)
 
 
-def show(result: Any, arguments: argparse.Namespace, text: str) -> None:
-    """Print a result dataclass for a program, or its text for a person."""
-    print(json.dumps(as_json(result), indent=2) if arguments.json else text)
-
-
-def as_json(result: Any) -> dict[str, Any]:
-    """Return a result dataclass as plain values."""
-    return asdict(result)
+def show(result: Shown, arguments: argparse.Namespace, text: str) -> None:
+    """Print a result for a program, or its text for a person."""
+    print(json.dumps(result.as_json(), indent=2) if arguments.json else text)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from carferry.cli import options
 from carferry.errors import InputError
+from carferry.form.readers import read_count, split_lists
 from carferry.io import files
 from carferry.io.terminal import human_bytes
-from carferry.serve.parameter import read_count, split_lists
 from carferry.steps.fit import SERVED, fit
 from carferry.steps.fitted import Fit
 from carferry.steps.plan import DEFAULT_RATE, plan
@@ -65,7 +65,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     moves = _moves(arguments) if arguments.image else None
     if arguments.json:
         document = {
-            "fit": fitted.summary if fitted else None,
+            "fit": fitted.as_json() if fitted else None,
             "move": moves.as_json() if moves else None,
         }
         print(json.dumps(document, indent=2))

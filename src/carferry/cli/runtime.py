@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 from carferry.cli import options
+from carferry.form.readers import split_list, split_lists
 from carferry.io.terminal import human_bytes, open_progress
-from carferry.serve.parameter import split_list, split_lists
 from carferry.steps.runtime import DEFAULT_BASE, RuntimeImage, RuntimeSettings, runtime
 from carferry.steps.settings import DEFAULT_PLATFORM
 

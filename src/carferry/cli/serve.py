@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from carferry.cli import options
+from carferry.form.readers import read_seconds
 from carferry.serve import PARAMETERS
-from carferry.serve.parameter import read_seconds
 from carferry.steps.rights import SERVE, find_rights
 
 
@@ -115,7 +115,6 @@ def _render(arguments: argparse.Namespace) -> int:
 
 
 def _deploy(arguments: argparse.Namespace) -> int:
-    from carferry.cluster.client import Cluster
     from carferry.steps.deploy import deploy
 
     seconds = read_seconds("wait_s", arguments.wait_s)
@@ -124,7 +123,8 @@ def _deploy(arguments: argparse.Namespace) -> int:
         wait=True if seconds is None else seconds,
         force=arguments.force,
         progress=True,
-        connect=partial(Cluster.connect, **_login(arguments)),
+        kubeconfig=arguments.kubeconfig,
+        context=arguments.context,
         **_form(arguments),
     )
     state = "ready" if made.ready else "applied"

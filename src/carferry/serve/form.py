@@ -9,16 +9,16 @@ from carferry.cluster.names import kubernetes_name
 from carferry.cluster.quantity import Quantity
 from carferry.cluster.tolerations import Toleration
 from carferry.errors import InputError
-from carferry.refs import ImageRef
-from carferry.serve.parameter import (
-    Parameter,
+from carferry.form.parameter import Parameter
+from carferry.form.readers import (
     read_arguments,
     read_count,
+    read_environment,
     read_labels,
-    read_lines,
     read_switch,
     read_tolerations,
 )
+from carferry.refs import ImageRef
 from carferry.serve.settings import (
     NAME_LIMIT,
     ROUTE_LABEL_LIMIT,
@@ -59,7 +59,7 @@ PARAMETERS = (
         "max_model_len", "0", "Longest sequence in tokens; 0: what the model allows", read_count
     ),
     Parameter("vllm_args", "", "More vLLM arguments, quoted as in a shell", read_arguments),
-    Parameter("env", "", "NAME=value by line, or a JSON object; no secrets", read_lines),
+    Parameter("env", "", "NAME=value by line, or a JSON object; no secrets", read_environment),
     Parameter("deployment_mode", "RawDeployment", "RawDeployment or Serverless"),
     Parameter("pull_secret", "", "Secret to pull the ModelCar with; empty: none"),
     Parameter("hardware_profile", "", "OpenShift AI hardware profile: [namespace/]name"),

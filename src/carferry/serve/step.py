@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from carferry.cluster.kinds import Object
 from carferry.errors import InputError
@@ -24,7 +24,7 @@ _OWNED_FROM = 3  # after Secret, ServingRuntime and InferenceService come the ac
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What a deployment came to.
+    """A deployment, applied or only rendered.
 
     Attributes:
         name: Of the InferenceService.
@@ -51,6 +51,10 @@ class Deployed:
         facts = [f"{self.namespace or 'any project'}: {state}", *([self.url] if self.url else [])]
         lines = "".join(f"- {fact}\n" for fact in facts)
         return f"# {self.name}\n\n{lines}\n```yaml\n{self.manifest}```\n"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as plain values."""
+        return asdict(self)
 
     def _repr_markdown_(self) -> str:
         return self.markdown

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from carferry.cluster import pod
 from carferry.errors import InputError
+from carferry.form.readers import read_items, read_path
 from carferry.io.progress import Progress, Silent
 from carferry.io.retry import Retry
 from carferry.io.terminal import open_progress
@@ -36,10 +37,10 @@ def open_access(plain_http: Sequence[str] = (), ca_file: str | Path | None = Non
     Raises:
         InputError: No such certificate file.
     """
-    path = Path(ca_file) if ca_file else None
+    path = read_path("ca_file", ca_file)
     if path is not None and not path.is_file():
         raise InputError("read certificates", path, "no such file", "check --ca")
-    return Access(plain_http=tuple(plain_http), ca_file=path, retry=patience())
+    return Access(plain_http=read_items("plain_http", plain_http), ca_file=path, retry=patience())
 
 
 def shown(progress: Progress | bool) -> Progress:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Unpack
 
 from carferry.assembly.build import build as assemble
+from carferry.form.readers import read_image, read_model
 from carferry.io.progress import Progress
 from carferry.refs import parse_image
 from carferry.source.open import open_source
@@ -18,7 +20,11 @@ from carferry.steps.signature import takes
 
 @takes(BuildKeywords, BUILD_DEFAULTS)
 def build(
-    model: str, image: str, *, progress: Progress | bool = False, **settings: Unpack[BuildKeywords]
+    model: str | Path,
+    image: str,
+    *,
+    progress: Progress | bool = False,
+    **settings: Unpack[BuildKeywords],
 ) -> Built:
     """Package a model as an image and tag it.
 
@@ -47,9 +53,9 @@ def build(
     """
     how = BuildSettings(**settings)
     access = how.access()
-    target = access.open(parse_image(image), write=True)
+    target = access.open(parse_image(read_image(image)), write=True)
     result = assemble(
-        open_source(model, how.revision, retry=access.retry),
+        open_source(read_model(model), how.revision, retry=access.retry),
         target,
         how.options(),
         access=access,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from carferry.assembly.buildah import LocalBuildah, Runner, Security
 from carferry.steps.settings import BuildahJob
 
@@ -21,7 +23,7 @@ def open_runner(job: BuildahJob | None) -> Runner:
     return JobBuildah(
         connect(),
         job.claim,
-        job.folder,
+        Path(job.folder),
         image=job.image,
         account=job.account,
         security=Security(job.security),

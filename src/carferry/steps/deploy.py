@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 from carferry.cluster.account import own_namespace
 from carferry.cluster.pod import SERVICE_ACCOUNT
 from carferry.errors import CarferryError
+from carferry.form.readers import read_path, read_seconds, read_text
 from carferry.io.retry import Retry
 from carferry.refs import Digest, ImageRef
 from carferry.serve import Deployed, Deployment, make_deployment, make_objects, write
 from carferry.serve import deploy as apply
 from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords
 from carferry.steps.access import patience
+from carferry.steps.rights import DEPLOY
 from carferry.steps.signature import takes
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("carferry")
 _SOME_DIGEST = Digest.of(b"")  # stands for the one that only the push will know
-DEFAULTS = {each.name: each.value() for each in PARAMETERS}
+DEFAULTS = {each.name: each.value() for each in PARAMETERS} | {"env": {}, "node_selector": {}}
 
 
 @takes(DeploymentKeywords, DEFAULTS)
@@ -36,6 +38,8 @@ def deploy(
     force: bool = False,
     progress: bool = False,
     output: str | Path | None = None,
+    kubeconfig: str | Path | None = None,
+    context: str = "",
     connect: Callable[[], Cluster] | None = None,
     account: Path = SERVICE_ACCOUNT,
     retry: Retry | None = None,
@@ -53,7 +57,9 @@ def deploy(
         force: Take over fields that somebody else set.
         progress: True prints each new status on stderr.
         output: File for the objects as YAML.
-        connect: Reaches the cluster; default as kubectl would.
+        kubeconfig: File with the cluster and the login; default the pod's, or as for kubectl.
+        context: Of the kubeconfig; empty means the current one.
+        connect: Reaches the cluster some other way.
         account: Folder with the pod's own project.
         retry: How often a cluster that is away is asked again; default ``patience``.
         **settings: More of the deployment, by the names of docs/how-to/deploy.md.
@@ -73,14 +79,15 @@ def deploy(
         >>> live.name, live.applied
         ('granite', True)
     """
-    cluster = (connect or _connect)()
+    seconds = _seconds(wait)
+    cluster = connect() if connect else _connect(kubeconfig, context)
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, cluster.namespace))
-    if output:
-        write(make_objects(made), Path(output))
+    if file := read_path("output", output):
+        write(make_objects(made), file)
     report = _say if progress else _log.info
     # The wait bears with a server that is away; applying is the same however often it is done.
     return (retry or patience()).call(
-        lambda: apply(made, cluster, wait_s=_seconds(wait), force=force, report=report),
+        lambda: apply(made, cluster, wait_s=seconds, force=force, report=report),
         first=lambda: True,
     )
 
@@ -121,8 +128,8 @@ def render(
     """
     here = own_namespace(account)
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, here))
-    if output:
-        write(make_objects(made), Path(output))
+    if file := read_path("output", output):
+        write(make_objects(made), file)
     return apply(made, None)
 
 
@@ -135,7 +142,7 @@ def deploy_or_render(serve: str, image: str, *, wait: bool | float, **form: Any)
         wait: As for ``deploy``.
         **form: Keywords that both take.
     """
-    return deploy(image, wait=wait, **form) if serve == "deploy" else render(image, **form)
+    return deploy(image, wait=wait, **form) if serve == DEPLOY else render(image, **form)
 
 
 def check(
@@ -188,21 +195,22 @@ def _rehearse(cluster: Cluster, made: Deployment, *, force: bool) -> None:
 
 
 def _placed(form: Mapping[str, Any], here: str) -> DeploymentForm:
-    namespace = str(form.get("namespace") or "").strip() or here
+    namespace = read_text("namespace", form.get("namespace")) or here
     return cast(DeploymentForm, {**form, "namespace": namespace})
 
 
-def _connect() -> Cluster:
-    """The Kubernetes client costs 0.3 s to import: who only renders need not pay."""
+def _connect(kubeconfig: str | Path | None, context: str) -> Cluster:
+    # The Kubernetes client costs 0.3 s to import, which rendering should not pay.
     from carferry.cluster.client import Cluster
 
-    return Cluster.connect()
+    file = read_path("kubeconfig", kubeconfig)
+    return Cluster.connect(kubeconfig=file, context=read_text("context", context))
 
 
 def _seconds(wait: bool | float) -> float | None:
     if isinstance(wait, bool):
         return None if wait else 0.0
-    return wait
+    return read_seconds("wait", wait)
 
 
 def _say(line: str) -> None:

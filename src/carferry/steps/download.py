@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from carferry.errors import InputError
+from carferry.form.readers import (
+    read_items,
+    read_model,
+    read_parallel,
+    read_path,
+    read_text,
+)
 from carferry.io.progress import Progress
 from carferry.source.download import download as fetch
 from carferry.source.open import open_source
 from carferry.source.patterns import Patterns
 from carferry.steps.access import patience, shown
 from carferry.steps.results import Downloaded
-from carferry.steps.settings import listed
 
 
 def download(
-    model: str,
+    model: str | Path,
     folder: str | Path,
     *,
     revision: str = "",
@@ -50,14 +57,20 @@ def download(
         >>> got.path
         'copy'
     """
-    retry = patience()
-    source = open_source(model, revision, retry=retry)
-    snapshot = source.snapshot(Patterns.parse(listed(include), listed(exclude)))
+    place = read_path("folder", folder)
+    if place is None:
+        raise InputError(
+            "download to", repr(folder), "no folder", "name one; it is made if missing"
+        )
+    wanted = Patterns.parse(read_items("include", include), read_items("exclude", exclude))
+    at_once, retry = read_parallel("parallel", parallel), patience()
+    source = open_source(read_model(model), read_text("revision", revision), retry=retry)
+    snapshot = source.snapshot(wanted)
     moved = fetch(
         source,
         snapshot,
-        Path(folder),
-        parallel=parallel,
+        place,
+        parallel=at_once,
         retry=retry,
         progress=shown(progress),
     )

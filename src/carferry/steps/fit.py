@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
 
 from carferry.errors import DoesNotFit, InputError
+from carferry.form.parameter import Reader
+from carferry.form.readers import read_items, read_model, read_open_count, read_path, read_text
 from carferry.gpu.inventory.listing import paged
 from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.inventory.read import read_inventory
@@ -19,8 +23,7 @@ from carferry.source.patterns import Patterns
 from carferry.source.snapshot import SourceFile
 from carferry.source.source import Source
 from carferry.steps.fitted import Fit
-from carferry.steps.settings import listed
-from carferry.steps.signature import defaults_of, takes
+from carferry.steps.signature import defaults_of, read_fields, takes
 
 # The version in the default serving image: the plan must be for what will run.
 SERVED = "0.24.0"
@@ -89,6 +92,14 @@ class FitSettings:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
 
+    def __post_init__(self) -> None:
+        """Read each field, whatever a caller gave for it.
+
+        Raises:
+            InputError: Names the field that cannot be meant.
+        """
+        read_fields(self, _READERS)
+
     def goal(self, image_bytes: int) -> Goal:
         """Return it as the search takes it, where None means open."""
         return Goal(
@@ -102,13 +113,22 @@ class FitSettings:
         )
 
 
+_COUNTS = ("max_model_len", "max_num_seqs", "gpu_count", "nodes")
+_TEXTS = ("gpus", "revision", "vllm", "quantization", "family", "namespace", "image")
+_READERS: Mapping[str, Reader] = {
+    **dict.fromkeys(_TEXTS, read_text),
+    **dict.fromkeys(_COUNTS, read_open_count),
+    **dict.fromkeys(("include", "exclude"), read_items),
+}
 FIT_DEFAULTS = defaults_of(FitSettings)
 
 
 @takes(FitKeywords, FIT_DEFAULTS)
 def fit(
-    model: str,
+    model: str | Path,
     *,
+    kubeconfig: str | Path | None = None,
+    context: str = "",
     connect: Callable[[], Lists] | None = None,
     retry: Retry | None = None,
     **settings: Unpack[FitKeywords],
@@ -117,7 +137,10 @@ def fit(
 
     Args:
         model: ``org/name[@revision]`` on the hub, or a folder as ``./path``.
-        connect: Reaches the cluster if no GPU is named; default as kubectl would.
+        kubeconfig: File with the cluster whose GPUs count if none is named; default the pod's,
+            or as for kubectl.
+        context: Of the kubeconfig; empty means the current one.
+        connect: Reaches the cluster some other way.
         retry: How often what fails for the moment is tried again.
         **settings: The fields of ``FitSettings``.
 
@@ -135,11 +158,12 @@ def fit(
         >>> carferry.fit("./model", gpus="L40S", max_model_len=512).verdict
         'fits'
     """
-    how = FitSettings(**settings)
+    how, name = FitSettings(**settings), read_model(model)
     again = retry or Retry()
-    source = open_source(model, how.revision, retry=again)
-    snapshot = source.listing(Patterns.parse(listed(how.include), listed(how.exclude)))
+    source = open_source(name, how.revision, retry=again)
+    snapshot = source.listing(Patterns.parse(how.include, how.exclude))
     files = {file.path: file for file in snapshot.files}
+    reach = connect or partial(_connect, kubeconfig, context)
 
     def read_range(path: str, start: int, end: int) -> bytes:
         file = files[path]
@@ -148,11 +172,11 @@ def fit(
     return Fit(
         decide(
             _config(source, files),
-            gpus=how.gpus or again.call(lambda: _cluster_gpus((connect or _connect)(), how)),
+            gpus=how.gpus or again.call(lambda: _cluster_gpus(reach(), how)),
             read_range=read_range,
             files={path: file.size_bytes for path, file in files.items()},
             goal=how.goal(snapshot.size_bytes),
-            subject=snapshot.repo or model,
+            subject=snapshot.repo or name,
             family=how.family,
         )
     )
@@ -167,11 +191,12 @@ def _config(source: Source, files: Mapping[str, SourceFile]) -> dict[str, Any] |
     return load_config(b"".join(source.read(file)))
 
 
-def _connect() -> Lists:
-    """The Kubernetes client costs 0.3 s to import: only who asks a cluster pays."""
+def _connect(kubeconfig: str | Path | None, context: str) -> Lists:
+    # The Kubernetes client costs 0.3 s to import, which a plan for named GPUs should not pay.
     from carferry.cluster import api
 
-    return api.connect()
+    file = read_path("kubeconfig", kubeconfig)
+    return api.connect(kubeconfig=file, context=read_text("context", context))
 
 
 def _cluster_gpus(api: Lists, settings: FitSettings) -> Inventory:

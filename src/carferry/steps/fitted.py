@@ -56,8 +56,10 @@ class Fit:
         """Keywords for ``carferry.deploy``: GPUs, tolerations, context and vLLM arguments.
 
         Raises:
-            DoesNotFit: Nothing fits.
+            DoesNotFit: Nothing fits, or only across nodes, which one pod of a plain
+                InferenceService cannot span.
         """
+        self._require_one_node()
         plan, args = self.require().plan, self.plan.vllm_args or VllmArgs()
         group = plan.chosen.group if plan.chosen else None
         # The deployment renders these two itself, from the count and the length it is given.
@@ -85,9 +87,8 @@ class Fit:
         """The report as a page of its own: ASCII, no script, nothing fetched."""
         return page.html(self.plan)
 
-    @property
-    def summary(self) -> dict[str, object]:
-        """The answer as plain values, ready for JSON."""
+    def as_json(self) -> dict[str, object]:
+        """Return the answer as plain values."""
         return text.summary(self.plan)
 
     def require(self) -> Fit:
@@ -99,6 +100,12 @@ class Fit:
         if not self.ok:
             raise DoesNotFit("fit", self.plan.model.subject, self.plan.binding, self.change)
         return self
+
+    def _require_one_node(self) -> None:
+        chosen = self.require().plan.chosen
+        if chosen and chosen.pp > 1:
+            subject, reason = self.plan.model.subject, f"it takes {chosen.pp} nodes, a pod has one"
+            raise DoesNotFit("deploy", subject, reason, "plan with nodes=1, or deploy it otherwise")
 
     def _repr_html_(self) -> str:
         return page.fragment(self.plan)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from carferry.form.readers import read_image
 from carferry.image import inspection
 from carferry.refs import parse_image
 from carferry.steps.access import open_access
 from carferry.steps.results import Inspected
-from carferry.steps.settings import listed
 
 
 def inspect(
@@ -43,6 +43,6 @@ def inspect(
         >>> carferry.inspect(built.reference).require().ok
         True
     """
-    target = open_access(listed(plain_http), ca_file).open(parse_image(image))
+    target = open_access(plain_http, ca_file).open(parse_image(read_image(image)))
     found = Inspected.of(inspection.inspect(target), target)
     return found.require() if require else found

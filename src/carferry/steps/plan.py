@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Unpack
 
 from carferry.assembly.build import plan_build
 from carferry.assembly.plan import MOST_WORKERS, Plan
 from carferry.errors import InputError
+from carferry.form.readers import read_count, read_image, read_model
 from carferry.refs import parse_image
 from carferry.source.open import open_source, pinned
 from carferry.steps.results import Planned, PlannedLayer
@@ -22,7 +24,7 @@ MAX_WORKERS = 32
 
 @takes(BuildKeywords, BUILD_DEFAULTS)
 def plan(
-    model: str,
+    model: str | Path,
     image: str,
     *,
     workers: int = 1,
@@ -55,16 +57,17 @@ def plan(
         >>> planned.bytes_to_move == planned.size_bytes
         True
     """
+    workers = read_count("workers", workers)
     _check(image, workers, at_most=at_most, rate=rate)
     how = BuildSettings(**settings)
     access = how.access()
-    target = access.open(parse_image(image), write=True)
-    source = open_source(model, how.revision, retry=access.retry)
+    target = access.open(parse_image(read_image(image)), write=True)
+    source = open_source(read_model(model), how.revision, retry=access.retry)
     made = plan_build(source, target, how.options(), access)
     if prove:
         target.check_push()
     count = made.worth(workers) if at_most else workers
-    exact = pinned(model, made.snapshot.commit)
+    exact = pinned(read_model(model), made.snapshot.commit)
     return _planned(exact, image, made, count, how.parallel, rate)
 
 

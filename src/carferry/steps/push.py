@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from carferry.form.readers import read_image, read_parallel
 from carferry.image.compose import COMMIT
 from carferry.io.progress import Progress
 from carferry.oci.documents import image_size
@@ -12,7 +13,6 @@ from carferry.refs import parse_image
 from carferry.registry.copy import copy_image
 from carferry.steps.access import open_access, shown, uri
 from carferry.steps.results import Built
-from carferry.steps.settings import listed
 
 
 def push(
@@ -47,13 +47,14 @@ def push(
         >>> carferry.push("oci:out:latest", "oci:copy:1").digest == built.digest
         True
     """
-    access = open_access(listed(plain_http), ca_file)
-    target = access.open(parse_image(image), write=True)
+    at_once = read_parallel("parallel", parallel)
+    access = open_access(plain_http, ca_file)
+    target = access.open(parse_image(read_image(image)), write=True)
     start = access.retry.clock()
     copied = copy_image(
-        access.open(parse_image(origin)),
+        access.open(parse_image(read_image(origin))),
         target,
-        parallel=parallel,
+        parallel=at_once,
         retry=access.retry,
         progress=shown(progress),
     )

@@ -13,8 +13,10 @@ from carferry.cluster.rights import Need
 from carferry.errors import ClusterError, InputError, RightsMissing
 from carferry.gpu.inventory.listing import SHARED
 from carferry.io.retry import Retry
+from carferry.steps.results import Result
 
-SERVE = ("deploy", "render", "no")
+DEPLOY, RENDER, NO = SERVE = ("deploy", "render", "no")
+"""What becomes of an image: served, written as objects for GitOps, or only pushed."""
 # Forbidden, unknown, not allowed or not implemented: this server does not answer such questions.
 _NO_ANSWER = (403, 404, 405, 501)
 _AUTH = "manifests/auth"
@@ -31,7 +33,7 @@ class RightsApi(rights.Asks, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Rights:
+class Rights(Result):
     """What an account was asked about and what it lacks.
 
     Attributes:
@@ -134,13 +136,13 @@ def find_rights(
     """
     if serve not in SERVE:
         raise InputError("read serve", repr(serve), "none of " + ", ".join(SERVE))
-    plans = serve != "no" and not gpus
-    if serve != "deploy" and not plans and builder != "job":
+    plans = serve != NO and not gpus
+    if serve != DEPLOY and not plans and builder != "job":
         return Rights()
     api = (connect or _connect)()
     place = namespace or api.namespace
     needs = [
-        *(rights.to_deploy(place, auth=auth) if serve == "deploy" else ()),
+        *(rights.to_deploy(place, auth=auth) if serve == DEPLOY else ()),
         *(rights.to_see_gpus(place) if plans else ()),
         *(rights.to_build(api.namespace) if builder == "job" else ()),
     ]

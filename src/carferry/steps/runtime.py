@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from carferry.errors import InputError
+from carferry.form.parameter import Reader
+from carferry.form.readers import read_image, read_items, read_parallel, read_path, read_text
 from carferry.image import base as bases
 from carferry.io.progress import Progress
+from carferry.io.terminal import human_bytes
 from carferry.oci.documents import Platform
 from carferry.refs import check_push_tag, parse_image
 from carferry.registry.target import Target
 from carferry.runtime.make import RuntimeBuild, make_runtime
 from carferry.runtime.pins import PYTHON_BASE
 from carferry.steps.access import open_access, shown
-from carferry.steps.settings import DEFAULT_PLATFORM, listed
+from carferry.steps.markdown import page
+from carferry.steps.results import Result
+from carferry.steps.settings import DEFAULT_PLATFORM
+from carferry.steps.signature import read_fields
 
 DEFAULT_BASE = PYTHON_BASE
 
@@ -40,9 +46,27 @@ class RuntimeSettings:
     ca_file: str | Path | None = None
     parallel: int = 4
 
+    def __post_init__(self) -> None:
+        """Read each field, whatever a caller gave for it.
+
+        Raises:
+            InputError: Names the field that cannot be meant.
+        """
+        read_fields(self, _READERS)
+
+
+_READERS: Mapping[str, Reader] = {
+    "base": read_text,
+    "platforms": read_items,
+    "python": read_text,
+    "plain_http": read_items,
+    "ca_file": read_path,
+    "parallel": read_parallel,
+}
+
 
 @dataclass(frozen=True, slots=True)
-class RuntimeImage:
+class RuntimeImage(Result):
     """A tagged runtime image.
 
     Attributes:
@@ -67,6 +91,12 @@ class RuntimeImage:
     reused_bytes: int
     seconds: float
 
+    @property
+    def markdown(self) -> str:
+        """The image, what it runs, and its size."""
+        size = f"{human_bytes(self.size_bytes)} in {self.layers} layers"
+        return page(self.reference, [self.digest, *self.runs, size])
+
 
 def runtime(
     image: str, settings: RuntimeSettings | None = None, *, progress: Progress | bool = False
@@ -79,9 +109,9 @@ def runtime(
         progress: True shows bars on a terminal and lines elsewhere, on stderr.
     """
     settings = settings or RuntimeSettings()
-    access = open_access(listed(settings.plain_http), settings.ca_file)
+    access = open_access(settings.plain_http, settings.ca_file)
     start = access.retry.clock()
-    target = access.open(parse_image(image), write=True)
+    target = access.open(parse_image(read_image(image)), write=True)
     check_push_tag(target.ref, action="make")
     found = bases.open_bases(_with_python(settings.base), _platforms(settings), access.open)
     made = make_runtime(
@@ -102,10 +132,10 @@ def _with_python(base: str) -> str:
 
 
 def _platforms(settings: RuntimeSettings) -> tuple[Platform, ...]:
-    platforms = tuple(map(Platform.parse, listed(settings.platforms)))
+    platforms = tuple(map(Platform.parse, settings.platforms))
     if not platforms or len(set(platforms)) < len(platforms):
         raise InputError(
-            "use --platform", repr(",".join(listed(settings.platforms))), "name each platform once"
+            "use --platform", repr(",".join(settings.platforms)), "name each platform once"
         )
     return platforms
 

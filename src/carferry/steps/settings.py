@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
@@ -10,6 +10,8 @@ from typing import TypedDict
 from carferry.assembly import buildah
 from carferry.assembly.options import Options
 from carferry.errors import InputError
+from carferry.form.parameter import Reader
+from carferry.form.readers import read_items, read_parallel, read_path, read_text
 from carferry.image import base as bases
 from carferry.image.layers import Format
 from carferry.oci.documents import Platform
@@ -17,7 +19,7 @@ from carferry.refs import ImageRef
 from carferry.registry.access import Access
 from carferry.source.patterns import Patterns
 from carferry.steps.access import open_access
-from carferry.steps.signature import defaults_of
+from carferry.steps.signature import defaults_of, read_fields
 
 DEFAULT_BASE = bases.DEFAULT
 DEFAULT_PLATFORM = "linux/amd64"
@@ -36,7 +38,7 @@ class BuildahJob:
     """
 
     claim: str
-    folder: Path
+    folder: str | Path
     account: str = buildah.ACCOUNT
     security: str = "userns"
     image: str = buildah.IMAGE
@@ -47,7 +49,7 @@ class BuildahJob:
         Raises:
             InputError: No claim, no absolute folder, or an unknown kind of security.
         """
-        if not self.claim or not self.folder.is_absolute():
+        if not self.claim or not Path(self.folder).is_absolute():
             reason = "a Job needs the claim's name and where this step has it mounted"
             raise InputError("use builder", "job", reason, "give builder claim and builder folder")
         check_security(self.security)
@@ -105,6 +107,14 @@ class BuildSettings:
     workdir: str | Path | None = None
     buildah_job: BuildahJob | None = None
 
+    def __post_init__(self) -> None:
+        """Read each field, whatever a caller gave for it.
+
+        Raises:
+            InputError: Names the field that cannot be meant.
+        """
+        read_fields(self, _READERS)
+
     def options(self) -> Options:
         """Parse.
 
@@ -117,25 +127,41 @@ class BuildSettings:
             engine=self.engine,
             format=Format(self.format),
             base=self.base,
-            patterns=Patterns.parse(listed(self.include), listed(self.exclude)),
-            platforms=tuple(map(Platform.parse, listed(self.platforms))),
+            patterns=Patterns.parse(self.include, self.exclude),
+            platforms=tuple(map(Platform.parse, self.platforms)),
             parallel=self.parallel,
-            mount_from=tuple(map(ImageRef.parse, listed(self.mount_from))),
+            mount_from=tuple(map(ImageRef.parse, self.mount_from)),
             workdir=Path(self.workdir) if self.workdir else None,
         )
 
     def access(self) -> Access:
         """Return how registries are reached."""
-        access = open_access(listed(self.plain_http), self.ca_file)
+        access = open_access(self.plain_http, self.ca_file)
         return replace(access, connections=max(access.connections, self.parallel))
 
 
+def _read_job(name: str, value: object) -> BuildahJob | None:
+    if value is not None and not isinstance(value, BuildahJob):
+        raise InputError(f"read {name}", repr(value)[:80], "not a carferry.BuildahJob")
+    return value
+
+
+_READERS: Mapping[str, Reader] = {
+    "revision": read_text,
+    "engine": read_text,
+    "format": read_text,
+    "base": read_text,
+    "platforms": read_items,
+    "include": read_items,
+    "exclude": read_items,
+    "plain_http": read_items,
+    "ca_file": read_path,
+    "mount_from": read_items,
+    "parallel": read_parallel,
+    "workdir": read_path,
+    "buildah_job": _read_job,
+}
 BUILD_DEFAULTS = defaults_of(BuildSettings)
-
-
-def listed(given: Sequence[str]) -> tuple[str, ...]:
-    """Return texts as a tuple; a lone text is one, which Python would take apart."""
-    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def check_security(security: str) -> None:

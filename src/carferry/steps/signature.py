@@ -1,10 +1,13 @@
-"""Functions that take many keywords show each of them: in help(), in editors, in the reference."""
+"""Functions that take many keywords: each is shown, an unknown one is refused, all are read."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+from carferry.form.parameter import Reader
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -18,6 +21,15 @@ def takes(keywords: type, defaults: Mapping[str, object]) -> Callable[[Function]
     """
 
     def spelled(function: Function) -> Function:
+        @functools.wraps(function)
+        def checked(*args: Any, **given: Any) -> Any:
+            if unknown := given.keys() - known:
+                which, name = ", ".join(sorted(unknown)), function.__name__
+                raise TypeError(
+                    f"{name}() got an unexpected keyword argument: {which}; see help({name})"
+                )
+            return function(*args, **given)
+
         shown = inspect.signature(function)
         fixed = [each for each in shown.parameters.values() if each.kind is not each.VAR_KEYWORD]
         more = [
@@ -29,8 +41,9 @@ def takes(keywords: type, defaults: Mapping[str, object]) -> Callable[[Function]
             )
             for name, annotation in keywords.__annotations__.items()
         ]
-        function.__signature__ = shown.replace(parameters=[*fixed, *more])  # type: ignore[attr-defined]
-        return function
+        known = {each.name for each in (*fixed, *more)}
+        checked.__signature__ = shown.replace(parameters=[*fixed, *more])  # type: ignore[attr-defined]
+        return cast(Function, checked)
 
     return spelled
 
@@ -39,3 +52,17 @@ def defaults_of(settings: type) -> dict[str, object]:
     """Return the defaults of a frozen dataclass by field, all of which have one."""
     made = settings()
     return {name: getattr(made, name) for name in settings.__dataclass_fields__}  # type: ignore[attr-defined]
+
+
+def read_fields(settings: object, readers: Mapping[str, Reader]) -> None:
+    """Read the fields of a frozen dataclass in place, from its ``__post_init__``.
+
+    Args:
+        settings: Just made.
+        readers: What reads each field; one for every field.
+
+    Raises:
+        InputError: A field cannot be read.
+    """
+    for name, read in readers.items():
+        object.__setattr__(settings, name, read(name, getattr(settings, name)))

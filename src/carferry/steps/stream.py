@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Unpack
 
 from carferry.assembly.build import seal_shares, stream_share
 from carferry.assembly.results import moved_bytes
 from carferry.errors import InputError
+from carferry.form.readers import read_image, read_model, read_text
 from carferry.io.progress import Progress
 from carferry.refs import parse_image
 from carferry.source.open import open_source
@@ -22,7 +24,7 @@ _SHARE = re.compile(r"([0-9]{1,20})/([0-9]{1,20})")
 
 @takes(BuildKeywords, BUILD_DEFAULTS)
 def stream(
-    model: str,
+    model: str | Path,
     image: str,
     share: str,
     *,
@@ -54,12 +56,12 @@ def stream(
         >>> carferry.stream("./model", "oci:out:latest", "1/2", base="embedded").workers
         2
     """
-    worker, workers = _share(share)
+    worker, workers = _share(read_text("share", share))
     how = BuildSettings(**settings)
     access = how.access()
     plan, moved = stream_share(
-        open_source(model, how.revision, retry=access.retry),
-        access.open(parse_image(image), write=True),
+        open_source(read_model(model), how.revision, retry=access.retry),
+        access.open(parse_image(read_image(image)), write=True),
         how.options(),
         worker,
         workers,
@@ -83,7 +85,11 @@ def _share(text: str) -> tuple[int, int]:
 
 @takes(BuildKeywords, BUILD_DEFAULTS)
 def seal(
-    model: str, image: str, *, progress: Progress | bool = False, **settings: Unpack[BuildKeywords]
+    model: str | Path,
+    image: str,
+    *,
+    progress: Progress | bool = False,
+    **settings: Unpack[BuildKeywords],
 ) -> Built:
     """Complete and tag an image whose layers the workers have moved.
 
@@ -109,9 +115,9 @@ def seal(
     """
     how = BuildSettings(**settings)
     access = how.access()
-    target = access.open(parse_image(image), write=True)
+    target = access.open(parse_image(read_image(image)), write=True)
     result = seal_shares(
-        open_source(model, how.revision, retry=access.retry),
+        open_source(read_model(model), how.revision, retry=access.retry),
         target,
         how.options(),
         access=access,

@@ -8,28 +8,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carferry.errors import InputError
+from carferry.form.readers import read_arguments
 from carferry.refs import ImageRef, LayoutRef, ModelRef, parse_image
+from carferry.run.settings import (
+    FIT,
+    Settings,
+    build_settings,
+    deployment,
+    entry,
+    patterns,
+    pick,
+    wait_of,
+)
+from carferry.run.sizing import UNCHECKED, Sizing
 from carferry.serve.form import DeploymentForm
-from carferry.serve.parameter import read_arguments, split_list
 from carferry.serve.settings import VLLM_IMAGE
 from carferry.source.open import is_folder
 from carferry.source.patterns import Patterns
 from carferry.steps.fit import FitKeywords
-from carferry.steps.form import (
-    BUILDER,
-    FIT,
-    PACK,
-    SERVE,
-    Settings,
-    build_settings,
-    deployment,
-    pick,
-    wait_of,
-)
+from carferry.steps.rights import DEPLOY, NO, SERVE
 from carferry.steps.settings import BuildKeywords, BuildSettings, check_security
-from carferry.steps.sizing import UNCHECKED, Sizing
 
-DEPLOY, RENDER, NO = "deploy", "render", "no"
 # vLLM is not at 1 yet; a vendor's image counts versions of its own, from 1.
 _VERSION = re.compile(r":v?(0\.\d+(?:\.\d+)?)(?:[.+-][A-Za-z0-9.+_-]*)?$")
 
@@ -48,9 +47,9 @@ class Run:
         gpus: Such as ``L40S x2``; empty reads the cluster, ``none`` does not check.
         max_model_len: Tokens that must fit; 0 leaves it to the plan.
         vllm_args: More vLLM arguments, quoted as in a shell.
-        prove: Open an upload at the target and look at the base, if no plan_model follows.
+        prove: Open an upload at the registry and look at the base, if no plan_model follows.
         builder: ``job`` if Buildah will run in a Job of the cluster.
-        settings: The rest, by the names of ``carferry.steps.form``.
+        settings: The rest, by the names of ``carferry.run.settings``.
     """
 
     model: str
@@ -74,13 +73,12 @@ class Run:
     @property
     def has_auth(self) -> bool:
         """Whether the endpoint will ask for a token."""
-        return bool(pick(self.settings, SERVE).get("auth", False))
+        return self.is_served and bool(entry(self.settings, "auth"))
 
     @property
     def patterns(self) -> Patterns:
         """Which files enter the image."""
-        exclude = pick(self.settings, PACK).get("exclude", ())
-        return Patterns.parse(split_list(self.include), exclude)
+        return Patterns.parse(**patterns(self.settings, self.include))
 
     @property
     def build(self) -> BuildKeywords:
@@ -109,7 +107,7 @@ class Run:
         Raises:
             InputError: Names it.
         """
-        if self.serve not in (DEPLOY, RENDER, NO):
+        if self.serve not in SERVE:
             remedy = "write deploy, render or no"
             raise InputError("read serve", repr(self.serve), "no way to serve", remedy)
         if not is_folder(self.model):
@@ -119,8 +117,8 @@ class Run:
         if self.max_model_len < 0:
             raise InputError("read max_model_len", self.max_model_len, "negative", "0: the plan's")
         BuildSettings(**self.build).options()
-        check_security(pick(self.settings, BUILDER).get("builder_security", "userns"))
-        _ = self.wishes, wait_of(self.settings)
+        check_security(entry(self.settings, "builder_security") or "userns")
+        _ = self.wishes, wait_of(self.settings) if self.is_served else None
 
     def _check_image(self) -> None:
         ref = parse_image(self.image)
@@ -147,7 +145,7 @@ class Run:
             "vllm": vllm_version(image, given.get("vllm", "")) if planned else "",
             "family": given.get("family", ""),
             "max_num_seqs": given.get("max_num_seqs", 0),
-            "namespace": pick(self.settings, SERVE).get("namespace", ""),
+            "namespace": entry(self.settings, "namespace") or "",
         }
 
     def form(self, sizing: Mapping[str, Any]) -> DeploymentForm:

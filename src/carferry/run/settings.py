@@ -7,22 +7,21 @@ once, by its parameter, and is a value of its type from then on.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from carferry.errors import InputError
-from carferry.serve.form import PARAMETERS, DeploymentForm
-from carferry.serve.parameter import (
-    Parameter,
-    read_count,
+from carferry.form.parameter import Parameter
+from carferry.form.readers import (
     read_list,
+    read_open_count,
+    read_parallel,
     read_seconds,
-    read_text,
     read_tolerations,
     split_list,
 )
+from carferry.serve.form import PARAMETERS, DeploymentForm
 from carferry.steps.settings import BuildahJob, BuildKeywords, BuildSettings
 
 Settings = Mapping[str, Any]
@@ -32,18 +31,6 @@ _BUILD = BuildSettings()
 _JOB = BuildahJob("claim", Path("/"))  # for its defaults
 _IN_SIGHT = {"image", "max_model_len", "model_size_bytes", "name", "runtime_image", "vllm_args"}
 """Settings of a deployment that are parameters of their own."""
-
-
-def _read_parallel(name: str, value: Any) -> int:
-    if not re.fullmatch("[1-9][0-9]{0,2}", text := read_text(name, value)):
-        raise InputError(f"read {name}", repr(text[:20]), "not a whole number above 0")
-    return int(text)
-
-
-def _read_gpus(name: str, value: Any) -> int:
-    if (count := read_count(name, value)) > 9999:
-        raise InputError(f"read {name}", count, "not a number of GPUs")
-    return count
 
 
 PACK = (
@@ -57,7 +44,7 @@ PACK = (
         "parallel",
         str(_BUILD.parallel),
         "Layers a pod moves at once, 20 MiB of memory each",
-        _read_parallel,
+        read_parallel,
     ),
     Parameter("plain_http", "", "Registry hosts spoken to without TLS", read_list),
     Parameter(
@@ -74,9 +61,9 @@ BUILDER = (
 )
 FIT = (
     Parameter("family", "", "gqa: plan an unknown architecture as a plain decoder"),
-    Parameter("gpu_count", "", "GPUs per replica; empty: the plan's choice", _read_gpus),
+    Parameter("gpu_count", "", "GPUs per replica; empty: the plan's choice", read_open_count),
     Parameter("gpu_resource", "nvidia.com/gpu", "Resource to ask for if the fit is not checked"),
-    Parameter("max_num_seqs", "", "Sequences at once; empty: vLLM's own", read_count),
+    Parameter("max_num_seqs", "", "Sequences at once; empty: vLLM's own", read_open_count),
     Parameter(
         "tolerations",
         "",
@@ -96,9 +83,9 @@ SETTINGS: Mapping[str, Parameter] = {each.name: each for each in (*PACK, *BUILDE
 
 
 def given(settings: Settings) -> dict[str, Any]:
-    """Return the entries that say something: what is null or empty does not.
+    """Return the entries that are not null or empty; those are left to their defaults.
 
-    An empty list of tolerations says more: none, if no list would be the plan's choice.
+    An empty list of tolerations is kept: it means none, and no list is the plan's choice.
 
     Raises:
         InputError: A name that no step reads, or not an object.
@@ -108,7 +95,7 @@ def given(settings: Settings) -> dict[str, Any]:
     if unknown := sorted(settings.keys() - SETTINGS.keys()):
         known = f"known: {', '.join(sorted(SETTINGS))}"
         raise InputError("read settings", ", ".join(map(repr, unknown)), "no such setting", known)
-    return {name: value for name, value in settings.items() if _says(name, value)}
+    return {name: value for name, value in settings.items() if _is_given(name, value)}
 
 
 def pick(settings: Settings, parameters: Iterable[Parameter]) -> dict[str, Any]:
@@ -117,8 +104,36 @@ def pick(settings: Settings, parameters: Iterable[Parameter]) -> dict[str, Any]:
     Raises:
         InputError: As ``given``, or a value that cannot be read.
     """
-    said = given(settings)
-    return {each.name: each.value(said[each.name]) for each in parameters if each.name in said}
+    entries = given(settings)
+    asked = [each for each in parameters if each.name in entries]
+    read = {each.name: each.value(entries[each.name]) for each in asked}
+    return {name: value for name, value in read.items() if value != () or name == "tolerations"}
+
+
+def entry(settings: Settings, name: str) -> Any:
+    """Return one entry as a value of its type; None if it is not given.
+
+    Raises:
+        InputError: As ``pick``.
+    """
+    return pick(settings, (SETTINGS[name],)).get(name)
+
+
+class PatternKeywords(TypedDict):
+    """Which files of a model are taken."""
+
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+
+
+def patterns(settings: Settings, include: str) -> PatternKeywords:
+    """Return which files of a model are taken.
+
+    Args:
+        settings: ``exclude``; others are left alone.
+        include: File patterns, by comma or line.
+    """
+    return {"include": split_list(include), "exclude": entry(settings, "exclude") or ()}
 
 
 def build_settings(settings: Settings, *, include: str = "", engine: str = "") -> BuildKeywords:
@@ -178,7 +193,7 @@ def parts_of(build: Settings) -> tuple[str, str, BuildKeywords]:
 
 
 def deployment(settings: Settings, sizing: Settings, **more: Any) -> DeploymentForm:
-    """Return a deployment's form; each field is read when the deployment is made.
+    """Return a deployment's form.
 
     Args:
         settings: Entries of SERVE and FIT; others are left alone.
@@ -186,7 +201,7 @@ def deployment(settings: Settings, sizing: Settings, **more: Any) -> DeploymentF
         **more: Fields that are parameters of their own; they win over both.
     """
     known = {each.name for each in PARAMETERS}
-    form = {name: value for name, value in given(settings).items() if name in known}
+    form = pick(settings, (each for each in (*SERVE, *FIT) if each.name in known))
     return cast(DeploymentForm, form | dict(sizing) | more)
 
 
@@ -205,11 +220,11 @@ def deploy_keywords(settings: Settings, sizing: Settings, **more: Any) -> dict[s
 
 def wait_of(settings: Settings) -> bool | float:
     """Return the seconds to wait for an endpoint; True if that follows the image's size."""
-    seconds: float | None = pick(settings, SERVE).get("wait_s")
+    seconds: float | None = entry(settings, "wait_s")
     return True if seconds is None else seconds
 
 
-def _says(name: str, value: Any) -> bool:
+def _is_given(name: str, value: Any) -> bool:
     if isinstance(value, str):
         return bool(value.strip())
     return value is not None and (value != [] or name == "tolerations")

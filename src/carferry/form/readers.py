@@ -1,8 +1,8 @@
-"""One field of a form, and how what is given for it becomes a value of its type.
+"""Readers: each makes of text, JSON or a Python value one value of its type, or refuses it.
 
 The same field is filled in as text (a command line, NAME=VALUE), as JSON (a pipeline's
-``settings``, whose numbers arrive as doubles) or by a Python caller; every one of them is read
-here, once, and stays what it is from then on.
+``settings``, whose numbers arrive as doubles) or by a Python caller. What has been read can be
+read again and stays the same.
 """
 
 from __future__ import annotations
@@ -10,29 +10,31 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from carferry.cluster.quantity import Quantity
 from carferry.cluster.tolerations import Toleration
 from carferry.errors import InputError
 
 Pairs = tuple[tuple[str, str], ...]
-Read = Callable[[str, Any], Any]
 _TOLERATION_KEYS = {"key", "operator", "value", "effect", "tolerationSeconds"}
 
 
 def read_text(name: str, value: Any) -> str:
-    """Return one value as text, without blanks around it.
+    """Return one value as text, without blanks around it; None is empty.
 
     Raises:
-        InputError: A list or an object.
+        InputError: A list, an object, or anything else that is not one value.
     """
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, Mapping | list | tuple):
-        raise InputError(f"read {name}", _short(value), "not one value")
-    return json.dumps(_whole(value))
+    if value is None:
+        return ""
+    if isinstance(value, str | Quantity):
+        return str(value).strip()
+    if isinstance(value, bool | int | float):
+        return json.dumps(_whole(value))
+    raise InputError(f"read {name}", _short(value), "not one value")
 
 
 def read_count(name: str, value: Any) -> int:
@@ -44,6 +46,22 @@ def read_count(name: str, value: Any) -> int:
     text = read_text(name, value)
     if not re.fullmatch(r"[0-9]{1,15}", text):
         raise InputError(f"read {name}", _short(text), "not a whole number of 0 or more")
+    return int(text)
+
+
+def read_open_count(name: str, value: Any) -> int:
+    """Return a whole number, 0 for nothing: what is left open."""
+    return read_count(name, value) if read_text(name, value) else 0
+
+
+def read_parallel(name: str, value: Any) -> int:
+    """Return how many at once: 1 to 999.
+
+    Raises:
+        InputError: Anything else.
+    """
+    if not re.fullmatch("[1-9][0-9]{0,2}", text := read_text(name, value)):
+        raise InputError(f"read {name}", _short(text[:20]), "not a whole number above 0")
     return int(text)
 
 
@@ -71,17 +89,48 @@ def read_seconds(name: str, value: Any) -> float | None:
     return float(text) if text else None
 
 
+def read_path(name: str, value: Any) -> Path | None:
+    """Return a path; None if nothing is given.
+
+    Raises:
+        InputError: Neither text nor a path.
+    """
+    if value is not None and not isinstance(value, str | Path):
+        raise InputError(f"read {name}", _short(value), "not a path")
+    return Path(value) if value and str(value) else None
+
+
 def read_list(name: str, value: Any) -> tuple[str, ...]:
-    """Return texts: a list of them as it is, one text split at commas and line ends.
+    """Return texts without empty ones: a list of them, or one text split at commas and lines.
 
     Raises:
         InputError: A list of other things, or an object.
     """
+    return split_list(value) if isinstance(value, str) else read_items(name, value)
+
+
+def read_items(name: str, value: Any) -> tuple[str, ...]:
+    """Return texts without empty ones: a list of them; a lone text is one of them.
+
+    Raises:
+        InputError: A list of other things, or an object.
+    """
+    return tuple(filter(None, map(str.strip, read_texts(name, value))))
+
+
+def read_texts(name: str, value: Any) -> tuple[str, ...]:
+    """Return a list of texts as it is; a lone text is one of them, None is none.
+
+    Raises:
+        InputError: A list of other things, or an object.
+    """
+    if value is None:
+        return ()
     if isinstance(value, str):
-        return split_list(value)
+        return (value,)
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise InputError(f"read {name}", _short(value), "not a list of texts, or text by comma")
-    return tuple(item.strip() for item in value if item.strip())
+    return tuple(value)
 
 
 def read_arguments(name: str, value: Any) -> tuple[str, ...]:
@@ -91,43 +140,21 @@ def read_arguments(name: str, value: Any) -> tuple[str, ...]:
         InputError: A quotation that does not end, or a list of other things than texts.
     """
     if not isinstance(value, str):
-        return read_list(name, value)
+        return read_texts(name, value)
     try:
         return tuple(shlex.split(value))
     except ValueError as error:
         raise InputError(f"read {name}", _short(value), str(error)) from error
 
 
-def read_pairs(name: str, value: Any, *, split: str) -> Pairs:
-    """Return names with their texts, sorted: an object, or ``name=text`` parts.
-
-    Args:
-        name: Of the field.
-        value: An object of texts, JSON of one, pairs, or text.
-        split: Pattern between the parts of a text.
-
-    Raises:
-        InputError: A part without "=", or an object of other things than texts.
-    """
-    if isinstance(value, str) and value.strip().startswith("{"):
-        value = _json(name, value)
-    if isinstance(value, Mapping | tuple):
-        pairs = list(value.items() if isinstance(value, Mapping) else value)
-        if not all(isinstance(text, str) for _, text in pairs):
-            raise InputError(f"read {name}", _short(value), "not a JSON object of strings")
-        return tuple(sorted(pairs))
-    parts = (part.strip() for part in re.split(split, read_text(name, value)))
-    return tuple(sorted(_pair(name, part) for part in parts if part))
-
-
-def read_lines(name: str, value: Any) -> Pairs:
-    """Return environment variables: an object, or NAME=value by line."""
-    return read_pairs(name, value, split=r"\n")
+def read_environment(name: str, value: Any) -> Pairs:
+    """Return environment variables, sorted: an object, or NAME=value by line or in a list."""
+    return _pairs(name, value, split=r"\n")
 
 
 def read_labels(name: str, value: Any) -> Pairs:
-    """Return labels: an object, or key=value by comma or line."""
-    return read_pairs(name, value, split=r"[,\n]")
+    """Return labels, sorted: an object, or key=value by comma, by line or in a list."""
+    return _pairs(name, value, split=r"[,\n]")
 
 
 def read_tolerations(name: str, value: Any) -> tuple[Toleration, ...] | None:
@@ -144,29 +171,29 @@ def read_tolerations(name: str, value: Any) -> tuple[Toleration, ...] | None:
     return tuple(item if isinstance(item, Toleration) else _toleration(item) for item in items)
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One field of a form.
+def read_model(value: Any) -> str:
+    """Return what names a model: ``org/name`` as text, a folder as text or as a path.
 
-    Attributes:
-        name: As forms, command lines and Python callers write it.
-        default: As a form shows it, in text.
-        help: One line.
-        read: Makes a value of what is given.
+    Raises:
+        InputError: Neither.
     """
+    if isinstance(value, Path):
+        return str(value) if value.is_absolute() else f"./{value}"
+    if not isinstance(value, str):
+        raise InputError("read model", _short(value), "not org/name, nor a path")
+    return value
 
-    name: str
-    default: str
-    help: str
-    read: Read = read_text
 
-    def value(self, given: Any = None) -> Any:
-        """Return what is given as a value of this field's type; None is its default.
+def read_image(value: Any) -> str:
+    """Return what names an image.
 
-        Raises:
-            InputError: It cannot be read.
-        """
-        return self.read(self.name, self.default if given is None else given)
+    Raises:
+        InputError: Not text.
+    """
+    if not isinstance(value, str):
+        remedy = "write docker://host/repository:tag or oci:path:tag"
+        raise InputError("read image", _short(value), "not a reference", remedy)
+    return value
 
 
 def split_list(text: str) -> tuple[str, ...]:
@@ -179,11 +206,26 @@ def split_lists(texts: Sequence[str]) -> tuple[str, ...]:
     return split_list("\n".join(texts))
 
 
-def _pair(name: str, part: str) -> tuple[str, str]:
-    key, equals, text = part.partition("=")
-    if not equals:
-        raise InputError(f"read {name}", repr(part), "no '='", "write key=value")
-    return key.strip(), text.strip()
+def _pairs(name: str, value: Any, *, split: str) -> Pairs:
+    if isinstance(value, str) and value.strip().startswith("{"):
+        value = _json(name, value)
+    if isinstance(value, Mapping):
+        value = tuple(value.items())
+    if not isinstance(value, list | tuple):
+        text = read_text(name, value)
+        value = [part for part in map(str.strip, re.split(split, text)) if part]
+    return tuple(sorted(_pair(name, item) for item in value))
+
+
+def _pair(name: str, item: Any) -> tuple[str, str]:
+    if isinstance(item, str):
+        key, equals, text = item.partition("=")
+        if not equals:
+            raise InputError(f"read {name}", _short(item), "no '='", "write key=value")
+        return key.strip(), text.strip()
+    if not isinstance(item, tuple) or [*map(type, item)] != [str, str]:
+        raise InputError(f"read {name}", _short(item), "not a JSON object of strings")
+    return item[0], item[1]
 
 
 def _toleration(item: object) -> Toleration:
@@ -200,7 +242,7 @@ def _toleration(item: object) -> Toleration:
 
 
 def _whole(value: Any) -> Any:
-    """Kubeflow Pipelines hands every number over as a double."""
+    """Return a double without a fraction as the integer that it was before JSON."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

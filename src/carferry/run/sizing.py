@@ -15,7 +15,7 @@ from carferry.io.retry import Retry
 from carferry.steps import rights as asking
 from carferry.steps.fit import FitKeywords, Lists, fit
 from carferry.steps.fitted import Fit
-from carferry.steps.rights import Rights, check_rights
+from carferry.steps.rights import NO, Rights, check_rights
 
 UNCHECKED = "none"
 _log = logging.getLogger("carferry")
@@ -102,8 +102,8 @@ def size(
     except RightsMissing as error:
         _unplanned(report, chart, str(error), f"\n```yaml\n{error.manifest}```\n")
         raise
-    if serve == "no" or gpus == UNCHECKED:
-        reason = "not served" if serve == "no" else "no GPU was asked about"
+    if serve == NO or gpus == UNCHECKED:
+        reason = "not served" if serve == NO else "no GPU was asked about"
         _unplanned(report, chart, reason, held.markdown)
         return replace(wishes, gpu_count=wishes.gpu_count or 1)
     found = fit(model, connect=connect, retry=retry, **_pinned(settings, wishes))

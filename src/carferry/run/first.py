@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from carferry.io.retry import Retry
+from carferry.run.request import Run
+from carferry.run.sizing import size
 from carferry.source.open import open_source, pinned
 from carferry.steps.access import patience
 from carferry.steps.deploy import check
 from carferry.steps.plan import plan
-from carferry.steps.run import DEPLOY, Run
-from carferry.steps.sizing import size
+from carferry.steps.rights import DEPLOY
 
 if TYPE_CHECKING:
     from carferry.cluster.api import Api

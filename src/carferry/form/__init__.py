@@ -1,0 +1,1 @@
+"""Fields of forms, and how what is given for them becomes values."""
