@@ -202,6 +202,8 @@ HOSTILE: list[tuple[str, dict[str, Any]]] = [
             ("model", 5), ("model", b"x"), ("image", None), ("image", Path("x")), ("image", ["x"]),
         )
     ),
+    *(("build", {"progress": value}) for value in ("yes", 5)),
+    *(("build", {field: "a,b"}) for field in ("include", "exclude", "platforms")),
     *(("plan", {"workers": value}) for value in ("two", 0, -1, 1.5, True, None)),
     *(("stream", {"share": value}) for value in (1, "1", None, "0/1", "2/1")),
     *(("download", {"folder": value}) for value in (None, "", 5)),
@@ -224,7 +226,15 @@ HOSTILE: list[tuple[str, dict[str, Any]]] = [
             ("image", "quay.io/me/m:1"), ("output", 5), ("runtime_image", "vllm:latest"),
         )
     ),
-    *(("deploy", {"wait": value}) for value in ("soon", -1, 1.5)),
+    *(
+        ("render", {"vllm_args": value})
+        for value in (["--hf-token", "x"], ["--a=hf_abcdefgh"], ["--b=https://u:hf_abcdefgh@h/x"])
+    ),
+    *(
+        ("render", {"env": {name: "hf_abcdefgh"}})
+        for name in ("AWS_SECRET_ACCESS_KEY", "MY_CREDENTIALS", "DB_PASS", "X ")
+    ),
+    *(("deploy", {"wait": value}) for value in ("soon", -1, 1.5, float("nan"), float("inf"))),
     *(("deploy", {"kubeconfig": value}) for value in (5, "/nowhere")),
 ]  # fmt: skip
 GOOD: dict[str, dict[str, Any]] = {

@@ -103,3 +103,13 @@ def test_digests_and_plain_addresses_stay_readable() -> None:
 
 def _drawing() -> str:
     return str(errors.__doc__).partition("\n\n")[2]
+
+
+def test_an_error_keeps_no_secret_that_its_line_hides() -> None:
+    """Loggers, tracebacks and pickles show the parts, not the line."""
+    error = errors.InputError(
+        "parse", "docker://u:letmein@h/a:1", "hf_abcdefghij is refused", "ask"
+    )
+    for shown in (str(error), repr(error), str(error.args), error.subject, error.reason):
+        assert "letmein" not in shown
+        assert "hf_abcdefghij" not in shown

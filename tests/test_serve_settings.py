@@ -139,7 +139,7 @@ def test_a_hardware_profile_brings_its_own_tolerations() -> None:
         ({"node_selector": "a=b,a=c"}, InputError, "given twice"),
         ({"node_selector": "a b=c"}, InputError, "malformed"),
         ({"env": "1A=b"}, InputError, "malformed"),
-        ({"env": '{"A": 1}'}, InputError, "not a JSON object of strings"),
+        ({"env": '{"A": 1}'}, InputError, "not a name with a text as its value"),
         ({"vllm_args": "'unclosed"}, InputError, "vllm_args"),
         ({"vllm_args": "--model=/other"}, InputError, "carferry sets it"),
         ({"vllm_args": "--port 1"}, InputError, "carferry sets it"),

@@ -49,13 +49,13 @@ if TYPE_CHECKING:
     from carferry.steps.build import build
     from carferry.steps.deploy import deploy, render
     from carferry.steps.download import download
-    from carferry.steps.fit import fit
+    from carferry.steps.fit import FitSettings, fit
     from carferry.steps.fitted import Fit
     from carferry.steps.inspect import inspect
     from carferry.steps.plan import plan
     from carferry.steps.push import push
     from carferry.steps.results import Built, Downloaded, Inspected, Planned, PlannedLayer, Streamed
-    from carferry.steps.settings import BuildahJob
+    from carferry.steps.settings import BuildahJob, BuildSettings
     from carferry.steps.stream import seal, stream
 
 _HOMES = {
@@ -90,7 +90,7 @@ _HOMES = {
     "carferry.steps.build": ("build",),
     "carferry.steps.deploy": ("deploy", "render"),
     "carferry.steps.download": ("download",),
-    "carferry.steps.fit": ("fit",),
+    "carferry.steps.fit": ("FitSettings", "fit"),
     "carferry.steps.fitted": ("Fit",),
     "carferry.steps.inspect": ("inspect",),
     "carferry.steps.plan": ("plan",),
@@ -103,13 +103,14 @@ _HOMES = {
         "PlannedLayer",
         "Streamed",
     ),
-    "carferry.steps.settings": ("BuildahJob",),
+    "carferry.steps.settings": ("BuildahJob", "BuildSettings"),
     "carferry.steps.stream": ("seal", "stream"),
 }
 _NAMES = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AuthenticationFailed",
+    "BuildSettings",
     "BuildahJob",
     "Built",
     "CarferryError",
@@ -121,6 +122,7 @@ __all__ = [
     "DoesNotFit",
     "Downloaded",
     "Fit",
+    "FitSettings",
     "InputError",
     "Inspected",
     "InvalidName",
@@ -167,4 +169,4 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """Return the public names, loaded or not."""
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -74,12 +74,12 @@ class CarferryError(Exception):
     retry_after_s: float = 0.0
 
     def __init__(self, action: str, subject: object, reason: str, remedy: str = "") -> None:
-        """Keep the four parts; the message joins them into one redacted line."""
-        self.action = action
-        self.subject = str(subject)
-        self.reason = reason
-        self.remedy = remedy
-        super().__init__(action, self.subject, reason, remedy)
+        """Keep the four parts, redacted: loggers and tracebacks show them as they are kept."""
+        self.action = redact(action)
+        self.subject = redact(str(subject))
+        self.reason = redact(reason)
+        self.remedy = redact(remedy)
+        super().__init__(self.action, self.subject, self.reason, self.remedy)
 
     def __str__(self) -> str:
         """Return ``action subject: reason; remedy``."""

@@ -8,6 +8,7 @@ read again and stays the same.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -26,13 +27,13 @@ def read_text(name: str, value: Any) -> str:
     """Return one value as text, without blanks around it; None is empty.
 
     Raises:
-        InputError: A list, an object, or anything else that is not one value.
+        InputError: A list, an object, true or false, or anything else that is no text or number.
     """
     if value is None:
         return ""
     if isinstance(value, str | Quantity):
         return str(value).strip()
-    if isinstance(value, bool | int | float):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return json.dumps(_whole(value))
     raise InputError(f"read {name}", _short(value), "not one value")
 
@@ -61,7 +62,8 @@ def read_parallel(name: str, value: Any) -> int:
         InputError: Anything else.
     """
     if not re.fullmatch("[1-9][0-9]{0,2}", text := read_text(name, value)):
-        raise InputError(f"read {name}", _short(text[:20]), "not a whole number above 0")
+        reason, remedy = "not a whole number above 0", "choose 1 to 64"
+        raise InputError(f"read {name}", _short(text[:20]), reason, remedy)
     return int(text)
 
 
@@ -71,7 +73,7 @@ def read_switch(name: str, value: Any) -> bool:
     Raises:
         InputError: Neither.
     """
-    text = read_text(name, value).lower()
+    text = str(value).lower() if isinstance(value, bool) else read_text(name, value).lower()
     if text not in ("true", "false"):
         raise InputError(f"read {name}", _short(value), "not true or false")
     return text == "true"
@@ -95,9 +97,11 @@ def read_path(name: str, value: Any) -> Path | None:
     Raises:
         InputError: Neither text nor a path.
     """
-    if value is not None and not isinstance(value, str | Path):
+    if value is None:
+        return None
+    if not isinstance(value, str | Path) or "\0" in str(value):
         raise InputError(f"read {name}", _short(value), "not a path")
-    return Path(value) if value and str(value) else None
+    return Path(os.path.expanduser(value)) if str(value) else None  # noqa: PTH111 - never raises
 
 
 def read_list(name: str, value: Any) -> tuple[str, ...]:
@@ -122,11 +126,13 @@ def read_texts(name: str, value: Any) -> tuple[str, ...]:
     """Return a list of texts as it is; a lone text is one of them, None is none.
 
     Raises:
-        InputError: A list of other things, or an object.
+        InputError: A list of other things, an object, or a lone text that looks like several.
     """
     if value is None:
         return ()
     if isinstance(value, str):
+        if split_list(value) not in ((), (value.strip(),)):
+            raise InputError(f"read {name}", _short(value), "one text with commas", "pass a list")
         return (value,)
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise InputError(f"read {name}", _short(value), "not a list of texts, or text by comma")
@@ -221,10 +227,11 @@ def _pair(name: str, item: Any) -> tuple[str, str]:
     if isinstance(item, str):
         key, equals, text = item.partition("=")
         if not equals:
-            raise InputError(f"read {name}", _short(item), "no '='", "write key=value")
+            raise InputError(f"read {name}", _short(item.split()[0]), "no '='", "write key=value")
         return key.strip(), text.strip()
     if not isinstance(item, tuple) or [*map(type, item)] != [str, str]:
-        raise InputError(f"read {name}", _short(item), "not a JSON object of strings")
+        what = _short(item[0]) if isinstance(item, tuple) and item else type(item).__name__
+        raise InputError(f"read {name}", what, "not a name with a text as its value")
     return item[0], item[1]
 
 

@@ -86,7 +86,7 @@ class DeploymentKeywords(TypedDict, total=False):
     description: str
     runtime_image: str
     gpu_resource: str
-    cpu: str
+    cpu: str | float
     memory: str
     shm_size: str
     tolerations: Sequence[Toleration | Mapping[str, Any]] | None

@@ -27,8 +27,11 @@ _GPU_RESOURCES = re.compile(
 )
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
-_SECRET_NAME = re.compile(r"(?i)(?:token|passwo?r?d|secret|api_?key|private_?key)$")
+_SECRET_NAME = re.compile(
+    r"(?i)(?:token|passwo?r?d|(?:^|_)pass|secret|credentials?|(?:api|access|private)_?key)$"
+)
 _KEEP_ELSEWHERE = "keep it in a Secret that a ServingRuntime of your own names"
+_SECRET_FLAGS = ("--hf-token", "--ssl-keyfile-password")
 _FIXED_ARGS = ("--model", "--port", "--served-model-name")
 NAME_LIMIT = 53
 ROUTE_LABEL_LIMIT = 63
@@ -103,7 +106,7 @@ class Deployment:
         _check_names(self.name, self.namespace)
         _check_runtime(self.runtime_image, self.gpu_resource, self.gpu_count)
         _check_numbers(self)
-        _check_pairs("environment", self.env, _ENV_NAME, re.compile(r"(?s).*"))
+        _check_pairs("environment", self.env, _ENV_NAME, re.compile(r"[^\0]*"))
         _check_pairs("node selector", self.node_selector, LABEL_KEY, _LABEL_VALUE)
         _check_args(self.vllm_args)
         _check_secrets(self.env, self.vllm_args)
@@ -187,7 +190,7 @@ def _check_pairs(
     seen: set[str] = set()
     for name, text in pairs:
         if not key.fullmatch(name) or not value.fullmatch(text):
-            raise InputError(f"read {what}", repr(f"{name}={text}"), "malformed key or value")
+            raise InputError(f"read {what}", repr(name), "malformed key or value")
         if name in seen:
             raise InputError(f"read {what}", repr(name), "given twice")
         seen.add(name)
@@ -201,8 +204,13 @@ def _check_secrets(env: Iterable[tuple[str, str]], args: Iterable[str]) -> None:
                 "read environment", name, "a secret would be readable", _KEEP_ELSEWHERE
             )
     for arg in args:
-        if arg.partition("=")[0] == "--api-key":
+        flag = arg.partition("=")[0]
+        if flag == "--api-key":
             raise InputError("read vLLM arguments", "--api-key", "readable", "use auth instead")
+        if redact(arg) != arg or flag in _SECRET_FLAGS:
+            raise InputError(
+                "read vLLM arguments", flag, "a secret would be readable", _KEEP_ELSEWHERE
+            )
 
 
 def _check_args(args: tuple[str, ...]) -> None:

@@ -35,7 +35,7 @@ def build(
         model: ``org/name[@revision]`` on the hub, or a folder as ``./path``.
         image: ``docker://host/repository:tag`` or, for an OCI layout on disk, ``oci:path:tag``.
         progress: True shows bars on a terminal and lines elsewhere, on stderr.
-        **settings: The fields of ``BuildSettings``.
+        **settings: The fields of ``carferry.BuildSettings``.
 
     Returns:
         The image by digest, with its size in bytes and what moved.
@@ -52,14 +52,14 @@ def build(
         3
     """
     how = BuildSettings(**settings)
-    access = how.access()
+    access, display = how.access(), shown(progress)
     target = access.open(parse_image(read_image(image)), write=True)
     result = assemble(
         open_source(read_model(model), how.revision, retry=access.retry),
         target,
         how.options(),
         access=access,
-        progress=shown(progress),
+        progress=display,
         runner=open_runner(how.buildah_job),
     )
     return describe(target, result)

@@ -41,7 +41,7 @@ def deploy(
     kubeconfig: str | Path | None = None,
     context: str = "",
     connect: Callable[[], Cluster] | None = None,
-    account: Path = SERVICE_ACCOUNT,
+    account: str | Path = SERVICE_ACCOUNT,
     retry: Retry | None = None,
     **settings: Unpack[DeploymentKeywords],
 ) -> Deployed:
@@ -79,10 +79,11 @@ def deploy(
         >>> live.name, live.applied
         ('granite', True)
     """
-    seconds = _seconds(wait)
+    seconds, file = _seconds(wait), read_path("output", output)
+    make_deployment(image, gpu_count=gpus, **settings)  # refuses before a cluster is asked
     cluster = connect() if connect else _connect(kubeconfig, context)
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, cluster.namespace))
-    if file := read_path("output", output):
+    if file:
         write(make_objects(made), file)
     report = _say if progress else _log.info
     # The wait bears with a server that is away; applying is the same however often it is done.
@@ -98,7 +99,7 @@ def render(
     *,
     gpus: int = 1,
     output: str | Path | None = None,
-    account: Path = SERVICE_ACCOUNT,
+    account: str | Path = SERVICE_ACCOUNT,
     **settings: Unpack[DeploymentKeywords],
 ) -> Deployed:
     """Make the objects that ``deploy`` would apply; no cluster is contacted.
@@ -126,7 +127,7 @@ def render(
         >>> made.manifest.splitlines()[1:3]
         ['apiVersion: v1', 'kind: Secret']
     """
-    here = own_namespace(account)
+    here = own_namespace(Path(account))
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, here))
     if file := read_path("output", output):
         write(make_objects(made), file)

@@ -63,7 +63,7 @@ def download(
             "download to", repr(folder), "no folder", "name one; it is made if missing"
         )
     wanted = Patterns.parse(read_items("include", include), read_items("exclude", exclude))
-    at_once, retry = read_parallel("parallel", parallel), patience()
+    at_once, retry, display = read_parallel("parallel", parallel), patience(), shown(progress)
     source = open_source(read_model(model), read_text("revision", revision), retry=retry)
     snapshot = source.snapshot(wanted)
     moved = fetch(
@@ -72,7 +72,7 @@ def download(
         place,
         parallel=at_once,
         retry=retry,
-        progress=shown(progress),
+        progress=display,
     )
     return Downloaded(
         str(folder),

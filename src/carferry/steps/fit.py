@@ -142,7 +142,7 @@ def fit(
         context: Of the kubeconfig; empty means the current one.
         connect: Reaches the cluster some other way.
         retry: How often what fails for the moment is tried again.
-        **settings: The fields of ``FitSettings``.
+        **settings: The fields of ``carferry.FitSettings``.
 
     Returns:
         The verdict, the arithmetic in GiB, the smallest change if it does not fit, and the

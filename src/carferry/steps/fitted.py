@@ -11,7 +11,7 @@ from carferry.gpu.search.plan import GpuPlan
 from carferry.gpu.vllm_args import VllmArgs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Fit:
     """Whether and how a model runs on the GPUs there are.
 
@@ -106,6 +106,10 @@ class Fit:
         if chosen and chosen.pp > 1:
             subject, reason = self.plan.model.subject, f"it takes {chosen.pp} nodes, a pod has one"
             raise DoesNotFit("deploy", subject, reason, "plan with nodes=1, or deploy it otherwise")
+
+    def __repr__(self) -> str:
+        """Return the answer; the plan's own would fill a screen."""
+        return f"<Fit: {self.headline}>"
 
     def _repr_html_(self) -> str:
         return page.fragment(self.plan)

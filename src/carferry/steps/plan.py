@@ -42,7 +42,7 @@ def plan(
         at_most: Take fewer workers if there is too little to move for them.
         prove: Open an upload and drop it again: the build would be let in.
         rate: Bytes per second of one stream, for the prediction.
-        **settings: The fields of ``BuildSettings``, as for the build.
+        **settings: The fields of ``carferry.BuildSettings``, as for the build.
 
     Returns:
         Every layer with its size in bytes and what becomes of it, and the predicted seconds.

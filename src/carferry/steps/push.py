@@ -48,7 +48,7 @@ def push(
         True
     """
     at_once = read_parallel("parallel", parallel)
-    access = open_access(plain_http, ca_file)
+    access, display = open_access(plain_http, ca_file), shown(progress)
     target = access.open(parse_image(read_image(image)), write=True)
     start = access.retry.clock()
     copied = copy_image(
@@ -56,7 +56,7 @@ def push(
         target,
         parallel=at_once,
         retry=access.retry,
-        progress=shown(progress),
+        progress=display,
     )
     digest, manifest = copied.document.digest, copied.manifests[0]
     return Built(

@@ -41,7 +41,7 @@ def stream(
         image: ``docker://host/repository:tag`` or ``oci:path:tag``.
         share: ``I/N``: worker I of N.
         progress: True shows bars on a terminal and lines elsewhere, on stderr.
-        **settings: The fields of ``BuildSettings``, the same for every worker.
+        **settings: The fields of ``carferry.BuildSettings``, the same for every worker.
 
     Returns:
         Layers of this share, and the bytes that moved.
@@ -58,7 +58,7 @@ def stream(
     """
     worker, workers = _share(read_text("share", share))
     how = BuildSettings(**settings)
-    access = how.access()
+    access, display = how.access(), shown(progress)
     plan, moved = stream_share(
         open_source(read_model(model), how.revision, retry=access.retry),
         access.open(parse_image(read_image(image)), write=True),
@@ -66,7 +66,7 @@ def stream(
         worker,
         workers,
         access=access,
-        progress=shown(progress),
+        progress=display,
     )
     size = sum(result.descriptor.size_bytes for result in moved)
     crossed = moved_bytes(moved)
@@ -97,7 +97,7 @@ def seal(
         model: As for every worker.
         image: As for every worker.
         progress: True shows bars on a terminal and lines elsewhere, on stderr.
-        **settings: The fields of ``BuildSettings``, as for every worker.
+        **settings: The fields of ``carferry.BuildSettings``, as for every worker.
 
     Returns:
         The image by digest, with its size in bytes.
@@ -114,13 +114,13 @@ def seal(
         0
     """
     how = BuildSettings(**settings)
-    access = how.access()
+    access, display = how.access(), shown(progress)
     target = access.open(parse_image(read_image(image)), write=True)
     result = seal_shares(
         open_source(read_model(model), how.revision, retry=access.retry),
         target,
         how.options(),
         access=access,
-        progress=shown(progress),
+        progress=display,
     )
     return describe(target, result)
