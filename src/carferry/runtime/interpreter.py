@@ -132,7 +132,7 @@ def _is_taken_on_trust(_member: tarfile.TarInfo, _tar: tarfile.TarFile) -> bool:
 
 
 def _is_program(version: Version, member: tarfile.TarInfo, _tar: tarfile.TarFile) -> bool | None:
-    """Tell whether a file may be that Python; a ``python3`` that does not say which, may."""
+    """Return whether a file may be that Python; a ``python3`` that does not say which, may."""
     found = _PROGRAM.search(member.name)
     if found is None or member.isdir():
         return None
