@@ -193,7 +193,7 @@ def _placed(form: Mapping[str, Any], here: str) -> DeploymentForm:
 
 
 def _connect() -> Cluster:
-    """The Kubernetes client costs 0.3 s to import: who only renders need not pay."""
+    """Connect to the cluster; importing the client takes 0.3 s, so rendering does without."""
     from carferry.cluster.client import Cluster
 
     return Cluster.connect()

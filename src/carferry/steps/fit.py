@@ -168,7 +168,7 @@ def _config(source: Source, files: Mapping[str, SourceFile]) -> dict[str, Any] |
 
 
 def _connect() -> Lists:
-    """The Kubernetes client costs 0.3 s to import: only who asks a cluster pays."""
+    """Connect to the cluster; importing the client takes 0.3 s, so it waits until it is used."""
     from carferry.cluster import api
 
     return api.connect()
