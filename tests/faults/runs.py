@@ -1,4 +1,4 @@
-"""One run, judged: the one right digest, or exactly one clear error and no tag moved."""
+"""One run and its check: the one right digest, or exactly one clear error and no tag moved."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Outcome:
 
 
 def run(harness: Harness, case: Case) -> Outcome:
-    """Run a case and judge how it ended.
+    """Run a case and check how it ended.
 
     Raises:
         Wrong: Names the case and what is wrong about its end.
