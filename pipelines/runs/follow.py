@@ -28,13 +28,13 @@ _MOST_STUMBLES = 3  # then the run is reported without its Workflow
 
 
 class Clock(Protocol):
-    """What waiting needs of the time module."""
+    """The part of the time module that waiting uses."""
 
     def monotonic(self) -> float:
         """Return seconds from any fixed point."""
 
     def sleep(self, seconds: float, /) -> None:
-        """Wait."""
+        """Wait that many seconds."""
 
 
 def wait(

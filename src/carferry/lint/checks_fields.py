@@ -43,7 +43,7 @@ def _named(found: Unknown) -> str:
 
 
 def check_compiler(document: CompiledPipeline, target: Backend) -> Iterator[Finding]:
-    """Yield what a target's compiler refuses, or does otherwise than the document hopes."""
+    """Yield what a target's compiler refuses, or does otherwise than the document says."""
     for label, executor in document.executors.items():
         for kind in ("resolver", "customJob"):
             if kind in executor:
