@@ -79,7 +79,7 @@ def test_linked_blobs_count_as_moved_to_a_new_layout(built: Target, tmp_path: Pa
 
 
 def test_blobs_of_another_repository_are_mounted(built: Target, shared: Registry) -> None:
-    origin = to_registry(shared, "copied/neighbour")
+    origin = to_registry(shared, "copied/mounted")
     copy(built, origin)
     assert copy(origin, to_registry(shared, "copied/other")).moved_bytes == 0
 

@@ -116,7 +116,7 @@ def test_the_embedded_base_needs_no_shell(tmp_path: Path) -> None:
     assert broken(inspect(target)) == {}
 
 
-def test_a_large_image_is_judged_by_its_headers_alone(hub: Hub, shared: Registry) -> None:
+def test_a_large_image_is_checked_by_its_headers_alone(hub: Hub, shared: Registry) -> None:
     hub.add("org/large", {"config.json": b"{}", "model.safetensors": Synthetic(LARGE_BYTES)})
     target = to_registry(shared, "large/one")
     ferry(from_hub(hub, "org/large"), target)
