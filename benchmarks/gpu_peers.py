@@ -1,4 +1,4 @@
-"""Peers on the same rows: what they would have predicted, in our own words or by their code.
+"""Peers on the same rows: what they would have predicted, by their formulas or by their code.
 
 llm-d-planner: the formulas of ``capacity_planner.py`` at e50305a, re-expressed: constants per
 architecture for activations, weights over TP x PP, 16-bit KV from num_layers x heads x width.

@@ -48,7 +48,7 @@ def _obey(hub: Hub, order: dict[str, Any]) -> None:
 
 
 def _huge() -> dict[str, Given]:
-    """A model of 405B parameters: its weights are listed and have no bytes."""
+    """Return a model of 405B parameters: its weights are listed and have no bytes."""
     shards = {f"model-{n + 1:05}-of-{_SHARDS:05}.safetensors": n for n in range(_SHARDS)}
     large: dict[str, Given] = {
         name: Declared(_SHARD_BYTES, hashlib.sha256(b"%d" % n).hexdigest())

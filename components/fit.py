@@ -1,4 +1,4 @@
-"""Component: will it fit, and may it run, decided before a byte moves."""
+"""Component: the check that a model fits and the run is permitted, before a byte moves."""
 
 from typing import Any, NamedTuple
 

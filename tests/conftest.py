@@ -86,7 +86,7 @@ def registry_bearer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Regist
 
 @pytest.fixture
 def registry_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry behind a certificate nobody knows."""
+    """A registry behind a certificate that clients do not trust."""
     with Registry(tmp_path_factory.mktemp("registry"), tls=True) as server:
         yield server
 

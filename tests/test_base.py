@@ -131,7 +131,7 @@ def test_an_index_that_cannot_be_read_is_the_bases(manifests: Any, tmp_path: Pat
         bases.open_bases(base, (Platform(),), access().open)
 
 
-# Settings that are no object are an error before any judgement: test_inspection.py.
+# Settings that are no object are an error before any clause is checked: test_inspection.py.
 @pytest.mark.parametrize("name", sorted(CONFIGS.keys() - {"settings are a list"}))
 def test_a_config_that_does_not_fit_its_layers_breaks_the_contract(
     name: str, tmp_path: Path

@@ -61,7 +61,7 @@ def pod_of(job: Object) -> Object:
 
 
 class Kubelet:
-    """A clock that, while somebody sleeps, runs each Job's script here, as its pod would."""
+    """A clock that, while a caller sleeps, runs each Job's script here, as its pod would."""
 
     def __init__(self, server: KubeServer, scratch: Path) -> None:
         self.server, self.scratch = server, scratch

@@ -101,7 +101,7 @@ def test_every_executor_says_image_cpu_and_memory(fresh: Path, name: str) -> Non
 
 @each
 def test_no_task_takes_its_result_from_a_cache(fresh: Path, name: str) -> None:
-    """All of them change the world; a cached download would meet an empty volume."""
+    """All of them act outside the run; a cached download would meet an empty volume."""
     cached = [label for label, t in tasks(fresh, name).items() if t["cachingOptions"] != {}]
     assert cached == []
 
@@ -288,9 +288,9 @@ def test_every_backend_can_hold_a_run_of_it(
     asked = ["--target", "all", "--workers", str(workers), "--json"]
     assert carferry(["lint", *files, *asked]) == 0
     reports = json.loads(capsys.readouterr().out)
-    judged = [target for report in reports for target in report["targets"]]
-    assert len(judged) == 2 * len(TARGETS)
-    assert [target for target in judged if target["findings"]] == []
-    assert max(target["sizes"]["unpacked_bytes"] for target in judged) < 2**20
-    assert max(target["sizes"]["packed_bytes"] for target in judged) < 900_000
-    assert max(target["sizes"]["environment_bytes"] for target in judged) < 60_000
+    linted = [target for report in reports for target in report["targets"]]
+    assert len(linted) == 2 * len(TARGETS)
+    assert [target for target in linted if target["findings"]] == []
+    assert max(target["sizes"]["unpacked_bytes"] for target in linted) < 2**20
+    assert max(target["sizes"]["packed_bytes"] for target in linted) < 900_000
+    assert max(target["sizes"]["environment_bytes"] for target in linted) < 60_000

@@ -79,7 +79,7 @@ def test_linked_blobs_count_as_moved_to_a_new_layout(built: Target, tmp_path: Pa
 
 
 def test_blobs_of_another_repository_are_mounted(built: Target, shared: Registry) -> None:
-    origin = to_registry(shared, "copied/neighbour")
+    origin = to_registry(shared, "copied/mounted")
     copy(built, origin)
     assert copy(origin, to_registry(shared, "copied/other")).moved_bytes == 0
 
@@ -124,8 +124,8 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_a_wire_that_breaks_is_mended(name: str, built: Target, shared: Registry) -> None:
-    repository = f"mended/{list(BREAKS).index(name)}"
+def test_a_copy_survives_a_broken_connection(name: str, built: Target, shared: Registry) -> None:
+    repository = f"repeated/{list(BREAKS).index(name)}"
     with Proxy(shared.url, [BREAKS[name]]) as proxy:
         copied = copy(built, to_registry(shared, repository, host=proxy.host))
     assert shared.tags(repository) == {"v1": str(copied.document.digest)}

@@ -37,7 +37,7 @@ def test_a_token_of_another_kind_names_no_account(token: str) -> None:
     ["kube:admin", "ann@example.com", "CN=a, O=b", 'a"b', "a\nb: c", "# no", "{x}", "", "\u00e9",
      RUNNER, "system:serviceaccount:only"],
 )  # fmt: skip
-def test_whoever_asks_the_yaml_says_nothing_else(user: str) -> None:
+def test_the_yaml_grants_the_same_to_a_user_of_any_name(user: str) -> None:
     text = grants.manifest(Account(user), to_deploy("demo"))
     role, binding = yaml.safe_load_all(text)
     assert (role["kind"], binding["kind"]) == ("Role", "RoleBinding")

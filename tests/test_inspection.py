@@ -1,4 +1,4 @@
-"""An image is judged by what KServe's modelcar mode needs, without pulling its weights."""
+"""An image is checked against what KServe's modelcar mode needs, without pulling its weights."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ FOLDER = member("models", type=tarfile.DIRTYPE, mode=0o755)
 GOOD = member("models/config.json", size=2)
 
 
-def judged(folder: Path, *layers: bytes, settings: dict[str, object] | None = None) -> Inspection:
+def inspected(
+    folder: Path, *layers: bytes, settings: dict[str, object] | None = None
+) -> Inspection:
     """Inspect an image of these layers with these settings on no base."""
     write_layout(folder, layers, "v1")
     target = to_layout(folder)
@@ -114,7 +116,7 @@ def test_the_embedded_base_needs_no_shell(tmp_path: Path) -> None:
     assert broken(inspect(target)) == {}
 
 
-def test_a_large_image_is_judged_by_its_headers_alone(hub: Hub, shared: Registry) -> None:
+def test_a_large_image_is_checked_by_its_headers_alone(hub: Hub, shared: Registry) -> None:
     hub.add("org/large", {"config.json": b"{}", "model.safetensors": Synthetic(LARGE_BYTES)})
     target = to_registry(shared, "large/one")
     ferry(from_hub(hub, "org/large"), target)
@@ -145,7 +147,7 @@ CASES: dict[str, tuple[list[tarfile.TarInfo], str]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_each_clause_is_checked(name: str, tmp_path: Path) -> None:
     members, clause = CASES[name]
-    report = judged(tmp_path / "layout", tar(*members), settings={"User": "1001"})
+    report = inspected(tmp_path / "layout", tar(*members), settings={"User": "1001"})
     assert set(broken(report)) - {"tools"} == {clause}
     found = Inspected.of(report, to_layout(tmp_path / "layout"))
     with pytest.raises(ContractViolation, match=clause):
@@ -166,28 +168,28 @@ def test_each_clause_is_checked(name: str, tmp_path: Path) -> None:
 def test_settings_that_would_defeat_kserve_are_found(
     settings: dict[str, object], clause: str, tmp_path: Path
 ) -> None:
-    report = judged(tmp_path / "layout", tar(FOLDER, GOOD), settings=settings)
+    report = inspected(tmp_path / "layout", tar(FOLDER, GOOD), settings=settings)
     assert set(broken(report)) - {"tools"} == {clause}
 
 
 def test_a_later_layer_covers_an_earlier_one(tmp_path: Path) -> None:
     bad = tar(FOLDER, member("models/config.json", mode=0o600))
-    report = judged(tmp_path / "a", bad, tar(FOLDER, GOOD), settings={"User": "1001"})
+    report = inspected(tmp_path / "a", bad, tar(FOLDER, GOOD), settings={"User": "1001"})
     assert set(broken(report)) == {"tools"}
-    report = judged(tmp_path / "b", tar(FOLDER, GOOD), bad, settings={"User": "1001"})
+    report = inspected(tmp_path / "b", tar(FOLDER, GOOD), bad, settings={"User": "1001"})
     assert set(broken(report)) == {"tools", "readable"}
 
 
 def test_too_many_layers_are_found(tmp_path: Path) -> None:
     layers = [tar(FOLDER, member(f"models/{n}.json")) for n in range(101)]
-    report = judged(tmp_path / "layout", *layers, settings={"User": "1001"})
+    report = inspected(tmp_path / "layout", *layers, settings={"User": "1001"})
     assert broken(report)["layers"] == "101"
 
 
 @pytest.mark.parametrize("body", [os.urandom(4096), b"\x1f\x8b" + bytes(100)])
 def test_a_layer_that_is_no_tar_is_an_error_in_words(tmp_path: Path, body: bytes) -> None:
     with pytest.raises(TargetError, match="not a readable tar"):
-        judged(tmp_path / "layout", body)
+        inspected(tmp_path / "layout", body)
 
 
 @pytest.mark.parametrize("config", [b"", b"[]", b"not json", b'{"config": 3}'])

@@ -76,7 +76,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with every kind of honest name; it is not written to."""
+    """A model with every kind of valid name; it is not written to."""
     return write(FILES, tmp_path_factory.mktemp("model"))
 
 

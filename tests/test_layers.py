@@ -154,7 +154,7 @@ def test_an_image_never_has_more_layers_than_engines_take(
     assert [file for layer in layers for file in layer.files] == files
 
 
-def test_neighbours_are_shared_out_evenly() -> None:
+def test_runs_of_files_are_shared_out_evenly() -> None:
     files = [large(f"m-{n:05}.safetensors") for n in range(191)]
     lengths = {len(layer.files) for layer in arrange(files, base_layers=1)}
     assert lengths == {1, 2}

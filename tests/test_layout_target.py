@@ -71,7 +71,7 @@ def test_a_manifest_is_found_by_tag_and_by_digest(tmp_path: Path) -> None:
     assert manifest(target, "v1") == document()
 
 
-def test_a_tag_moves_and_its_neighbours_stay(tmp_path: Path) -> None:
+def test_a_tag_moves_and_other_tags_stay(tmp_path: Path) -> None:
     target = to_layout(tmp_path / "layout")
     for number, tag in enumerate(["a", "b", "a"]):
         target.put_manifest(document(number), tag)

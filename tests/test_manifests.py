@@ -111,7 +111,7 @@ def test_the_example_for_another_account_fits_the_binding() -> None:
 
 
 def builder() -> list[str]:
-    """Return the command that builds a kustomization; none where no such program knows labels."""
+    """Return the command that builds a kustomization; none if no such program knows labels."""
     if shutil.which("kustomize"):
         return ["kustomize", "build"]
     if not shutil.which("kubectl"):

@@ -82,7 +82,7 @@ def test_skopeo_copies_the_artifact_unchanged(
     assert manifest(to_layout(tmp_path / "copy")).digest == done.document.digest
 
 
-def test_inspect_judges_it_by_its_own_contract(tmp_path: Path) -> None:
+def test_inspect_checks_it_against_its_own_contract(tmp_path: Path) -> None:
     folder = models.write(models.tiny(), tmp_path / "model")
     target = to_layout(tmp_path / "image")
     ferry(from_folder(folder), target, format=PACK)

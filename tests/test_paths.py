@@ -1,4 +1,4 @@
-"""A model repository is a stranger's folder: names that could do harm are refused."""
+"""A model repository is untrusted input: names that could do harm are refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_other_names_no_image_should_hold_are_refused(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ODD.values(), ids=list(ODD))
-def test_an_odd_but_honest_name_passes(path: str) -> None:
+def test_an_odd_but_valid_name_passes(path: str) -> None:
     assert check_path(path) == path
 
 
@@ -60,5 +60,5 @@ def test_two_unicode_forms_of_one_name_are_refused(pair: tuple[str, str]) -> Non
         check_paths(pair)
 
 
-def test_neighbours_that_only_look_alike_pass() -> None:
+def test_paths_that_only_look_alike_pass() -> None:
     check_paths(["a.json", "a.jsonl", "a/b.json", "ab/b.json", "a/c.json"])

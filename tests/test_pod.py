@@ -1,4 +1,4 @@
-"""What a step does in its pod around its work: environment, trust, logins, and the last word."""
+"""What a step does in its pod around its work: environment, trust, logins, and the error line."""
 
 from __future__ import annotations
 

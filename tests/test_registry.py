@@ -153,10 +153,10 @@ def test_a_tag_is_deleted_even_if_only_digests_can_be(target: Target) -> None:
     assert target.delete_manifest("v1") is True
 
 
-def test_a_blob_is_mounted_from_a_neighbour(shared: Registry, target: Target) -> None:
-    neighbour = to_registry(shared, "tests/neighbour")
-    put_blob(neighbour, BODY)
-    assert target.mount(DIGEST, neighbour.ref) is True
+def test_a_blob_is_mounted_from_another_repository(shared: Registry, target: Target) -> None:
+    origin = to_registry(shared, "tests/origin")
+    put_blob(origin, BODY)
+    assert target.mount(DIGEST, origin.ref) is True
     assert target.blob_size(DIGEST) == len(BODY)
 
 
@@ -176,7 +176,7 @@ def test_a_mount_the_registry_does_not_do_leaves_no_upload(
     shared: Registry, target: Target, repository: str
 ) -> None:
     missing = Digest.of(b"no registry has this")
-    assert target.mount(missing, ImageRef(shared.host, "tests/neighbour")) is False
+    assert target.mount(missing, ImageRef(shared.host, "tests/origin")) is False
     folder = shared.root / "data/docker/registry/v2/repositories" / repository / "_uploads"
     assert list(folder.rglob("data")) == []
 

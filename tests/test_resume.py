@@ -81,7 +81,7 @@ class Crossing:
 
 @pytest.fixture
 def crossing() -> Iterator[Crossing]:
-    """A hub with one model, and an empty registry that tells the truth."""
+    """A hub with one model, and an empty registry that states true offsets."""
     with (
         Hub() as hub,
         Proxy(hub.cdn_endpoint) as cdn,

@@ -1,4 +1,4 @@
-"""Trying again is bounded, polite, and stops at once when somebody else has failed."""
+"""Trying again is bounded, polite, and stops at once when another part has failed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Flaky:
 
 
 class Waits:
-    """Stands in for the stop event and the clock: time passes only while somebody waits."""
+    """Stands in for the stop event and the clock: time passes only while a caller waits."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -86,7 +86,7 @@ def test_more_first_tries_wait_longer_for_an_answer() -> None:
     assert quick(first_tries=5).call(work, first=lambda: True) == "done"
 
 
-def test_first_contact_is_over_as_soon_as_somebody_got_through() -> None:
+def test_first_contact_is_over_as_soon_as_any_request_got_through() -> None:
     """Several requests start at once: one that is reset twice is no sign of a wrong host name."""
     work = Flaky(3, Unreachable("reach", "host", "reset"))
     assert quick().call(work, first=lambda: work.calls < 2) == "done"

@@ -151,7 +151,7 @@ def test_a_base_must_have_the_python_that_the_caller_says(name: str, tmp_path: P
         interpreter_of(base, "3.12")
 
 
-def test_a_base_that_cannot_be_searched_is_believed(tmp_path: Path) -> None:
+def test_of_a_base_that_cannot_be_searched_the_stated_python_counts(tmp_path: Path) -> None:
     found = stored(tmp_path, tar_of({"bin/sh": b""}), env=())
     (layer,) = found.layers
     packed = replace(layer, media_type=f"{LAYER}+zstd")

@@ -37,7 +37,7 @@ def test_every_pin_is_the_committed_constraint() -> None:
 def test_the_pins_hold_all_that_carferry_needs_in_a_step_and_nothing_else(
     python: str, machine: str
 ) -> None:
-    """Judged as if on the image's Python, which pip does not do: hence the complete list."""
+    """Markers are evaluated for the image's Python, as pip would not: hence the complete list."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = [*project["dependencies"], *project["optional-dependencies"]["embedded"]]
     names = {canonicalize_name(Requirement(each).name) for each in asked}

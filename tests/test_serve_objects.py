@@ -65,7 +65,7 @@ def test_gpus_are_requested_and_limited_alike(resource: str) -> None:
     assert resources["model"]["resources"] == {"requests": amounts, "limits": amounts}
 
 
-def test_no_gpu_resource_is_named_where_none_is_asked_for() -> None:
+def test_no_gpu_resource_is_named_if_none_is_asked_for() -> None:
     model = predictor(gpu_count="0", runtime_image="quay.io/vendor/vllm-cpu:1")["model"]
     assert model["resources"]["limits"] == {"cpu": "4", "memory": "16Gi"}
 
@@ -75,7 +75,7 @@ def test_several_gpus_split_the_model_and_the_callers_arguments_come_last() -> N
     assert model["args"] == ["--tensor-parallel-size=4", "--max-model-len=8192", "--dtype=half"]
 
 
-def test_nothing_is_said_to_vllm_that_nobody_asked_for() -> None:
+def test_vllm_gets_no_argument_that_was_not_asked_for() -> None:
     assert "args" not in predictor()["model"]
 
 

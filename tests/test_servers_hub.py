@@ -1,4 +1,4 @@
-"""The test hub is believed by the real huggingface_hub client."""
+"""The real huggingface_hub client accepts the test hub."""
 
 from __future__ import annotations
 

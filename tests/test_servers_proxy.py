@@ -1,4 +1,4 @@
-"""The chaos proxy passes everything on, breaks what it is told to, and records it."""
+"""The chaos proxy passes everything on, breaks what its rules name, and records it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_without_rules_everything_passes_on_one_connection(proxy: Proxy) -> None
 
 @pytest.mark.parametrize(("at", "received"), [(0, 0), (10, 10), (-1, 999)])
 @pytest.mark.parametrize("action", [ResetDownload, Truncate])
-def test_a_response_body_is_cut_where_told(
+def test_a_response_body_is_cut_at_the_byte_given(
     proxy: Proxy, action: type[ResetDownload] | type[Truncate], at: int, received: int
 ) -> None:
     proxy.rules = [Rule(action(at))]

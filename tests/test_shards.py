@@ -1,4 +1,4 @@
-"""Several workers, one image: whatever the number, order or fate of the workers."""
+"""Several workers, one image: whatever their number, their order, and which of them fail."""
 
 from __future__ import annotations
 
@@ -58,19 +58,19 @@ class Dock:
         return given.open(ImageRef(self.registry.host, repository, tag), write=True)
 
     def stream(self, worker: int, workers: int, revision: str = "main") -> list[LayerResult]:
-        """Be one worker."""
+        """Run one worker."""
         source = from_hub(self.hub, revision=revision)
         return stream_share(
             source, self.target(), self.options, worker, workers, access=access(self.registry.host)
         )[1]
 
     def build(self) -> BuildResult:
-        """Be the only worker, and the sealer."""
+        """Run the only worker, and the sealer."""
         target = self.target()
         return build(from_hub(self.hub), target, self.options, access=access(self.registry.host))
 
     def seal(self, revision: str = "main", *, tag: str = "v1") -> BuildResult:
-        """Be the sealer."""
+        """Run the sealer."""
         source = from_hub(self.hub, revision=revision)
         target = self.target(tag=tag)
         return seal_shares(source, target, self.options, access=access(self.registry.host))
@@ -242,11 +242,11 @@ def test_layers_under_another_tag_are_found(dock: Dock) -> None:
 def test_layers_of_another_repository_are_mounted_if_the_registry_offers_it(
     dock: Dock, mounts: bool
 ) -> None:
-    digest = dock.whole("org/neighbour")
+    digest = dock.whole("org/origin")
     dock.registry.mounts = mounts  # type: ignore[union-attr]
     dock.hub.clear_log()
-    neighbour = ImageRef(dock.registry.host, "org/neighbour", "v1")
-    dock.options = replace(dock.options, mount_from=(neighbour,))
+    origin = ImageRef(dock.registry.host, "org/origin", "v1")
+    dock.options = replace(dock.options, mount_from=(origin,))
     result = dock.build()
     assert str(result.document.digest) == digest
     assert {m.how for m in result.results} == {How.MOUNT if mounts else How.MOVE}

@@ -26,7 +26,7 @@ examples run as tests, beside a folder `model`.
 `import carferry` loads nothing but the standard library; each name is loaded when it is first
 used. Nothing is printed unless `progress` asks for it. Several values are a list, sizes are
 integers in bytes. Every result is frozen, has `as_json()` or plain attributes, and shows itself in
-a notebook. Where something fails, the error is one of those at the end: its text is one line that
+a notebook. On failure a function raises one of the errors at the end: its text is one line that
 says what failed, on which object, why, and what to do.
 
 """

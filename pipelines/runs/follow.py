@@ -28,13 +28,13 @@ _MOST_STUMBLES = 3  # then the run is reported without its Workflow
 
 
 class Clock(Protocol):
-    """What waiting needs of the time module."""
+    """The part of the time module that waiting uses."""
 
     def monotonic(self) -> float:
         """Return seconds from any fixed point."""
 
     def sleep(self, seconds: float, /) -> None:
-        """Wait."""
+        """Wait that many seconds."""
 
 
 def wait(
@@ -89,7 +89,7 @@ class FollowedRun:
         self._seen: Any = None
         self._workflow = Workflow()
         self._steps: tuple[Step, ...] | None = None
-        self._told: dict[str, str] = {}
+        self._reported: dict[str, str] = {}
         self._looked_s = float("-inf")
         self._unknown = ""
         self._stumbles = 0
@@ -107,18 +107,19 @@ class FollowedRun:
             # The run goes on whether or not the server answers this once.
             if not error.temporary:
                 raise
-            self._tell("", str(error))
+            self._report("", str(error))
             self._trouble = error
             return False
         self._trouble = None
-        self._told.pop("", None)
+        self._reported.pop("", None)
         return str(self._seen.state) in _OVER
 
     def too_late(self, timeout_s: float) -> CarferryError:
         """Return the error for a run that is not over in time, or whose server is gone."""
         if self._trouble:
             return self._trouble
-        at = "; ".join(f"{name}: {state}" for name, state in self._told.items() if state != "done")
+        unfinished = {name: state for name, state in self._reported.items() if state != "done"}
+        at = "; ".join(f"{name}: {state}" for name, state in unfinished.items())
         reason = f"still {self._seen.state or 'PENDING'} after {timeout_s:.0f} s"
         return DeadlineExceeded("wait for run", self._id, ": ".join(filter(None, [reason, at])))
 
@@ -150,7 +151,7 @@ class FollowedRun:
         stopped = over and cause.cancelled(self._seen, self._workflow)
         nodes = self._workflow.nodes or progress.listed(self._steps, self._seen)
         for name, state in progress.standing(self._steps, nodes).items():
-            self._tell(name, state.replace("failed", "stopped") if stopped else state)
+            self._report(name, state.replace("failed", "stopped") if stopped else state)
 
     def _name_unknown(self, state: str) -> None:
         """Report once that a newer server's state is unknown here: waiting might not end."""
@@ -168,9 +169,9 @@ class FollowedRun:
         self._stumbles = 0
         self._looked_s = self._clock.monotonic() + _CLOSER_S
 
-    def _tell(self, name: str, state: str) -> None:
-        if self._told.get(name) != state:
-            self._told[name] = state
+    def _report(self, name: str, state: str) -> None:
+        if self._reported.get(name) != state:
+            self._reported[name] = state
             self._say(one_line(redact(f"{name}: {state}" if name else state)))
 
 

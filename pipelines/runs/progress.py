@@ -70,7 +70,7 @@ def _state(step: Step, nodes: Sequence[Node]) -> str:
 
 
 def _before(step: Step, nodes: Sequence[Node]) -> str:
-    """Return the state of a step without a node: its driver is at work, or its group is out."""
+    """Return the state of a step without a node: its driver runs, or its group was skipped."""
     for node in nodes:
         path = task_path(node)
         if path == step.path and node.is_driver:

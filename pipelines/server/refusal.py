@@ -22,7 +22,7 @@ _PHRASE = 80
 _WRONG_PLACE = "is this the URL of route ds-pipeline-<dspa>?"
 _NO_PATH = "Not Found"
 _INTERNAL = "Internal Server Error"
-_HINTS = {
+_REMEDIES = {
     401: "the token is missing or has expired; give --token-file or --kubeconfig",
     403: "the account needs the Role ds-pipeline-user-access-<dspa> in that project",
     404: _WRONG_PLACE,
@@ -38,8 +38,8 @@ def refused(error: ApiException, url: str) -> ClusterError | Unreachable:
     standard = f"{status} {bounded(str(error.reason or ''), _PHRASE)}".strip()
     reason = ": ".join(filter(None, (standard, said)))
     # A 404 in the API's own words is about an object; without them the path was unknown.
-    hint = "" if status == 404 and said not in ("", _NO_PATH) else _HINTS.get(status, "")
-    found = ClusterError(ACTION, url, reason, hint, status=status)
+    remedy = "" if status == 404 and said not in ("", _NO_PATH) else _REMEDIES.get(status, "")
+    found = ClusterError(ACTION, url, reason, remedy, status=status)
     found.temporary = status == 429 or status >= 500
     return found
 
@@ -67,16 +67,16 @@ def unreachable(error: urllib3.exceptions.HTTPError, url: str) -> Unreachable:
     """Return our error for a connection that failed, broke off or is not trusted."""
     cause = getattr(error, "reason", None) or error
     untrusted = "CERTIFICATE" in str(cause).upper()
-    hint = "give --ca FILE" if untrusted else "check --host"
-    failure = Unreachable(ACTION, url, bounded(str(cause)), hint)
+    remedy = "give --ca FILE" if untrusted else "check --host"
+    failure = Unreachable(ACTION, url, bounded(str(cause)), remedy)
     failure.temporary = not untrusted
     return failure
 
 
 def web_page(url: str) -> ClusterError:
     """Return our error for a web page in place of an object: a dashboard, or a login."""
-    hint = "give the URL of route ds-pipeline-<dspa>; if it is, the token was not accepted"
-    return ClusterError(ACTION, url, "a web page answered, not the API", hint)
+    remedy = "give the URL of route ds-pipeline-<dspa>; if it is, the token was not accepted"
+    return ClusterError(ACTION, url, "a web page answered, not the API", remedy)
 
 
 def odd(url: str, reason: str) -> ClusterError:

@@ -87,7 +87,7 @@ def outputs(backend: Backend, run: Run, task: str, name: str) -> list[str]:
     return sorted(backend.metadata.outputs(int(each)).get(name, "") for each in ids)
 
 
-def test_a_step_is_nobody_and_may_nothing_but_read_its_secret(
+def test_a_step_is_unprivileged_and_may_only_read_its_secret(
     backend: Backend, tmp_path: Path
 ) -> None:
     backend.cluster.secrets["words"] = {"word": b"open sesame"}

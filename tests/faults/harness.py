@@ -32,7 +32,7 @@ from carferry.source.hub import HubSource
 MODELS = 6
 LARGE_BYTES = 200_000
 TAG = "v1"
-# Longer than anything here takes undisturbed, shorter than the stalls that shall be noticed.
+# Longer than anything here takes undisturbed, shorter than the stalls that must be noticed.
 TIMEOUTS = Timeouts(connect_s=2.0, read_s=0.5, commit_s=0.5)
 CALM = Timeouts()
 

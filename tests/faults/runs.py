@@ -1,4 +1,4 @@
-"""One run, judged: the one right digest, or exactly one clear error and no tag moved."""
+"""One run and its check: the one right digest, or exactly one clear error and no tag moved."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Outcome:
 
 
 def run(harness: Harness, case: Case) -> Outcome:
-    """Run a case and judge how it ended.
+    """Run a case and check how it ended.
 
     Raises:
         Wrong: Names the case and what is wrong about its end.
@@ -66,7 +66,7 @@ def run(harness: Harness, case: Case) -> Outcome:
     outcome = _outcome(results, time.monotonic() - started)
     met = _met(harness, case, place)
     harness.calm()
-    _judge(case, outcome, met, expected, before, _tagged(calm))
+    _check_end(case, outcome, met, expected, before, _tagged(calm))
     if not outcome.errors:
         _check_image(case, calm, expected)
     return outcome
@@ -210,7 +210,7 @@ def _met(harness: Harness, case: Case, place: Place) -> list[Fault]:
     ]
 
 
-def _judge(
+def _check_end(
     case: Case, outcome: Outcome, met: list[Fault], expected: str, before: str, after: str
 ) -> None:
     ends = tuple(error for fault in met for error in fault.ends)

@@ -29,19 +29,19 @@ class Action:
     """Lets everything pass; the base of all actions."""
 
     def request(self, head: Head) -> Head:
-        """Return the request's head as the upstream shall see it."""
+        """Return the request's head to send to the upstream."""
         return head
 
     def upload(self, pieces: Pieces, length: int | None) -> Pieces:
-        """Return the request's body as the upstream shall see it."""
+        """Return the request's body to send to the upstream."""
         return pieces
 
     def response(self, head: Head) -> Head:
-        """Return the response's head as the client shall see it."""
+        """Return the response's head to send to the client."""
         return head
 
     def download(self, pieces: Pieces, length: int | None) -> Pieces:
-        """Return the response's body as the client shall see it."""
+        """Return the response's body to send to the client."""
         return pieces
 
 

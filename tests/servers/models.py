@@ -135,7 +135,7 @@ COLLIDING = {
     "file and folder": ("data", "data/a.json"),
 }
 
-# Odd but honest: these must arrive.
+# Odd but valid: these must arrive.
 ODD = {
     "space": "my model.json",
     "accent": "mod\u00e8le.json",

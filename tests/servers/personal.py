@@ -1,4 +1,4 @@
-"""A small registry in memory with a personality: it keeps, forgets or lies as others do.
+"""A small registry in memory that keeps, forgets or misstates uploads, as real ones do.
 
 Real registries differ in what is left of a broken upload and in what they say about it. Sources:
 distribution 2.8 and 3 registry/handlers/blobupload.go, quay endpoints/v2/blob.py, zot

@@ -32,7 +32,7 @@ _BUFFER = 1024 * 1024
 
 
 def pack(job: Job, runner: Runner) -> list[LayerResult]:
-    """Build every layer of a plan with Buildah and bring it to the target.
+    """Build every layer of a plan with Buildah and write it to the target.
 
     Args:
         job: The build; each layer is built anew, Buildah's are never reused.
@@ -62,7 +62,7 @@ def pack_layers(
     progress: Progress,
     runner: Runner,
 ) -> list[LayerResult]:
-    """Build layers of a folder's files with Buildah and bring them to the target.
+    """Build layers of a folder's files with Buildah and write them to the target.
 
     Args:
         layers: What to build.

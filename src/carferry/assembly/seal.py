@@ -63,7 +63,7 @@ def _put(target: Target, image: Image, retry: Retry) -> None:
 
 
 def _bring(base: Base, layer: Descriptor, target: Target, progress: Progress) -> None:
-    """Mount a base layer, or copy its very bytes."""
+    """Mount a base layer or, if the registry does not mount it, copy it unchanged."""
     if base.home is None or target.blob_size(layer.digest) == layer.size_bytes:
         return
     if target.mount(layer.digest, base.home.ref):

@@ -95,13 +95,13 @@ class ShardPublisher:
             self._publish()
 
     def keep(self) -> None:
-        """Tag what has arrived when the rest will not; if that fails too, it is moved again."""
+        """Tag what has arrived, after a failure; if that fails too, the next run moves it again."""
         with self._lock:
             if self._layers:
                 self._try_to_publish()
 
     def _try_to_publish(self) -> None:
-        """Publish, or note the refusal: the layers may outlive the build without it."""
+        """Publish, or log the refusal: the registry may keep the layers without a tag."""
         self._published_at = self._clock()
         try:
             self._publish()

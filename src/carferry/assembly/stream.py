@@ -19,14 +19,14 @@ from carferry.refs import Digest
 from carferry.registry.blobs import open_upload
 from carferry.registry.target import Upload
 
-# A wrong byte on the wire deserves one more try; a wrong file does not get better.
+# A byte may be wrong by a fault on the way, so it is read once more; a wrong file stays wrong.
 _CORRUPT_TRIES = 2
 
 
 def stream(
     job: Job, layer_plans: Sequence[LayerPlan], *, arrived: Callable[[Descriptor], None]
 ) -> list[LayerResult]:
-    """Bring layers to the target, ``options.parallel`` at once; each holds about 20 MiB.
+    """Move layers to the target, ``options.parallel`` at once; each holds about 20 MiB.
 
     Args:
         job: The build; what stops its ``retry`` also stops every layer.

@@ -25,7 +25,7 @@ atexit.register(shutil.rmtree, pathlib.Path(__file__).parent, True)
 
 
 def main(archive: bytes, arguments: list[str]) -> None:
-    """Become kfp's executor for one component.
+    """Run kfp's executor for one component, in place of this process.
 
     Args:
         archive: The library, checked already.

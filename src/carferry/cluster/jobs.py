@@ -91,7 +91,7 @@ def _follow(
         if signal.state is State.READY:
             return
         if failed:
-            raise ToolFailed("run", subject, _with_last_words(api, namespace, signal))
+            raise ToolFailed("run", subject, _with_log_end(api, namespace, signal))
         if clock.now() >= patience.end:
             reason = f"not done after {deadline_s:.0f} s; last status: {signal.reason}"
             raise DeadlineExceeded("wait for", subject, reason)
@@ -161,7 +161,7 @@ def _progress(pods: list[Object]) -> str:
     return f"pod {pod['metadata']['name']}: {(pod.get('status') or {}).get('phase', 'Pending')}"
 
 
-def _with_last_words(api: Api, namespace: str, signal: Signal) -> str:
+def _with_log_end(api: Api, namespace: str, signal: Signal) -> str:
     lines = log_tail(api, namespace, *signal.culprit) if signal.culprit else []
     if not lines:
         return signal.reason

@@ -29,7 +29,7 @@ _WRITE = ("get", "create", "patch")  # a server-side apply is a patch that may c
 _PODS = (("list", "Pod", ""), ("get", "Pod", "log"), ("list", "Event", ""))
 _WATCHED = (*_PODS, ("get", "Deployment", ""))
 _EXPLAIN = {
-    "pods/log": "a failure is reported without the last words of its pod",
+    "pods/log": "a failure is reported without the end of its pod's log",
     "events": "a failure is reported without the cluster's reason",
 }
 

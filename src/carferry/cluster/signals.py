@@ -1,4 +1,4 @@
-"""The state of a rollout, judged from all of its objects: waiting, ready or failed.
+"""The state of a rollout, derived from all of its objects: waiting, ready or failed.
 
 An InferenceService's own Ready is not enough: it stays True while the old pod serves and the
 new one cannot start, and it never mentions the modelcar containers. So the Deployment, the

@@ -56,7 +56,7 @@ class Clause:
     detail: str = ""
 
 
-def judge_modelcar(
+def check_modelcar(
     config: Mapping[str, Any],
     entries: Sequence[Entry],
     models: Sequence[Entry],
@@ -85,7 +85,7 @@ def judge_modelcar(
     )
 
 
-def judge_modelpack(
+def check_modelpack(
     config: Mapping[str, Any], layers: Sequence[Descriptor], models: Sequence[Entry]
 ) -> tuple[Clause, ...]:
     """Check an artifact against what is needed for native image volumes and artifact mounts.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from carferry.errors import TargetError
-from carferry.image.contract import Clause, Entry, judge_modelcar, judge_modelpack
+from carferry.image.contract import Clause, Entry, check_modelcar, check_modelpack
 from carferry.image.layers import ROOT
 from carferry.image.modelpack import CONFIG as MODELPACK_CONFIG
 from carferry.image.modelpack import file_path
@@ -67,11 +67,11 @@ def inspect(target: Target) -> Inspection:
     config = read_config(target, manifest)
     if manifest.config.media_type == MODELPACK_CONFIG:
         models = tuple(_named_files(manifest))
-        clauses = judge_modelpack(config, manifest.layers, models)
+        clauses = check_modelpack(config, manifest.layers, models)
     else:
         entries = [entry for layer in manifest.layers for entry in _entries(target, layer)]
         models = tuple(_under_models(entries))
-        clauses = judge_modelcar(config, entries, models, manifest.layers)
+        clauses = check_modelcar(config, entries, models, manifest.layers)
     return Inspection(
         top, clauses, models, image_size(manifests), manifest.layers, manifest.annotations
     )

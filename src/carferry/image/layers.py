@@ -5,7 +5,7 @@ tokenizers, then one of files under 1 MiB, last. Runtimes key snapshots by the c
 below, so a changed README must not sit under the weights; and configuration, which people edit,
 must not drag a tokenizer of many MiB along. At most 100 layers with the base, because container
 engines stop at 125 or so.
-Source: design note "image contract"; the layout rules of OCI image-spec v1.1 layer.md.
+Source: docs/adr/0008-three-kinds-of-layers.md; the layout rules of OCI image-spec v1.1 layer.md.
 """
 
 from __future__ import annotations

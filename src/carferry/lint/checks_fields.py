@@ -18,10 +18,10 @@ def check_fields(document: CompiledPipeline, target: Backend) -> Iterator[Findin
     """Yield every field that a target does not know, by what becomes of it."""
     pipeline = {k: v for k, v in document.pipeline.items() if k != "deploymentSpec"}
     for found in unknown(pipeline, "PipelineSpec", target, ""):
-        yield error("field-refused", found.path, f"{_told(found)}: the upload fails", _LEAVE)
+        yield error("field-refused", found.path, f"{_named(found)}: the upload fails", _LEAVE)
     deployment = document.pipeline.get("deploymentSpec", {})
     for found in unknown(deployment, "Deployment", target, "deploymentSpec"):
-        yield error("field-dropped", found.path, f"{_told(found)} and is dropped", _LEAVE)
+        yield error("field-dropped", found.path, f"{_named(found)} and is dropped", _LEAVE)
     for found in unknown(document.platforms, "PlatformSpec", target, ""):
         yield from _platform(found, target)
 
@@ -29,21 +29,21 @@ def check_fields(document: CompiledPipeline, target: Backend) -> Iterator[Findin
 def _platform(found: Unknown, target: Backend) -> Iterator[Finding]:
     outside = ("PlatformSpec", "Platform", "PlatformDeployment", "PipelineConfig", "Workspace")
     if found.message in (*outside, "WorkspaceClaim"):
-        why = f"{_told(found)}: the whole platform document is dropped"
+        why = f"{_named(found)}: the whole platform document is dropped"
         yield error("platform-dropped", found.path, why, _LEAVE)
     elif target.refuses_executor_fields:
-        yield error("field-refused", found.path, f"{_told(found)}: every run fails", _LEAVE)
+        yield error("field-refused", found.path, f"{_named(found)}: every run fails", _LEAVE)
     elif found.value:  # false, zero and empty are what dropping leaves as well
-        yield error("field-dropped", found.path, f"{_told(found)} and is dropped", _LEAVE)
+        yield error("field-dropped", found.path, f"{_named(found)} and is dropped", _LEAVE)
 
 
-def _told(found: Unknown) -> str:
+def _named(found: Unknown) -> str:
     part = "its pipeline specification" if found.message in PIPELINE else "its platform part"
     return f"{found.field} is not in {part}"
 
 
 def check_compiler(document: CompiledPipeline, target: Backend) -> Iterator[Finding]:
-    """Yield what a target's compiler refuses, or does otherwise than the document hopes."""
+    """Yield what a target's compiler refuses, or does otherwise than the document says."""
     for label, executor in document.executors.items():
         for kind in ("resolver", "customJob"):
             if kind in executor:

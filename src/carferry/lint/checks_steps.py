@@ -43,7 +43,7 @@ def check_steps(document: CompiledPipeline) -> Iterator[Finding]:
 def _caching(
     document: CompiledPipeline, where: str, task: Json, reference: str
 ) -> Iterator[Finding]:
-    """Yield a step whose effect a cached answer would leave out; an exit task is for its run."""
+    """Yield a step whose effect a cached result would skip; exit tasks are exempt."""
     if not task.get("cachingOptions", {}).get("enableCache") or takes_status(task):
         return
     component, config = document.component(reference), document.kubernetes(reference)

@@ -148,7 +148,7 @@ _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as JSON: a date is a text, a key is a text, and a number ends."""
+    """YAML read as JSON: dates and keys are texts, and the length of a number is limited."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         """Return a map by texts: numbers as keys can be chosen to collide in a dict."""

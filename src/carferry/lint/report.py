@@ -73,7 +73,7 @@ def lint(path: str, targets: Iterable[Backend], workers: int = WORKERS) -> Repor
 
     Args:
         path: The compiled pipeline.
-        targets: The releases it shall run on.
+        targets: The releases it is to run on.
         workers: Iterations of a loop over a list that only a run can know, at least 1.
 
     Raises:

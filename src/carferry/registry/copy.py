@@ -97,7 +97,7 @@ def copy_blobs(
 def _copy(
     blob: Descriptor, origin: Target, target: Target, retry: Retry, progress: Progress
 ) -> int:
-    """Bring one blob to the target and return the bytes that crossed."""
+    """Copy or mount one blob and return the bytes that crossed."""
     name = f"blob {blob.digest.hex[:12]}"
     progress.begin(name, blob.size_bytes)
     if target.blob_size(blob.digest) == blob.size_bytes:

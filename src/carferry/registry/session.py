@@ -109,7 +109,7 @@ class Session:
         def attempt() -> BaseHTTPResponse:
             response, own = self._send(method, path, headers, body, timeouts, scopes)
             for _ in range(_CHALLENGES):
-                # What another host asks for is no business of this registry's login.
+                # A challenge of another host must not be answered with this registry's login.
                 if response.status != 401 or not own:
                     break
                 self._auth.challenged(response.headers.get("WWW-Authenticate", ""))

@@ -63,7 +63,7 @@ class RegistryUpload:
                 self._location, chunks, start=start, end=self._size_bytes, expect={201, 202, 204}
             )
         except TargetError as error:
-            self._judge(error)
+            self._mark_lost(error)
             raise
         drain(response)
         self._follow(response)
@@ -104,7 +104,7 @@ class RegistryUpload:
                 unclear = error.temporary or attempt > 1
                 if unclear and self._blob_size(digest) == self._size_bytes:
                     return
-                self._judge(error)
+                self._mark_lost(error)
                 if self._lost or attempt == _COMMIT_TRIES:
                     raise
                 self._session.pause(attempt, error)
@@ -136,8 +136,8 @@ class RegistryUpload:
             )
         )
 
-    def _judge(self, error: CarferryError) -> None:
-        """Mark a lost upload and its error as temporary: the next upload may well succeed."""
+    def _mark_lost(self, error: CarferryError) -> None:
+        """Mark a lost upload, and its error as temporary: the next upload may well succeed."""
         if isinstance(error, TargetError) and error.status in _LOST:
             self._lost = error.temporary = True
 

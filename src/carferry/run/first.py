@@ -89,7 +89,7 @@ def _pinned(run: Run, retry: Retry) -> str:
 
 
 def _cluster(connect: Callable[[], Api] | None) -> Cluster:
-    """The Kubernetes client costs 0.3 s to import: only who deploys pays."""
+    """Connect to the cluster; importing the client takes 0.3 s, so only a deployment does it."""
     from carferry.cluster.client import Cluster
 
     return Cluster(connect()) if connect else Cluster.connect()

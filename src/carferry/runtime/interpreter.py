@@ -87,7 +87,7 @@ def interpreter_of(base: Base, python: str = "") -> Interpreter:
         TargetError: A layer is not a readable tar.
     """
     version = python_of(base, python)
-    program = _is_taken_on_trust if base.env.get(_VARIABLE) else partial(_is_program, version)
+    program = _is_any if base.env.get(_VARIABLE) else partial(_is_program, version)
     glibc, found = search(base, partial(glibc_in, base.name), program)
     if not found and is_readable(base):
         short = ".".join(map(str, version))
@@ -126,13 +126,13 @@ def python_of(base: Base, python: str = "") -> Version:
     return version
 
 
-def _is_taken_on_trust(_member: tarfile.TarInfo, _tar: tarfile.TarFile) -> bool:
-    """Return True: of a base that names its Python no further layer is read."""
+def _is_any(_member: tarfile.TarInfo, _tar: tarfile.TarFile) -> bool:
+    """Return True for any file: a base that names its Python is not searched for it."""
     return True
 
 
 def _is_program(version: Version, member: tarfile.TarInfo, _tar: tarfile.TarFile) -> bool | None:
-    """Tell whether a file may be that Python; a ``python3`` that does not say which, may."""
+    """Return whether a file may be that Python; a ``python3`` that does not say which, may."""
     found = _PROGRAM.search(member.name)
     if found is None or member.isdir():
         return None

@@ -1,7 +1,7 @@
 """What a runtime image is made of: the base by digest, and packages by exact version.
 
-The list is complete, so pip has nothing to resolve: it would judge environment markers by the
-Python it runs on, not by the one the image has. A test checks it against constraints.txt, and
+The list is complete, so pip has nothing to resolve: it would evaluate environment markers for the
+Python it runs on, not for the one the image has. A test checks it against constraints.txt, and
 constraints-core.txt is made from it.
 """
 

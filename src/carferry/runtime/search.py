@@ -38,7 +38,7 @@ def search(base: Base, *questions: Question) -> list[Any]:
 
 
 def is_readable(base: Base) -> bool:
-    """Tell whether every layer can be searched: none has a compression that Python lacks."""
+    """Return whether every layer can be searched: none has a compression that Python lacks."""
     return base.home is not None and all(layer.media_type in _MODES for layer in base.layers)
 
 

@@ -132,7 +132,7 @@ class RangeReader:
         self._etag = self._etag or etag
 
     def _skip(self, response: BaseHTTPResponse, at: int, end: int) -> int:
-        """Bring the response to offset ``at``: a server may answer a Range with the whole."""
+        """Advance the response to offset ``at``: a server may answer a Range with the whole."""
         if response.status == 206:
             self._check_range(response, at, end)
             return at

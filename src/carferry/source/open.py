@@ -35,7 +35,7 @@ def open_source(model: str, revision: str = "", *, retry: Retry | None = None) -
 
 
 def is_folder(model: str) -> bool:
-    """Tell whether a model's text names a folder and not a repository on the hub."""
+    """Return whether a model's text names a folder and not a repository on the hub."""
     return model.startswith(("./", "../", "/", "~", "file:")) or model in {".", ".."}
 
 

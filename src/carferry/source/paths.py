@@ -1,4 +1,4 @@
-"""Which file names may enter an image: a model repository is a stranger's folder.
+"""Which file names may enter an image: a model repository is untrusted input.
 
 A name ends up in a tar header that a container runtime unpacks as root, so anything that
 could climb out, hide a lower file (whiteouts) or differ between file systems is refused.

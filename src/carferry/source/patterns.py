@@ -28,7 +28,7 @@ DEFAULT_INCLUDE = (
 )
 # Second copies of the weights in other layouts, and what download tools leave behind.
 ALWAYS_EXCLUDE = ("original/*", "consolidated*", "*/consolidated*", "metal/*")
-# Weights that vLLM does not read from a ModelCar unless somebody says so.
+# Weights that vLLM does not read from a ModelCar unless it is asked to.
 OTHER_WEIGHTS = ("*.gguf", "*.onnx", "*.h5", "*.msgpack", "consolidated*.safetensors")
 PICKLE = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 
@@ -50,7 +50,7 @@ class Patterns:
         return cls(_globs(include), _globs(exclude))
 
     def admits(self, path: str) -> bool:
-        """Say whether a path enters the image."""
+        """Return whether a path enters the image."""
         if _hidden(path) or _any(path, ALWAYS_EXCLUDE) or _any(path, self.exclude):
             return False
         return _any(path, self.include or DEFAULT_INCLUDE)
@@ -100,7 +100,7 @@ class Patterns:
             )
 
     def _names_ending(self, path: str) -> bool:
-        """Say whether a caller's own pattern spells out this file's ending."""
+        """Return whether a caller's own pattern spells out this file's ending."""
         ending = PurePosixPath(path).suffix
         return bool(ending) and any(
             glob.endswith(ending) and fnmatchcase(path, glob) for glob in self.include
@@ -126,7 +126,7 @@ def _hidden(path: str) -> bool:
 
 
 def _hostile(part: str) -> bool:
-    # Not hidden away but refused by name later: a repository that tries this is no accident.
+    # Kept, so that it is refused by name later: no repository has such a file by accident.
     return part in {".", ".."} or part.startswith(".wh.")
 
 

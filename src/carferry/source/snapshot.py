@@ -49,7 +49,7 @@ class ContentId:
         return cls(kind, value)
 
     def hasher(self, size_bytes: int) -> Hasher:
-        """Return a fresh hash object that must come to ``hex`` over a file of that size.
+        """Return a fresh hash object; over a file of that size its hex digest must be ``hex``.
 
         Source: git stores a blob as sha1 over ``blob <size>`` NUL and the content.
         """

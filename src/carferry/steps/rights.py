@@ -187,7 +187,7 @@ def _refused(found: Rights) -> RightsMissing:
 
 
 def _connect() -> RightsApi:
-    """The Kubernetes client costs 0.3 s to import: only who asks a cluster pays."""
+    """Connect to the cluster; importing the client takes 0.3 s, so it waits until it is used."""
     from carferry.cluster import api
 
     return api.connect()

@@ -130,7 +130,7 @@ def estimate(model: Model, choice: Choice, version: VllmVersion | None = None) -
         verdict=Verdict.NO,
         binding="",
     )
-    return _judge(work)
+    return _with_verdict(work)
 
 
 def cache_of(shape: ModelShape, choice: Choice, version: VllmVersion) -> Cache:
@@ -211,7 +211,7 @@ def requests(choice: Choice) -> str:
     return f"{count} request{plural} of {choice.max_model_len} tokens"
 
 
-def _judge(work: Estimate) -> Estimate:
+def _with_verdict(work: Estimate) -> Estimate:
     spare = work.kv - work.needed
     outside = work.total - work.requested
     graphs_fit = work.graphs_budgeted or work.overhead.graphs <= outside
