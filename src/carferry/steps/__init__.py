@@ -1,5 +1,5 @@
-"""The steps of the pipeline, one module and one function each.
+"""The steps, one function each: the Python API, which components and the command line call too.
 
-Plain strings in, a frozen result out; components, the command line and notebooks all call them.
-Nothing is imported here: a compiled component carries only the modules its own step needs.
+A model and an image in as text, settings as typed keywords, a frozen result out. Nothing is
+imported here: ``import carferry`` loads each step when it is first used.
 """
