@@ -14,7 +14,7 @@ from carferry.cluster.api import Api, connect
 from carferry.cluster.client import Cluster
 from carferry.cluster.kinds import Permission
 from carferry.cluster.rights import Need
-from carferry.serve import deploy
+from carferry.serve.step import deploy
 
 RUNNER = "system:serviceaccount:demo:pipeline-runner-dspa"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from carferry.serve import Deployment, make_deployment
+from carferry.serve.form import make_deployment
+from carferry.serve.settings import Deployment
 
 DIGEST = "sha256:" + "ab" * 32
 IMAGE = f"quay.io/team/granite-3.1-2b:v1@{DIGEST}"

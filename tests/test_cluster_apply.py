@@ -11,7 +11,8 @@ from servers.kube import KubeServer
 
 from carferry.cluster.client import Cluster
 from carferry.errors import ClusterError, InputError, Unreachable
-from carferry.serve import Deployed, deploy, make_objects
+from carferry.serve.objects import make_objects
+from carferry.serve.step import Deployed, deploy
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from servers.kube import KubeServer
 from carferry.cluster.api import connect
 from carferry.cluster.client import Cluster
 from carferry.errors import ClusterError, InputError, Unreachable
-from carferry.serve import make_objects
+from carferry.serve.objects import make_objects
 
 
 def kubeconfig(path: Path, url: str) -> Path:

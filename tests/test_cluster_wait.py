@@ -21,7 +21,7 @@ from servers.kube import KubeServer
 
 from carferry.cluster.client import Cluster
 from carferry.errors import ClusterError, DeadlineExceeded, DeploymentFailed
-from carferry.serve import make_objects
+from carferry.serve.objects import make_objects
 
 POD = "granite-31-2b-predictor-1"
 Object = dict[str, Any]

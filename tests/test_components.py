@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from kfp.dsl.python_component import PythonComponent
 
-from carferry import components, serve
+from carferry import components
 from carferry.bundle import closure, component, shrinking
 from carferry.bundle.functions import carried, ours
 from carferry.components import Runtime, on
 from carferry.errors import InputError
 from carferry.run.request import Run
 from carferry.runtime.pins import PYTHON_BASE
+from carferry.serve.form import DEFAULTS
 from carferry.steps.download import download
 from carferry.steps.push import push
 from carferry.steps.settings import BuildSettings
@@ -121,7 +122,7 @@ def test_defaults_are_the_librarys() -> None:
         (components.build_image, parameters(BuildSettings)),
         (components.download_model, parameters(download)),
         (components.push_image, parameters(push)),
-        (components.deploy_model, {"runtime_image": serve.DEFAULTS["runtime_image"]}),
+        (components.deploy_model, {"runtime_image": DEFAULTS["runtime_image"]}),
         (components.fit_model, a_run()),
     ]
     wrong = []

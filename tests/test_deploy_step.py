@@ -16,8 +16,9 @@ from test_cluster_connect import kubeconfig
 from carferry.cluster.client import Cluster
 from carferry.errors import ClusterError, InputError
 from carferry.run.settings import wait_of
-from carferry.serve import PARAMETERS, Deployed, make_deployment
-from carferry.serve import deploy as serve
+from carferry.serve.form import PARAMETERS, make_deployment
+from carferry.serve.step import Deployed
+from carferry.serve.step import deploy as serve
 from carferry.steps.deploy import check, deploy, render
 
 TARGET = "docker://quay.io/team/granite-3.1-2b:v1"

@@ -16,7 +16,7 @@ from servers.hub import Hub
 from carferry.cluster.api import connect
 from carferry.errors import DoesNotFit, UnsupportedModel
 from carferry.run.sizing import Sizing, size
-from carferry.serve import VLLM_IMAGE
+from carferry.serve.settings import VLLM_IMAGE
 from carferry.steps.fit import SERVED, Lists, fit
 
 BIG = {**LLAMA, "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80,

@@ -14,7 +14,7 @@ from carferry.cluster.kinds import PROFILES
 from carferry.cluster.rights import Need, to_deploy
 from carferry.errors import ClusterError
 from carferry.gpu.inventory.hardware_profiles import ACCELERATOR, HARDWARE
-from carferry.serve import make_objects
+from carferry.serve.objects import make_objects
 
 
 @pytest.fixture

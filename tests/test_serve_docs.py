@@ -16,7 +16,7 @@ from test_cluster_connect import kubeconfig
 from carferry.cli import build_parser
 from carferry.cluster import pod
 from carferry.cluster.rights import Need, to_build, to_deploy, to_see_gpus
-from carferry.serve import PARAMETERS
+from carferry.serve.form import PARAMETERS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs" / "how-to"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from serve_samples import DIGEST, NAME, URI, settings
 
-from carferry.serve import deadline_s, make_objects
+from carferry.serve.objects import deadline_s, make_objects
 
 Object = dict[str, Any]
 

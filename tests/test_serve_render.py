@@ -9,7 +9,8 @@ import yaml
 from serve_samples import settings
 
 from carferry.errors import InputError
-from carferry.serve import make_objects, render, write
+from carferry.serve.objects import make_objects
+from carferry.serve.render import render, write
 
 
 def test_the_yaml_reads_back_as_the_same_objects() -> None:

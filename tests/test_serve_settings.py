@@ -5,16 +5,11 @@ from __future__ import annotations
 import pytest
 from serve_samples import DIGEST, IMAGE, settings
 
+from carferry.cluster.tolerations import Toleration
 from carferry.errors import InputError, InvalidName, InvalidReference
 from carferry.refs import ImageRef
-from carferry.serve import (
-    DEFAULTS,
-    PARAMETERS,
-    Deployment,
-    HardwareProfileRef,
-    Mode,
-    Toleration,
-)
+from carferry.serve.form import DEFAULTS, PARAMETERS
+from carferry.serve.settings import Deployment, HardwareProfileRef, Mode
 
 
 def test_defaults_make_a_deployment_named_after_the_image() -> None:

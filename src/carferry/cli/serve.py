@@ -14,7 +14,7 @@ from typing import Any
 
 from carferry.cli import options
 from carferry.form.readers import read_seconds
-from carferry.serve import PARAMETERS
+from carferry.serve.form import PARAMETERS
 from carferry.steps.rights import SERVE, find_rights
 
 

@@ -14,9 +14,12 @@ from carferry.errors import CarferryError
 from carferry.form.readers import read_path, read_seconds, read_text
 from carferry.io.retry import Retry
 from carferry.refs import Digest, ImageRef
-from carferry.serve import Deployed, Deployment, make_deployment, make_objects, write
-from carferry.serve import deploy as apply
-from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords
+from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords, make_deployment
+from carferry.serve.objects import make_objects
+from carferry.serve.render import write
+from carferry.serve.settings import Deployment
+from carferry.serve.step import Deployed
+from carferry.serve.step import deploy as apply
 from carferry.steps.access import patience
 from carferry.steps.rights import DEPLOY
 from carferry.steps.signature import takes
