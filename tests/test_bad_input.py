@@ -52,7 +52,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def build_to(run: Run, tmp_path: Path) -> Run:
-    """``carferry build SRC`` into a layout, with no base, quietly."""
+    """``carferry build MODEL`` into a layout, with no base, quietly."""
 
     def call(source: object, *options: object) -> Outcome:
         target = f"oci:{tmp_path / 'layout'}:v1"

@@ -37,7 +37,7 @@ ROWS = [
     },
     {"id": 97, "model": "Qwen/Qwen3-8B", "vllm_version": "nightly", "dtype": "auto", "gpu": "T4"},
     {"id": 98, "model": None, "outcome": "ok"},
-    {"id": 99, "model": "nobody/knows-this", "gpu": "T4"},
+    {"id": 99, "model": "org/unknown", "gpu": "T4"},
     {"id": 100, "model": "Qwen/Qwen3-8B", "gpu": "Banana"},
 ]
 
@@ -58,7 +58,7 @@ def test_rows_of_any_completeness_are_measured(tmp_path: Path) -> None:
     lines = {line["id"]: line for line in body["rows"]}  # type: ignore[attr-defined]
     assert lines[7]["kv_gib"] == pytest.approx(34.49, rel=0.01)
     assert lines[42]["tokens"] == pytest.approx(928944, rel=0.001)
-    assert lines[99]["remark"].startswith("find config nobody/knows-this: none in configs")
+    assert lines[99]["remark"].startswith("find config org/unknown: none in configs")
     assert lines[100]["remark"].startswith("find GPU 'Banana': no such product")
 
 

@@ -168,7 +168,7 @@ class _PersonalHandler(Handler):
         self.close_connection = True
 
     def _receive(self, upload: bytearray) -> bool:
-        """Add the body to the upload as it comes; say whether all of it came."""
+        """Add the body to the upload as it comes; return whether all of it came."""
         left = int(self.headers["Content-Length"])
         while left:
             try:

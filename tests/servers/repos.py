@@ -17,7 +17,7 @@ LfsRule = Callable[[str, int], bool]
 
 
 def usual_lfs(path: str, size: int) -> bool:
-    """Say whether the real hub's default attributes would put this file in LFS."""
+    """Return whether the real hub's default attributes would put this file in LFS."""
     return size > LFS_BYTES or path.endswith(LFS_SUFFIXES)
 
 

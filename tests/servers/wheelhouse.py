@@ -1,4 +1,4 @@
-"""A package index: a folder of wheels as a page of links, for who logs in."""
+"""A package index: a folder of wheels as a page of links, for clients that log in."""
 
 from __future__ import annotations
 
