@@ -123,8 +123,8 @@ def _sized(found: Fit, wishes: Sizing) -> Sizing:
         _log.warning("%s", found.text)
     planned = found.deployment
     return Sizing(
-        gpu_resource=planned["gpu_resource"],
-        gpu_count=planned["gpus"],
+        gpu_resource=found.plan.gpu_resource,
+        gpu_count=found.plan.gpu_count,
         tolerations=wishes.tolerations
         if wishes.tolerations is not None
         else planned["tolerations"],
