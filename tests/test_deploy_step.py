@@ -93,6 +93,13 @@ def test_a_wrong_value_is_refused_before_in_the_words_of_after(
     assert type(before.value) is type(after.value)
 
 
+def test_an_unknown_field_is_named_before_and_after(pod: Path) -> None:
+    with pytest.raises(InputError, match="'colour': no such setting"):
+        check(TARGET, {"colour": "red"}, account=pod)  # type: ignore[typeddict-unknown-key]
+    with pytest.raises(TypeError, match="colour"):
+        render(PUSHED, account=pod, **keywords({"colour": "red"}))
+
+
 @pytest.mark.parametrize("wait_s", ["soon", "-1", "1.5", "\u00b2"])
 def test_a_wait_that_is_no_number_is_refused(wait_s: str) -> None:
     with pytest.raises(InputError, match=r"read wait_s .* not a whole number of seconds"):

@@ -47,7 +47,7 @@ def test_an_entry_of_settings_has_a_name_of_its_own() -> None:
         ("settings.bsae=scratch", "no such setting"),
         ('settings={"bsae": 1}', "no such setting"),
         ("settings.parallel=two", "not a whole number"),
-        ("settings.parallel=0", "not a whole number above 0"),
+        ("settings.parallel=0", "not a whole number of 1 to 999"),
         ("settings.format=zip", "choose modelcar or modelpack"),
         ("settings.platforms=amd64", "not system/architecture"),
         ("serve=maybe", "write deploy, render or no"),
@@ -136,7 +136,7 @@ def test_numbers_lists_and_objects_come_as_kfp_hands_them_over() -> None:
 
 def test_forms_give_lists_as_text() -> None:
     assert read_list("x", " a , b\n\nc,") == ("a", "b", "c")
-    assert read_list("x", ["a, b", ""]) == ("a, b",)
+    assert read_list("x", ["a, b", ""]) == ("a", "b")
 
 
 def test_no_tolerations_at_all_can_be_said() -> None:

@@ -59,6 +59,31 @@ def test_environment_variables_may_be_a_list() -> None:
     assert readers.read_environment("env", ["B=2", "A=1"]) == (("A", "1"), ("B", "2"))
 
 
+@pytest.mark.parametrize("name", ["env", "node_selector"])
+def test_blank_items_of_a_list_are_left_out(name: str) -> None:
+    read = EVERY[name].value
+    assert read([""]) == read(["  "]) == read("") == ()
+    assert read(["A=1", "", "B=2"]) == read(["A=1\nB=2"]) == (("A", "1"), ("B", "2"))
+
+
+def test_items_of_a_list_may_be_lists_themselves_in_text() -> None:
+    for name in ("exclude", "plain_http", "platforms", "mount_from"):
+        assert EVERY[name].value(["a,b", "c\nd"]) == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize("text", ["1n", "1u", "\uff11", "\u0663", "+1", "-1", "0"])
+def test_a_quantity_that_no_pod_asks_for_is_refused(text: str) -> None:
+    with pytest.raises(InputError):
+        make_deployment(IMAGE, cpu=text)
+
+
+def test_a_file_of_credentials_is_no_secret() -> None:
+    path = {"GOOGLE_APPLICATION_CREDENTIALS": "/var/run/x.json"}
+    assert make_deployment(IMAGE, env=path).env == tuple(path.items())
+    with pytest.raises(InputError, match="a secret would be readable"):
+        make_deployment(IMAGE, env={"GOOGLE_APPLICATION_CREDENTIALS": "{}"})
+
+
 def test_arguments_reach_the_deployment_as_they_were_written() -> None:
     """Through the form, the sizing's JSON and the deployment: empty ones and blanks too."""
     read = readers.read_arguments("vllm_args", "--chat-template '' --x=' y '")

@@ -121,8 +121,10 @@ def arguments(
     values = {name: value for name, value in defaults.items() if name in known}
     values |= {name: known[name].parse(text) for name, text in texts.items() if "." not in name}
     if entries:
-        settings = values.get("settings")
-        values["settings"] = {**(settings if isinstance(settings, dict) else {}), **entries}
+        before = values.get("settings")
+        values["settings"] = {**(before if isinstance(before, dict) else {}), **entries}
+    if isinstance(settings := values.get("settings"), dict):
+        values["settings"] = {n: value for n, value in settings.items() if value is not None}
     needed = [name for name in known if known[name].default is None and name not in values]
     if missing := needed + [name for name in _NEVER_EMPTY if values.get(name) == ""]:
         raise InputError("read parameters", " ".join(missing), "missing", "write NAME=VALUE")

@@ -29,7 +29,8 @@ _SUFFIX = {
     "Ei": Decimal(1 << 60),
 }
 _FORM = re.compile(
-    r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:[eE]([+-]?\d{1,2})|(" + "|".join(_SUFFIX) + r"))?"
+    r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))"
+    r"(?:[eE]([+-]?[0-9]{1,2})|(" + "|".join(_SUFFIX) + r"))?"
 )
 
 
@@ -64,7 +65,7 @@ class Quantity:
         Raises:
             InputError: Not a quantity, or zero.
         """
-        if not _FORM.fullmatch(text) or text.startswith(("+", "-")):
+        if not _FORM.fullmatch(text) or text.startswith(("+", "-")) or text.endswith(("n", "u")):
             raise InputError(f"read {what}", repr(text), "not a quantity", "write 4, 500m or 16Gi")
         quantity = cls(text)
         if not quantity.amount:

@@ -55,6 +55,17 @@ def read_open_count(name: str, value: Any) -> int:
     return read_count(name, value) if read_text(name, value) else 0
 
 
+def read_gpu_count(name: str, value: Any) -> int:
+    """Return GPUs per replica, at most 9999; 0 for nothing, which is left open.
+
+    Raises:
+        InputError: Anything else.
+    """
+    if (count := read_open_count(name, value)) > 9999:
+        raise InputError(f"read {name}", count, "not a whole number of 0 to 9999")
+    return count
+
+
 def read_parallel(name: str, value: Any) -> int:
     """Return how many at once: 1 to 999.
 
@@ -62,7 +73,7 @@ def read_parallel(name: str, value: Any) -> int:
         InputError: Anything else.
     """
     if not re.fullmatch("[1-9][0-9]{0,2}", text := read_text(name, value)):
-        reason, remedy = "not a whole number above 0", "choose 1 to 64"
+        reason, remedy = "not a whole number of 1 to 999", "choose 1 to 64"
         raise InputError(f"read {name}", _short(text[:20]), reason, remedy)
     return int(text)
 
@@ -110,7 +121,7 @@ def read_list(name: str, value: Any) -> tuple[str, ...]:
     Raises:
         InputError: A list of other things, or an object.
     """
-    return split_list(value) if isinstance(value, str) else read_items(name, value)
+    return split_lists([value] if isinstance(value, str) else read_texts(name, value))
 
 
 def read_items(name: str, value: Any) -> tuple[str, ...]:
@@ -219,8 +230,15 @@ def _pairs(name: str, value: Any, *, split: str) -> Pairs:
         value = tuple(value.items())
     if not isinstance(value, list | tuple):
         text = read_text(name, value)
-        value = [part for part in map(str.strip, re.split(split, text)) if part]
-    return tuple(sorted(_pair(name, item) for item in value))
+        value = [text]
+    items = (part for item in value for part in _split(item, split))
+    return tuple(sorted(_pair(name, item) for item in items))
+
+
+def _split(item: Any, split: str) -> list[Any]:
+    if not isinstance(item, str):
+        return [item]
+    return [part for part in map(str.strip, re.split(split, item)) if part]
 
 
 def _pair(name: str, item: Any) -> tuple[str, str]:

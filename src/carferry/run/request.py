@@ -16,6 +16,7 @@ from carferry.run.settings import (
     build_settings,
     deployment,
     entry,
+    given,
     patterns,
     pick,
     wait_of,
@@ -118,7 +119,9 @@ class Run:
             raise InputError("read max_model_len", self.max_model_len, "negative", "0: the plan's")
         BuildSettings(**self.build).options()
         check_security(entry(self.settings, "builder_security") or "userns")
-        _ = self.wishes, wait_of(self.settings) if self.is_served else None
+        given(self.settings)
+        if self.is_served:
+            _ = self.wishes, wait_of(self.settings)
 
     def _check_image(self) -> None:
         ref = parse_image(self.image)

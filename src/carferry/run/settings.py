@@ -14,6 +14,7 @@ from typing import Any, TypedDict, cast
 from carferry.errors import InputError
 from carferry.form.parameter import Parameter
 from carferry.form.readers import (
+    read_gpu_count,
     read_list,
     read_open_count,
     read_parallel,
@@ -61,7 +62,7 @@ BUILDER = (
 )
 FIT = (
     Parameter("family", "", "gqa: plan an unknown architecture as a plain decoder"),
-    Parameter("gpu_count", "", "GPUs per replica; empty: the plan's choice", read_open_count),
+    Parameter("gpu_count", "", "GPUs per replica; empty: the plan's choice", read_gpu_count),
     Parameter("gpu_resource", "nvidia.com/gpu", "Resource to ask for if the fit is not checked"),
     Parameter("max_num_seqs", "", "Sequences at once; empty: vLLM's own", read_open_count),
     Parameter(
@@ -79,6 +80,8 @@ SERVE = (
         "wait_s", "", "Seconds to wait until it answers; empty: by size; 0: none", read_seconds
     ),
 )
+_OBJECTS = {"env", "node_selector"}
+_LISTS = {"env", "exclude", "mount_from", "plain_http", "platforms", "tolerations"}
 SETTINGS: Mapping[str, Parameter] = {each.name: each for each in (*PACK, *BUILDER, *FIT, *SERVE)}
 
 
@@ -88,14 +91,17 @@ def given(settings: Settings) -> dict[str, Any]:
     An empty list of tolerations is kept: it means none, and no list is the plan's choice.
 
     Raises:
-        InputError: A name that no step reads, or not an object.
+        InputError: A name that no step reads, a value of another shape, or not an object.
     """
     if not isinstance(settings, Mapping):
         raise InputError("read settings", repr(settings)[:80], "not a JSON object")
     if unknown := sorted(settings.keys() - SETTINGS.keys()):
         known = f"known: {', '.join(sorted(SETTINGS))}"
         raise InputError("read settings", ", ".join(map(repr, unknown)), "no such setting", known)
-    return {name: value for name, value in settings.items() if _is_given(name, value)}
+    said = {name: value for name, value in settings.items() if _is_given(name, value)}
+    for name, value in said.items():
+        _check_shape(name, value)
+    return said
 
 
 def pick(settings: Settings, parameters: Iterable[Parameter]) -> dict[str, Any]:
@@ -222,6 +228,17 @@ def wait_of(settings: Settings) -> bool | float:
     """Return the seconds to wait for an endpoint; True if that follows the image's size."""
     seconds: float | None = entry(settings, "wait_s")
     return True if seconds is None else seconds
+
+
+def _check_shape(name: str, value: Any) -> None:
+    """Refuse a shape in every step, whichever of them would read the value."""
+    is_wrong = isinstance(value, Mapping) and name not in _OBJECTS
+    if isinstance(value, list):
+        flat = all(isinstance(item, str) for item in value)
+        is_wrong = name not in _LISTS or not (flat or name == "tolerations")
+    if is_wrong:
+        shape = "a list of texts, or text by comma" if name in _LISTS else "one value"
+        raise InputError(f"read settings {name}", repr(value)[:80], f"not {shape}")
 
 
 def _is_given(name: str, value: Any) -> bool:

@@ -190,7 +190,8 @@ def _check_pairs(
     seen: set[str] = set()
     for name, text in pairs:
         if not key.fullmatch(name) or not value.fullmatch(text):
-            raise InputError(f"read {what}", repr(name), "malformed key or value")
+            shown = name if what == "environment" else f"{name}={text}"
+            raise InputError(f"read {what}", repr(shown), "malformed key or value")
         if name in seen:
             raise InputError(f"read {what}", repr(name), "given twice")
         seen.add(name)
@@ -199,7 +200,8 @@ def _check_pairs(
 def _check_secrets(env: Iterable[tuple[str, str]], args: Iterable[str]) -> None:
     """Whoever may read the objects reads these: a cluster's users, and a GitOps repository's."""
     for name, value in env:
-        if value and (_SECRET_NAME.search(name) or redact(value) != value):
+        is_file = value.startswith("/") and name.upper().endswith("CREDENTIALS")
+        if value and not is_file and (_SECRET_NAME.search(name) or redact(value) != value):
             raise InputError(
                 "read environment", name, "a secret would be readable", _KEEP_ELSEWHERE
             )

@@ -274,8 +274,9 @@ class Inspected(Result):
             _model(self.source, self.commit),
             f"{human_bytes(self.size_bytes)} in {len(layers)} layers, {len(files)} files",
         ]
+        is_layout = self.reference.startswith("oci:")
         return page(
-            self.reference,
+            self.reference if is_layout else f"oci://{self.reference}",
             facts,
             table((Column("Contract"), Column(""), Column("Found")), rules),
             table((Column("Layer"), Column("Size", True), Column("Digest")), layers),
