@@ -264,6 +264,22 @@ def test_a_shared_folder_is_one_runs_at_a_time(tmp_path: Path) -> None:
         pass
 
 
+def test_a_loop_says_nothing_after_its_run_has_ended(tmp_path: Path) -> None:
+    """Kfp runs a loop's steps in threads, which an interrupt of the run does not end."""
+    said = logging.handlers.BufferingHandler(100)
+    root = logging.getLogger()
+    root.addHandler(said)
+    late = threading.Timer(0.2, root.error, ["Task 'stream-layers' finished with status FAILURE"])
+    try:
+        with pytest.raises(KeyboardInterrupt), runner._session(tmp_path):
+            late.start()
+            raise KeyboardInterrupt
+    finally:
+        root.removeHandler(said)
+    assert not late.is_alive()
+    assert said.buffer == []
+
+
 STEPS = ["fit-model", "plan-model", "stream-layers", "seal-image"]
 
 

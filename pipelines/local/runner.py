@@ -20,8 +20,9 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +43,7 @@ _INDENT = "    "
 _LOG = re.compile(r"\[KFP Executor [^\]]*\]: ?(.*)")
 _NOISE = ("Looking for component", "Loading KFP", "Got executor_input:", "Wrote executor output")
 _RAISED = re.compile(r"(?:carferry\.errors\.)(\w+): (.*)")
+_THREADS_END_S = 3.0
 _ONE_RUN = threading.Lock()
 """kfp keeps one configuration per process; a second run at the same time would use the first's."""
 
@@ -161,6 +163,7 @@ def _session(root: Path) -> Iterator[None]:
     said, workspace = builtins.print, tempfile.mkdtemp(prefix="carferry-workspace-")
     root_log = logging.getLogger()
     handlers, root_log.handlers = root_log.handlers, [logging.NullHandler()]
+    before = {*threading.enumerate()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about images and settings that only a pod has
@@ -168,8 +171,16 @@ def _session(root: Path) -> Iterator[None]:
             local.init(runner, pipeline_root=str(root), workspace_root=workspace)
             yield
     finally:
+        _join({*threading.enumerate()} - before)
         builtins.print, root_log.handlers = said, handlers
         shutil.rmtree(workspace, ignore_errors=True)
+
+
+def _join(threads: Iterable[threading.Thread]) -> None:
+    """Wait for the threads of kfp's loops: their steps have ended, but not their last log lines."""
+    deadline = time.monotonic() + _THREADS_END_S
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _failure(reader: Reader, said: str) -> CarferryError:
