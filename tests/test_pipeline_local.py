@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import Any
 
@@ -266,7 +267,7 @@ def test_a_shared_folder_is_one_runs_at_a_time(tmp_path: Path) -> None:
 
 def test_a_loop_says_nothing_after_its_run_has_ended(tmp_path: Path) -> None:
     """Kfp runs a loop's steps in threads, which an interrupt of the run does not end."""
-    said = logging.handlers.BufferingHandler(100)
+    said = BufferingHandler(100)
     root = logging.getLogger()
     root.addHandler(said)
     late = threading.Timer(0.2, root.error, ["Task 'stream-layers' finished with status FAILURE"])
