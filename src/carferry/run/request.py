@@ -16,7 +16,6 @@ from carferry.run.settings import (
     build_settings,
     deployment,
     entry,
-    given,
     patterns,
     pick,
     wait_of,
@@ -119,7 +118,6 @@ class Run:
             raise InputError("read max_model_len", self.max_model_len, "negative", "0: the plan's")
         BuildSettings(**self.build).options()
         check_security(entry(self.settings, "builder_security") or "userns")
-        given(self.settings)
         if self.is_served:
             _ = self.wishes, wait_of(self.settings)
 

@@ -60,7 +60,7 @@ class Fit:
                 InferenceService cannot span.
         """
         self._require_one_node()
-        plan, args = self.require().plan, self.plan.vllm_args or VllmArgs()
+        plan, args = self.plan, self.plan.vllm_args or VllmArgs()
         group = plan.chosen.group if plan.chosen else None
         # The deployment renders these two itself, from the count and the length it is given.
         more = replace(args, tensor_parallel_size=None, max_model_len=None)
