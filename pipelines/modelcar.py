@@ -9,7 +9,10 @@ import sys
 
 if __name__ == "__main__":
     try:  # the import takes seconds that Ctrl-C may end
-        from carferry.pipelines.command import main
+        from carferry.io.interrupts import held_back
+
+        with held_back():
+            from carferry.pipelines.command import main
 
         sys.exit(main())
     except KeyboardInterrupt:

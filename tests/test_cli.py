@@ -21,6 +21,7 @@ from servers.registry import Registry
 from carferry import __version__
 from carferry.cli import build_parser
 from carferry.image.layers import LARGE_BYTES
+from carferry.io.interrupts import held_back
 
 ENTRY = "import sys; del sys.argv[0]; from carferry.cli import main; sys.exit(main())"
 """What the installed script does."""
@@ -240,3 +241,13 @@ def test_a_command_that_needs_no_cluster_does_not_load_its_client() -> None:
     code = "import sys, carferry.cli, carferry.source.hub; print('kubernetes' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_an_interrupt_is_held_back_until_modules_are_loaded() -> None:
+    """Raised in between, it can fall into a callback of the import lock, which drops it."""
+    loaded = []
+    with pytest.raises(KeyboardInterrupt), held_back():
+        signal.raise_signal(signal.SIGINT)
+        loaded.append("a module")
+    assert loaded == ["a module"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

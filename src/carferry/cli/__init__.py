@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from carferry import __version__
 from carferry.errors import CarferryError, one_line, redact
+from carferry.io.interrupts import held_back
 
 _EXAMPLES = """\
 examples:
@@ -86,11 +87,12 @@ def _drop_output() -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of every command, whose modules take long enough to be interrupted."""
-    from carferry.cli.image import add_image_commands
-    from carferry.cli.lint import add_lint_command
-    from carferry.cli.plan import add_plan_command
-    from carferry.cli.runtime import add_runtime_command
-    from carferry.cli.serve import add_serve_commands
+    with held_back():
+        from carferry.cli.image import add_image_commands
+        from carferry.cli.lint import add_lint_command
+        from carferry.cli.plan import add_plan_command
+        from carferry.cli.runtime import add_runtime_command
+        from carferry.cli.serve import add_serve_commands
 
     parser = argparse.ArgumentParser(
         prog="carferry",
