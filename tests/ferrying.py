@@ -25,9 +25,9 @@ from carferry.oci.documents import Document
 from carferry.refs import ImageRef, LayoutRef, ModelRef
 from carferry.registry.access import Access
 from carferry.registry.target import Target
+from carferry.selection.patterns import Patterns
 from carferry.source.folder import FolderSource
 from carferry.source.hub import HubSource
-from carferry.source.patterns import Patterns
 from carferry.source.source import Source
 
 REPO = "org/tiny"

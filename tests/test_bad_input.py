@@ -38,7 +38,7 @@ from carferry.assembly.build import build
 from carferry.assembly.options import Options
 from carferry.errors import SourceChanged
 from carferry.io.progress import Silent
-from carferry.source.patterns import Patterns
+from carferry.selection.patterns import Patterns
 
 GRANTED = "hf_" + "granted" * 4
 Run = Callable[..., Outcome]

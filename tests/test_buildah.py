@@ -31,7 +31,8 @@ from carferry.assembly.pack import pack_layers
 from carferry.errors import SourceChanged, ToolFailed
 from carferry.image.layers import Layer, arrange
 from carferry.io.progress import Silent
-from carferry.source.patterns import Patterns
+from carferry.selection.patterns import Patterns
+from carferry.selection.select import take
 
 FILES = tiny() | {"a/b/c.json": b"{}"} | dict.fromkeys(ODD.values(), b"odd")
 GLOBS = {"[a].json": b"1", "a.json": b"2", "st*r.json": b"3", "star.json": b"4", "q?.json": b"5"}
@@ -125,7 +126,7 @@ class Vandal(Silent):
 
 def layers_of(folder: Path) -> Sequence[Layer]:
     """Return a folder's files as layers."""
-    snapshot = from_folder(folder).snapshot(Patterns())
+    snapshot = take(from_folder(folder), Patterns())
     return arrange(snapshot.files, base_layers=0)
 
 
@@ -165,7 +166,7 @@ def test_a_failed_pack_says_what_buildah_said_and_tags_nothing(tmp_path: Path) -
 def test_a_file_that_buildah_packed_too_much_is_found(tmp_path: Path) -> None:
     """Whatever the tool did, the layer holds exactly what the snapshot promised."""
     folder = write(tiny() | {"smuggled.json": b"!"}, tmp_path / "model")
-    snapshot = from_folder(folder).snapshot(Patterns(exclude=("smuggled.json",)))
+    snapshot = take(from_folder(folder), Patterns(exclude=("smuggled.json",)))
     layers = arrange(snapshot.files, base_layers=0)
 
     def too_much(command: Sequence[str]) -> None:

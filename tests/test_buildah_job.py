@@ -36,7 +36,8 @@ from carferry.errors import InputError, ToolFailed
 from carferry.image.layers import SMALL_BYTES, arrange
 from carferry.refs import LayoutRef
 from carferry.run.settings import buildah_job
-from carferry.source.patterns import Patterns
+from carferry.selection.patterns import Patterns
+from carferry.selection.select import take
 
 Object = dict[str, Any]
 MANIFESTS = Path(__file__).parent.parent / "manifests"
@@ -190,7 +191,7 @@ def test_every_try_makes_the_same_job(server: KubeServer, volume: Path, tmp_path
 def test_what_the_job_leaves_can_be_linked_and_removed_by_another_user(
     delegated: JobBuildah, volume: Path
 ) -> None:
-    files = from_folder(volume / "model").snapshot(Patterns()).files
+    files = take(from_folder(volume / "model"), Patterns()).files
     (layer,) = arrange(files, base_layers=0)
     with delegated.scratch(None) as scratch:
         layout = LayoutRef(scratch / "layers")

@@ -13,16 +13,17 @@ from servers.proxy import Proxy
 
 from carferry.errors import SourceChanged, TargetError
 from carferry.io.progress import Silent
+from carferry.selection.patterns import Patterns
+from carferry.selection.select import take
 from carferry.source.download import download
 from carferry.source.folder import RECORD
 from carferry.source.hub import HubSource
-from carferry.source.patterns import Patterns
 from carferry.source.snapshot import Snapshot
 
 
 def fetch(source: HubSource, folder: Path) -> int:
     """Download what a source offers."""
-    snapshot = source.snapshot(Patterns())
+    snapshot = take(source, Patterns())
     return download(source, snapshot, folder, parallel=3, retry=quick(), progress=Silent())
 
 
@@ -42,7 +43,7 @@ def test_every_file_arrives_with_a_record_of_what_it_is(hub: Hub, tmp_path: Path
     assert fetch(source, tmp_path / "model") == sum(map(len, model.values()))
     assert files(tmp_path / "model") == model
     record = Snapshot.from_json((tmp_path / "model" / RECORD).read_text())
-    assert record == source.snapshot(Patterns())
+    assert record == take(source, Patterns())
 
 
 def test_a_second_run_fetches_nothing(hub: Hub, tmp_path: Path) -> None:

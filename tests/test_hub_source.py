@@ -27,10 +27,11 @@ from servers.serving import Exchange
 
 from carferry.errors import SourceChanged, SourceDenied, SourceError, SourceNotFound, Unreachable
 from carferry.io.retry import Cancelled
+from carferry.selection.patterns import Patterns
+from carferry.selection.select import take
 from carferry.source.folder import FolderSource
 from carferry.source.hub import HubSource
 from carferry.source.open import open_source
-from carferry.source.patterns import Patterns
 from carferry.source.snapshot import SourceFile
 
 GRANTED = "hf_" + "granted" * 4
@@ -40,7 +41,7 @@ WEIGHTS = "model.safetensors"
 
 def weights(source: HubSource) -> SourceFile:
     """Return the large file of a source."""
-    return next(f for f in source.snapshot(Patterns()).files if f.path == WEIGHTS)
+    return next(f for f in take(source, Patterns()).files if f.path == WEIGHTS)
 
 
 def read_hash(source: HubSource, file: SourceFile, start: int = 0) -> str:
@@ -60,7 +61,7 @@ def model(hub: Hub) -> Hub:
 
 def test_a_snapshot_names_commit_licence_and_every_identity(hub: Hub) -> None:
     repo = hub.add("org/tiny", tiny(), card={"license": "apache-2.0"})
-    snapshot = from_hub(hub).snapshot(Patterns())
+    snapshot = take(from_hub(hub), Patterns())
     held = repo.commits[repo.branches["main"]].files
     assert (snapshot.repo, snapshot.commit) == ("org/tiny", repo.branches["main"])
     assert snapshot.license == "apache-2.0"
@@ -77,30 +78,30 @@ def test_a_revision_of_each_kind_is_resolved_to_its_commit(hub: Hub, kind: str) 
     repo.branches["refs/pr/1"] = repo.tags["v1"] = repo.branches["stable"] = old
     repo.change({"config.json": b"{}"})
     revision = {"branch": "stable", "tag": "v1", "commit": old, "pull request": "refs/pr/1"}[kind]
-    assert from_hub(hub, revision=revision).snapshot(Patterns()).commit == old
+    assert take(from_hub(hub, revision=revision), Patterns()).commit == old
 
 
 def test_a_branch_that_moves_meanwhile_changes_nothing(hub: Hub) -> None:
     repo = hub.add("org/tiny", tiny())
     source = from_hub(hub)
-    snapshot = source.snapshot(Patterns())
+    snapshot = take(source, Patterns())
     repo.change({"config.json": b"moved"})
     file = next(file for file in snapshot.files if file.path == "config.json")
     assert b"".join(source.read(file)) == tiny()["config.json"]
-    assert source.snapshot(Patterns()) == snapshot
+    assert take(source, Patterns()) == snapshot
 
 
 def test_a_repository_of_many_pages_is_listed_whole() -> None:
     with Hub(page_size=10) as hub:
         hub.add("org/many", {f"{n:03}.json": b"{}" for n in range(95)})
-        assert len(from_hub(hub, "org/many").snapshot(Patterns()).files) == 95
+        assert len(take(from_hub(hub, "org/many"), Patterns()).files) == 95
 
 
 def test_a_renamed_repository_is_found(hub: Hub) -> None:
     hub.add("org/new", tiny())
     hub.renamed["org/old"] = "org/new"
     source = from_hub(hub, "org/old")
-    snapshot = source.snapshot(Patterns())
+    snapshot = take(source, Patterns())
     body = b"".join(source.read(snapshot.files[0]))
     assert body == tiny()[snapshot.files[0].path]
 
@@ -111,7 +112,7 @@ def test_odd_names_are_asked_for_as_they_are(name: str, redirects: bool) -> None
     with Hub(redirects=redirects) as hub:
         hub.add("org/odd", {name: b"honest"})
         source = from_hub(hub, "org/odd")
-        (file,) = source.snapshot(Patterns()).files
+        (file,) = take(source, Patterns()).files
         assert (file.path, b"".join(source.read(file))) == (name, b"honest")
 
 
@@ -278,14 +279,14 @@ def test_a_hub_that_stumbles_once_is_asked_again(model: Hub) -> None:
         return Reply(503) if first and "/api/" in exchange.path else None
 
     model.before = stumble
-    assert len(from_hub(model).snapshot(Patterns()).files) == 2
+    assert len(take(from_hub(model), Patterns()).files) == 2
 
 
 @pytest.mark.parametrize("status", [500, 503, 504])
 def test_a_hub_that_is_down_is_named_with_its_status(model: Hub, status: int) -> None:
     model.before = lambda exchange: Reply(status)
     with pytest.raises(SourceError, match=f"answered {status}"):
-        from_hub(model).snapshot(Patterns())
+        take(from_hub(model), Patterns())
 
 
 def test_a_flipped_byte_passes_the_reader_and_is_left_to_the_hash(model: Hub) -> None:
@@ -312,7 +313,7 @@ def test_a_huge_model_is_planned_without_reading_it(hub: Hub) -> None:
         f"model-{n:05}-of-00191.safetensors": Declared(5 << 30, f"{n:064x}") for n in range(191)
     }
     hub.add("org/huge", {"config.json": b"{}"} | files)
-    snapshot = from_hub(hub, "org/huge").snapshot(Patterns())
+    snapshot = take(from_hub(hub, "org/huge"), Patterns())
     assert snapshot.size_bytes == 191 * (5 << 30) + 2
     assert hub.body_bytes() == 0
 
@@ -320,7 +321,7 @@ def test_a_huge_model_is_planned_without_reading_it(hub: Hub) -> None:
 def test_the_environment_names_the_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("org/tiny", tiny())
     point_to(hub, monkeypatch)
-    assert len(open_source("hf://org/tiny").snapshot(Patterns()).files) == len(tiny())
+    assert len(take(open_source("hf://org/tiny"), Patterns()).files) == len(tiny())
 
 
 @pytest.mark.parametrize("text", ["./x", "../x", "/x", "~/x", "file:x", "file:///x", "."])
@@ -340,5 +341,5 @@ def test_everything_else_is_on_the_hub(
 
 def test_a_missing_repository_is_not_tried_again(hub: Hub) -> None:
     with pytest.raises(SourceNotFound):
-        from_hub(hub, "org/none").snapshot(Patterns())
+        take(from_hub(hub, "org/none"), Patterns())
     assert len(hub.log) == 1

@@ -37,8 +37,9 @@ from carferry.oci.documents import Document, Platform
 from carferry.refs import ImageRef
 from carferry.registry.copy import copy_image
 from carferry.registry.target import Target
+from carferry.selection.patterns import Patterns
+from carferry.selection.select import take
 from carferry.source.download import download
-from carferry.source.patterns import Patterns
 
 ENGINES = ["stream", "buildah"]
 FILES = sharded(2) | {"1_Pooling/config.json": b"{}"} | dict.fromkeys(ODD.values(), b"odd")
@@ -211,7 +212,7 @@ def test_streamed_from_the_hub_or_downloaded_first_is_one_digest(
         need("buildah")
     hub.add("org/tiny", FILES, card={"license": "apache-2.0"})
     source = from_hub(hub)
-    folder, snapshot = tmp_path / "model", source.snapshot(Patterns())
+    folder, snapshot = tmp_path / "model", take(source, Patterns())
     download(source, snapshot, folder, parallel=2, retry=quick(), progress=Silent())
     direct = ferry(source, to_layout(tmp_path / "direct"), engine=engine).document
     staged = ferry(from_folder(folder), to_layout(tmp_path / "staged"), engine=engine).document

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from carferry.errors import InputError, NothingSelected, UnsafeWeights
-from carferry.source.patterns import Patterns
+from carferry.selection.patterns import Patterns
 
 MODEL = [
     "config.json",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -33,7 +33,6 @@ from carferry.errors import SourceChanged, Unreachable
 from carferry.image.layers import Layer
 from carferry.refs import ImageRef
 from carferry.registry.target import Target
-from carferry.source.patterns import Patterns
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 
 UPLOADS = "/blobs/uploads/"
@@ -187,7 +186,10 @@ class _Sends:
 
     bodies: dict[str, bytes]
 
-    def snapshot(self, patterns: Patterns) -> Snapshot:
+    def listing(self) -> Snapshot:
+        raise NotImplementedError
+
+    def snapshot(self, paths: Sequence[str]) -> Snapshot:
         raise NotImplementedError
 
     def read(self, file: SourceFile, start: int = 0) -> Iterator[bytes]:

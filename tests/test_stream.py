@@ -35,8 +35,9 @@ from carferry.assembly.options import Options
 from carferry.errors import CarferryError, SourceChanged, TargetError
 from carferry.image.layers import LARGE_BYTES
 from carferry.io.progress import Silent
+from carferry.selection.patterns import Patterns
+from carferry.selection.select import take
 from carferry.source.folder import FolderSource
-from carferry.source.patterns import Patterns
 from carferry.source.snapshot import SourceFile
 
 SIZE = LARGE_BYTES + 3
@@ -166,7 +167,7 @@ class Counted(FolderSource):
 def test_a_broken_upload_lets_go_of_what_it_was_reading(shared: Registry, tmp_path: Path) -> None:
     """urllib3's errors hold themselves in a cycle: the collector would close it some time later."""
     source = Counted(write({"model.safetensors": b"w" * (8 << 20)}, tmp_path / "model"))
-    source.snapshot(Patterns())
+    take(source, Patterns())
     source.most = 0
     gc.disable()
     try:

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import carferry.gpu
 
-BELOW = ("carferry.errors", "carferry.cluster.quantity", "carferry.cluster.tolerations")
+BELOW = (
+    "carferry.errors",
+    "carferry.cluster.quantity",
+    "carferry.cluster.tolerations",
+    "carferry.weights",
+)
 FOLDER = Path(carferry.gpu.__file__).parent
 
 

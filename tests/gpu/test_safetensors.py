@@ -7,7 +7,7 @@ from gpu.samples import LLAMA, header, llama_file
 from safetensors import deserialize
 
 from carferry.errors import InputError
-from carferry.gpu.model.safetensors import bytes_by_dtype, loaded_files, read_header, read_tensors
+from carferry.weights.safetensors import bytes_by_dtype, loaded_files, read_header, read_tensors
 
 ONE = {"a": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}}
 

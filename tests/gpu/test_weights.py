@@ -7,8 +7,8 @@ from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import find
 from carferry.gpu.memory.weights import check_tensors, weights_per_gpu
 from carferry.gpu.model.config import parse_config
-from carferry.gpu.model.safetensors import Tensor, read_header
 from carferry.gpu.units import GIB
+from carferry.weights.safetensors import Tensor, read_header
 
 H100 = find("H100")
 

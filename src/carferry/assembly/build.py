@@ -24,6 +24,7 @@ from carferry.oci.documents import image_size
 from carferry.refs import LayoutRef, check_push_tag
 from carferry.registry.access import Access
 from carferry.registry.target import Target
+from carferry.selection.select import take
 from carferry.source.folder import FolderSource
 from carferry.source.source import Source
 
@@ -151,7 +152,7 @@ def plan_build(source: Source, target: Target, options: Options, access: Access)
         CarferryError: The source or a registry failed.
     """
     _check_apart(source, target)
-    snapshot = source.snapshot(options.patterns)
+    snapshot = take(source, options.patterns)
     bases = _open_bases(options, access)
     base.check_apart(bases, target.ref)
     layers = arrange(

@@ -10,7 +10,7 @@ from carferry.image import base
 from carferry.image.layers import LARGE_BYTES, Format
 from carferry.oci.documents import Platform
 from carferry.refs import ImageRef
-from carferry.source.patterns import Patterns
+from carferry.selection.patterns import Patterns
 
 ENGINES = ("stream", "buildah")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from carferry.io.retry import Retry
 from carferry.run.request import Run
 from carferry.run.sizing import size
+from carferry.selection.select import select
 from carferry.source.open import open_source, pinned
 from carferry.steps.access import patience
 from carferry.steps.deploy import check
@@ -84,7 +85,7 @@ def first(
 
 
 def _pinned(run: Run, retry: Retry) -> str:
-    snapshot = open_source(run.model, retry=retry).listing(run.patterns)
+    snapshot = select(open_source(run.model, retry=retry), run.patterns)
     return pinned(run.model, snapshot.commit)
 
 

@@ -21,10 +21,10 @@ from carferry.run.settings import (
     wait_of,
 )
 from carferry.run.sizing import UNCHECKED, Sizing
+from carferry.selection.patterns import Patterns
 from carferry.serve.form import DeploymentForm
 from carferry.serve.settings import VLLM_IMAGE
 from carferry.source.open import is_folder
-from carferry.source.patterns import Patterns
 from carferry.steps.fit import FitKeywords
 from carferry.steps.rights import DEPLOY, NO, SERVE
 from carferry.steps.settings import BuildKeywords, BuildSettings, check_security

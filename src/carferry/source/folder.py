@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from carferry.errors import SourceChanged, SourceError, SourceNotFound, UnsafePath
-from carferry.source.paths import check_paths
-from carferry.source.patterns import Patterns
+from carferry.source.paths import path_bytes
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 
 RECORD = ".carferry/snapshot.json"
@@ -35,12 +34,23 @@ class FolderSource:
         self.root = root
         self._threads = threads
 
-    def snapshot(self, patterns: Patterns) -> Snapshot:
-        """Hash the files that the patterns admit.
+    def listing(self) -> Snapshot:
+        """List every file below the folder without reading any; their content ids are empty.
 
         Raises:
             SourceNotFound: No such folder, or not readable.
-            UnsafePath: A name or link that must not enter an image.
+        """
+        nothing = ContentId("sha256", "")
+        paths = sorted(self._walk(), key=path_bytes)
+        files = tuple(SourceFile(path, self._length(path), nothing) for path in paths)
+        return replace(self._record(), files=files)
+
+    def snapshot(self, paths: Sequence[str]) -> Snapshot:
+        """Hash these files.
+
+        Raises:
+            SourceNotFound: One is not there, or not readable.
+            UnsafePath: A link that must not enter an image.
         """
         record = self._record()
         known = {file.path: file for file in record.files}
@@ -49,22 +59,10 @@ class FolderSource:
             return self._hash(path, self._size(path), known.get(path))
 
         with ThreadPoolExecutor(self._threads) as pool:
-            files = tuple(pool.map(identify, self._select(patterns)))
+            files = tuple(pool.map(identify, paths))
         # A file that was edited or added is not of that commit, and so neither is the whole.
         genuine = all(known.get(file.path) == file for file in files)
         return replace(record if genuine else Snapshot("", "", ()), files=files)
-
-    def listing(self, patterns: Patterns) -> Snapshot:
-        """Return the files without reading them; their content ids are empty.
-
-        Raises:
-            SourceNotFound: No such folder, or not readable.
-            UnsafePath: A name or link that must not enter an image.
-        """
-        nothing = ContentId("sha256", "")
-        paths = self._select(patterns)
-        files = tuple(SourceFile(path, self._size(path), nothing) for path in paths)
-        return replace(self._record(), files=files)
 
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from ``start`` to ``stop``, or as many as the snapshot promised.
@@ -100,11 +98,6 @@ class FolderSource:
             "read", self.root / file.path, "its size changed while it was read", "run again"
         )
 
-    def _select(self, patterns: Patterns) -> list[str]:
-        paths = patterns.select(self._walk(), self.root)
-        check_paths(paths)
-        return paths
-
     def _walk(self) -> list[str]:
         if not self.root.is_dir():
             raise SourceNotFound(
@@ -121,6 +114,13 @@ class FolderSource:
         raise SourceNotFound(
             "read", error.filename, error.strerror or str(error), "check its permissions"
         ) from error
+
+    def _length(self, path: str) -> int:
+        """Return a file's length, 0 for what cannot be looked at: nobody may want it."""
+        try:
+            return (self.root / path).stat().st_size
+        except OSError:
+            return 0
 
     def _size(self, path: str) -> int:
         """Return the length of a file that may enter an image and can be read."""

@@ -8,7 +8,7 @@ disk and its streaming file neither checks 206 nor bounds its memory.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TypeVar
 
@@ -39,8 +39,7 @@ from carferry.io.http import Http, retry_after
 from carferry.io.retry import Retry
 from carferry.refs import ModelRef
 from carferry.source.httpread import RangeReader
-from carferry.source.paths import check_paths
-from carferry.source.patterns import Patterns
+from carferry.source.paths import fault_of, path_bytes
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 
 Result = TypeVar("Result")
@@ -89,27 +88,31 @@ class HubSource:
             raise SourceError("resolve", self.ref, "the hub named no commit of 40 hex digits")
         return str(self.info.sha)
 
-    def snapshot(self, patterns: Patterns) -> Snapshot:
-        """List the commit's files that the patterns admit and prove that they may be read.
+    @cached_property
+    def _files(self) -> dict[str, SourceFile]:
+        entries = [entry for entry in self._asked(self._list) if isinstance(entry, RepoFile)]
+        return {entry.path: _source_file(entry) for entry in entries}
+
+    def listing(self) -> Snapshot:
+        """List the commit's files, and prove that they may be read.
 
         Raises:
             SourceNotFound: No such repository or revision.
             SourceDenied: Gated or private, and the token does not open it.
-            NothingSelected: The patterns match nothing.
-            UnsafeWeights: Only pickled weights.
-            UnsafePath: A name that must not enter an image.
             Unreachable: The hub does not answer.
         """
-        entries = {e.path: e for e in self._asked(self._list) if isinstance(e, RepoFile)}
-        paths = patterns.select(entries, self.ref)
-        check_paths(paths)
-        files = tuple(_source_file(entries[path]) for path in paths)
-        self._asked(lambda: self._api.get_hf_file_metadata(url=self._url(paths[0])))
+        files = tuple(sorted(self._files.values(), key=lambda file: path_bytes(file.path)))
+        safe = [file for file in files if not fault_of(file.path)]
+        if safe:
+            # The largest: a gated repository may still show its card to everybody.
+            largest = max(safe, key=lambda file: file.size_bytes)
+            self._asked(lambda: self._api.get_hf_file_metadata(url=self._url(largest.path)))
         return Snapshot(self.ref.repo, self.commit, files, _license(self.info))
 
-    def listing(self, patterns: Patterns) -> Snapshot:
-        """Return the snapshot: the hub knows every id."""
-        return self.snapshot(patterns)
+    def snapshot(self, paths: Sequence[str]) -> Snapshot:
+        """Return these files of the commit; the hub knows every id."""
+        files = tuple(self._files[path] for path in paths)
+        return Snapshot(self.ref.repo, self.commit, files, _license(self.info))
 
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from ``start`` to ``stop`` or its end.

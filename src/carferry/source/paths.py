@@ -23,7 +23,7 @@ def check_path(path: str) -> str:
     Raises:
         UnsafePath: Says which rule it breaks.
     """
-    reason = _fault(path)
+    reason = fault_of(path)
     if reason:
         raise UnsafePath("take file", ascii(path), reason, "exclude it with --exclude")
     return path
@@ -49,7 +49,13 @@ def check_paths(paths: Iterable[str]) -> None:
                 raise _clash(path, other, "one is a file where the other needs a folder")
 
 
-def _fault(path: str) -> str:
+def path_bytes(path: str) -> bytes:
+    """Return what paths are sorted by; a hub or a disk may send what is no text at all."""
+    return path.encode("utf-8", "surrogatepass")
+
+
+def fault_of(path: str) -> str:
+    """Return which rule of ``check_path`` a path breaks; empty if none."""
     parts = path.split("/")
     if not path or path.startswith("/"):
         return "not a relative path"

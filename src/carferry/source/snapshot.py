@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from carferry.errors import InvalidReference, SourceChanged
@@ -111,6 +112,11 @@ class Snapshot:
     def size_bytes(self) -> int:
         """Sum of all file sizes."""
         return sum(file.size_bytes for file in self.files)
+
+    def only(self, paths: Iterable[str]) -> Snapshot:
+        """Return the same snapshot with these of its files, in this order."""
+        files = {file.path: file for file in self.files}
+        return replace(self, files=tuple(files[path] for path in paths))
 
     def to_json(self) -> str:
         """Return the form ``download`` leaves beside the files it wrote."""

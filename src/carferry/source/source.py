@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from carferry.source.patterns import Patterns
 from carferry.source.snapshot import Snapshot, SourceFile
 
 
 class Source(Protocol):
     """A place that a model is read from.
 
-    It is resolved once to a ``Snapshot`` (immutable: commit, files, sizes, content ids);
-    everything after that reads exactly those files and proves it did.
+    It is resolved once to a commit; everything after that reads exactly the files listed then
+    and proves it did.
     """
 
-    def snapshot(self, patterns: Patterns) -> Snapshot:
-        """Resolve to a commit and the files the patterns admit."""
+    def listing(self) -> Snapshot:
+        """List every file there is; content ids that take reading every byte are empty.
 
-    def listing(self, patterns: Patterns) -> Snapshot:
-        """Resolve likewise; content ids that take reading every byte are empty."""
+        Nothing is checked but that it can be listed: a file that may not enter an image is no
+        fault as long as nobody takes it.
+        """
+
+    def snapshot(self, paths: Sequence[str]) -> Snapshot:
+        """Return these files of the listing, in this order, each with its content id."""
 
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from offset ``start`` to ``stop`` or its end, in order."""

@@ -14,9 +14,10 @@ from carferry.form.readers import (
     read_text,
 )
 from carferry.io.progress import Progress
+from carferry.selection.patterns import Patterns
+from carferry.selection.select import take
 from carferry.source.download import download as fetch
 from carferry.source.open import open_source
-from carferry.source.patterns import Patterns
 from carferry.steps.access import patience, shown
 from carferry.steps.results import Downloaded
 
@@ -65,7 +66,7 @@ def download(
     wanted = Patterns.parse(read_items("include", include), read_items("exclude", exclude))
     at_once, retry, display = read_parallel("parallel", parallel), patience(), shown(progress)
     source = open_source(read_model(model), read_text("revision", revision), retry=retry)
-    snapshot = source.snapshot(wanted)
+    snapshot = take(source, wanted)
     moved = fetch(
         source,
         snapshot,

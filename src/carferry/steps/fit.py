@@ -18,8 +18,9 @@ from carferry.gpu.model.config import load_config
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal
 from carferry.io.retry import Retry
+from carferry.selection.patterns import Patterns
+from carferry.selection.select import select
 from carferry.source.open import open_source
-from carferry.source.patterns import Patterns
 from carferry.source.snapshot import SourceFile
 from carferry.source.source import Source
 from carferry.steps.fitted import Fit
@@ -161,7 +162,7 @@ def fit(
     how, name = FitSettings(**settings), read_model(model)
     again = retry or Retry()
     source = open_source(name, how.revision, retry=again)
-    snapshot = source.listing(Patterns.parse(how.include, how.exclude))
+    snapshot = select(source, Patterns.parse(how.include, how.exclude))
     files = {file.path: file for file in snapshot.files}
     reach = connect or partial(_connect, kubeconfig, context)
 

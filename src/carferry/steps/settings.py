@@ -17,7 +17,7 @@ from carferry.image.layers import Format
 from carferry.oci.documents import Platform
 from carferry.refs import ImageRef
 from carferry.registry.access import Access
-from carferry.source.patterns import Patterns
+from carferry.selection.patterns import Patterns
 from carferry.steps.access import open_access
 from carferry.steps.signature import defaults_of, read_fields
 

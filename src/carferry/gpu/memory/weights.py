@@ -14,9 +14,9 @@ from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.parallel import largest_stage
 from carferry.gpu.memory.params import WeightPart, weight_parts
-from carferry.gpu.model.safetensors import Tensor
 from carferry.gpu.model.shape import LayerKind, ModelShape
 from carferry.gpu.units import BITS, ceil_div, round_up
+from carferry.weights.safetensors import Tensor
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|layer)\.(\d+)\.")

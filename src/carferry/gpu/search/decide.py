@@ -10,8 +10,8 @@ from carferry.gpu.inventory.nodes import Inventory, named
 from carferry.gpu.memory.estimate import Model
 from carferry.gpu.memory.weights import check_tensors
 from carferry.gpu.model.config import load_config, parse_config
-from carferry.gpu.model.safetensors import ReadRange, Tensor, loaded_files, read_tensors
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
+from carferry.weights.safetensors import ReadRange, Tensor, loaded_files, read_tensors
 
 _MODELOPT = "hf_quant_config.json"
 _SENTENCE = "sentence_bert_config.json"

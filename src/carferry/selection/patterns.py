@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from carferry.errors import InputError, NothingSelected, UnsafeWeights
+from carferry.source.paths import path_bytes
 
 # What Hugging Face servers read: weights, configuration, tokenizer, chat template, licence, card.
 DEFAULT_INCLUDE = (
@@ -64,7 +65,7 @@ class Patterns:
                 ending, or the model has no other weights.
         """
         every = list(paths)
-        chosen = sorted((path for path in every if self.admits(path)), key=_bytes)
+        chosen = sorted((path for path in every if self.admits(path)), key=path_bytes)
         self._refuse_pickle(every, chosen, origin)
         self._refuse_no_weights(every, chosen, origin)
         if not chosen:
@@ -105,11 +106,6 @@ class Patterns:
         return bool(ending) and any(
             glob.endswith(ending) and fnmatchcase(path, glob) for glob in self.include
         )
-
-
-def _bytes(path: str) -> bytes:
-    # A hub or a disk may send what is no text at all; it is refused by name later, not here.
-    return path.encode("utf-8", "surrogatepass")
 
 
 def _globs(globs: Sequence[str]) -> tuple[str, ...]:

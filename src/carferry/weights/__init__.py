@@ -1,0 +1,1 @@
+"""What weight files say about themselves: headers of safetensors, read by Range."""
