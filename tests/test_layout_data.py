@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+import safetensors
 from servers import layouts
 from servers.layouts import Layout
 
@@ -80,6 +81,7 @@ def test_what_is_expected_is_in_the_repository_or_refused_with_a_reason(repo: st
     layout = layouts.load(repo)
     assert set(layout.expected) <= set(layout.files)
     assert set(layout.open) <= set(layout.files)
+    assert all(layout.open.values())
     assert list(layout.expected) == sorted(set(layout.expected), key=str.encode)
     assert not [path for path in layout.expected if path.startswith(".") or "/." in path]
     assert bool(layout.refused) == (not layout.expected)
@@ -114,6 +116,9 @@ def test_the_safetensors_of_a_likeness_hold_its_tensors(repo: str) -> None:
         held = Counter(name for path in weights.files for name in tensors_of(files, path))
         assert held == Counter(weights.tensors)
         assert all(tensors_of(files, path) for path in weights.files)
+    for path in [path for path in files if path.endswith(".safetensors")]:
+        read = dict(safetensors.deserialize(files[path]))  # type: ignore[no-untyped-call]
+        assert set(read) == set(tensors_of(files, path))
     named = {path for weights in layout.weights for path in weights.files}
     assert named == {path for path in files if path.endswith(".safetensors")}
 
