@@ -18,8 +18,7 @@ from typing import Any
 
 from servers import models
 
-_DATA = Path(__file__).parent.parent / "data"
-FOLDER = _DATA / "layouts"
+FOLDER = Path(__file__).parent.parent / "data" / "layouts"
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 # How a file of this kind begins, so that nobody takes it for text.
 _MAGIC = {
@@ -80,12 +79,13 @@ def repositories() -> list[str]:
 
 def load(repo: str) -> Layout:
     """Read the layout of one repository."""
-    given = json.loads((FOLDER / _file(repo)).read_text())
+    given = json.loads((FOLDER / f"{repo.replace('/', '--')}.json").read_text())
+    config = {} if given["config"] is None else {"config.json": given["config"]}
     return Layout(
         repo=given["repo"],
         source=tuple(given["source"]),
         files=_sizes(given["files"]),
-        documents=_config(repo, given["config"]) | given["documents"],
+        documents=config | given["documents"],
         weights=tuple(_weights(each) for each in given["weights"]),
         code={path: tuple(imports) for path, imports in given["code"].items()},
         expected=tuple(sorted(_spread(given["expected"]), key=str.encode)),
@@ -106,18 +106,6 @@ def likeness(repo: str) -> dict[str, bytes]:
     for weights in layout.weights:
         files |= _safetensors(weights)
     return files
-
-
-def _config(repo: str, given: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the config.json, if there is one, with what decides memory where that is known."""
-    full = _DATA / "configs" / _file(repo)
-    if given is None:
-        return {}
-    return {"config.json": given | json.loads(full.read_text()) if full.exists() else given}
-
-
-def _file(repo: str) -> str:
-    return f"{repo.replace('/', '--')}.json"
 
 
 def _spread(names: Sequence[str]) -> list[str]:
