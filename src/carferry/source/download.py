@@ -36,7 +36,7 @@ def download(
         source: Where files are read.
         snapshot: Which files, and what their bytes must be.
         folder: Created if missing; other files in it are left alone.
-        parallel: Files written at once; of those up to 1 MiB there may be more.
+        parallel: Files written at once; of those up to 1 MiB, 16 if that is more.
         retry: The policy of the source; what stops it also stops writing.
         progress: Receives every chunk.
 
