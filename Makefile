@@ -41,6 +41,8 @@ compile: $(STAMP) ## write compiled/*.yaml, the generated reference and constrai
 
 ROUNDS ?= 3
 SCALE ?= 1
+# Small files take next to no room; everything else must be told where there is some.
+DATA ?= $(if $(filter small,$(ONLY)),build/bench)
 bench: $(STAMP) ## measure against every other way: make bench DATA=folder [ONLY=shards,plan]
 	@test -n "$(DATA)" || { echo "name a folder with 40 GiB free: make bench DATA=folder" >&2; exit 2; }
 	PYTHONPATH=.:tests $(BIN)/python -m benchmarks --data "$(DATA)" --only "$(ONLY)" --rounds $(ROUNDS) --scale $(SCALE)

@@ -12,7 +12,7 @@ import hashlib
 import json
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,9 +52,29 @@ class Model:
 def make(root: Path, name: str, shards: int, shard_bytes: int) -> Model:
     """Return the model of that shape, written on first use and kept under ``root``."""
     folder = root / "models" / f"{name}-{shards}x{shard_bytes}"
+    return _made(name, folder, lambda: _write(folder, shards, shard_bytes))
+
+
+def make_small(root: Path, name: str, count: int, size_bytes: int) -> Model:
+    """Return a model of one small shard and that many files that are no weights."""
+    folder = root / "models" / f"{name}-{count}x{size_bytes}"
+
+    def write() -> None:
+        (folder / "parts").mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
+        (folder / "model.safetensors").write_bytes(b"".join(_shard(0, MIB)))
+        draw = random.Random(0)
+        for number in range(count):
+            text = json.dumps(draw.randbytes(size_bytes // 2 - 1).hex())
+            (folder / "parts" / f"{number:05}.json").write_text(text)
+
+    return _made(name, folder, write)
+
+
+def _made(name: str, folder: Path, write: Callable[[], None]) -> Model:
     record = folder.with_suffix(".json")
     if not record.is_file():
-        _write(folder, shards, shard_bytes)
+        write()
         files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
         known = {key: _identity(path) for key, path in files.items() if path.is_file()}
         record.write_text(json.dumps(known))

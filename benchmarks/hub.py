@@ -42,6 +42,8 @@ def main() -> None:
 def _obey(hub: Hub, order: dict[str, Any]) -> None:
     if "bytes_per_s" in order:
         hub.bytes_per_s = order["bytes_per_s"]
+    if "latency_s" in order:
+        hub.latency_s = order["latency_s"]
     if "change" in order:
         config = json.dumps({"model_type": "llama", "revision": order["number"]}).encode()
         hub.repos[order["change"]].change({"config.json": config})

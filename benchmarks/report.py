@@ -25,12 +25,14 @@ _TITLES = {
     "plan": "Plan of a repository of 405B parameters: 191 shards, 2,000 small files, metadata only",
     "fanout": "Many workers, each on a link of 8 MB/s: stream and seal of 16 shards of 128 MiB",
     "pulls": "The consumer: into empty storage",
+    "small": "Hub to registry: 5,000 files of 4 KiB, every answer of the hub 50 ms late",
 }
+_TARGETS, _HOW = "What had to be reached", "How to repeat it"
 _COLUMNS = (
     "what", "wall s: median (min-max)", "against carferry stream", "CPU s", "registry CPU s",
     "peak RSS MiB", "extra disk GiB", "MB from the hub", "MB to the registry", "runs",
 )  # fmt: skip
-_COMPARED = {"shards", "files", "single"}
+_COMPARED = {"shards", "files", "single", "small"}
 
 
 def write(results: Results, scale: float) -> str:
@@ -43,6 +45,46 @@ def write(results: Results, scale: float) -> str:
     parts = ["# How long carferry takes\n", _head(scale), _targets(results)]
     parts += [_section(group, results[group]) for group in _TITLES if group in results]
     return "\n".join([*parts, _how()])
+
+
+def merge(old: str, new: str) -> str:
+    """Return an old report with the sections and verdicts that a new one has measured.
+
+    Args:
+        old: A report of whatever was measured before, perhaps on another machine.
+        new: A report in which something was not measured.
+    """
+    kept, fresh = _parts(old), _parts(new)
+    where = f"Measured by itself later, on {_machine()}.\n\n"
+    for title in set(_TITLES.values()) & set(fresh):
+        fresh[title] = f"\n\n{where}{fresh[title].lstrip()}"
+    kept[_TARGETS] = _merged_verdicts(kept.get(_TARGETS, fresh[_TARGETS]), fresh[_TARGETS])
+    chosen = {
+        **fresh,
+        **kept,
+        **{title: fresh[title] for title in _TITLES.values() if title in fresh},
+    }
+    order = ["", _TARGETS, *_TITLES.values(), _HOW]
+    return "\n## ".join(f"{title}{chosen[title]}" for title in order if title in chosen)
+
+
+def _parts(report: str) -> dict[str, str]:
+    """Return each section's text by its title; the head's title is empty."""
+    head, *sections = report.split("\n## ")
+    pairs = (section.partition("\n") for section in sections)
+    return {"": head} | {title: f"\n{text}" for title, _, text in pairs}
+
+
+def _merged_verdicts(old: str, new: str) -> str:
+    rows = {_figure(line): line for line in old.splitlines() if line.startswith("|")}
+    measured = [line for line in new.splitlines() if line.startswith("|")]
+    rows |= {_figure(line): line for line in measured if "not measured" not in line}
+    return "\n\n" + "\n".join(rows.values()) + "\n"
+
+
+def _figure(row: str) -> tuple[str, ...]:
+    """Return what a row is about: the figure and what it must reach."""
+    return tuple(row.split("|")[1:3])
 
 
 def _head(scale: float) -> str:
@@ -71,7 +113,7 @@ def _machine() -> str:
 
 
 def _targets(results: Results) -> str:
-    lines = ["## What had to be reached\n", "| figure | must reach | measured | reached |"]
+    lines = [f"## {_TARGETS}\n", "| figure | must reach | measured | reached |"]
     lines += ["|---|---|---|---|"]
     lines += [f"| {' | '.join(verdict)} |" for verdict in verdicts(results)]
     return "\n".join([*lines, ""])
@@ -112,12 +154,13 @@ def _middle(runs: Sequence[Usage], value: Callable[[Usage], float]) -> float:
 
 def _how() -> str:
     return (
-        "## How to repeat it\n\n"
+        f"## {_HOW}\n\n"
         "On Debian 12 with buildah, skopeo, podman, docker-registry and containerd, as root (the\n"
         "container tools' own storage and a read-only root ask for it):\n\n"
         "    make bench DATA=folder          # three rounds of everything\n"
         "    make bench DATA=folder ONLY=shards,rebuild ROUNDS=5\n"
-        "    make bench DATA=folder SCALE=0.14 ROUNDS=1   # a trial\n\n"
+        "    make bench DATA=folder SCALE=0.14 ROUNDS=1   # a trial\n"
+        "    make bench ONLY=small           # a quarter of an hour, in build/bench\n\n"
         "The folder takes about 40 GiB: models, the other tools' virtual environments, and what\n"
         "the contenders write. CRI-O is not in Debian 12\n"
         "and was not measured; podman and containerd do not pull ModelPack artifacts.\n"

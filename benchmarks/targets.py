@@ -1,4 +1,4 @@
-"""The targets of issue 3, compared with what was measured."""
+"""The targets of issues 3 and 9, compared with what was measured."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OURS = "carferry stream"
 
 def verdicts(results: Results) -> Iterator[Verdict]:
     """Yield figure, target, measurement and verdict of everything that was measured."""
-    for check in (_speed, _disk, _memory, _rebuild, _fanout, _pulls, _plan):
+    for check in (_speed, _disk, _memory, _rebuild, _fanout, _pulls, _plan, _small):
         try:
             yield from check(results)
         except KeyError as missing:
@@ -82,6 +82,16 @@ def _plan(results: Results) -> Iterator[Verdict]:
     yield _at_most("plan for 405B: wall", 3.0, _wall(runs), " s")
     yield _at_most("plan for 405B: RSS", 200, max(run.rss_bytes for run in runs) / MIB, " MiB")
     yield _at_most("plan for 405B: file bytes read", 0, _most(runs, "hub_bytes"), " bytes")
+
+
+def _small(results: Results) -> Iterator[Verdict]:
+    rows = results["small"]
+    ours = rows["carferry stream, 2 at once"]
+    (before,) = (name for name in rows if name.startswith("carferry 731cf6b"))
+    ratio = _wall(rows[before]) / _wall(ours)
+    yield _at_least("5,000 small files: times faster than before", 10.0, ratio, "x")
+    most = max(run.rss_bytes for name in rows if name != before for run in rows[name]) / MIB
+    yield _at_most("peak RSS, 5,000 small files", 150, most, " MiB")
 
 
 def _wall(runs: Sequence[Usage]) -> float:

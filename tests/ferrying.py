@@ -35,7 +35,7 @@ REPO = "org/tiny"
 
 def quick(**changes: Any) -> Retry:
     """Return a retry policy whose pauses are too short to notice."""
-    return Retry(**({"base_s": 0.001, "cap_s": 0.01} | changes))
+    return Retry(**({"base_s": 0.001, "cap_s": 0.01, "asked_cap_s": 0.01} | changes))
 
 
 def access(*plain_http: str, **changes: Any) -> Access:

@@ -28,3 +28,17 @@ def test_a_date_in_the_past_asks_for_no_wait() -> None:
 
 def test_a_server_that_says_nothing_asks_for_no_wait() -> None:
     assert retry_after({}) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"RateLimit": '"resolvers";r=0;t=172'}, 172.0),
+        ({"RateLimit": '"api";r=3;t=9, "resolvers"; r=0; t=55'}, 55.0),
+        ({"RateLimit": '"resolvers";r=2999;t=172'}, 0.0),
+        ({"RateLimit": '"resolvers";r=0;t=172', "Retry-After": "5"}, 5.0),
+        ({"RateLimit": "nonsense"}, 0.0),
+    ],
+)
+def test_the_hub_says_when_its_window_ends(headers: dict[str, str], seconds: float) -> None:
+    assert retry_after(headers) == seconds

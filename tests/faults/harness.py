@@ -27,6 +27,7 @@ from carferry.io.retry import Retry
 from carferry.refs import ImageRef, LayoutRef, ModelRef
 from carferry.registry.access import Access
 from carferry.registry.target import Target
+from carferry.selection.patterns import Patterns
 from carferry.source.hub import HubSource
 
 MODELS = 6
@@ -132,7 +133,15 @@ class Harness:
 
     def options(self, format: Format, parallel: int = 2) -> Options:
         """Return the options that every run of a format shares."""
-        return Options(base=self.base, format=format, parallel=parallel, large_bytes=LARGE_BYTES)
+        # The empty file: a layer of its own would have no bytes.
+        patterns = Patterns(exclude=("LICENSE",)) if format is Format.MODELPACK else Patterns()
+        return Options(
+            base=self.base,
+            format=format,
+            patterns=patterns,
+            parallel=parallel,
+            large_bytes=LARGE_BYTES,
+        )
 
     @functools.cache  # noqa: B019 - one harness per process
     def digest(self, model: int, revision: str, format: Format) -> str:

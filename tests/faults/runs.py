@@ -74,7 +74,8 @@ def run(harness: Harness, case: Case) -> Outcome:
 
 def _retry(case: Case) -> Retry:
     jitter = random.Random(case.seed).random
-    return Retry(attempts=8, base_s=0.005, cap_s=0.05, deadline_s=DEADLINE_S, jitter=jitter)
+    pauses = {"base_s": 0.005, "cap_s": 0.05, "asked_cap_s": 0.05}
+    return Retry(attempts=8, **pauses, deadline_s=DEADLINE_S, jitter=jitter)
 
 
 def _prepare(harness: Harness, case: Case, calm: Target) -> None:

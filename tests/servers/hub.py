@@ -33,6 +33,7 @@ class Hub:
             and others to its resolve cache on the same host (307), or sent at once (200).
         renamed: Old repository id to the one it moved to.
         bytes_per_s: Rate of each connection's file bodies; None for as fast as it goes.
+        latency_s: What every answer of hub and CDN is late, as if they were far away.
         page_size: Entries in one page of a tree.
         before: Called with each request to the hub; a Reply answers in the hub's place.
     """
@@ -46,6 +47,7 @@ class Hub:
         port: int = 0,
     ) -> None:
         self.redirects, self.bytes_per_s, self.page_size = redirects, bytes_per_s, page_size
+        self.latency_s = 0.0
         self.before: Callable[[Exchange], Reply | None] = lambda exchange: None
         self.repos: dict[str, Repo] = {}
         self.renamed: dict[str, str] = {}
@@ -95,6 +97,11 @@ class Hub:
     def log(self) -> list[Exchange]:
         """Requests that reached the hub itself."""
         return self._front.log
+
+    @property
+    def busiest(self) -> int:
+        """Most requests that the hub itself had under way at one time."""
+        return self._front.busiest
 
     @property
     def cdn_log(self) -> list[Exchange]:

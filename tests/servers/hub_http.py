@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ class HubHandler(Handler):
 
     def answer(self) -> None:
         body = self.body()
+        time.sleep(self.hub.latency_s)
         instead = self.hub.before(self.exchange)
         if instead is not None:
             headers = {name.replace("-", "_"): value for name, value in instead.headers.items()}
@@ -185,6 +187,7 @@ class CdnHandler(Handler):
     hub: Hub
 
     def answer(self) -> None:
+        time.sleep(self.hub.latency_s)
         parts = urlsplit(self.path)
         sha256 = parts.path.removeprefix("/cdn/")
         held = self.hub.stored.get(sha256)

@@ -109,11 +109,16 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Serving:
-    """A server in a thread; a context manager that leaves no thread and no socket behind."""
+    """A server in a thread; a context manager that leaves no thread and no socket behind.
+
+    Attributes:
+        exchanges: Everything that was asked so far.
+        busiest: Most exchanges that were under way at one time.
+    """
 
     def __init__(self, handler: type[BaseRequestHandler], port: int = 0) -> None:
         self.exchanges: list[Exchange] = []
-        self._active = 0
+        self._active = self.busiest = 0
         self._idle = threading.Condition()
         self._server = _Server(("127.0.0.1", port), handler)
         self._server.owner = self
@@ -155,6 +160,7 @@ class Serving:
         """Log the exchange and count it as under way."""
         with self._idle:
             self._active += 1
+            self.busiest = max(self.busiest, self._active)
             self.exchanges.append(exchange)
         try:
             yield

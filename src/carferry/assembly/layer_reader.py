@@ -12,13 +12,14 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Self
 
+from carferry.assembly.read_ahead import ReadAhead
 from carferry.errors import CarferryError
 from carferry.image.layers import Content, Layer, Literal
 from carferry.refs import Digest
 from carferry.source.snapshot import Hasher, SourceFile
 from carferry.source.source import Source
 
-# With chunks of 1 MiB this bounds what a stream holds to well under 20 MiB.
+# With chunks of 1 MiB, and what is read ahead, this bounds what a stream holds to under 20 MiB.
 _QUEUED_CHUNKS = 8
 _Event = bytes | SourceFile
 
@@ -63,11 +64,12 @@ class LayerReader:
             SourceError: The source failed; SourceChanged if its bytes are not as promised.
         """
         offset = 0
-        for piece in self._layer.pieces:
-            length = _length(piece)
-            if offset + length > start or length == 0:
-                yield from self._piece(piece, offset, max(0, start - offset))
-            offset += length
+        with ReadAhead(self._source, self._layer.files) as ahead:
+            for piece in self._layer.pieces:
+                length = _length(piece)
+                if offset + length > start or length == 0:
+                    yield from self._piece(piece, offset, max(0, start - offset), ahead)
+                offset += length
 
     def digest(self) -> Digest:
         """Wait for the hashes and return the layer's digest.
@@ -77,20 +79,17 @@ class LayerReader:
         """
         return self._hashing.result()
 
-    def _piece(self, piece: Literal | Content, offset: int, skip: int) -> Iterator[bytes]:
+    def _piece(
+        self, piece: Literal | Content, offset: int, skip: int, ahead: ReadAhead
+    ) -> Iterator[bytes]:
         if isinstance(piece, Content) and offset >= self._hashed:
             self._hashing.feed(piece.file)
         at = offset + skip
-        for chunk in self._bytes_of(piece, skip):
+        for chunk in _bytes_of(piece, skip, ahead):
             self._hash(chunk, at)
             at += len(chunk)
             self._moved(len(chunk))
             yield chunk
-
-    def _bytes_of(self, piece: Literal | Content, skip: int) -> Iterator[bytes]:
-        if isinstance(piece, Literal):
-            return iter([piece.data[skip:]] if piece.data[skip:] else [])
-        return iter(self._source.read(piece.file, skip))
 
     def _hash(self, chunk: bytes, at: int) -> None:
         new = at + len(chunk) - self._hashed
@@ -154,6 +153,12 @@ class _Hashing:
             except CarferryError as error:
                 self._error = error
         self._file = self._hasher = None
+
+
+def _bytes_of(piece: Literal | Content, skip: int, ahead: ReadAhead) -> Iterator[bytes]:
+    if isinstance(piece, Literal):
+        return iter([piece.data[skip:]] if piece.data[skip:] else [])
+    return ahead.read(piece.file, skip)
 
 
 def _length(piece: Literal | Content) -> int:

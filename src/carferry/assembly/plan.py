@@ -102,8 +102,9 @@ class Plan:
 
     @property
     def bytes_to_move(self) -> int:
-        """Length of the layers that move."""
-        return sum(layer_plan.bytes_to_move for layer_plan in self.layers)
+        """Length of the blobs that move; two layers of one blob move it once."""
+        moving = {each.layer.blob_key: each.bytes_to_move for each in self.layers}
+        return sum(moving.values())
 
     def seconds(self, rate: float, *, workers: int = 1, parallel: int = 1) -> float:
         """Predict how long moving takes.
@@ -160,7 +161,10 @@ def make_plan(
         ref: The target; what is stored elsewhere is mounted.
         format: ModelCar or ModelPack.
     """
-    layer_plans = tuple(_layer_plan(layer, stored, ref) for layer in layers)
+    blobs = {
+        layer.blob_key: stored[layer.content_key] for layer in layers if layer.content_key in stored
+    }
+    layer_plans = tuple(_layer_plan(layer, blobs.get(layer.blob_key), ref) for layer in layers)
     return Plan(snapshot, tuple(bases), layer_plans, format)
 
 
@@ -185,10 +189,7 @@ def check_lengths(plan: Plan, limit_bytes: int, ref: ImageRef | LayoutRef) -> No
         )  # fmt: skip
 
 
-def _layer_plan(
-    layer: Layer, stored: Mapping[Digest, StoredLayer], ref: ImageRef | LayoutRef
-) -> LayerPlan:
-    found = stored.get(layer.content_key)
+def _layer_plan(layer: Layer, found: StoredLayer | None, ref: ImageRef | LayoutRef) -> LayerPlan:
     if found is None:
         return LayerPlan(layer)
     how = How.REUSE if _is_same_home(found.home, ref) else How.MOUNT

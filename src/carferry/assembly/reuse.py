@@ -18,7 +18,7 @@ from carferry.oci.documents import Document
 from carferry.refs import Digest
 from carferry.registry.target import Target
 
-_THREADS = 8
+_THREADS = 16
 
 
 def find_stored(

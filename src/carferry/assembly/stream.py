@@ -10,10 +10,11 @@ from carferry.assembly.job import Job
 from carferry.assembly.layer_reader import LayerReader
 from carferry.assembly.plan import How, LayerPlan
 from carferry.assembly.results import LayerResult
+from carferry.assembly.small_blobs import is_small_blob, send_small_blob
 from carferry.errors import CarferryError, SourceChanged, TargetError, Unreachable
 from carferry.image.compose import model_descriptor
 from carferry.image.layers import Layer
-from carferry.io.parallel import advance, run_parallel
+from carferry.io.parallel import advance, run_by_size
 from carferry.oci.documents import Descriptor
 from carferry.refs import Digest
 from carferry.registry.blobs import open_upload
@@ -28,6 +29,9 @@ def stream(
 ) -> list[LayerResult]:
     """Move layers to the target, ``options.parallel`` at once; each holds about 20 MiB.
 
+    Of equal files that are blobs of their own one is moved. Small blobs come last, more of them
+    at once.
+
     Args:
         job: The build; what stops its ``retry`` also stops every layer.
         layer_plans: All of its plan, or one worker's share.
@@ -39,9 +43,19 @@ def stream(
     Raises:
         CarferryError: The first failure; the others have stopped and cancelled their uploads.
     """
-    job.progress.expect(sum(layer_plan.bytes_to_move for layer_plan in layer_plans))
+    blobs = {layer_plan.layer.blob_key: layer_plan for layer_plan in reversed(layer_plans)}
+    different = [each for each in layer_plans if blobs[each.layer.blob_key] is each]
+    job.progress.expect(sum(layer_plan.bytes_to_move for layer_plan in different))
     mover = _Mover(job, arrived)
-    return run_parallel(mover.take, layer_plans, parallel=job.options.parallel, retry=job.retry)
+    results = run_by_size(
+        mover.take,
+        different,
+        small=lambda layer_plan: is_small_blob(layer_plan.layer),
+        parallel=job.options.parallel,
+        retry=job.retry,
+    )
+    taken = {result.layer.blob_key: result for result in results}
+    return [mover.repeat(each, taken[each.layer.blob_key]) for each in layer_plans]
 
 
 class _Mover:
@@ -58,6 +72,18 @@ class _Mover:
         result = self._take(layer_plan)
         self._arrived(result.descriptor)
         return result
+
+    def repeat(self, layer_plan: LayerPlan, taken: LayerResult) -> LayerResult:
+        """Return the result of a layer whose blob was taken, perhaps for another file."""
+        layer = layer_plan.layer
+        if layer is taken.layer:
+            return taken
+        self._progress.begin(layer.name, layer.size_bytes)
+        descriptor = model_descriptor(layer, taken.descriptor.digest)
+        self._arrived(descriptor)
+        how = How.REUSE if layer_plan.how is How.MOVE else layer_plan.how
+        self._progress.end(layer.name, how.value)
+        return LayerResult(layer, descriptor, how)
 
     def _take(self, layer_plan: LayerPlan) -> LayerResult:
         layer, stored = layer_plan.layer, layer_plan.stored
@@ -93,6 +119,8 @@ class _Mover:
 
     def _once(self, layer: Layer) -> Digest:
         moved = partial(advance, self._progress, self._retry, layer.name)
+        if is_small_blob(layer):
+            return send_small_blob(layer, self._source, self._target, moved=moved)
         with (
             LayerReader(layer, self._source, moved=moved) as reader,
             open_upload(self._target, layer.size_bytes) as upload,

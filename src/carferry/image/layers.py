@@ -10,6 +10,7 @@ Source: docs/adr/0008-three-kinds-of-layers.md; the layout rules of OCI image-sp
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
 
+from carferry.errors import InputError
 from carferry.oci import tarball
 from carferry.refs import Digest
 from carferry.source.snapshot import SourceFile
@@ -26,6 +28,7 @@ SMALL_BYTES = 1024 * 1024
 MOST_LAYERS = 100
 ROOT = "models"
 _RAW_VERSION = "raw.1"
+_EMPTY_SHOWN = 20
 
 
 class Format(StrEnum):
@@ -105,6 +108,14 @@ class Layer:
         return Digest.of(json.dumps([version, ROOT, names]).encode())
 
     @property
+    def blob_key(self) -> str:
+        """Identity of the blob alone: two equal files, stored raw, are one blob of two layers."""
+        file = self.files[0]
+        if self.raw and file.content.hex:
+            return f"{file.content} {file.size_bytes}"
+        return str(self.content_key)
+
+    @property
     def known_digest(self) -> Digest | None:
         """The digest, if known unread: that of a raw layer whose file has an LFS sha256."""
         content = self.files[0].content
@@ -133,8 +144,12 @@ def arrange(
     Returns:
         Large files alone (runs of them together if there are too many), middling ones in one
         layer, small ones last.
+
+    Raises:
+        InputError: An empty file cannot be a layer of its own.
     """
     if format is Format.MODELPACK:
+        _check_not_empty(files)
         return tuple(Layer((file,), raw=True) for file in files)
     large = [file for file in files if file.size_bytes >= large_bytes]
     rest = [file for file in files if file.size_bytes < large_bytes]
@@ -143,6 +158,22 @@ def arrange(
     bundles = [Layer(bundle) for bundle in (middling, small) if bundle]
     room = max(1, MOST_LAYERS - base_layers - len(bundles))
     return (*(Layer(tuple(group)) for group in _runs(large, room)), *bundles)
+
+
+def _check_not_empty(files: Sequence[SourceFile]) -> None:
+    """Refuse a layer of no bytes: containerd does not pull it, and some registries do not take it.
+
+    Source: containerd core/remotes/handlers.go, fetch (size zero is an invalid argument);
+    image-spec v1.1 manifest.md, "Guidance for an Empty Descriptor".
+    """
+    empty = [file.path for file in files if not file.size_bytes]
+    if empty:
+        shown = ",".join(map(glob.escape, empty[:_EMPTY_SHOWN]))
+        raise InputError(
+            "make modelpack with", empty[0],
+            f"{len(empty)} of its files are empty, and containerd pulls no layer of 0 bytes",
+            f"leave them out with --exclude '{shown}', or make a modelcar, which can hold them",
+        )  # fmt: skip
 
 
 def _runs(files: Sequence[SourceFile], groups: int) -> list[Sequence[SourceFile]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import ssl
 import threading
 import time
@@ -32,6 +33,7 @@ READ_TIMEOUT_S = 60.0
 COMMIT_TIMEOUT_S = 1800.0
 CERTS_D = Path("/etc/containers/certs.d")
 _BODY_CAP = 64 * 1024
+_USED_UP = re.compile(r";\s*r=0\s*;\s*t=(\d{1,9})\b")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -206,11 +208,14 @@ def give_back(response: BaseHTTPResponse) -> None:
 def retry_after(headers: Mapping[str, str]) -> float:
     """Return the seconds a server asks to wait; 0 if it does not say.
 
-    Source: RFC 9110, section 10.2.3: seconds, or a date.
+    Source: RFC 9110, section 10.2.3: seconds, or a date; draft-ietf-httpapi-ratelimit-headers,
+    in which the public hub says when its window of five minutes ends.
     """
     text = headers.get("Retry-After", "").strip()
     if text.isdecimal():
         return float(text)
+    if not text and (used_up := _USED_UP.search(headers.get("RateLimit", ""))):
+        return float(used_up[1])
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except ValueError:

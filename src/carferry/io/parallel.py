@@ -9,6 +9,9 @@ from typing import TypeVar
 from carferry.io.progress import Progress
 from carferry.io.retry import Cancelled, Retry
 
+SMALL_BYTES = 1024 * 1024
+# What so many small items hold together is what one large one does: see assembly.layer_reader.
+SMALL_AT_ONCE = 16
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -54,6 +57,43 @@ def run_parallel(
         # All have stopped; the policy goes on to govern what is saved of their work.
         retry.stop.clear()
     raise error
+
+
+def run_by_size(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    small: Callable[[Item], bool],
+    parallel: int,
+    retry: Retry,
+) -> list[Result]:
+    """Work on the large items, ``parallel`` at once, then on the small ones, many at once.
+
+    A small item takes a few round trips and next to no bytes or memory: it would be slow for
+    nothing to let it wait its turn among streams.
+
+    Args:
+        work: As for ``run_parallel``.
+        items: What to work on.
+        small: Says of which items at most ``SMALL_BYTES`` are held.
+        parallel: Large items at once.
+        retry: As for ``run_parallel``.
+
+    Returns:
+        The results in the items' order.
+    """
+    order = sorted(range(len(items)), key=lambda index: small(items[index]))
+    count = sum(not small(item) for item in items)
+    at_once = max(parallel, SMALL_AT_ONCE)
+    results = [
+        *run_parallel(work, [items[i] for i in order[:count]], parallel=parallel, retry=retry),
+        *run_parallel(work, [items[i] for i in order[count:]], parallel=at_once, retry=retry),
+    ]
+    return [result for _, result in sorted(zip(order, results, strict=True), key=_place)]
+
+
+def _place(pair: tuple[int, object]) -> int:
+    return pair[0]
 
 
 def advance(progress: Progress, retry: Retry, name: str, size_bytes: int) -> None:

@@ -27,7 +27,9 @@ class Retry:
         attempts: Tries in all without any progress in between.
         first_tries: The same before anything has answered: the host's name may be wrong.
         base_s: First pause; doubles each time.
-        cap_s: Longest pause, also for what a server asks with Retry-After.
+        cap_s: Longest pause, unless a server asks for more.
+        asked_cap_s: Longest pause that a server is granted: the public hub counts requests over
+            windows of five minutes. Who asks for more gets ``cap_s``, and soon the last try.
         deadline_s: Seconds from ``started`` after which nothing is tried again; by default none,
             since tries without progress are counted, and a large model may take days.
         stop: Set it to make every waiter and reader give up.
@@ -39,6 +41,7 @@ class Retry:
     first_tries: int = 2
     base_s: float = 0.5
     cap_s: float = 30.0
+    asked_cap_s: float = 300.0
     deadline_s: float = math.inf
     stop: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], float] = time.monotonic
@@ -101,4 +104,5 @@ class Retry:
 
     def _delay(self, attempt: int, asked_s: float) -> float:
         nominal = min(self.cap_s, self.base_s * 2.0 ** (attempt - 1))
-        return max(nominal * (0.5 + self.jitter() / 2), min(asked_s, self.cap_s))
+        granted_s = asked_s if asked_s <= self.asked_cap_s else self.cap_s
+        return max(nominal * (0.5 + self.jitter() / 2), granted_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import IO
 
@@ -14,6 +15,8 @@ from carferry.refs import Digest
 from carferry.registry.target import Target, Upload
 
 _BUFFER = 1024 * 1024
+# An artifact may have thousands of layers: as many questions at once as connections are kept.
+_THREADS = 16
 
 
 @contextmanager
@@ -77,8 +80,11 @@ def check_blobs(target: Target, blobs: Sequence[Descriptor]) -> None:
     Raises:
         TargetError: Names the first that is not.
     """
+    digests = list(dict.fromkeys(blob.digest for blob in blobs))
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="carferry-head") as pool:
+        sizes = dict(zip(digests, pool.map(target.blob_size, digests), strict=True))
     for blob in blobs:
-        size = target.blob_size(blob.digest)
+        size = sizes[blob.digest]
         if size != blob.size_bytes:
             found = "missing" if size is None else f"{size} bytes long, not {blob.size_bytes}"
             raise TargetError(

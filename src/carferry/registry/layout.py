@@ -218,6 +218,11 @@ class LayoutUpload:
         """Return None: a disk that failed once is not asked to go on."""
         return None
 
+    def put(self, data: bytes, digest: Digest) -> None:
+        """Write the whole blob and give it its name."""
+        self.send([data])
+        self.commit(digest)
+
     def commit(self, digest: Digest) -> None:
         """Give the file its final name."""
         try:

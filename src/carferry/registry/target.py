@@ -18,6 +18,9 @@ class Upload(Protocol):
     def offset(self) -> int | None:
         """Return how many bytes the target proves to hold, None if it cannot."""
 
+    def put(self, data: bytes, digest: Digest) -> None:
+        """Send the whole blob and make it visible at once: one request less where that counts."""
+
     def commit(self, digest: Digest) -> None:
         """Make the blob visible under its digest; safe to call after an unclear answer."""
 

@@ -1,7 +1,8 @@
 """One blob on its way into a registry: POST, one PATCH of exact length, PUT with the digest.
 
 That is the shape podman and Docker use, without ``Content-Range``, hence the one every registry is
-tested with. Source: OCI distribution-spec v1.1.
+tested with. A small blob whose digest is known comes with the PUT, as containerd and ORAS send
+it. Source: OCI distribution-spec v1.1, "Pushing a blob monolithically: POST then PUT".
 """
 
 from __future__ import annotations
@@ -85,6 +86,14 @@ class RegistryUpload:
         found = _RANGE.fullmatch(response.headers.get("Range", ""))
         return int(found[1]) + 1 if found else None
 
+    def put(self, data: bytes, digest: Digest) -> None:
+        """Send a whole blob with the request that closes the upload.
+
+        Raises:
+            TargetError: As for ``commit``.
+        """
+        self._close(digest, data)
+
     def commit(self, digest: Digest) -> None:
         """Close the upload under its digest; an unclear answer is settled by asking for the blob.
 
@@ -94,11 +103,14 @@ class RegistryUpload:
         Raises:
             TargetError: Refused, or not there afterwards.
         """
+        self._close(digest, b"")
+
+    def _close(self, digest: Digest, body: bytes) -> None:
         joint = "&" if urlsplit(self._location).query else "?"
         url = f"{self._location}{joint}{urlencode({'digest': str(digest)})}"
         for attempt in range(1, _COMMIT_TRIES + 1):
             try:
-                self._put(url)
+                self._put(url, body)
                 return
             except CarferryError as error:
                 unclear = error.temporary or attempt > 1
@@ -124,13 +136,14 @@ class RegistryUpload:
                 )
             )
 
-    def _put(self, url: str) -> None:
+    def _put(self, url: str, body: bytes) -> None:
         drain(
             self._session.call(
                 "PUT",
                 url,
                 expect={201, 204},
-                body=b"",
+                headers={"Content-Type": "application/octet-stream"} if body else None,
+                body=body,
                 timeouts=self._session.timeouts.committing,
                 once=True,
             )

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from carferry.io import files
-from carferry.io.parallel import advance, run_parallel
+from carferry.io.parallel import SMALL_BYTES, advance, run_by_size
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
 from carferry.source.folder import RECORD
@@ -36,7 +36,7 @@ def download(
         source: Where files are read.
         snapshot: Which files, and what their bytes must be.
         folder: Created if missing; other files in it are left alone.
-        parallel: Files written at once.
+        parallel: Files written at once; of those up to 1 MiB, 16 if that is more.
         retry: The policy of the source; what stops it also stops writing.
         progress: Receives every chunk.
 
@@ -51,9 +51,12 @@ def download(
     def fetch(file: SourceFile) -> int:
         return _fetch(source, file, folder / file.path, retry, progress)
 
-    fetched = sum(run_parallel(fetch, snapshot.files, parallel=parallel, retry=retry))
+    def small(file: SourceFile) -> bool:
+        return file.size_bytes <= SMALL_BYTES
+
+    fetched = run_by_size(fetch, snapshot.files, small=small, parallel=parallel, retry=retry)
     _record(snapshot, folder)
-    return fetched
+    return sum(fetched)
 
 
 def _fetch(source: Source, file: SourceFile, path: Path, retry: Retry, progress: Progress) -> int:

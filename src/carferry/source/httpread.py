@@ -11,6 +11,7 @@ from urllib3.response import BaseHTTPResponse
 from carferry.errors import CarferryError, SourceChanged, SourceDenied, SourceError
 from carferry.io.http import Http, drain, give_back, origin, retry_after
 from carferry.io.retry import Retry
+from carferry.source.redirects import Redirects
 from carferry.source.snapshot import SourceFile
 
 CHUNK = 1024 * 1024
@@ -28,6 +29,7 @@ class RangeReader:
             caller, who sees every byte anyway.
         headers: Called for each request to the first host; never sent to another.
         retry: Policy; its count starts again after every byte of progress.
+        redirects: What is known of the repository's redirects; they are learned and used.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class RangeReader:
         *,
         headers: Callable[[], dict[str, str]],
         retry: Retry,
+        redirects: Redirects | None = None,
     ) -> None:
         self._http = http
         self._url = url
         self._file = file
         self._headers = headers
         self._retry = retry
+        self._redirects = redirects or Redirects()
         self._etag = ""
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -85,6 +89,24 @@ class RangeReader:
             give_back(response)
 
     def _open(self, at: int, end: int) -> BaseHTTPResponse:
+        return self._open_directly(at, end) or self._open_by_redirects(at, end)
+
+    def _open_directly(self, at: int, end: int) -> BaseHTTPResponse | None:
+        """Ask where the redirect would lead; None unless this very file is there."""
+        url = self._redirects.guess(self._file, self._url)
+        if not url:
+            return None
+        response = self._http.request("GET", url, headers=self._request_headers(url, at, end))
+        etag = _etag(response)
+        if response.status in {200, 206} and etag == self._file.content.hex:
+            self._check(response, etag)
+            return response
+        drain(response)
+        if response.status != 429 and response.status < 500:
+            self._redirects.refused()
+        return None
+
+    def _open_by_redirects(self, at: int, end: int) -> BaseHTTPResponse:
         url, etag = self._url, ""
         for _ in range(_REDIRECTS):
             response = self._http.request("GET", url, headers=self._request_headers(url, at, end))
@@ -92,6 +114,8 @@ class RangeReader:
             location = response.headers.get("Location")
             if response.status not in {301, 302, 303, 307, 308} or not location:
                 self._check(response, etag)
+                if url != self._url and origin(url) == origin(self._url):
+                    self._redirects.learn(self._file, self._url, url)
                 return response
             drain(response)
             url = urljoin(url, location)

@@ -40,10 +40,13 @@ from carferry.io.retry import Retry
 from carferry.refs import ModelRef
 from carferry.source.httpread import RangeReader
 from carferry.source.paths import fault_of, path_bytes
+from carferry.source.redirects import Redirects
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 
 Result = TypeVar("Result")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+# As many as two bundles read ahead at once, beside the streams of large files.
+_CONNECTIONS = 64
 _FAILURES = (
     HfHubHTTPError,
     HFValidationError,
@@ -73,8 +76,9 @@ class HubSource:
     ) -> None:
         self.ref = ref
         self._api = HfApi(endpoint=endpoint)
-        self._http = http or Http()
+        self._http = http or Http(connections=_CONNECTIONS)
         self._retry = retry or Retry()
+        self._redirects = Redirects()
 
     @cached_property
     def info(self) -> ModelInfo:
@@ -125,7 +129,12 @@ class HubSource:
             SourceError: The hub failed more often than the policy allows.
         """
         reader = RangeReader(
-            self._http, self._url(file.path), file, headers=self._headers, retry=self._retry
+            self._http,
+            self._url(file.path),
+            file,
+            headers=self._headers,
+            retry=self._retry,
+            redirects=self._redirects,
         )
         return reader.read(start, stop)
 

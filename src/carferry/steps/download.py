@@ -42,7 +42,7 @@ def download(
         revision: Branch, tag or commit, if ``model`` names none.
         include: Globs; empty means what a server needs.
         exclude: Globs.
-        parallel: Files at once.
+        parallel: Files at once; of those up to 1 MiB, 16 if that is more.
         progress: True shows bars on a terminal and lines elsewhere, on stderr.
 
     Returns:
