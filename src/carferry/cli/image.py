@@ -102,7 +102,8 @@ def _add_inspect(commands: Any) -> None:
         "inspect",
         help="check an image against what KServe needs",
         description="Read manifest, config and tar headers (not the weights) and check them; "
-        "exit 2 if a clause is broken.",
+        "exit 2 if a clause is broken, or if it is no image. 'unread' is what a layer that was not "
+        "looked at may hold.",
     )
     parser.add_argument("image", metavar="IMAGE", help="docker://... or oci:path[:tag]")
     options.add_access(parser)

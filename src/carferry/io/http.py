@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import ssl
 import threading
 import time
@@ -209,11 +210,11 @@ def retry_after(headers: Mapping[str, str]) -> float:
     Source: RFC 9110, section 10.2.3: seconds, or a date.
     """
     text = headers.get("Retry-After", "").strip()
-    if text.isdecimal():
+    if re.fullmatch(r"[0-9]{1,18}", text):
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
 
 

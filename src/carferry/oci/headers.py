@@ -12,7 +12,7 @@ import io
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
-from typing import IO
+from typing import IO, Self
 
 from carferry.oci.tarball import BLOCK
 
@@ -27,6 +27,22 @@ _LOCAL = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 # GNU sparse maps go on in blocks of their own; these are the flags that say so.
 _SPARSE_MORE = (482, 504)
 _SIZES = ("GNU.sparse.realsize", "GNU.sparse.size")
+
+
+class BoundedInfo(tarfile.TarInfo):
+    """An entry for ``tarfile`` itself, where contents are wanted too: no header is too long."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Parse a header.
+
+        Raises:
+            tarfile.ReadError: It announces an extended header longer than engines take.
+        """
+        entry = super().frombuf(buf, encoding, errors)
+        if entry.type in {*_LONG, *_LOCAL, tarfile.XGLTYPE} and entry.size > _EXTENDED_BYTES:
+            raise tarfile.ReadError(f"an extended header of {entry.size} bytes")
+        return entry
 
 
 def read_headers(file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
