@@ -6,6 +6,7 @@ A reader lives as long as the traceback that shows it: closing is not left to th
 from __future__ import annotations
 
 import gc
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ class Home:
 
 @pytest.fixture(params=["layout", "registry"])
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
-    """A layout or a registry; its one image has a layer that no gzip reader takes."""
+    """A layout or a registry; its one image has a layer that has a name of megabytes."""
     if request.param == "layout":
         yield _filled(to_layout(tmp_path / "layout"), tmp_path)
         return
@@ -61,7 +62,9 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
 
 
 def _filled(target: Target, folder: Path) -> Home:
-    data = tar_of({"models/other.bin": bytes(SIZE_BYTES)})
+    endless = tarfile.TarInfo("name")
+    endless.type, endless.size = tarfile.GNUTYPE_LONGNAME, SIZE_BYTES
+    data = tar_of({"models/other.bin": b"x"})[:1024] + endless.tobuf() + bytes(SIZE_BYTES)
     layer = Descriptor(f"{LAYER}+gzip", put_blob(target, data), len(data))
     config = canonical(
         {
@@ -99,12 +102,12 @@ def wrong_file(home: Home) -> None:
 
 
 def bad_layer(home: Home) -> None:
-    """List the files of an image whose layer is no gzip."""
+    """List the files of an image whose layer is no tar."""
     inspect(home.target)
 
 
 def bad_base(home: Home) -> None:
-    """Look for a file in a base whose layer is no gzip."""
+    """Look for a file in a base whose layer is no tar."""
     base = Base("some", Digest("0" * 64), Platform("amd64"), (home.layer,), {}, home.target)
     search(base, lambda _member, _tar: None)
 

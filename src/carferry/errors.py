@@ -39,7 +39,6 @@ _SECRETS = (
     re.compile(r"\bsha256~[A-Za-z0-9_-]{16,}"),  # OpenShift's tokens
     re.compile(r"(?i)(?<=[?&])(?:token|access_token|password|x-amz-[a-z-]+|sig|signature)=[^&\s]+"),
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LONGEST = 2000
 
 
@@ -50,9 +49,28 @@ def redact(text: str) -> str:
     return text
 
 
+def printable(text: str) -> str:
+    r"""Return text with what no terminal should obey or hide escaped (``\n``, ``\x1b``).
+
+    Names and annotations come from strangers. Besides control characters these are marks that
+    turn the direction of what follows, invisible ones, odd blanks and halves of pairs: all that
+    Unicode calls format, separator, surrogate, private or unassigned.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def lines_of(text: str) -> str:
+    """Return text of several lines, such as a traceback, each made printable."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def one_line(text: str) -> str:
-    r"""Return text on one printable line: control characters escaped (``\n``), length capped."""
-    escaped = _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+    r"""Return text on one printable line, as ``printable`` does, its length capped."""
+    escaped = printable(text[: _LONGEST + 1])
     return escaped if len(escaped) <= _LONGEST else escaped[:_LONGEST] + "..."
 
 

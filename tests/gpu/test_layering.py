@@ -8,6 +8,7 @@ import carferry.gpu
 
 BELOW = (
     "carferry.errors",
+    "carferry.io.markup",
     "carferry.cluster.quantity",
     "carferry.cluster.tolerations",
     "carferry.weights",
@@ -15,7 +16,7 @@ BELOW = (
 FOLDER = Path(carferry.gpu.__file__).parent
 
 
-def test_package_imports_only_itself_errors_kubernetes_words_and_the_standard_library() -> None:
+def test_package_imports_only_itself_errors_markup_kubernetes_words_and_stdlib() -> None:
     foreign = {
         (path.name, name)
         for path in FOLDER.rglob("*.py")

@@ -22,31 +22,47 @@ def write_layout(
     *,
     settings: Mapping[str, Any] | None = None,
     architecture: str = "amd64",
+    types: Sequence[str] = (),
+    diff_ids: Sequence[str] = (),
+    manifest: Mapping[str, Any] | None = None,
+    config: bytes | None = None,
+    config_type: str = CONFIG,
 ) -> str:
     """Write an OCI layout with one image of these (uncompressed) layers; return its digest.
 
     Args:
         folder: The layout; made here.
-        layers: Tar archives, bottom first.
+        layers: Tar archives, or what else the types say, bottom first.
         tag: Its name in the layout.
         settings: The image config's ``config``: Env, User and the like.
         architecture: As Go names it.
+        types: Media type of each layer; by default all are plain tars.
+        diff_ids: What the config says of them; by default that they are not compressed.
+        manifest: Fields to set in the manifest; those that are None are left out.
+        config: Its bytes.
+        config_type: Its media type.
     """
     (folder / "blobs" / "sha256").mkdir(parents=True)
-    described = [_put(folder, body, LAYER) for body in layers]
-    config = {
+    kinds = types or [LAYER] * len(layers)
+    described = [_put(folder, body, kind) for body, kind in zip(layers, kinds, strict=True)]
+    made = {
         "architecture": architecture,
         "os": "linux",
         "config": dict(settings or {}),
-        "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in described]},
+        "rootfs": {
+            "type": "layers",
+            "diff_ids": list(diff_ids) or [layer["digest"] for layer in described],
+        },
     }
-    manifest = {
+    fields = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": _put(folder, json.dumps(config).encode(), CONFIG),
+        "config": _put(folder, config or json.dumps(made).encode(), config_type),
         "layers": described,
+        **(manifest or {}),
     }
-    entry = _put(folder, json.dumps(manifest).encode(), MANIFEST)
+    fields = {name: value for name, value in fields.items() if value is not None}
+    entry = _put(folder, json.dumps(fields).encode(), str(fields.get("mediaType", MANIFEST)))
     named = entry | {"annotations": {"org.opencontainers.image.ref.name": tag}}
     index = {"schemaVersion": 2, "manifests": [named]}
     (folder / "index.json").write_text(json.dumps(index))

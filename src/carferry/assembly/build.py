@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from carferry.assembly import buildah, shards
+from carferry.assembly.foresee import check_seal
 from carferry.assembly.job import Job
 from carferry.assembly.options import Options
 from carferry.assembly.pack import pack
@@ -20,7 +21,6 @@ from carferry.errors import CarferryError, InputError, TargetError
 from carferry.image import base
 from carferry.image.layers import Format, arrange
 from carferry.io.progress import Progress, Silent
-from carferry.oci.documents import image_size
 from carferry.refs import LayoutRef, check_push_tag
 from carferry.registry.access import Access
 from carferry.registry.target import Target
@@ -167,6 +167,7 @@ def plan_build(source: Source, target: Target, options: Options, access: Access)
     stored = find_stored(target, layers, origins) if reuse else {}
     plan = make_plan(snapshot, bases, layers, stored, target.ref, options.format)
     check_lengths(plan, target.largest_blob_bytes, target.ref)
+    check_seal(plan, options.engine, target)
     return plan
 
 
@@ -215,12 +216,12 @@ def _stream(
 
 
 def _seal(job: Job, results: Sequence[LayerResult], start: float) -> BuildResult:
-    document, manifests = seal(job, in_image_order(job.plan, results))
+    sealed = seal(job, in_image_order(job.plan, results))
     return BuildResult(
-        document,
+        sealed.document,
         job.plan.snapshot,
         tuple(results),
-        image_size(manifests),
-        len(manifests[0].layers),
+        sealed.size_bytes,
+        sealed.layers,
         time.monotonic() - start,
     )

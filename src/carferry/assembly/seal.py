@@ -7,20 +7,43 @@ write the same bytes, so their order does not matter.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from carferry.assembly.job import Job
+from carferry.assembly.plan import Plan
+from carferry.errors import TargetError
 from carferry.image.base import Base
 from carferry.image.compose import Image, compose, compose_artifact, index_of
 from carferry.image.layers import Format
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
-from carferry.oci.documents import Descriptor, Document
+from carferry.oci.documents import Descriptor, Document, image_size
 from carferry.registry.blobs import check_blobs, copy_blob, put_blob
 from carferry.registry.target import Target
 
+# What registries answer that let a tag be written once: Harbor 412, ECR and others 400, 403, 409.
+_TAG_REFUSED = (400, 403, 405, 409, 412)
 
-def seal(job: Job, model: Sequence[Descriptor]) -> tuple[Document, tuple[Document, ...]]:
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A complete image; all that is said of it was known before its tag moved.
+
+    Attributes:
+        document: What the tag names: a manifest or an index.
+        manifests: The manifest of each platform.
+        size_bytes: All different blobs.
+        layers: Of one platform, base included.
+    """
+
+    document: Document
+    manifests: tuple[Document, ...]
+    size_bytes: int
+    layers: int
+
+
+def seal(job: Job, model: Sequence[Descriptor]) -> Sealed:
     """Complete the image and tag it.
 
     Args:
@@ -28,15 +51,14 @@ def seal(job: Job, model: Sequence[Descriptor]) -> tuple[Document, tuple[Documen
         model: The model's layers in image order.
 
     Returns:
-        What the tag now names, a manifest or an index of several platforms; and the manifest
-        of each platform. Nothing needs to be asked after the tag has moved.
+        What the tag now names. Nothing is asked or computed after the tag has moved.
 
     Raises:
         TargetError: A layer is missing, or the target refused a document.
     """
     target, retry = job.target, job.retry
     retry.call(lambda: check_blobs(target, model))
-    images = [(base, _compose(job, base, model)) for base in job.plan.bases]
+    images = compose_images(job.plan, job.options.engine, model)
     for base, image in images:
         for layer in base.layers:
             retry.call(partial(_bring, base, layer, target, job.progress))
@@ -45,16 +67,39 @@ def seal(job: Job, model: Sequence[Descriptor]) -> tuple[Document, tuple[Documen
     if len(images) > 1:
         top = index_of(images)
         retry.call(lambda: target.put_manifest(top, str(top.digest)))
+    manifests = tuple(image.manifest for _, image in images)
+    sealed = Sealed(top, manifests, image_size(manifests), len(manifests[0].layers))
     if tag := target.ref.push_tag:
-        retry.call(lambda: target.put_manifest(top, tag))
-    return top, tuple(image.manifest for _, image in images)
+        _tag(target, top, tag, retry)
+    return sealed
 
 
-def _compose(job: Job, base: Base, model: Sequence[Descriptor]) -> Image:
-    plan, engine = job.plan, job.options.engine
+def compose_images(
+    plan: Plan, engine: str, model: Sequence[Descriptor]
+) -> list[tuple[Base, Image]]:
+    """Compose the image of each base; a pure function of the plan and the model's layers.
+
+    Args:
+        plan: What was done, or would be.
+        engine: ``stream`` or ``buildah``.
+        model: The model's layers in image order.
+    """
     if plan.format is Format.MODELPACK:
-        return compose_artifact(model, plan.snapshot, engine)
-    return compose(base, model, plan.snapshot, engine)
+        return [(base, compose_artifact(model, plan.snapshot, engine)) for base in plan.bases]
+    return [(base, compose(base, model, plan.snapshot, engine)) for base in plan.bases]
+
+
+def _tag(target: Target, top: Document, tag: str, retry: Retry) -> None:
+    """Move the tag, the last that can fail; a registry may forbid to move this one only now."""
+    try:
+        retry.call(lambda: target.put_manifest(top, tag))
+    except TargetError as error:
+        if error.status in _TAG_REFUSED:
+            error.remedy = (
+                f"all of it is there as {target.location(top.digest)}; if tags are immutable "
+                "here, build again with another tag: nothing moves"
+            )
+        raise
 
 
 def _put(target: Target, image: Image, retry: Retry) -> None:

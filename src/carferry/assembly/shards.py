@@ -17,12 +17,12 @@ from carferry.assembly.job import Job
 from carferry.assembly.plan import Plan
 from carferry.errors import CarferryError
 from carferry.image.compose import CONTENT_KEY
+from carferry.image.kinds import SHARD as ARTIFACT
 from carferry.oci.documents import EMPTY, EMPTY_DATA, MANIFEST, Descriptor, Document, canonical
 from carferry.refs import Digest
 from carferry.registry.blobs import put_blob
 from carferry.registry.target import Target
 
-ARTIFACT = "application/vnd.carferry.shard.v1+json"
 PREFIX = "carferry-shard-"
 SHARD = "dev.carferry.shard"
 # Well inside the shortest time a registry keeps unnamed blobs, rare enough to cost nothing.

@@ -15,6 +15,7 @@ from carferry.errors import InputError
 from carferry.runtime.pins import pins
 
 _DISTRIBUTIONS = {
+    "backports": "backports.zstd",
     "httpx2": "httpx2",
     "huggingface_hub": "huggingface_hub",
     "kubernetes": "kubernetes",

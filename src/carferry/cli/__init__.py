@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Sequence
 
 from carferry import __version__
-from carferry.errors import CarferryError, one_line, redact
+from carferry.errors import CarferryError, lines_of, one_line, redact
 from carferry.io.interrupts import held_back
 
 _EXAMPLES = """\
@@ -55,7 +55,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 1
     except Exception as error:
         if arguments.debug:
-            print(redact(traceback.format_exc()), end="", file=sys.stderr)
+            print(lines_of(redact(traceback.format_exc())), end="", file=sys.stderr)
         print(one_line(redact(f"carferry: {_words(error)}")), file=sys.stderr)
         return error.exit_code if isinstance(error, CarferryError) else 1
     return code
@@ -65,8 +65,8 @@ class _Redacting(logging.Formatter):
     """The libraries underneath log addresses, and some carry a signature."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line without credentials."""
-        return redact(super().format(record))
+        """Return the lines without credentials and without what a terminal would obey."""
+        return lines_of(redact(super().format(record)))
 
 
 def _words(error: Exception) -> str:

@@ -15,6 +15,9 @@ from carferry.steps.push import push
 from carferry.steps.results import Built
 from carferry.steps.stream import seal, stream
 
+# None is a clause whose answer may lie in a layer that was not looked at.
+_MARKS = {True: "ok", False: "BROKEN", None: "unread"}
+
 
 def add_image_commands(commands: Any) -> None:
     """Add them in the order in which a person meets them."""
@@ -99,7 +102,8 @@ def _add_inspect(commands: Any) -> None:
         "inspect",
         help="check an image against what KServe needs",
         description="Read manifest, config and tar headers (not the weights) and check them; "
-        "exit 2 if a clause is broken.",
+        "exit 2 if a clause is broken, or if it is no image. 'unread' is what a layer that was not "
+        "looked at may hold.",
     )
     parser.add_argument("image", metavar="IMAGE", help="docker://... or oci:path[:tag]")
     options.add_access(parser)
@@ -110,7 +114,7 @@ def _build(arguments: argparse.Namespace) -> int:
     progress = open_progress(arguments.progress)
     how = options.settings(arguments)
     built = build(arguments.model, arguments.image, progress=progress, **how)
-    options.show(built, arguments, _summary(built))
+    options.show(built, arguments, *_summary(built))
     return 0
 
 
@@ -120,14 +124,14 @@ def _stream(arguments: argparse.Namespace) -> int:
     done = stream(arguments.model, arguments.image, arguments.worker, progress=progress, **how)
     text = f"{done.layers} layers, {human_bytes(done.moved_bytes)} moved, "
     text += f"{human_bytes(done.reused_bytes)} reused"
-    options.show(done, arguments, f"worker {arguments.worker}: {text}\ncommit {done.commit}")
+    options.show(done, arguments, f"worker {arguments.worker}: {text}", f"commit {done.commit}")
     return 0
 
 
 def _seal(arguments: argparse.Namespace) -> int:
     how = options.settings(arguments)
     built = seal(arguments.model, arguments.image, progress=True, **how)
-    options.show(built, arguments, _summary(built))
+    options.show(built, arguments, *_summary(built))
     return 0
 
 
@@ -142,7 +146,7 @@ def _download(arguments: argparse.Namespace) -> int:
         progress=open_progress(arguments.progress),
     )
     text = f"{done.files} files, {human_bytes(done.size_bytes)}, in {done.path}"
-    options.show(done, arguments, f"{text}\ncommit {done.commit or 'unknown'}")
+    options.show(done, arguments, text, f"commit {done.commit or 'unknown'}")
     return 0
 
 
@@ -155,31 +159,29 @@ def _push(arguments: argparse.Namespace) -> int:
         parallel=arguments.parallel,
         progress=open_progress(arguments.progress),
     )
-    options.show(pushed, arguments, _summary(pushed))
+    options.show(pushed, arguments, *_summary(pushed))
     return 0
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
     hosts = split_lists(arguments.plain_http)
     found = inspect(arguments.image, plain_http=hosts, ca_file=arguments.ca)
-    marks = [f"{'ok' if ok else 'BROKEN':>6}  {name:<10}  {text}" for name, ok, text in found.rules]
+    marks = [f"{_MARKS[ok]:>6}  {name:<10}  {text}" for name, ok, text in found.rules]
     size = (
         f"{human_bytes(found.size_bytes)} in {len(found.layers)} layers, {len(found.files)} files"
     )
+    what = [found.kind] if found.kind else []
     origin = f"{found.source or 'unknown source'} {found.commit}".rstrip()
-    options.show(found, arguments, "\n".join([found.reference, origin, size, *marks]))
+    options.show(found, arguments, found.reference, *what, origin, size, *marks)
     return 0 if found.ok else 2
 
 
-def _summary(built: Built) -> str:
+def _summary(built: Built) -> list[str]:
     moved = f"{human_bytes(built.moved_bytes)} moved, {human_bytes(built.reused_bytes)} reused"
     rate = built.moved_bytes / built.seconds if built.seconds else 0
-    return "\n".join(
-        [
-            built.uri,
-            f"digest  {built.digest}",
-            f"size    {human_bytes(built.size_bytes)} in {built.layers} layers",
-            f"moved   {moved}, {built.retries} retried, {built.seconds:.1f} s, "
-            f"{human_bytes(rate)}/s",
-        ]
-    )
+    return [
+        built.uri,
+        f"digest  {built.digest}",
+        f"size    {human_bytes(built.size_bytes)} in {built.layers} layers",
+        f"moved   {moved}, {built.retries} retried, {built.seconds:.1f} s, {human_bytes(rate)}/s",
+    ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from carferry.errors import printable
 from carferry.form.readers import split_list, split_lists
 from carferry.steps.settings import DEFAULT_BASE, DEFAULT_PLATFORM, BuildKeywords
 
@@ -28,9 +29,18 @@ def finish(parser: argparse.ArgumentParser, run: Command) -> None:
     parser.set_defaults(run=run)
 
 
-def show(result: Shown, arguments: argparse.Namespace, text: str) -> None:
-    """Print a result for a program, or its text for a person."""
-    print(json.dumps(result.as_json(), indent=2) if arguments.json else text)
+def show(result: Shown, arguments: argparse.Namespace, *lines: str) -> None:
+    """Print a result for a program, or its lines for a person."""
+    if arguments.json:
+        print(json.dumps(result.as_json(), indent=2))
+    else:
+        show_lines(lines)
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Print lines, each on one: a stranger's name in it neither begins another nor is obeyed."""
+    for line in lines:
+        print(printable(line))
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

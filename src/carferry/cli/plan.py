@@ -70,8 +70,12 @@ def _plan(arguments: argparse.Namespace) -> int:
         }
         print(json.dumps(document, indent=2))
     else:
-        parts = [fitted.text if fitted else "", _table(moves) if moves else ""]
-        print("\n\n".join(part.rstrip() for part in parts if part))
+        parts = [
+            fitted.text.rstrip().split("\n") if fitted else [],
+            _table(moves) if moves else [],
+        ]
+        between = [""] if all(parts) else []
+        options.show_lines([*parts[0], *between, *parts[1]])
     return 2 if fitted and not fitted.ok else 0
 
 
@@ -106,17 +110,15 @@ def _moves(arguments: argparse.Namespace) -> Planned:
     return plan(arguments.model, arguments.image, workers=arguments.workers, rate=rate, **how)
 
 
-def _table(planned: Planned) -> str:
+def _table(planned: Planned) -> list[str]:
     rows = [
         f"{layer.how:<6}  {human_bytes(layer.size_bytes):>10}  {layer.worker:>6}  {layer.name}"
         for layer in planned.layers
     ]
-    return "\n".join(
-        [
-            f"{planned.repo or 'folder'} {planned.commit}".rstrip(),
-            f"{'how':<6}  {'size':>10}  {'worker':>6}  layer",
-            *rows,
-            f"{human_bytes(planned.bytes_to_move)} of {human_bytes(planned.size_bytes)} to move, "
-            f"about {planned.seconds:.0f} s with {planned.workers} workers",
-        ]
-    )
+    return [
+        f"{planned.repo or 'folder'} {planned.commit}".rstrip(),
+        f"{'how':<6}  {'size':>10}  {'worker':>6}  layer",
+        *rows,
+        f"{human_bytes(planned.bytes_to_move)} of {human_bytes(planned.size_bytes)} to move, "
+        f"about {planned.seconds:.0f} s with {planned.workers} workers",
+    ]

@@ -61,22 +61,20 @@ def _runtime(arguments: argparse.Namespace) -> int:
         parallel=arguments.parallel,
     )
     made = runtime(arguments.image, settings, progress=open_progress(arguments.progress))
-    options.show(made, arguments, _summary(made))
+    options.show(made, arguments, *_summary(made))
     return 0
 
 
-def _summary(made: RuntimeImage) -> str:
+def _summary(made: RuntimeImage) -> list[str]:
     moved = f"{human_bytes(made.moved_bytes)} moved, {human_bytes(made.reused_bytes)} reused"
-    return "\n".join(
-        [
-            made.reference,
-            f"digest  {made.digest}",
-            *(f"runs    {run}" for run in made.runs),
-            f"size    {human_bytes(made.size_bytes)} in {made.layers} layers",
-            f"moved   {moved}, {made.seconds:.1f} s",
-            f"next    {_next(made)}",
-        ]
-    )
+    return [
+        made.reference,
+        f"digest  {made.digest}",
+        *(f"runs    {run}" for run in made.runs),
+        f"size    {human_bytes(made.size_bytes)} in {made.layers} layers",
+        f"moved   {moved}, {made.seconds:.1f} s",
+        f"next    {_next(made)}",
+    ]
 
 
 def _next(made: RuntimeImage) -> str:

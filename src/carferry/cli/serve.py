@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from carferry.cli import options
+from carferry.errors import printable
 from carferry.form.readers import read_seconds
 from carferry.serve.form import PARAMETERS
 from carferry.steps.rights import SERVE, find_rights
@@ -94,9 +95,10 @@ def _rights(arguments: argparse.Namespace) -> int:
         builder=arguments.builder,
         connect=partial(connect, **_login(arguments)),
     )
-    options.show(found, arguments, found.manifest.rstrip() or f"# {found.text}")
+    manifest = found.manifest.rstrip() or f"# {found.text}"
+    options.show(found, arguments, *manifest.split("\n"))
     if found.missing and not arguments.json:
-        print(f"carferry: {found.text}", file=sys.stderr)
+        print(f"carferry: {printable(found.text)}", file=sys.stderr)
     return 2 if found.stops else 0
 
 
@@ -110,7 +112,7 @@ def _render(arguments: argparse.Namespace) -> int:
 
     made = render(arguments.image, output=arguments.output, **_form(arguments))
     text = f"wrote {arguments.output}" if arguments.output else made.manifest.rstrip()
-    options.show(made, arguments, text)
+    options.show(made, arguments, *text.split("\n"))
     return 0
 
 
@@ -128,5 +130,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
         **_form(arguments),
     )
     state = "ready" if made.ready else "applied"
-    options.show(made, arguments, f"{made.namespace}/{made.name} {state}\n{made.url}".rstrip())
+    options.show(
+        made, arguments, f"{made.namespace}/{made.name} {state}", *([made.url] if made.url else [])
+    )
     return 0

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from carferry.errors import CarferryError, one_line, redact
+from carferry.errors import CarferryError, lines_of, one_line, redact
 
 MOUNTED = Path("/etc/carferry")
 """Folder of carferry's own volumes in a pod."""
@@ -85,12 +85,12 @@ class ErrorHook:
     ) -> None:
         """Print the error; the traceback only of an unexpected one."""
         for note in getattr(error, "__notes__", ()):
-            print(redact(note), file=sys.stderr)  # noqa: T201 - a step's log is its output
+            print(lines_of(redact(note)), file=sys.stderr)  # noqa: T201 - a step's log is its output
         if isinstance(error, CarferryError):
             words = str(error)
         else:
             shown = "".join(traceback.format_exception(kind, error, trace))
-            print(redact(shown), end="", file=sys.stderr)  # noqa: T201
+            print(lines_of(redact(shown)), end="", file=sys.stderr)  # noqa: T201
             words = f"unexpected {kind.__name__}: {error}; please report it"
         line = one_line(redact(f"carferry: error: {words}"))
         print(line, file=sys.stderr, flush=True)  # noqa: T201

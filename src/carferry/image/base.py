@@ -15,14 +15,19 @@ from typing import Any
 
 from carferry.errors import InputError, ManifestMissing, TargetError
 from carferry.image.config import flaw_of
-from carferry.oci.documents import CONFIG, Descriptor, Document, Platform
+from carferry.image.kinds import kind_of, layers_flaw
+from carferry.image.unpack import Budget, NotLookedAt, unpacked
+from carferry.oci.documents import CONFIG, LAYER, Descriptor, Document, Platform
 from carferry.refs import Digest, ImageRef, LayoutRef, parse_image
+from carferry.registry.blobs import read_small
 from carferry.registry.target import Target
 
 DEFAULT = "registry.access.redhat.com/ubi9/ubi-micro"
 EMBEDDED = "embedded"
 SCRATCH = "scratch"
 MODELCAR_ENTRYPOINT = ["/bin/link-model-and-wait"]
+PROVED_BYTES = 256 * 1024 * 1024
+"""Longest compressed layer of a base that is read to prove its diff id."""
 _REMEDY = "choose another --base"
 
 
@@ -145,18 +150,42 @@ def _locate(base: str) -> ImageRef | LayoutRef:
 def _resolve(name: str, document: Document, platform: Platform, home: Target) -> Base:
     manifest = _pick(name, document, platform, home) if document.is_index else document
     with _blaming(name, "manifest"):
-        descriptor, layers = manifest.config, _layers(manifest)
-    stored = Document(CONFIG, b"".join(home.open_blob(descriptor.digest)))
-    if stored.digest != descriptor.digest:
-        raise TargetError("pull base", name, "its config does not match its digest")
+        kind = kind_of(manifest)
+        descriptor, layers = (manifest.config, _layers(manifest)) if not kind else (None, ())
+    if descriptor is None:
+        raise InputError("use base", name, f"it is {kind}, not an image", _REMEDY)
+    if flaw := layers_flaw(layers):
+        raise InputError("use base", name, f"runtimes cannot unpack it: {flaw}", _REMEDY)
     with _blaming(name, "config"):
-        config = stored.json
+        config = Document(CONFIG, read_small(home, descriptor)).json
     if flaw := flaw_of(config, layers):
         raise InputError("use base", name, f"its config is broken: {flaw}", _REMEDY)
     found = Platform(str(config.get("architecture", "")), str(config.get("os", "")))
     if found != platform:
         raise InputError("use base", name, f"it is for {found}, not {platform}", "see --platform")
-    return Base(name, document.digest, platform, layers, config, home)
+    base = Base(name, document.digest, platform, layers, config, home)
+    _prove_layers(base, home)
+    return base
+
+
+def _prove_layers(base: Base, home: Target) -> None:
+    """Read compressed layers that are not too long, and compare them with the config.
+
+    Only a node would find the difference, after everything else has moved (docs/adr/0025).
+    """
+    budget = Budget(packed_bytes=PROVED_BYTES)
+    for layer, diff_id in zip(base.layers, base.diff_ids, strict=True):
+        if layer.media_type == LAYER or not diff_id.startswith("sha256:"):
+            continue
+        try:
+            with _blaming(base.name, f"layer {layer.digest}"), unpacked(home, layer, budget) as raw:
+                found = str(raw.finish())
+        except NotLookedAt:
+            continue
+        if found != diff_id:
+            reason = f"its config is broken: rootfs.diff_ids has {diff_id} for layer "
+            reason += f"{layer.digest}, whose content is {found}"
+            raise InputError("use base", base.name, reason, _REMEDY)
 
 
 def _layers(manifest: Document) -> tuple[Descriptor, ...]:
@@ -172,6 +201,8 @@ def _blaming(name: str, part: str) -> Iterator[None]:
     try:
         yield
     except TargetError as error:
+        if error.temporary or isinstance(error, NotLookedAt):
+            raise
         reason = f"its {part} is broken: {error.reason}"
         raise InputError("use base", name, reason, _REMEDY) from error
 

@@ -7,17 +7,19 @@ Source: kserve pkg/utils/storage.go; modelpack/model-spec docs/spec.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from carferry.image.base import MODELCAR_ENTRYPOINT
 from carferry.image.config import flaw_of
+from carferry.image.kinds import layers_flaw
 from carferry.image.layers import MOST_LAYERS, ROOT
 from carferry.oci.documents import Descriptor
 
 TOOLS = ("sh", "ls", "ln", "sleep", "mkdir")
 _BIN = ("bin", "usr/bin", "sbin", "usr/sbin", "usr/local/bin")
+TOOL_PATHS = frozenset(f"{folder}/{tool}" for folder in _BIN for tool in TOOLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,47 +44,69 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Contents:
+    """What the layers hold together, as far as they were looked at.
+
+    Attributes:
+        models: The topmost entry of each path under ``/models``, sorted.
+        tools: Those of ``TOOL_PATHS`` that are there.
+        covered: Paths among both that a layer not looked at lies over.
+        unread: Why each layer that was not looked at was not.
+        diff_ids: A layer whose content is not what the config says, in words; or empty.
+    """
+
+    models: tuple[Entry, ...]
+    tools: frozenset[str] = frozenset()
+    covered: frozenset[str] = frozenset()
+    unread: tuple[str, ...] = ()
+    diff_ids: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Clause:
     """One clause of the contract.
 
     Attributes:
         name: One or two words.
-        ok: Whether the image meets it.
+        ok: Whether the image meets it; None if the answer may lie in a layer that was not
+            looked at.
         detail: What was found.
     """
 
     name: str
-    ok: bool
+    ok: bool | None
     detail: str = ""
 
 
 def check_modelcar(
-    config: Mapping[str, Any],
-    entries: Sequence[Entry],
-    models: Sequence[Entry],
-    layers: Sequence[Descriptor],
+    config: Mapping[str, Any], contents: Contents, layers: Sequence[Descriptor]
 ) -> tuple[Clause, ...]:
     """Check an image against what modelcar mode needs.
 
     Args:
         config: Image config.
-        entries: Every path of every layer.
-        models: The topmost entry of each path under ``/models``.
+        contents: What its layers hold.
         layers: All of them, base included.
     """
     settings = config.get("config") or {}
     return (
-        _has_models(models),
-        _modes(models),
-        _owners(models),
-        _links(models),
+        _has_models(contents),
+        _every("readable", contents, _readable, "a=rX", "not readable by every user"),
+        _every("owner", contents, _is_roots, "0:0", "not 0:0"),
+        _every("links", contents, _is_plain, "none", "not a file or directory"),
         _entrypoint(settings),
-        _tools(settings, entries),
+        _tools(settings, contents),
         _user(settings),
         _platform(config),
         _config(config, layers),
-        Clause("layers", len(layers) <= MOST_LAYERS, f"{len(layers)}"),
+        _diff_ids(contents),
+        _layers(layers),
     )
+
+
+def not_an_image(kind: str) -> tuple[Clause, ...]:
+    """Return the one clause that something else than an image breaks: it is not one."""
+    return (Clause("image", False, f"it is {kind}, not an image"),)
 
 
 def check_modelpack(
@@ -100,37 +124,50 @@ def check_modelpack(
     same = diff_ids == [str(layer.digest) for layer in layers]
     named = len(models) == len(layers)
     return (
-        _has_models(models),
+        _has_models(Contents(tuple(models))),
         Clause("raw", raw, "each layer is a file" if raw else "some layers are archives"),
         Clause("paths", named, "every layer is named" if named else "a layer has no file path"),
         Clause("diff ids", same, "as the layers" if same else "not those of the layers"),
     )
 
 
-def _has_models(models: Sequence[Entry]) -> Clause:
-    files = sum(entry.kind == "file" for entry in models)
-    return Clause("models", files > 0, f"{files} files under /{ROOT}")
+def _has_models(contents: Contents) -> Clause:
+    files = [entry.path for entry in contents.models if entry.kind == "file"]
+    sure = any(path not in contents.covered for path in files)
+    found = f"{len(files)} files under /{ROOT}"
+    return _clause("models", sure, contents, found)
 
 
-def _modes(models: Sequence[Entry]) -> Clause:
-    wrong = [e.path for e in models if e.kind != "link" and not _readable(e)]
-    detail = f"not readable by every user: {wrong[0]}" if wrong else "a=rX"
-    return Clause("readable", not wrong, detail)
+def _every(
+    name: str, contents: Contents, holds: Callable[[Entry], bool], good: str, bad: str
+) -> Clause:
+    """Check each path under ``/models``; one in a layer not looked at may be wrong, or cover it."""
+    wrong = [entry.path for entry in contents.models if not holds(entry)]
+    sure = [path for path in wrong if path not in contents.covered]
+    if sure:
+        return Clause(name, False, f"{bad}: {sure[0]}")
+    detail = f"{bad}: {wrong[0]}" if wrong else good
+    return _clause(name, not wrong and not contents.unread, contents, detail)
+
+
+def _clause(name: str, ok: bool, contents: Contents, detail: str) -> Clause:
+    """Return a clause that what was not looked at may still meet, or break."""
+    if ok or not contents.unread:
+        return Clause(name, ok, detail)
+    return Clause(name, None, f"{detail}, as far as looked at: {contents.unread[0]}")
 
 
 def _readable(entry: Entry) -> bool:
     needed = 0o555 if entry.kind == "directory" else 0o444
-    return entry.mode & needed == needed
+    return entry.kind == "link" or entry.mode & needed == needed
 
 
-def _owners(models: Sequence[Entry]) -> Clause:
-    wrong = [entry.path for entry in models if entry.owner != (0, 0)]
-    return Clause("owner", not wrong, f"not 0:0: {wrong[0]}" if wrong else "0:0")
+def _is_roots(entry: Entry) -> bool:
+    return entry.owner == (0, 0)
 
 
-def _links(models: Sequence[Entry]) -> Clause:
-    wrong = [entry.path for entry in models if entry.kind == "link"]
-    return Clause("links", not wrong, f"not a file or directory: {wrong[0]}" if wrong else "none")
+def _is_plain(entry: Entry) -> bool:
+    return entry.kind != "link"
 
 
 def _entrypoint(settings: Mapping[str, Any]) -> Clause:
@@ -141,13 +178,14 @@ def _entrypoint(settings: Mapping[str, Any]) -> Clause:
     )
 
 
-def _tools(settings: Mapping[str, Any], entries: Sequence[Entry]) -> Clause:
+def _tools(settings: Mapping[str, Any], contents: Contents) -> Clause:
     """Check for a shell: scratch has none, so it serves native image volumes only."""
     if settings.get("Entrypoint") == MODELCAR_ENTRYPOINT:
         return Clause("tools", True, "the modelcar entrypoint stands in for a shell")
-    names = {entry.path for entry in entries}
-    missing = [tool for tool in TOOLS if not any(f"{folder}/{tool}" in names for folder in _BIN)]
-    return Clause("tools", not missing, f"no {', '.join(missing)}" if missing else "all there")
+    sure = contents.tools - contents.covered
+    missing = [tool for tool in TOOLS if not any(f"{folder}/{tool}" in sure for folder in _BIN)]
+    detail = f"no {', '.join(missing)}" if missing else "all there"
+    return _clause("tools", not missing, contents, detail)
 
 
 def _user(settings: Mapping[str, Any]) -> Clause:
@@ -159,6 +197,18 @@ def _user(settings: Mapping[str, Any]) -> Clause:
 def _config(config: Mapping[str, Any], layers: Sequence[Descriptor]) -> Clause:
     flaw = flaw_of(config, layers)
     return Clause("config", not flaw, flaw or "fits the layers")
+
+
+def _diff_ids(contents: Contents) -> Clause:
+    if contents.diff_ids:
+        return Clause("diff ids", False, contents.diff_ids)
+    return _clause("diff ids", not contents.unread, contents, "as the layers")
+
+
+def _layers(layers: Sequence[Descriptor]) -> Clause:
+    few = len(layers) <= MOST_LAYERS
+    flaw = layers_flaw(layers)
+    return Clause("layers", few and not flaw, flaw if few and flaw else f"{len(layers)}")
 
 
 def _platform(config: Mapping[str, Any]) -> Clause:

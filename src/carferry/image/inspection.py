@@ -5,27 +5,19 @@ Tar headers are read by Range, so a 900 GB image costs a few requests per file.
 
 from __future__ import annotations
 
-import gzip
-import io
-import stat
-import tarfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import Any
 
-from carferry.errors import TargetError
-from carferry.image.contract import Clause, Entry, check_modelcar, check_modelpack
+from carferry.image.contents import look
+from carferry.image.contract import Clause, Entry, check_modelcar, check_modelpack, not_an_image
+from carferry.image.kinds import first_image, is_modelpack, kind_of
 from carferry.image.layers import ROOT
-from carferry.image.modelpack import CONFIG as MODELPACK_CONFIG
 from carferry.image.modelpack import file_path
-from carferry.oci.documents import LAYER, Descriptor, Document, image_size
-from carferry.registry.blobs import blob_file
+from carferry.image.unpack import Budget
+from carferry.oci.documents import Descriptor, Document, image_size
 from carferry.registry.read import read_config, read_image, read_manifests
 from carferry.registry.target import Target
-
-# Bases are small; a first layer over this is not searched for a shell.
-_BASE_CAP_BYTES = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +31,7 @@ class Inspection:
         size_bytes: All different blobs.
         layers: Descriptors of the first image's layers, base first.
         annotations: Of the manifest.
+        kind: What it is if it is no image; empty for an image.
     """
 
     document: Document
@@ -47,34 +40,54 @@ class Inspection:
     size_bytes: int
     layers: tuple[Descriptor, ...]
     annotations: dict[str, str]
+    kind: str = ""
 
     @property
     def ok(self) -> bool:
-        """Whether KServe's modelcar mode can serve it."""
-        return all(clause.ok for clause in self.clauses)
+        """Whether KServe's modelcar mode can serve it, as far as it was looked at."""
+        return all(clause.ok is not False for clause in self.clauses)
 
 
-def inspect(target: Target) -> Inspection:
+def inspect(target: Target, *, budget: Budget | None = None) -> Inspection:
     """Read an image's documents and tar headers and check them against the contract.
+
+    Args:
+        target: Where it is.
+        budget: What looking into its layers may cost; a layer beyond it is not looked at.
 
     Raises:
         ManifestMissing: Nothing there.
-        TargetError: Unreadable, or not an image.
+        TargetError: Unreadable.
     """
     top = read_image(target)
     manifests = read_manifests(target, top)
-    manifest = manifests[0]
-    config = read_config(target, manifest)
-    if manifest.config.media_type == MODELPACK_CONFIG:
+    manifest = first_image(manifests, top.manifests if top.is_index else ())
+    kind = kind_of(manifest)
+    models: tuple[Entry, ...] = ()
+    if is_modelpack(manifest):
         models = tuple(_named_files(manifest))
-        clauses = check_modelpack(config, manifest.layers, models)
+        clauses = check_modelpack(read_config(target, manifest), manifest.layers, models)
+    elif kind:
+        clauses = not_an_image(kind)
     else:
-        entries = [entry for layer in manifest.layers for entry in _entries(target, layer)]
-        models = tuple(_under_models(entries))
-        clauses = check_modelcar(config, entries, models, manifest.layers)
+        config = read_config(target, manifest)
+        contents = look(target, manifest.layers, _diff_ids(config), budget or Budget())
+        models, clauses = contents.models, check_modelcar(config, contents, manifest.layers)
     return Inspection(
-        top, clauses, models, image_size(manifests), manifest.layers, manifest.annotations
+        top, clauses, models, _size(manifests), manifest.layers, manifest.annotations, kind
     )
+
+
+def _size(manifests: tuple[Document, ...]) -> int:
+    """Return the bytes of all blobs; an artifact may have no config."""
+    return image_size(each for each in manifests if "config" in each.json)
+
+
+def _diff_ids(config: dict[str, Any]) -> list[str]:
+    """Return what the config says of its layers; of another shape, its own clause says so."""
+    rootfs = config.get("rootfs")
+    found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    return [str(each) for each in found] if isinstance(found, list) else []
 
 
 def _named_files(manifest: Document) -> Iterator[Entry]:
@@ -83,75 +96,3 @@ def _named_files(manifest: Document) -> Iterator[Entry]:
         path = file_path(layer)
         if path:
             yield Entry(f"{ROOT}/{path}", layer.size_bytes, 0o644, "file", (0, 0))
-
-
-def _entries(target: Target, layer: Descriptor) -> Iterator[Entry]:
-    """List a layer: by Range if it is a plain tar, else by reading it through."""
-    if layer.media_type == LAYER:
-        ranged = io.BufferedReader(_Ranged(target, layer), 64 * 1024)
-        yield from _list(layer, ranged, "r:")
-    elif layer.size_bytes <= _BASE_CAP_BYTES:
-        with blob_file(target, layer.digest) as raw:
-            yield from _list(layer, gzip.GzipFile(fileobj=raw), "r|")  # type: ignore[arg-type]
-
-
-def _list(layer: Descriptor, raw: IO[bytes], mode: str) -> Iterator[Entry]:
-    try:
-        with tarfile.open(fileobj=raw, mode=mode) as tar:  # type: ignore[call-overload]
-            for member in tar:
-                yield _entry(member)
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise TargetError("read layer", layer.digest, f"not a readable tar: {error}") from error
-
-
-def _entry(member: tarfile.TarInfo) -> Entry:
-    kind = "directory" if member.isdir() else "file" if member.isreg() else "link"
-    return Entry(
-        member.name.removeprefix("./").rstrip("/"),
-        member.size if member.isreg() else 0,
-        stat.S_IMODE(member.mode),
-        kind,
-        (member.uid, member.gid),
-        member.linkname,
-    )
-
-
-def _under_models(entries: list[Entry]) -> Iterator[Entry]:
-    """Keep the topmost entry of each path: a later layer covers an earlier one."""
-    last = {entry.path: entry for entry in entries}
-    for path in sorted(last, key=str.encode):
-        if path == ROOT or path.startswith(f"{ROOT}/"):
-            yield last[path]
-
-
-class _Ranged(io.RawIOBase):
-    """A blob as a seekable file; only what is read is asked for."""
-
-    def __init__(self, target: Target, blob: Descriptor) -> None:
-        super().__init__()
-        self._target = target
-        self._blob = blob
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._blob.size_bytes}
-        self._at = start[whence] + offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        size = min(len(buffer), self._blob.size_bytes - self._at)
-        if size <= 0:
-            return 0
-        data = self._target.read_range(self._blob.digest, self._at, size)
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)

@@ -212,13 +212,13 @@ def retry_after(headers: Mapping[str, str]) -> float:
     in which the public hub says when its window of five minutes ends.
     """
     text = headers.get("Retry-After", "").strip()
-    if text.isdecimal():
+    if re.fullmatch(r"[0-9]{1,18}", text):
         return float(text)
     if not text and (used_up := _USED_UP.search(headers.get("RateLimit", ""))):
         return float(used_up[1])
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
 
 

@@ -20,6 +20,9 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+GZIP_LAYER = f"{LAYER}+gzip"
+ZSTD_LAYER = f"{LAYER}+zstd"
+LAYER_TYPES = (LAYER, GZIP_LAYER, ZSTD_LAYER)
 _DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 MANIFEST_TYPES = (MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX)
 EMPTY = "application/vnd.oci.empty.v1+json"
@@ -27,6 +30,7 @@ EMPTY_DATA = b"{}"
 REF_NAME = "org.opencontainers.image.ref.name"
 EPOCH = "1970-01-01T00:00:00Z"
 MANIFEST_CAP_BYTES = 4 * 1024 * 1024
+_LARGEST = 1 << 62
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9]+")
 
 
@@ -83,8 +87,8 @@ class Descriptor:
             return cls(
                 str(data["mediaType"]),
                 Digest.parse(data["digest"]),
-                int(data["size"]),
-                dict(data.get("annotations") or {}),
+                _size(data["size"]),
+                _texts(data.get("annotations") or {}),
                 Platform(str(found["architecture"]), str(found["os"])) if found else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -163,7 +167,9 @@ class Document:
     def annotations(self) -> dict[str, str]:
         """Annotations of the document itself."""
         found = self.json.get("annotations")
-        return dict(found) if isinstance(found, dict) else {}
+        # Of some other tool's: what is no text says nothing here.
+        every = found.items() if isinstance(found, dict) else ()
+        return {key: value for key, value in every if isinstance(value, str)}
 
     def descriptor(self, platform: Platform | None = None) -> Descriptor:
         """Return a descriptor that points here."""
@@ -182,9 +188,23 @@ def image_size(manifests: Iterable[Document]) -> int:
     return sum(sizes.values())
 
 
+def _size(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < _LARGEST:
+        raise ValueError(f"a size of {str(value)[:40]!a}")
+    return value
+
+
+def _texts(value: Any) -> dict[str, str]:
+    texts = dict(value)
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise ValueError("annotations that are not texts")
+    return texts
+
+
 def _as_oci(layer: Descriptor) -> Descriptor:
     """Rename Docker's media type; its layers are the same bytes as OCI's."""
     if not layer.media_type.startswith(_DOCKER_LAYER):
         return layer
-    media_type = layer.media_type.replace(_DOCKER_LAYER, LAYER).replace(".gzip", "+gzip")
+    media_type = layer.media_type.replace(_DOCKER_LAYER, LAYER)
+    media_type = media_type.replace(".gzip", "+gzip").replace(".zstd", "+zstd")
     return Descriptor(media_type, layer.digest, layer.size_bytes, layer.annotations)

@@ -25,6 +25,8 @@ from carferry.registry.refusals import login_remedy
 _DEFAULT_LIFE_S = 60.0
 # Refresh this long before the end: a request must not outlive its token at the start.
 _MARGIN_S = 10.0
+# What a header line can carry; a line break in it would begin another.
+_TOKEN = re.compile(r"[!-~]+")
 _PARAMETER = re.compile(r'([a-zA-Z_]+)="([^"]*)"')
 
 
@@ -112,8 +114,10 @@ class Authenticator:
         try:
             data = json.loads(text)
             token = str(data.get("token") or data["access_token"])
+            if not _TOKEN.fullmatch(token):
+                raise ValueError("a token that no header can carry")
             return token, float(data.get("expires_in") or _DEFAULT_LIFE_S)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise self._refused("its token server sent no token", 200) from error
 
     def _ask(self, challenge: Challenge, scopes: tuple[str, ...]) -> BaseHTTPResponse:

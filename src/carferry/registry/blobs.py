@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import IO
 
 from carferry.errors import TargetError
-from carferry.oci.documents import Descriptor
+from carferry.oci.documents import MANIFEST_CAP_BYTES, Descriptor
 from carferry.refs import Digest
 from carferry.registry.target import Target, Upload
 
@@ -58,20 +58,54 @@ def copy_blob(
     Raises:
         TargetError: The origin sent other bytes than the digest promises.
     """
-    hasher = hashlib.sha256()
 
-    def hashed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def counted(chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
-            hasher.update(chunk)
             moved(len(chunk))
             yield chunk
 
     with open_upload(target, blob.size_bytes) as upload:
-        with closing(origin.open_blob(blob.digest)) as chunks:
-            upload.send(hashed(chunks))
-        if Digest(hasher.hexdigest()) != blob.digest:
-            raise TargetError("copy", blob.digest, f"{origin.ref} sent other bytes under it")
+        with closing(proved_blob(origin, blob, action="copy")) as chunks:
+            upload.send(counted(chunks))
+            # An upload stops at its length; only the end of the blob proves its digest.
+            for _ in chunks:
+                pass
         upload.commit(blob.digest)
+
+
+def proved_blob(origin: Target, blob: Descriptor, *, action: str = "read") -> Generator[bytes]:
+    """Yield a blob's bytes, at most as many as it announces; at its end they are proved.
+
+    Args:
+        origin: Where it is; not trusted.
+        blob: What to read.
+        action: What an error says was being done.
+
+    Raises:
+        TargetError: The origin sent other bytes, or more, than digest and size promise.
+    """
+    hasher, left = hashlib.sha256(), blob.size_bytes
+    with closing(origin.open_blob(blob.digest)) as chunks:
+        for chunk in chunks:
+            left -= len(chunk)
+            if left < 0:
+                break
+            hasher.update(chunk)
+            yield chunk
+    if left < 0 or Digest(hasher.hexdigest()) != blob.digest:
+        raise TargetError(action, blob.digest, f"{origin.ref} sent other bytes under it")
+
+
+def read_small(origin: Target, blob: Descriptor, cap_bytes: int = MANIFEST_CAP_BYTES) -> bytes:
+    """Return a small blob whole.
+
+    Raises:
+        TargetError: Longer than the cap, not there, or other bytes than promised.
+    """
+    if blob.size_bytes > cap_bytes:
+        raise TargetError("read", blob.digest, f"{blob.size_bytes} bytes, over {cap_bytes}")
+    with closing(proved_blob(origin, blob)) as chunks:
+        return b"".join(chunks)
 
 
 def check_blobs(target: Target, blobs: Sequence[Descriptor]) -> None:
@@ -103,13 +137,18 @@ def blob_file(target: Target, digest: Digest) -> Iterator[IO[bytes]]:
         TargetError: Not there or not readable.
     """
     with closing(target.open_blob(digest)) as chunks:
-        yield io.BufferedReader(_Chunks(chunks), _BUFFER)
+        yield as_file(chunks)
+
+
+def as_file(chunks: Iterable[bytes]) -> io.BufferedReader:
+    """Return chunks as a file that is read once, forwards."""
+    return io.BufferedReader(_Chunks(chunks), _BUFFER)
 
 
 class _Chunks(io.RawIOBase):
-    def __init__(self, chunks: Iterator[bytes]) -> None:
+    def __init__(self, chunks: Iterable[bytes]) -> None:
         super().__init__()
-        self._chunks = chunks
+        self._chunks = iter(chunks)
         self._left = memoryview(b"")
 
     def readable(self) -> bool:

@@ -27,6 +27,7 @@ from carferry.refs import Digest, ImageRef, LayoutRef
 from carferry.registry.blobs import put_blob
 
 _CHUNK = 1024 * 1024
+_INDEX_CAP_BYTES = 16 * MANIFEST_CAP_BYTES
 _VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -140,8 +141,16 @@ class LayoutTarget:
         return sorted(name for name in names if name and name.startswith(prefix))
 
     def check_push(self) -> None:
-        """Create the directory and a file in it, and remove the file again."""
+        """Create the directory and a file in it, remove the file again, and read the index.
+
+        An index that cannot be read or replaced would else be found after everything has moved.
+        """
         self.start_upload(0).cancel()
+        self._entries()
+        try:
+            files.AtomicFile(self.root).drop()
+        except OSError as error:
+            raise self._failed("write the index of", error) from error
 
     def location(self, digest: Digest) -> str:
         """Return ``oci:path:tag``: a layout is addressed by tag."""
@@ -155,11 +164,14 @@ class LayoutTarget:
 
     def _entries(self) -> list[Descriptor]:
         try:
-            data = json.loads((self.root / "index.json").read_bytes())
-            return [Descriptor.from_json(item) for item in data["manifests"]]
+            index = self.root / "index.json"
+            if index.stat().st_size > _INDEX_CAP_BYTES:
+                raise ValueError(f"over {_INDEX_CAP_BYTES} bytes")
+            found = json.loads(index.read_bytes())["manifests"]
+            return [Descriptor.from_json(item) for item in found]
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, KeyError, TypeError, TargetError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, TargetError) as error:
             raise TargetError(
                 "read", self.root / "index.json", f"not an OCI index: {error}"
             ) from error

@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from carferry.errors import ManifestMissing, TargetError
-from carferry.oci.documents import CONFIG, Document
+from carferry.oci.documents import CONFIG, MANIFEST_CAP_BYTES, Document
+from carferry.registry.blobs import read_small
 from carferry.registry.target import Target
+
+# Official images list 16: eight platforms, and an attestation of each.
+_MOST_MANIFESTS = 256
+_ALL_MANIFESTS_BYTES = 8 * MANIFEST_CAP_BYTES
 
 
 def read_image(target: Target) -> Document:
@@ -26,14 +31,23 @@ def read_manifests(target: Target, top: Document) -> tuple[Document, ...]:
 
     Raises:
         ManifestMissing: The index names one that is not there.
+        TargetError: The index is empty, or lists more than any image has.
     """
     if not top.is_index:
         return (top,)
-    found = [(d, target.get_manifest(str(d.digest))) for d in top.manifests]
-    for descriptor, manifest in found:
+    if not 0 < len(top.manifests) <= _MOST_MANIFESTS:
+        reason = f"its index lists {len(top.manifests)} manifests, not 1 to {_MOST_MANIFESTS}"
+        raise TargetError("read", target.ref, reason)
+    found: list[Document] = []
+    for descriptor in top.manifests:
+        manifest = target.get_manifest(str(descriptor.digest))
         if manifest is None:
             raise ManifestMissing("read", target.ref, f"its index lists {descriptor.digest}")
-    return tuple(manifest for _, manifest in found if manifest is not None)
+        found.append(manifest)
+        if sum(len(each.data) for each in found) > _ALL_MANIFESTS_BYTES:
+            reason = f"its manifests are over {_ALL_MANIFESTS_BYTES} bytes together"
+            raise TargetError("read", target.ref, reason)
+    return tuple(found)
 
 
 def read_config(target: Target, manifest: Document) -> dict[str, Any]:
@@ -42,9 +56,7 @@ def read_config(target: Target, manifest: Document) -> dict[str, Any]:
     Raises:
         TargetError: Not a config, or other bytes than its digest promises.
     """
-    document = Document(CONFIG, b"".join(target.open_blob(manifest.config.digest)))
-    if document.digest != manifest.config.digest:
-        raise TargetError("read config", manifest.config.digest, f"{target.ref} sent other bytes")
+    document = Document(CONFIG, read_small(target, manifest.config))
     config = document.json | {"config": document.json.get("config") or {}}
     if not isinstance(config["config"], dict):
         raise TargetError("read config", document.digest, "its settings are not an object")

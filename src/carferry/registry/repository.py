@@ -5,6 +5,7 @@ Source: OCI distribution-spec v1.1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from urllib.parse import urlencode
 
@@ -18,6 +19,10 @@ from carferry.registry.session import Session
 from carferry.registry.upload import RegistryUpload
 
 _CHUNK = 1024 * 1024
+_LENGTH = re.compile(r"[0-9]{1,18}")
+# A list that a person keeps is shorter by far; one without end must end somewhere.
+_MOST_PAGES = 2000
+_ALL_TAGS_BYTES = 64 * 1024 * 1024
 
 
 class RegistryTarget:
@@ -42,7 +47,7 @@ class RegistryTarget:
         response = self._session.call("HEAD", f"/blobs/{digest}", expect={200, 404})
         drain(response)
         length = response.headers.get("Content-Length", "")
-        return int(length) if response.status == 200 and length.isdigit() else None
+        return int(length) if response.status == 200 and _LENGTH.fullmatch(length) else None
 
     def read_range(self, digest: Digest, start: int, size_bytes: int) -> bytes:
         """Return part of a blob by Range.
@@ -155,8 +160,12 @@ class RegistryTarget:
         return document is None or self._delete(str(document.digest))
 
     def tags(self, prefix: str = "") -> list[str]:
-        """Return the tags that start with ``prefix``, sorted; none if the repository is new."""
-        path, found, asked = "/tags/list?n=1000", set[str](), set[str]()
+        """Return the tags that start with ``prefix``, sorted; none if the repository is new.
+
+        Raises:
+            TargetError: The list does not end.
+        """
+        path, found, asked, read = "/tags/list?n=1000", set[str](), set[str](), 0
         while path and path not in asked:
             asked.add(path)
             response, page = self._session.fetch(
@@ -164,10 +173,14 @@ class RegistryTarget:
             )
             if response.status == 404:
                 break
+            read += len(page)
+            if read > _ALL_TAGS_BYTES or len(asked) > _MOST_PAGES:
+                raise TargetError("list tags of", self.ref, "the list does not end")
             named = Document("", page).json.get("tags")
-            found |= {str(tag) for tag in named} if isinstance(named, list) else set()
+            every = map(str, named) if isinstance(named, list) else ()
+            found.update(tag for tag in every if tag.startswith(prefix))
             path = _next_page(response.headers.get("Link", ""), self._name)
-        return sorted(tag for tag in found if tag.startswith(prefix))
+        return sorted(found)
 
     def check_push(self) -> None:
         """Open an upload and drop it again."""

@@ -24,7 +24,7 @@ from carferry.registry.session import Session
 _LOST = {400, 404, 416}
 _COMMIT_TRIES = 3
 # "0-0" means none or one byte, and Quay says "bytes=0--1" for none: not worth guessing.
-_RANGE = re.compile(r"(?:bytes=)?0-([1-9]\d*)")
+_RANGE = re.compile(r"(?:bytes=)?0-([1-9][0-9]{0,17})")
 
 
 class RegistryUpload:

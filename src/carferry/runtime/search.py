@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import tarfile
-import zlib
 from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Any
 
 from carferry.errors import TargetError
 from carferry.image.base import Base
-from carferry.oci.documents import LAYER, Descriptor
-from carferry.registry.blobs import blob_file
+from carferry.image.unpack import Budget, unpacked
+from carferry.oci.documents import LAYER_TYPES, Descriptor
+from carferry.oci.headers import BoundedInfo
 from carferry.registry.target import Target
 
 Question = Callable[[tarfile.TarInfo, tarfile.TarFile], Any]
 """Asked about each member; whatever is not None is the answer."""
 
-_MODES = {LAYER: "r|", f"{LAYER}+gzip": "r|gz"}
+_GIB = 1024**3
 
 
 def search(base: Base, *questions: Question) -> list[Any]:
@@ -38,13 +38,13 @@ def search(base: Base, *questions: Question) -> list[Any]:
 
 
 def is_readable(base: Base) -> bool:
-    """Return whether every layer can be searched: none has a compression that Python lacks."""
-    return base.home is not None and all(layer.media_type in _MODES for layer in base.layers)
+    """Return whether every layer can be searched: each is a tar, compressed or not."""
+    return base.home is not None and all(layer.media_type in LAYER_TYPES for layer in base.layers)
 
 
 def _members(base: Base) -> Generator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     for layer in base.layers:
-        if base.home is not None and layer.media_type in _MODES:
+        if base.home is not None and layer.media_type in LAYER_TYPES:
             yield from _walk(base.name, base.home, layer)
 
 
@@ -52,12 +52,19 @@ def _walk(
     name: str, home: Target, layer: Descriptor
 ) -> Generator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     """Yield a layer's members, reading no further than the last one taken."""
-    with blob_file(home, layer.digest) as raw:
-        mode = _MODES[layer.media_type]
-        try:
-            with tarfile.open(fileobj=raw, mode=mode) as tar:  # type: ignore[call-overload]
-                for member in tar:
-                    yield member, tar
-        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-            reason = f"layer {layer.digest} is not a readable tar: {error}"
-            raise TargetError("read base", name, reason) from error
+    # A runtime's base holds all of Python's world: more than a look at an image is worth.
+    budget = Budget(packed_bytes=8 * _GIB, unpacked_bytes=32 * _GIB)
+    try:
+        with (
+            unpacked(home, layer, budget) as raw,
+            tarfile.open(fileobj=raw, mode="r|", tarinfo=BoundedInfo) as tar,
+        ):
+            for member in tar:
+                yield member, tar
+                # tarfile keeps every member for a second pass that a stream cannot have.
+                tar.members.clear()  # type: ignore[attr-defined]
+    except TargetError as error:
+        if error.temporary or error.action != "read layer":
+            raise
+        reason = f"layer {layer.digest} is {error.reason}"
+        raise TargetError("read base", name, reason) from error

@@ -21,7 +21,8 @@ def inspect(
 ) -> Inspected:
     """Check an image against the contract that KServe's modelcar mode relies on.
 
-    Reads manifest, config and tar headers, not the weights.
+    Reads manifest, config and tar headers, not the weights. Of an artifact it says what it is;
+    what a layer beyond the limits may hold is None, and not broken.
 
     Args:
         image: ``docker://host/repository:tag``, by digest likewise, or ``oci:path:tag``.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from carferry.io.markup import in_markdown
+
 _MOST_ROWS = 200
-_ESCAPED = str.maketrans({"|": "\\|", "<": "&lt;", ">": "&gt;", "`": "'", "\n": " "})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Column:
 
 def page(title: str, facts: Sequence[str], *tables: Sequence[str]) -> str:
     """Return a heading, a list of facts, and tables."""
-    parts = [f"# {escaped(title)}", *([""] if facts else []), *(f"- {fact}" for fact in facts)]
+    listed = [f"- {in_markdown(fact)}" for fact in facts]
+    parts = [f"# {in_markdown(title)}", *([""] if facts else []), *listed]
     for lines in tables:
         parts += ["", *lines]
     return "\n".join(parts)
@@ -30,11 +32,6 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> list[str]
     every = list(rows)
     lines = [" | ".join(column.title for column in columns)]
     lines += [" | ".join("---:" if column.right else "---" for column in columns)]
-    lines += [" | ".join(escaped(cell) for cell in row) for row in every[:_MOST_ROWS]]
+    lines += [" | ".join(in_markdown(cell) for cell in row) for row in every[:_MOST_ROWS]]
     left = len(every) - _MOST_ROWS
     return [f"| {line} |" for line in lines] + ([f"\nand {left} more."] if left > 0 else [])
-
-
-def escaped(value: str) -> str:
-    """Return text that is not taken for markup: file names come from strangers."""
-    return value.translate(_ESCAPED)

@@ -11,8 +11,9 @@ from carferry.image.inspection import Inspection
 from carferry.io.terminal import human_bytes
 from carferry.oci.documents import Descriptor
 from carferry.registry.target import Target
-from carferry.steps.markdown import Column, escaped, page, table
+from carferry.steps.markdown import Column, page, table
 
+_ANSWERS = {True: "ok", False: "**broken**", None: "not looked at"}
 _NUMBERS = ("size_bytes", "bytes_to_move", "moved_bytes", "reused_bytes", "retries", "seconds")
 
 
@@ -221,8 +222,10 @@ class Inspected(Result):
         size_bytes: All blobs together.
         layers: What each holds, its size in bytes and its digest, base first.
         files: Path and size in bytes of each file under ``/models``.
-        rules: Clause, whether it holds, and the finding.
-        ok: Whether every clause holds.
+        rules: Clause, whether it holds, and the finding; None where the answer may lie in a
+            layer that was not looked at.
+        ok: Whether no clause is broken.
+        kind: What it is if it is no image, as in ``a Helm chart (...)``; empty for an image.
     """
 
     reference: str
@@ -232,8 +235,9 @@ class Inspected(Result):
     size_bytes: int
     layers: tuple[tuple[str, int, str], ...]
     files: tuple[tuple[str, int], ...]
-    rules: tuple[tuple[str, bool, str], ...]
+    rules: tuple[tuple[str, bool | None, str], ...]
     ok: bool
+    kind: str = ""
 
     @classmethod
     def of(cls, found: Inspection, target: Target) -> Inspected:
@@ -248,6 +252,7 @@ class Inspected(Result):
             tuple((e.path, e.size_bytes) for e in found.models if e.kind == "file"),
             tuple((clause.name, clause.ok, clause.detail) for clause in found.clauses),
             found.ok,
+            found.kind,
         )
 
     def require(self) -> Inspected:
@@ -256,7 +261,7 @@ class Inspected(Result):
         Raises:
             ContractViolation: Names every broken clause.
         """
-        broken = [f"{name} ({detail})" for name, ok, detail in self.rules if not ok]
+        broken = [f"{name} ({detail})" for name, ok, detail in self.rules if ok is False]
         if broken:
             reason = "; ".join(broken)
             raise ContractViolation(
@@ -268,9 +273,10 @@ class Inspected(Result):
     def markdown(self) -> str:
         """Reference, contract, layers and files."""
         layers = [(held, human_bytes(size), digest[7:19]) for held, size, digest in self.layers]
-        rules = [(name, "ok" if ok else "**broken**", detail) for name, ok, detail in self.rules]
+        rules = [(name, _ANSWERS[ok], detail) for name, ok, detail in self.rules]
         files = [(path, human_bytes(size)) for path, size in self.files]
         facts = [
+            *([self.kind] if self.kind else []),
             _model(self.source, self.commit),
             f"{human_bytes(self.size_bytes)} in {len(layers)} layers, {len(files)} files",
         ]
@@ -291,7 +297,7 @@ def _holds(layer: Descriptor) -> str:
 
 
 def _model(name: str, commit: str) -> str:
-    return f"Model: {escaped(name or 'a folder')} {commit}".rstrip()
+    return f"Model: {name or 'a folder'} {commit}".rstrip()
 
 
 def _moved(moved_bytes: int, reused_bytes: int, retries: int) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from html import escape
 
 from carferry.gpu.memory.estimate import Estimate, Verdict
 from carferry.gpu.report.words import slices
 from carferry.gpu.search.plan import Option
 from carferry.gpu.units import gib
+from carferry.io.markup import in_html
 
 COLOURS = {
     "weights": "#2f5d8a",
@@ -49,7 +49,7 @@ def chart(options: Iterable[tuple[str, Option]]) -> str:
 def legend() -> str:
     """Return the key of the colours."""
     keys = "".join(
-        f'<span class="key"><i style="background:{colour}"></i>{escape(NAMES[key])}</span>'
+        f'<span class="key"><i style="background:{colour}"></i>{in_html(NAMES[key])}</span>'
         for key, colour in COLOURS.items()
     )
     return f'<p class="legend">{keys}<span class="key"><i class="cap"></i>GPU capacity</span></p>'
@@ -66,11 +66,11 @@ def _row(label: str, best: Estimate, index: int, scale: float) -> str:
     end = _LEFT + max(used, gib(best.total)) * scale + 8
     return (
         f'<g><text x="{_LEFT - 12}" y="{top + 18}" text-anchor="end" class="name">'
-        f"{escape(label)}</text>"
+        f"{in_html(label)}</text>"
         f"{''.join(_bars(best, top, scale))}{_capacity(best, top, scale)}"
         f'<text x="{end:.1f}" y="{top + 12}" style="fill:{colour}" class="verdict">'
         f"{best.verdict.value.upper()}</text>"
-        f'<text x="{end:.1f}" y="{top + 27}" class="small">{escape(_remark(best))}</text></g>'
+        f'<text x="{end:.1f}" y="{top + 27}" class="small">{in_html(_remark(best))}</text></g>'
     )
 
 
@@ -78,7 +78,7 @@ def _bars(best: Estimate, top: int, scale: float) -> Iterator[str]:
     position = float(_LEFT)
     for part in slices(best):
         width = part.gib * scale
-        tip = escape(f"{part.label}: {part.gib:.2f} GiB")
+        tip = in_html(f"{part.label}: {part.gib:.2f} GiB")
         yield (
             f'<rect x="{position:.1f}" y="{top}" width="{max(width, 0.5):.1f}" height="{_BAR}" '
             f'fill="{COLOURS[part.key]}"><title>{tip}</title></rect>'

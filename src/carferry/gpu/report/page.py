@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from html import escape
 
 from carferry.gpu.memory.estimate import Verdict
 from carferry.gpu.report.chart import chart, legend
@@ -19,6 +18,7 @@ from carferry.gpu.report.words import (
     shown,
 )
 from carferry.gpu.search.plan import GpuPlan, Option
+from carferry.io.markup import in_html
 
 _BODY = "font:15px/1.5 system-ui,sans-serif;color:#1c2127;max-width:960px"
 _STYLE = """
@@ -49,7 +49,7 @@ def html(plan: GpuPlan) -> str:
     style = f"\nbody{{{_BODY};margin:24px auto;\npadding:0 20px}}{_STYLE}"
     return _ascii(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(headline(plan))}</title><style>{style}</style></head>"
+        f"<title>{in_html(headline(plan))}</title><style>{style}</style></head>"
         f"<body>{_body(plan)}</body></html>\n"
     )
 
@@ -79,9 +79,9 @@ def _ascii(source: str) -> str:
 def _body(plan: GpuPlan) -> str:
     mood = plan.verdict.value
     return (
-        f'<div class="answer {mood}"><h1>{escape(headline(plan))}</h1>'
+        f'<div class="answer {mood}"><h1>{in_html(headline(plan))}</h1>'
         f'<span class="badge {mood}">{_badge(plan)}</span>'
-        f"<p>{escape(' '.join(reasons(plan)))}</p>{_change(plan)}</div>"
+        f"<p>{in_html(' '.join(reasons(plan)))}</p>{_change(plan)}</div>"
         f"<h2>Memory of one GPU, per option</h2>{legend()}{chart(_drawn(plan))}"
         '<p class="legend">The black frame is the GPU; the dashed line is the share vLLM takes. '
         "A bar that passes the line does not start.</p>"
@@ -105,13 +105,13 @@ def _badge(plan: GpuPlan) -> str:
 
 def _change(plan: GpuPlan) -> str:
     mood = "" if plan.verdict is Verdict.FITS else ' class="change"'
-    return f"<div{mood}><b>What to change:</b> {escape(change(plan))}</div>"
+    return f"<div{mood}><b>What to change:</b> {in_html(change(plan))}</div>"
 
 
 def _arguments(plan: GpuPlan) -> str:
     if not plan.arguments:
         return ""
-    return f"<h2>vLLM arguments</h2><pre>{escape(chr(10).join(plan.arguments))}</pre>"
+    return f"<h2>vLLM arguments</h2><pre>{chr(10).join(map(in_html, plan.arguments))}</pre>"
 
 
 def _options(plan: GpuPlan) -> str:
@@ -123,9 +123,9 @@ def _options(plan: GpuPlan) -> str:
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    head = "".join(f"<th>{in_html(name)}</th>" for name in columns)
     lines = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td>{in_html(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
 
@@ -133,5 +133,5 @@ def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def _notes(plan: GpuPlan) -> str:
     if not plan.notes:
         return ""
-    items = "".join(f"<li>{escape(note)}</li>" for note in plan.notes)
+    items = "".join(f"<li>{in_html(note)}</li>" for note in plan.notes)
     return f"<h2>What to know</h2><ul>{items}</ul>"

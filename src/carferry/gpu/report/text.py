@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from carferry.errors import printable
 from carferry.gpu.memory.estimate import Estimate
 from carferry.gpu.report.words import (
     COLUMNS,
@@ -17,6 +18,7 @@ from carferry.gpu.report.words import (
 )
 from carferry.gpu.search.plan import GpuPlan
 from carferry.gpu.units import gib
+from carferry.io.markup import in_markdown
 
 _LETTERS = {
     "weights": "W",
@@ -31,7 +33,7 @@ _COLUMNS_WIDE = 60
 
 def text(plan: GpuPlan) -> str:
     """Return the report for a terminal: the answer, the bars, the arguments."""
-    return _ascii("\n".join(_text_lines(plan)))
+    return _ascii("\n".join(map(printable, _text_lines(plan))))
 
 
 def markdown(plan: GpuPlan) -> str:
@@ -88,19 +90,19 @@ def _bar(best: Estimate) -> str:
 
 
 def _markdown_lines(plan: GpuPlan) -> Iterator[str]:
-    yield f"# {headline(plan)}"
+    yield f"# {in_markdown(headline(plan))}"
     yield ""
-    yield f"**{plan.verdict.value}.** {' '.join(reasons(plan))}"
+    yield f"**{plan.verdict.value}.** {in_markdown(' '.join(reasons(plan)))}"
     yield ""
-    yield f"**What to change:** {change(plan)}"
+    yield f"**What to change:** {in_markdown(change(plan))}"
     if plan.arguments:
-        yield from ("", "## vLLM arguments", "", "```", *plan.arguments, "```")
+        yield from ("", "## vLLM arguments", "", "```", *map(printable, plan.arguments), "```")
     yield from ("", "## Options", "")
     yield from _rows(COLUMNS, (option_row(option) for option in plan.options[:40]))
     yield from ("", "## Planned for", "")
     yield from _rows(("what", "value"), facts(plan))
     if plan.notes:
-        yield from ("", "## What to know", "", *(f"- {note}" for note in plan.notes))
+        yield from ("", "## What to know", "", *(f"- {in_markdown(note)}" for note in plan.notes))
 
 
 def _rows(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
@@ -108,7 +110,7 @@ def _rows(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str
     yield f"| {' | '.join(names)} |"
     yield "|" + "---|" * len(names)
     for row in rows:
-        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+        yield f"| {' | '.join(in_markdown(cell) for cell in row)} |"
 
 
 def _ascii(lines: str) -> str:

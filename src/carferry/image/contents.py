@@ -1,0 +1,187 @@
+"""What an image's layers hold together: tar headers, read by Range or by unpacking, within limits.
+
+Only the entries that the contract asks about are kept; a base has tens of thousands of others.
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import stat
+import tarfile
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import IO
+
+from carferry.image.contract import TOOL_PATHS, Contents, Entry
+from carferry.image.layers import ROOT
+from carferry.image.unpack import Budget, NotLookedAt, readable, unpacked
+from carferry.oci.documents import LAYER, LAYER_TYPES, Descriptor
+from carferry.oci.headers import read_headers
+from carferry.registry.target import Target
+
+# Container engines stop at about 125; more are not worth a request each.
+_MOST_LAYERS = 500
+_RANGE_BYTES = 64 * 1024
+# What one kept entry takes beside its texts, measured.
+_ENTRY_BYTES = 400
+_WHITEOUT = ".wh."
+_OPAQUE = ".wh..wh..opq"
+
+
+def look(
+    target: Target, layers: Sequence[Descriptor], diff_ids: Sequence[str], budget: Budget
+) -> Contents:
+    """Look into layers, bottom first.
+
+    Args:
+        target: Where they are.
+        layers: As the manifest lists them.
+        diff_ids: As the config lists them; may be too few.
+        budget: What it may cost.
+
+    Raises:
+        TargetError: A layer is no tar, or other bytes than promised.
+    """
+    found, unread, wrong = _Overlay(), list[str](), ""
+    for number, layer in enumerate(layers):
+        try:
+            if number >= _MOST_LAYERS:
+                raise NotLookedAt("read layer", layer.digest, f"beyond {_MOST_LAYERS} layers")
+            entries, diff_id = _entries(target, layer, budget)
+        except NotLookedAt as error:
+            unread.append(f"layer {layer.digest.hex[:12]} was not looked at: {error.reason}")
+            found.hide()
+            continue
+        found.add(entries)
+        said = diff_ids[number] if number < len(diff_ids) else diff_id
+        if said != diff_id and not wrong:
+            wrong = f"the config has {said} for layer {layer.digest}, whose content is {diff_id}"
+    return found.contents(tuple(unread), wrong)
+
+
+class _Overlay:
+    """Entries by path, as a union of layers shows them."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._covered: set[str] = set()
+
+    def hide(self) -> None:
+        """Note that a layer which was not looked at lies over all that was found so far."""
+        self._covered |= self._entries.keys()
+
+    def add(self, layer: Sequence[Entry]) -> None:
+        """Lay one layer over the others: its whiteouts first, which never hide its own."""
+        gone, emptied = set[str](), set[str]()
+        for folder, name in (posixpath.split(entry.path) for entry in layer):
+            if name == _OPAQUE:
+                emptied.add(folder)
+            elif name.startswith(_WHITEOUT):
+                gone.add(posixpath.join(folder, name.removeprefix(_WHITEOUT)))
+        if gone or emptied:
+            kept = {p: e for p, e in self._entries.items() if not _is_gone(p, gone, emptied)}
+            self._entries = kept
+        for entry in layer:
+            if not posixpath.basename(entry.path).startswith(_WHITEOUT):
+                self._entries[entry.path] = entry
+                self._covered.discard(entry.path)
+
+    def contents(self, unread: tuple[str, ...], wrong: str) -> Contents:
+        """Return what the contract asks about."""
+        paths = sorted(filter(_is_model, self._entries), key=_in_bytes)
+        return Contents(
+            tuple(self._entries[path] for path in paths),
+            TOOL_PATHS & self._entries.keys(),
+            frozenset(self._covered),
+            unread,
+            wrong,
+        )
+
+
+def _is_gone(path: str, gone: set[str], emptied: set[str]) -> bool:
+    above = ["", *accumulate(path.split("/"), posixpath.join)]
+    return not gone.isdisjoint(above) or not emptied.isdisjoint(above[:-1])
+
+
+def _entries(target: Target, layer: Descriptor, budget: Budget) -> tuple[list[Entry], str]:
+    """Return the entries that count, and the digest of the uncompressed layer."""
+    if layer.media_type not in LAYER_TYPES:
+        raise NotLookedAt("read layer", layer.digest, f"it is no tar ({layer.media_type})")
+    if layer.media_type == LAYER:
+        ranged = io.BufferedReader(_Ranged(target, layer, budget), _RANGE_BYTES)
+        with readable(layer):
+            return list(_kept(ranged, layer, budget)), str(layer.digest)
+    with unpacked(target, layer, budget) as raw:
+        kept = list(_kept(io.BufferedReader(raw, _RANGE_BYTES), layer, budget))
+        return kept, str(raw.finish())
+
+
+def _kept(file: IO[bytes], layer: Descriptor, budget: Budget) -> Iterator[Entry]:
+    for member in read_headers(file):
+        budget.spend("entries", 1, layer)
+        entry = _entry(member)
+        if _counts(entry.path):
+            texts = len(entry.path) + len(entry.link)
+            budget.spend("kept_bytes", _ENTRY_BYTES + texts, layer)
+            yield entry
+
+
+def _counts(path: str) -> bool:
+    is_whiteout = posixpath.basename(path).startswith(_WHITEOUT)
+    return _is_model(path) or path in TOOL_PATHS or is_whiteout
+
+
+def _is_model(path: str) -> bool:
+    return path == ROOT or path.startswith(f"{ROOT}/")
+
+
+def _entry(member: tarfile.TarInfo) -> Entry:
+    kind = "directory" if member.isdir() else "file" if member.isreg() else "link"
+    return Entry(
+        posixpath.normpath(f"/{member.name}").lstrip("/"),
+        member.size if member.isreg() else 0,
+        stat.S_IMODE(member.mode),
+        kind,
+        (member.uid, member.gid),
+        member.linkname,
+    )
+
+
+def _in_bytes(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+class _Ranged(io.RawIOBase):
+    """A blob as a seekable file; only what is read is asked for."""
+
+    def __init__(self, target: Target, blob: Descriptor, budget: Budget) -> None:
+        super().__init__()
+        self._target = target
+        self._blob = blob
+        self._budget = budget
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._blob.size_bytes}
+        self._at = start[whence] + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        size = min(len(buffer), self._blob.size_bytes - self._at)
+        if size <= 0:
+            return 0
+        self._budget.spend("requests", 1, self._blob)
+        data = self._target.read_range(self._blob.digest, self._at, size)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
