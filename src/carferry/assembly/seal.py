@@ -10,14 +10,20 @@ from collections.abc import Sequence
 from functools import partial
 
 from carferry.assembly.job import Job
+from carferry.assembly.plan import Plan
+from carferry.errors import InputError
 from carferry.image.base import Base
-from carferry.image.compose import Image, compose, compose_artifact, index_of
+from carferry.image.compose import Image, compose, compose_artifact, index_of, model_descriptor
 from carferry.image.layers import Format
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
-from carferry.oci.documents import Descriptor, Document
+from carferry.oci.documents import MANIFEST_CAP_BYTES, Descriptor, Document
+from carferry.refs import Digest, ImageRef, LayoutRef
 from carferry.registry.blobs import check_blobs, copy_blob, put_blob
 from carferry.registry.target import Target
+
+_NO_DIGEST = Digest("0" * 64)
+_MIB = 1024 * 1024
 
 
 def seal(job: Job, model: Sequence[Descriptor]) -> tuple[Document, tuple[Document, ...]]:
@@ -36,7 +42,7 @@ def seal(job: Job, model: Sequence[Descriptor]) -> tuple[Document, tuple[Documen
     """
     target, retry = job.target, job.retry
     retry.call(lambda: check_blobs(target, model))
-    images = [(base, _compose(job, base, model)) for base in job.plan.bases]
+    images = _compose(job.plan, job.options.engine, model)
     for base, image in images:
         for layer in base.layers:
             retry.call(partial(_bring, base, layer, target, job.progress))
@@ -50,11 +56,35 @@ def seal(job: Job, model: Sequence[Descriptor]) -> tuple[Document, tuple[Documen
     return top, tuple(image.manifest for _, image in images)
 
 
-def _compose(job: Job, base: Base, model: Sequence[Descriptor]) -> Image:
-    plan, engine = job.plan, job.options.engine
+def check_manifest(plan: Plan, engine: str, ref: ImageRef | LayoutRef) -> None:
+    """Refuse what the target would refuse when all layers have moved.
+
+    A manifest's length does not depend on its digests, so it is known before.
+
+    Args:
+        plan: What would be done.
+        engine: ``stream`` or ``buildah``.
+        ref: The target.
+
+    Raises:
+        InputError: A manifest, which names every file's id, would be longer than registries take.
+    """
+    model = [model_descriptor(each.layer, _NO_DIGEST) for each in plan.layers]
+    longest = max(len(image.manifest.data) for _, image in _compose(plan, engine, model))
+    if longest > MANIFEST_CAP_BYTES:
+        raise InputError(
+            "build", ref,
+            f"{len(plan.snapshot.files)} files make a manifest of {longest / _MIB:.1f} MiB, "
+            f"registries take {MANIFEST_CAP_BYTES // _MIB}",
+            "leave out what no server reads: --exclude",
+        )  # fmt: skip
+
+
+def _compose(plan: Plan, engine: str, model: Sequence[Descriptor]) -> list[tuple[Base, Image]]:
     if plan.format is Format.MODELPACK:
-        return compose_artifact(model, plan.snapshot, engine)
-    return compose(base, model, plan.snapshot, engine)
+        image = compose_artifact(model, plan.snapshot, engine)
+        return [(base, image) for base in plan.bases]
+    return [(base, compose(base, model, plan.snapshot, engine)) for base in plan.bases]
 
 
 def _put(target: Target, image: Image, retry: Retry) -> None:

@@ -12,7 +12,7 @@ from carferry.steps.build import build
 from carferry.steps.download import download
 from carferry.steps.inspect import inspect
 from carferry.steps.push import push
-from carferry.steps.results import Built
+from carferry.steps.results import Built, Streamed
 from carferry.steps.stream import seal, stream
 
 
@@ -118,8 +118,7 @@ def _stream(arguments: argparse.Namespace) -> int:
     progress = open_progress(arguments.progress)
     how = options.settings(arguments)
     done = stream(arguments.model, arguments.image, arguments.worker, progress=progress, **how)
-    text = f"{done.layers} layers, {human_bytes(done.moved_bytes)} moved, "
-    text += f"{human_bytes(done.reused_bytes)} reused"
+    text = f"{done.layers} layers, {human_bytes(done.moved_bytes)} moved, {_reused(done)}"
     options.show(done, arguments, f"worker {arguments.worker}: {text}\ncommit {done.commit}")
     return 0
 
@@ -172,7 +171,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 
 def _summary(built: Built) -> str:
-    moved = f"{human_bytes(built.moved_bytes)} moved, {human_bytes(built.reused_bytes)} reused"
+    moved = f"{human_bytes(built.moved_bytes)} moved, {_reused(built)}"
     rate = built.moved_bytes / built.seconds if built.seconds else 0
     return "\n".join(
         [
@@ -183,3 +182,8 @@ def _summary(built: Built) -> str:
             f"{human_bytes(rate)}/s",
         ]
     )
+
+
+def _reused(done: Built | Streamed) -> str:
+    read = f" ({human_bytes(done.checked_bytes)} read back)" if done.checked_bytes else ""
+    return f"{human_bytes(done.reused_bytes)} reused{read}"

@@ -118,5 +118,6 @@ def _table(planned: Planned) -> str:
             *rows,
             f"{human_bytes(planned.bytes_to_move)} of {human_bytes(planned.size_bytes)} to move, "
             f"about {planned.seconds:.0f} s with {planned.workers} workers",
+            *([f"to read back: {planned.doubt}"] if planned.doubt else []),
         ]
     )

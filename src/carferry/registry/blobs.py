@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import IO
 
-from carferry.errors import TargetError
+from carferry.errors import CarferryError, TargetError
+from carferry.io.retry import Retry
 from carferry.oci.documents import Descriptor
 from carferry.refs import Digest
 from carferry.registry.target import Target, Upload
@@ -69,6 +70,31 @@ def copy_blob(
         if Digest(hasher.hexdigest()) != blob.digest:
             raise TargetError("copy", blob.digest, f"{origin.ref} sent other bytes under it")
         upload.commit(blob.digest)
+
+
+def read_blob(target: Target, digest: Digest, retry: Retry) -> Generator[bytes]:
+    """Yield a blob's bytes; after a break go on where it broke. The caller checks the digest.
+
+    Args:
+        target: Where it is.
+        digest: Which.
+        retry: Policy for each break.
+
+    Raises:
+        TargetError: Not there, or not readable.
+        Unreachable: It broke again and again without a byte in between.
+    """
+    at = attempt = 0
+    while True:
+        try:
+            with closing(target.open_blob(digest, at)) as chunks:
+                for chunk in chunks:
+                    at, attempt = at + len(chunk), 0
+                    yield chunk
+            return
+        except CarferryError as error:
+            attempt += 1
+            retry.pause(attempt, error)
 
 
 def check_blobs(target: Target, blobs: Sequence[Descriptor]) -> None:

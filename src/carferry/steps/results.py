@@ -13,7 +13,10 @@ from carferry.oci.documents import Descriptor
 from carferry.registry.target import Target
 from carferry.steps.markdown import Column, escaped, page, table
 
-_NUMBERS = ("size_bytes", "bytes_to_move", "moved_bytes", "reused_bytes", "retries", "seconds")
+_NUMBERS = (
+    "size_bytes", "bytes_to_move", "bytes_to_check", "moved_bytes", "reused_bytes",
+    "checked_bytes", "retries", "seconds",
+)  # fmt: skip
 
 
 class Result:
@@ -78,7 +81,7 @@ class PlannedLayer:
     Attributes:
         name: A path, or how many small files.
         size_bytes: Length of the layer.
-        how: ``reuse``, ``mount`` or ``move``.
+        how: ``reuse``, ``mount``, ``check`` (read back, then reuse, mount or move) or ``move``.
         worker: Who takes it, from 1.
     """
 
@@ -100,6 +103,7 @@ class Planned(Result):
         files: How many enter the image.
         size_bytes: All model layers together.
         bytes_to_move: Those that are not there yet.
+        bytes_to_check: Those said to be there, which are read back and compared first.
         workers: Pods that would share it.
         seconds: Prediction.
         layers: In image order.
@@ -112,6 +116,7 @@ class Planned(Result):
     files: int
     size_bytes: int
     bytes_to_move: int
+    bytes_to_check: int
     workers: int
     seconds: float
     layers: tuple[PlannedLayer, ...]
@@ -123,6 +128,14 @@ class Planned(Result):
         return [f"{worker}/{self.workers}" for worker in busy or [1]]
 
     @property
+    def doubt(self) -> str:
+        """What is read back before it is used, and how to do without; empty if nothing is."""
+        if not self.bytes_to_check:
+            return ""
+        size = human_bytes(self.bytes_to_check)
+        return f"{size}, since anybody may have pushed it; reuse=tag believes the image's own tag"
+
+    @property
     def markdown(self) -> str:
         """What moves, what does not, and who takes it."""
         facts = [
@@ -130,6 +143,7 @@ class Planned(Result):
             f"{self.files} files, {human_bytes(self.size_bytes)} in {len(self.layers)} layers",
             f"To move: {human_bytes(self.bytes_to_move)} by {self.workers} workers, "
             f"about {self.seconds:.0f} s",
+            *([f"To read back: {self.doubt}"] if self.doubt else []),
         ]
         rows = [
             (layer.name, human_bytes(layer.size_bytes), layer.how, str(layer.worker))
@@ -151,6 +165,7 @@ class Streamed(Result):
         moved_bytes: What crossed the network.
         reused_bytes: What did not have to.
         retries: Layers sent again.
+        checked_bytes: What of the reused was read back and compared.
     """
 
     worker: int
@@ -160,11 +175,12 @@ class Streamed(Result):
     moved_bytes: int
     reused_bytes: int
     retries: int
+    checked_bytes: int = 0
 
     @property
     def markdown(self) -> str:
         """The share and what of it moved."""
-        facts = [f"{self.layers} layers", _moved(self.moved_bytes, self.reused_bytes, self.retries)]
+        facts = [f"{self.layers} layers", _moved_of(self)]
         return page(f"Worker {self.worker} of {self.workers}", facts)
 
 
@@ -184,6 +200,7 @@ class Built(Result):
         reused_bytes: What did not have to.
         retries: Layers sent again.
         seconds: Wall time.
+        checked_bytes: What of the reused was read back and compared.
     """
 
     reference: str
@@ -196,6 +213,7 @@ class Built(Result):
     reused_bytes: int
     retries: int
     seconds: float
+    checked_bytes: int = 0
 
     @property
     def markdown(self) -> str:
@@ -203,7 +221,7 @@ class Built(Result):
         facts = [
             self.digest,
             f"{human_bytes(self.size_bytes)} in {self.layers} layers",
-            _moved(self.moved_bytes, self.reused_bytes, self.retries) + f", {self.seconds:.1f} s",
+            f"{_moved_of(self)}, {self.seconds:.1f} s",
             *([f"Model: commit {self.commit}"] if self.commit else []),
         ]
         return page(self.uri, facts)
@@ -294,6 +312,7 @@ def _model(name: str, commit: str) -> str:
     return f"Model: {escaped(name or 'a folder')} {commit}".rstrip()
 
 
-def _moved(moved_bytes: int, reused_bytes: int, retries: int) -> str:
-    moved, reused = human_bytes(moved_bytes), human_bytes(reused_bytes)
-    return f"{moved} moved, {reused} reused, {retries} retried"
+def _moved_of(done: Streamed | Built) -> str:
+    read = f" ({human_bytes(done.checked_bytes)} read back)" if done.checked_bytes else ""
+    moved, reused = human_bytes(done.moved_bytes), human_bytes(done.reused_bytes)
+    return f"{moved} moved, {reused} reused{read}, {done.retries} retried"
