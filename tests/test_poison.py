@@ -8,8 +8,20 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from ferrying import access, ferry, from_folder, hashes, manifest, model_files, to_registry
+from ferrying import (
+    REPO,
+    access,
+    ferry,
+    from_folder,
+    from_hub,
+    hashes,
+    manifest,
+    model_files,
+    to_layout,
+    to_registry,
+)
 from poison import EVIL, claim, manifest_of, other_bytes, other_frame
+from servers.hub import Hub
 from servers.models import write
 from servers.registry import Registry
 
@@ -157,6 +169,19 @@ def test_a_build_seals_no_bytes_of_somebody_elses(scene: Scene, name: str, forma
     assert done.document == scene.honest()
 
 
+def test_a_small_file_of_the_hub_is_not_taken_for_another(scene: Scene, hub: Hub) -> None:
+    """Its git id says nothing of the digest that its ModelPack layer must have."""
+    hub.add(REPO, FILES)
+    options, given = scene.options(format=Format.MODELPACK), access(scene.registry.host)
+    plan = plan_build(from_hub(hub), scene.target("org/nothing"), options, given)
+    small = [each.layer for each in plan.layers if each.layer.known_digest is None]
+    evil = claim(scene.target(), small, "v1")
+    done = build(from_hub(hub), scene.target(), options, access=given)
+    assert len(evil) >= 2
+    assert not {layer.digest for layer in done.document.layers} & {*evil}
+    assert is_clean(scene.target())
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_workers_and_sealer_seal_no_bytes_of_somebody_elses(scene: Scene, name: str) -> None:
     origins, given = ATTACKS[name](scene), access(scene.registry.host)
@@ -210,8 +235,6 @@ def test_an_attacker_cannot_pass_other_bytes_off_under_a_right_digest(
     scene: Scene, tmp_path: Path
 ) -> None:
     """A registry refuses them; a layout on disk does not look."""
-    from ferrying import to_layout
-
     layout = to_layout(tmp_path / "layout")
     source = from_folder(scene.folder)
     first = ferry(source, layout, large_bytes=LARGE_BYTES)

@@ -319,7 +319,7 @@ def test_a_text_that_holds_no_ids_is_refused(text: str) -> None:
         unpack_ids(text)
 
 
-@pytest.mark.parametrize(("files", "format"), [(130_000, "modelcar"), (9_000, "modelpack")])
+@pytest.mark.parametrize(("files", "format"), [(96_000, "modelcar"), (9_000, "modelpack")])
 def test_a_manifest_that_registries_refuse_is_refused_before_a_byte_moves(
     tmp_path: Path, files: int, format: str
 ) -> None:

@@ -145,9 +145,11 @@ class _Survey:
                 self.found.setdefault(key, []).append(claim)
 
     def _is_news(self, key: Digest, digest: Digest) -> bool:
+        layer = self._wanted.get(key)
+        if layer is None or layer.known_digest not in {None, digest}:
+            return False
         said = self.found.get(key, ())
-        is_known = any(claim.believed or claim.digest == digest for claim in said)
-        return key in self._wanted and not is_known
+        return not any(claim.believed or claim.digest == digest for claim in said)
 
     def _believe(self, claims: Mapping[Digest, Digest], by: str) -> None:
         """Believe what was claimed before by somebody else."""

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from carferry.cli import options
+from carferry.errors import one_line
 from carferry.form.readers import split_lists
 from carferry.io.terminal import human_bytes, open_progress
 from carferry.steps.build import build
@@ -99,9 +100,22 @@ def _add_inspect(commands: Any) -> None:
         "inspect",
         help="check an image against what KServe needs",
         description="Read manifest, config and tar headers (not the weights) and check them; "
-        "exit 2 if a clause is broken.",
+        "with --verify read everything and compare every file; exit 2 if a clause is broken.",
     )
     parser.add_argument("image", metavar="IMAGE", help="docker://... or oci:path[:tag]")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read every layer and compare every file with the id that the image carries",
+    )
+    parser.add_argument(
+        "--model",
+        default="",
+        help="compare with the ids of this model instead, as in hf://org/name@commit or ./folder: "
+        "what an image says of itself, whoever made it wrote",
+    )
+    parser.add_argument("--revision", default="", help="of --model (default: main)")
+    options.add_moving(parser, parallel=4, unit="layers")
     options.add_access(parser)
     options.finish(parser, _inspect)
 
@@ -160,13 +174,23 @@ def _push(arguments: argparse.Namespace) -> int:
 
 def _inspect(arguments: argparse.Namespace) -> int:
     hosts = split_lists(arguments.plain_http)
-    found = inspect(arguments.image, plain_http=hosts, ca_file=arguments.ca)
+    found = inspect(
+        arguments.image,
+        plain_http=hosts,
+        ca_file=arguments.ca,
+        verify=arguments.verify,
+        model=arguments.model,
+        revision=arguments.revision,
+        parallel=arguments.parallel,
+        progress=open_progress(arguments.progress),
+    )
     marks = [f"{'ok' if ok else 'BROKEN':>6}  {name:<10}  {text}" for name, ok, text in found.rules]
+    flaws = [f"{'':>6}  {'':<10}  {one_line(flaw)}" for flaw in found.flaws]
     size = (
         f"{human_bytes(found.size_bytes)} in {len(found.layers)} layers, {len(found.files)} files"
     )
     origin = f"{found.source or 'unknown source'} {found.commit}".rstrip()
-    options.show(found, arguments, "\n".join([found.reference, origin, size, *marks]))
+    options.show(found, arguments, "\n".join([found.reference, origin, size, *marks, *flaws]))
     return 0 if found.ok else 2
 
 

@@ -1,7 +1,7 @@
 """Content ids of many files as one short text: 28 or 44 characters a file, whatever its path.
 
 Each id is its length in one byte, 20 for a git blob id and 32 for a sha256, and its bytes; all of
-them together are base64 (RFC 4648). Paths and sizes stand in the layer itself.
+them together, in path order, are base64 (RFC 4648). Paths and sizes stand in the layer itself.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def _named_files(manifest: Document) -> Iterator[Entry]:
 def _entries(target: Target, layer: Descriptor) -> Iterator[Entry]:
     """List a layer: by Range if it is a plain tar, else by reading it through."""
     if layer.media_type == LAYER:
-        ranged = io.BufferedReader(_Ranged(target, layer), 64 * 1024)
+        ranged = io.BufferedReader(Ranged(target, layer), 64 * 1024)
         yield from _list(layer, ranged, "r:")
     elif layer.size_bytes <= _BASE_CAP_BYTES:
         with blob_file(target, layer.digest) as raw:
@@ -124,8 +124,13 @@ def _under_models(entries: list[Entry]) -> Iterator[Entry]:
             yield last[path]
 
 
-class _Ranged(io.RawIOBase):
-    """A blob as a seekable file; only what is read is asked for."""
+class Ranged(io.RawIOBase):
+    """A blob as a seekable file; only what is read is asked for.
+
+    Args:
+        target: Where the blob is.
+        blob: Its descriptor.
+    """
 
     def __init__(self, target: Target, blob: Descriptor) -> None:
         super().__init__()
@@ -134,20 +139,25 @@ class _Ranged(io.RawIOBase):
         self._at = 0
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Set the offset in bytes at which reading goes on."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._blob.size_bytes}
         self._at = start[whence] + offset
         return self._at
 
     def tell(self) -> int:
+        """Return that offset."""
         return self._at
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Fill a buffer by one request and return how many bytes came."""
         size = min(len(buffer), self._blob.size_bytes - self._at)
         if size <= 0:
             return 0

@@ -123,7 +123,12 @@ def blob_file(target: Target, digest: Digest) -> Iterator[IO[bytes]]:
         TargetError: Not there or not readable.
     """
     with closing(target.open_blob(digest)) as chunks:
-        yield io.BufferedReader(_Chunks(chunks), _BUFFER)
+        yield file_of(chunks)
+
+
+def file_of(chunks: Iterator[bytes]) -> IO[bytes]:
+    """Return chunks as a file that is read once, from first byte to last."""
+    return io.BufferedReader(_Chunks(chunks), _BUFFER)
 
 
 class _Chunks(io.RawIOBase):

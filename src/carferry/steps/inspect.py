@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from glob import escape
+from pathlib import Path, PurePosixPath
 
-from carferry.form.readers import read_image
+from carferry.errors import NothingSelected
+from carferry.form.readers import read_image, read_model, read_parallel
 from carferry.image import inspection
+from carferry.image.inspection import Inspection
+from carferry.image.layers import ROOT
+from carferry.image.verify import verify as verify_files
+from carferry.io.progress import Progress
+from carferry.io.retry import Retry
 from carferry.refs import parse_image
-from carferry.steps.access import open_access
+from carferry.source.open import open_source
+from carferry.source.patterns import Patterns
+from carferry.source.snapshot import ContentId
+from carferry.steps.access import open_access, shown
 from carferry.steps.results import Inspected
 
 
@@ -18,16 +29,26 @@ def inspect(
     plain_http: Sequence[str] = (),
     ca_file: str | Path | None = None,
     require: bool = False,
+    verify: bool = False,
+    model: str | Path = "",
+    revision: str = "",
+    parallel: int = 4,
+    progress: Progress | bool = False,
 ) -> Inspected:
     """Check an image against the contract that KServe's modelcar mode relies on.
 
-    Reads manifest, config and tar headers, not the weights.
+    Reads manifest, config and tar headers, not the weights; with ``verify`` every byte of them.
 
     Args:
         image: ``docker://host/repository:tag``, by digest likewise, or ``oci:path:tag``.
         plain_http: Registry hosts without TLS.
         ca_file: PEM certificates to trust.
         require: Raise if a clause is broken, as the result's ``require()`` does.
+        verify: Read every layer and compare every file with the id that the image carries.
+        model: Compare with the ids of this model or folder instead; implies ``verify``.
+        revision: Of that model; empty means what ``model`` says, or ``main``.
+        parallel: Layers read at once.
+        progress: True shows what is read, on stderr.
 
     Returns:
         Files and layers with their sizes in bytes, and each clause of the contract.
@@ -43,6 +64,41 @@ def inspect(
         >>> carferry.inspect(built.reference).require().ok
         True
     """
-    target = open_access(plain_http, ca_file).open(parse_image(read_image(image)))
-    found = Inspected.of(inspection.inspect(target), target)
+    access, at_once = open_access(plain_http, ca_file), read_parallel("parallel", parallel)
+    access = replace(access, connections=max(access.connections, at_once))
+    target = access.open(parse_image(read_image(image)))
+    seen, compared = inspection.inspect(target), None
+    if verify or model:
+        ids = _ids_of(read_model(model), revision, seen, access.retry) if model else _OWN
+        compared = verify_files(
+            target, ids.promises, source=ids.source,
+            parallel=at_once, retry=access.retry, progress=shown(progress),
+        )  # fmt: skip
+    found = Inspected.of(seen, target, compared)
     return found.require() if require else found
+
+
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    """What files are compared with: a source's own ids by path, or those an image carries."""
+
+    promises: Mapping[str, ContentId] | None = None
+    source: str = ""
+
+
+_OWN = _Ids()
+
+
+def _ids_of(model: str, revision: str, seen: Inspection, retry: Retry) -> _Ids:
+    """Ask a source for the ids of the files that an image has."""
+    paths = [entry.path.removeprefix(f"{ROOT}/") for entry in seen.models if entry.kind == "file"]
+    # Endings are named, since a source hands out pickled weights to no other pattern.
+    endings = [(PurePosixPath(path).suffix, path) for path in paths]
+    globs = {f"*{escape(ending)}" if ending else escape(path) for ending, path in endings}
+    try:
+        source = open_source(model, revision, retry=retry)
+        snapshot = source.snapshot(Patterns(tuple(sorted(globs))))
+    except NothingSelected:
+        return _Ids({}, f"the ids of {model}")
+    name = f"{snapshot.repo}@{snapshot.commit}" if snapshot.commit else model
+    return _Ids({file.path: file.content for file in snapshot.files}, f"the ids of {name}")

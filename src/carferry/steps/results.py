@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from carferry.errors import ContractViolation
-from carferry.image.compose import COMMIT, CONTENT_KEY, LAYER_PATH, SOURCE
+from carferry.image.compose import COMMIT, LAYER_PATH, LAYER_SOURCES, SOURCE
 from carferry.image.inspection import Inspection
+from carferry.image.verify import Verified
 from carferry.io.terminal import human_bytes
 from carferry.oci.documents import Descriptor
 from carferry.registry.target import Target
@@ -241,6 +242,7 @@ class Inspected(Result):
         files: Path and size in bytes of each file under ``/models``.
         rules: Clause, whether it holds, and the finding.
         ok: Whether every clause holds.
+        flaws: If its files were compared, a line for each that is not what it should be.
     """
 
     reference: str
@@ -252,10 +254,12 @@ class Inspected(Result):
     files: tuple[tuple[str, int], ...]
     rules: tuple[tuple[str, bool, str], ...]
     ok: bool
+    flaws: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, found: Inspection, target: Target) -> Inspected:
-        """Return what an inspection found as plain values."""
+    def of(cls, found: Inspection, target: Target, compared: Verified | None = None) -> Inspected:
+        """Return what an inspection found as plain values, and what comparing the files did."""
+        clauses = (*found.clauses, *([compared.clause] if compared else []))
         return cls(
             target.location(found.document.digest),
             str(found.document.digest),
@@ -264,8 +268,9 @@ class Inspected(Result):
             found.size_bytes,
             tuple((_holds(d), d.size_bytes, str(d.digest)) for d in found.layers),
             tuple((e.path, e.size_bytes) for e in found.models if e.kind == "file"),
-            tuple((clause.name, clause.ok, clause.detail) for clause in found.clauses),
-            found.ok,
+            tuple((clause.name, clause.ok, clause.detail) for clause in clauses),
+            all(clause.ok for clause in clauses),
+            compared.flaws if compared else (),
         )
 
     def require(self) -> Inspected:
@@ -297,6 +302,7 @@ class Inspected(Result):
             self.reference if is_layout else f"oci://{self.reference}",
             facts,
             table((Column("Contract"), Column(""), Column("Found")), rules),
+            *([table((Column("Wrong"),), [(flaw,) for flaw in self.flaws])] if self.flaws else []),
             table((Column("Layer"), Column("Size", True), Column("Digest")), layers),
             table((Column("File"), Column("Size", True)), files),
         )
@@ -304,7 +310,7 @@ class Inspected(Result):
 
 def _holds(layer: Descriptor) -> str:
     """Return what a layer says it holds: a file's path, several files, or what is not ours."""
-    several = "several files" if CONTENT_KEY in layer.annotations else "base"
+    several = "several files" if LAYER_SOURCES in layer.annotations else "base"
     return layer.annotations.get(LAYER_PATH, several)
 
 
