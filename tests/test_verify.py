@@ -302,6 +302,24 @@ def test_a_header_that_says_it_is_huge_is_not_kept(
     assert peak < 24 << 20
 
 
+HOSTILE = {
+    "a thousand headers of one file": tar(
+        *[entry("x", b"11 path=ab\n", kind=tarfile.XHDTYPE) for _ in range(3000)]
+    ),
+    "a header for all files": tar(
+        entry("x", b"18 path=models/ab\n", kind=tarfile.XGLTYPE), entry("y", b"1")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_archive_is_a_line_and_no_crash(folder: Path, layout: Target, name: str) -> None:
+    make(folder, layout)
+    add(layout, HOSTILE[name])
+    (flaw,) = verify_alone(layout)
+    assert "not a readable tar" in flaw
+
+
 @pytest.mark.parametrize("text", ["", "x", "FA==", "!"])
 def test_ids_that_cannot_be_read_are_broken_and_no_crash(
     folder: Path, layout: Target, text: str

@@ -31,7 +31,8 @@ Kinds = Callable[[str], Iterable[str]]
 
 _BUFFER = 1024 * 1024
 _LONGEST_HEADER_BYTES = 64 * 1024
-_MOST_ENTRIES = 1_000_000
+_MOST_ENTRIES = 200_000
+_MOST_NAMES_BYTES = 32 * 1024 * 1024
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 
@@ -167,16 +168,24 @@ class _Reading:
                 self._members(tar)
         except CarferryError:
             raise
-        except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
+        except (
+            tarfile.TarError,
+            OSError,
+            EOFError,
+            zlib.error,
+            ValueError,
+            RecursionError,
+        ) as error:
             raise TargetError("read layer", layer.digest, f"not a readable tar: {error}") from error
 
     def _members(self, tar: tarfile.TarFile) -> None:
-        count = 0
+        count = names = 0
         while (member := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # kept for seeking, which no stream can
             count += 1
-            if count > _MOST_ENTRIES:
-                raise TargetError("read layer", "", f"more than {_MOST_ENTRIES} entries")
+            names += len(member.name) + len(member.linkname)
+            if count > _MOST_ENTRIES or names > _MOST_NAMES_BYTES:
+                raise tarfile.ReadError(f"more than {count - 1} entries are not kept")
             self._member(tar, member)
 
     def _member(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
@@ -211,6 +220,9 @@ class _Bounded(tarfile.TarInfo):
     def _proc_member(self, tar: Any) -> Any:
         if not self.isreg() and not self.isdir() and self.size > _LONGEST_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {self.size} bytes")
+        if self.type == tarfile.XGLTYPE:
+            # Python applies it to all that follow, Go, and so containerd, to nothing.
+            raise tarfile.ReadError("a global header, which readers take differently")
         return super()._proc_member(tar)  # type: ignore[misc]
 
 
