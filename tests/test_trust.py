@@ -256,7 +256,7 @@ def test_plan_and_build_say_what_is_read_back(
     assert "read back" not in first.out
     shown = carferry(capsys, "plan", yard.folder, image, *how).out
     assert "\ncheck " in shown
-    assert "0 B of" in shown and "reuse=tag believes the image's own tag" in shown
+    assert "0 B of" in shown and "--reuse tag believes the image's own tag" in shown
     believed = carferry(capsys, "plan", yard.folder, image, *how, "--reuse", "tag").out
     assert "check" not in believed and "read back" not in believed
     again = carferry(capsys, "build", yard.folder, image, *how).out

@@ -19,6 +19,8 @@ _NUMBERS = (
     "checked_bytes", "retries", "seconds",
 )  # fmt: skip
 
+_BELIEVING = "reuse=tag believes the image's own tag"
+
 
 class Result:
     """What every result can: become plain values, and show itself in a notebook."""
@@ -130,11 +132,10 @@ class Planned(Result):
 
     @property
     def doubt(self) -> str:
-        """What is read back before it is used, and how to do without; empty if nothing is."""
+        """What is read back before it is used, and why; empty if nothing is."""
         if not self.bytes_to_check:
             return ""
-        size = human_bytes(self.bytes_to_check)
-        return f"{size}, since anybody may have pushed it; reuse=tag believes the image's own tag"
+        return f"{human_bytes(self.bytes_to_check)}, since anybody may have pushed it"
 
     @property
     def markdown(self) -> str:
@@ -144,7 +145,7 @@ class Planned(Result):
             f"{self.files} files, {human_bytes(self.size_bytes)} in {len(self.layers)} layers",
             f"To move: {human_bytes(self.bytes_to_move)} by {self.workers} workers, "
             f"about {self.seconds:.0f} s",
-            *([f"To read back: {self.doubt}"] if self.doubt else []),
+            *([f"To read back: {self.doubt}; {_BELIEVING}"] if self.doubt else []),
         ]
         rows = [
             (layer.name, human_bytes(layer.size_bytes), layer.how, str(layer.worker))
