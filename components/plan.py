@@ -26,10 +26,11 @@ def plan_model(
         metrics: Bytes in all and to move, predicted seconds.
         include: File patterns by comma or line. Empty: safetensors, tokenizer, texts, licence.
         workers: Pods to divide the work among, at most; small models take fewer.
-        settings: base, exclude, format, mount_from, parallel, plain_http, platforms.
+        settings: base, exclude, format, mount_from, parallel, plain_http, platforms, reuse.
 
     Returns:
-        build: What stream_layers and seal_image work on: model at one commit, image, settings.
+        build: What stream_layers and seal_image work on: model at one commit, image, settings,
+            and a secret of this run that lets the sealer believe its workers.
         shares: One I/N for each worker that has something to move.
         bytes_to_move: Bytes that are not there yet.
     """

@@ -24,6 +24,7 @@ from ferrying import (
 from servers.hub import Hub
 from servers.models import ODD, tiny, write
 
+from carferry import inspect
 from carferry.assembly.build import build
 from carferry.assembly.buildah import LocalBuildah, run_locally
 from carferry.assembly.options import Options
@@ -89,6 +90,16 @@ def test_the_packed_layer_keeps_the_contract(tmp_path: Path) -> None:
         names = set(tar.getnames())
     assert facts == {(True, "0o755", 0, 0, 0), (False, "0o644", 0, 0, 0)}
     assert {"models", "models/a", "models/a/b"} <= names
+
+
+def test_what_buildah_packed_can_be_compared_file_by_file(hub: Hub, tmp_path: Path) -> None:
+    """Its order of files is its own: a folder comes before what is named like it and longer."""
+    hub.add(REPO, FILES | {"a-b.json": b"1", "a.json": b"2", "a/x.json": b"3", "ab.json": b"4"})
+    target = to_layout(tmp_path / "layout")
+    ferry(from_hub(hub), target, engine="buildah")
+    found = inspect(str(target.ref), verify=True)
+    assert found.flaws == ()
+    assert [ok for name, ok, _ in found.rules if name == "files"] == [True]
 
 
 def test_a_model_on_the_hub_is_downloaded_first_and_the_copy_is_gone_afterwards(

@@ -163,7 +163,9 @@ def test_a_build_is_the_same_for_every_step() -> None:
     assert made["settings"] == {"base": "scratch"}
     model, image, how = steps_form.parts_of(made)
     assert (model, image) == ("a/b@main", "oci:x:1")
-    assert how == {"base": "scratch", "include": ("*.json",)}
+    assert how == {"base": "scratch", "include": ("*.json",), "run": made["run"]}
+    other = steps_form.build_of("a/b@main", "oci:x:1", settings, include="*.json")
+    assert made["run"] != other["run"]
     for wrong in ({}, {**made, "settings": None}, {"model": "a/b"}):
         with pytest.raises(InputError):
             steps_form.parts_of(wrong)

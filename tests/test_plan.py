@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ferrying import access
 
-from carferry.assembly.plan import Plan, StoredLayer, check_lengths, make_plan
+from carferry.assembly.plan import Claim, Plan, check_lengths, make_plan
 from carferry.errors import InputError
 from carferry.image.base import Base
 from carferry.image.layers import Layer
@@ -26,7 +26,7 @@ def planned(*gib: int, stored: int | None = None) -> Plan:
     layers = [Layer((file,), raw=True) for file in files]
     there = {}
     if stored is not None:
-        there[layers[stored].content_key] = StoredLayer(Digest(f"{stored:064x}"), HERE)
+        there[layers[stored].content_key] = (Claim(Digest(f"{stored:064x}"), HERE),)
     snapshot = Snapshot("org/model", "0" * 40, tuple(files))
     return make_plan(snapshot, [Base("", None, Platform())], layers, there, HERE)
 

@@ -17,14 +17,15 @@ from servers.proxy import Proxy
 from servers.registry import Registry
 from servers.serving import Exchange
 
-from carferry.assembly import shards
 from carferry.assembly.build import build, seal_shares, stream_share
 from carferry.assembly.options import Options
 from carferry.assembly.plan import How
 from carferry.assembly.results import BuildResult, LayerResult
+from carferry.assembly.trust import Reuse
 from carferry.errors import SourceError, TargetError
 from carferry.image.layers import Format
 from carferry.refs import ImageRef
+from carferry.registry.repository import RegistryTarget
 from carferry.registry.target import Target
 
 REPO = "org/tiny"
@@ -34,6 +35,7 @@ WEIGHTS = {f"model-{n}.safetensors": random.Random(n).randbytes(s) for n, s in e
 # Two equal small files: one digest, two layers if each file has its own.
 SMALL = {"config.json": b'{"n": 1}', "a/vocab.json": b"{}", "b/vocab.json": b"{}"}
 FILES = {**WEIGHTS, **SMALL}
+RUN = "3f9c0a6b5d2e4871"
 
 
 @dataclass
@@ -209,6 +211,7 @@ def test_a_worker_without_work_publishes_an_empty_shard_and_moves_nothing(dock: 
 
 
 def test_an_unchanged_model_moves_no_byte_and_asks_for_no_body(dock: Dock) -> None:
+    dock.options = replace(dock.options, reuse=Reuse.TAG)
     first = dock.build()
     dock.hub.clear_log()
     dock.registry.clear_log()  # type: ignore[union-attr]
@@ -217,13 +220,17 @@ def test_an_unchanged_model_moves_no_byte_and_asks_for_no_body(dock: Dock) -> No
     assert dock.hub.body_bytes() == 0
     assert {e.method for e in dock.registry.log} <= {"GET", "HEAD", "POST", "DELETE", "PUT"}  # type: ignore[union-attr]
     assert "PATCH" not in {e.method for e in dock.registry.log}  # type: ignore[union-attr]
+    read = {e.path for e in dock.registry.log if e.method == "GET" and "/blobs/" in e.path}  # type: ignore[union-attr]
+    assert not any(str(m.descriptor.digest) in path for m in first.results for path in read)
 
 
-def test_a_changed_config_moves_the_last_layer_alone(dock: Dock) -> None:
+@pytest.mark.parametrize(("reuse", "how"), [(Reuse.NONE, How.CHECK), (Reuse.TAG, How.REUSE)])
+def test_a_changed_config_moves_the_last_layer_alone(dock: Dock, reuse: Reuse, how: How) -> None:
+    dock.options = replace(dock.options, reuse=reuse)
     dock.build()
     dock.hub.repos[REPO].change({"config.json": b'{"n": 2}'})
     result = dock.build()
-    assert [m.how for m in result.results] == [*[How.REUSE] * len(WEIGHTS), How.MOVE]
+    assert [m.how for m in result.results] == [*[how] * len(WEIGHTS), How.MOVE]
     assert result.moved_bytes == result.results[-1].layer.size_bytes
 
 
@@ -238,18 +245,20 @@ def test_layers_under_another_tag_are_found(dock: Dock) -> None:
     assert dock.build().moved_bytes == dock.hub.body_bytes() == 0
 
 
+@pytest.mark.parametrize("reuse", [Reuse.NONE, Reuse.REPOSITORY])
 @pytest.mark.parametrize("mounts", [True, False])
 def test_layers_of_another_repository_are_mounted_if_the_registry_offers_it(
-    dock: Dock, mounts: bool
+    dock: Dock, mounts: bool, reuse: Reuse
 ) -> None:
     digest = dock.whole("org/origin")
     dock.registry.mounts = mounts  # type: ignore[union-attr]
     dock.hub.clear_log()
     origin = ImageRef(dock.registry.host, "org/origin", "v1")
-    dock.options = replace(dock.options, mount_from=(origin,))
+    dock.options = replace(dock.options, mount_from=(origin,), reuse=reuse)
     result = dock.build()
     assert str(result.document.digest) == digest
-    assert {m.how for m in result.results} == {How.MOUNT if mounts else How.MOVE}
+    there = How.CHECK if reuse is Reuse.NONE else How.MOUNT
+    assert {m.how for m in result.results} == {there if mounts else How.MOVE}
     assert (dock.hub.body_bytes() == 0) is mounts
 
 
@@ -267,13 +276,27 @@ def test_shards_of_another_format_are_other_tags_and_those_of_another_base_are_n
     assert len(dock.target().tags("carferry-shard-")) == 1
 
 
-def test_two_sealers_may_race_and_neither_fails(dock: Dock) -> None:
+@pytest.mark.parametrize("run", ["", RUN])
+def test_two_sealers_may_race_and_neither_fails(dock: Dock, run: str) -> None:
     """The slower one lists the shards, and finds them removed when it reads them."""
+    dock.options = replace(dock.options, run=run)
     dock.stream(1, 1)
-    target = dock.target()
-    references = shards.references(target, "v1")
-    assert next(references) == "v1"
-    shard = next(references)
-    dock.seal()
-    assert target.get_manifest(shard) is None
-    assert next(references) == "v1"
+    target = Overtaken(dock)
+    given = access(dock.registry.host)
+    slower = seal_shares(from_hub(dock.hub), target, dock.options, access=given)
+    assert target.faster is not None
+    assert slower.document == target.faster.document
+
+
+class Overtaken(RegistryTarget):
+    """A repository in which another sealer is done as soon as this one has listed its tags."""
+
+    def __init__(self, dock: Dock) -> None:
+        super().__init__(dock.target()._session)  # type: ignore[attr-defined]
+        self._dock = dock
+        self.faster: BuildResult | None = None
+
+    def tags(self, prefix: str = "") -> list[str]:
+        found = super().tags(prefix)
+        self.faster = self.faster or self._dock.seal()
+        return found

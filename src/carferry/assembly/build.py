@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from carferry.assembly import buildah, shards
@@ -12,20 +13,31 @@ from carferry.assembly.foresee import check_seal
 from carferry.assembly.job import Job
 from carferry.assembly.options import Options
 from carferry.assembly.pack import pack
-from carferry.assembly.plan import MOST_WORKERS, How, LayerPlan, Plan, check_lengths, make_plan
-from carferry.assembly.results import BuildResult, LayerResult, in_image_order, reused
-from carferry.assembly.reuse import find_stored
+from carferry.assembly.plan import (
+    MOST_WORKERS,
+    Claim,
+    How,
+    LayerPlan,
+    Plan,
+    check_lengths,
+    is_same_home,
+    layers_key,
+    make_plan,
+)
+from carferry.assembly.results import BuildResult, LayerResult, in_image_order
+from carferry.assembly.reuse import find_claims
 from carferry.assembly.seal import seal
-from carferry.assembly.stream import stream
+from carferry.assembly.stream import gather, stream
 from carferry.errors import CarferryError, InputError, TargetError
 from carferry.image import base
-from carferry.image.layers import Format, arrange
+from carferry.image.layers import Format, Layer, arrange
 from carferry.io.progress import Progress, Silent
-from carferry.refs import LayoutRef, check_push_tag
+from carferry.refs import Digest, ImageRef, LayoutRef, check_push_tag
 from carferry.registry.access import Access
 from carferry.registry.target import Target
 from carferry.selection.select import take
 from carferry.source.folder import FolderSource
+from carferry.source.snapshot import Snapshot
 from carferry.source.source import Source
 
 
@@ -63,7 +75,7 @@ def build(
         results = pack(job, runner or buildah.LocalBuildah())
     result = _seal(job, results, start)
     # Shards of this plan are there if this build pinned any, or one before it that was stopped.
-    if publisher.published or any(layer_plan.how is How.REUSE for layer_plan in job.plan.layers):
+    if publisher.published or any(each.how is not How.MOVE for each in job.plan.layers):
         shards.remove(target, job.plan)
     return result
 
@@ -127,15 +139,37 @@ def seal_shares(
     start = time.monotonic()
     check_push_tag(target.ref, action="build")
     job = _plan_job(source, target, options, access, progress)
-    missing = [each.layer.name for each in job.plan.layers if each.how is not How.REUSE]
-    if missing:
-        raise TargetError(
-            "seal", target.ref, f"{len(missing)} layers have not arrived, first {missing[0]}",
-            "run carferry stream for every worker, at the same commit, then seal again",
-        )  # fmt: skip
-    result = _seal(job, [reused(layer_plan) for layer_plan in job.plan.layers], start)
+    result = _seal(job, _arrived(job), start)
     shards.remove(target, job.plan)
     return result
+
+
+def _arrived(job: Job) -> list[LayerResult]:
+    """Return every layer as it lies at the target.
+
+    Raises:
+        TargetError: One is not there, or what is said to be it is something else.
+    """
+    here = [_at_home(each, job.target.ref) for each in job.plan.layers]
+    _refuse_missing(job, [each.layer.name for each in here if each.how is How.MOVE])
+    found = gather(job, here)
+    lost = [each.layer.name for each, result in zip(here, found, strict=True) if result is None]
+    _refuse_missing(job, lost)
+    return [result for result in found if result is not None]
+
+
+def _at_home(layer_plan: LayerPlan, ref: ImageRef | LayoutRef) -> LayerPlan:
+    """Leave out what another repository holds: its worker would have mounted it."""
+    claims = tuple(claim for claim in layer_plan.claims if is_same_home(claim.home, ref))
+    return replace(layer_plan, claims=claims) if claims else LayerPlan(layer_plan.layer)
+
+
+def _refuse_missing(job: Job, missing: Sequence[str]) -> None:
+    if missing:
+        raise TargetError(
+            "seal", job.target.ref, f"{len(missing)} layers have not arrived, first {missing[0]}",
+            "run carferry stream for every worker, at the same commit, then seal again",
+        )  # fmt: skip
 
 
 def plan_build(source: Source, target: Target, options: Options, access: Access) -> Plan:
@@ -161,14 +195,27 @@ def plan_build(source: Source, target: Target, options: Options, access: Access)
         format=options.format,
         large_bytes=options.large_bytes,
     )
-    # Buildah's tar bytes are its own: its layers are neither reused nor offered for reuse.
-    reuse = options.engine == "stream"
-    origins = (access.open(ref) for ref in options.mount_from)
-    stored = find_stored(target, layers, origins) if reuse else {}
-    plan = make_plan(snapshot, bases, layers, stored, target.ref, options.format)
+    claims = _find_claims(snapshot, layers, target, options, access)
+    plan = make_plan(snapshot, bases, layers, claims, target.ref, options.format)
     check_lengths(plan, target.largest_blob_bytes, target.ref)
     check_seal(plan, options.engine, target)
     return plan
+
+
+def _find_claims(
+    snapshot: Snapshot, layers: Sequence[Layer], target: Target, options: Options, access: Access
+) -> dict[Digest, tuple[Claim, ...]]:
+    if options.engine != "stream":
+        # Buildah's tar bytes are its own: its layers are neither reused nor offered for reuse.
+        return {}
+    return find_claims(
+        target,
+        layers,
+        (access.open(ref) for ref in options.mount_from),
+        reuse=options.reuse,
+        run=options.run,
+        prefix=shards.prefix_of(layers_key(snapshot, options.format, layers)),
+    )
 
 
 def _plan_job(

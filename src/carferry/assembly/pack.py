@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import tarfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +19,7 @@ from carferry.assembly.job import Job
 from carferry.assembly.plan import How
 from carferry.assembly.results import LayerResult
 from carferry.errors import SourceChanged, ToolFailed
+from carferry.image.compose import file_annotations
 from carferry.image.layers import ROOT, Layer
 from carferry.io.progress import Progress
 from carferry.oci.documents import LAYER, Descriptor
@@ -103,7 +105,8 @@ def _model_folder(job: Job, scratch: Path) -> Path:
 
 
 def _take(layer: Layer, layout: LayoutTarget, target: Target, progress: Progress) -> LayerResult:
-    descriptor = _layer_of(layout, layer.content_key.hex, layer)
+    found = _layer_of(layout, layer.content_key.hex, layer)
+    descriptor = replace(found, annotations=file_annotations(layer))
     with blob_file(layout, descriptor.digest) as file:
         check_files(layer, file)
     there = target.blob_size(descriptor.digest) == descriptor.size_bytes

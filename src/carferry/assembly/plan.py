@@ -22,6 +22,8 @@ _GIB = 1024**3
 WORTH_A_WORKER_BYTES = 2 * _GIB
 MOST_WORKERS = 10_000
 """An image has far fewer layers; every worker computes the shares of all."""
+# Whoever may push may claim as much as he likes; moving a layer costs no more than reading three.
+_MOST_CHECKED = 3
 
 
 class How(StrEnum):
@@ -29,20 +31,25 @@ class How(StrEnum):
 
     REUSE = "reuse"
     MOUNT = "mount"
+    CHECK = "check"
     MOVE = "move"
 
 
 @dataclass(frozen=True, slots=True)
-class StoredLayer:
-    """A layer that exists already.
+class Claim:
+    """What is said to hold a layer's bytes: a blob that is there and has the layer's length.
 
     Attributes:
-        digest: Its digest, confirmed at its home together with its size.
+        digest: Of the blob.
         home: The repository or layout that holds it.
+        by: Tag or digest of the manifest that says so; empty if it follows from the file's id.
+        believed: Used without being read; any other is read back first.
     """
 
     digest: Digest
     home: ImageRef | LayoutRef
+    by: str = ""
+    believed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +58,24 @@ class LayerPlan:
 
     Attributes:
         layer: What it holds.
-        how: Reuse in place, mount from another repository, or move.
-        stored: Where it is, unless it moves.
+        how: Reuse in place, mount from another repository, read back what is said to be it and
+            use that if it is, or move.
+        claims: Where it is, or is said to be, best first; none if it moves.
     """
 
     layer: Layer
     how: How = How.MOVE
-    stored: StoredLayer | None = None
+    claims: tuple[Claim, ...] = ()
 
     @property
     def bytes_to_move(self) -> int:
-        """Bytes that cross the network for it."""
+        """Bytes that come from the source for it."""
         return self.layer.size_bytes if self.how is How.MOVE else 0
+
+    @property
+    def bytes_to_check(self) -> int:
+        """Bytes to read back from where it is said to be."""
+        return self.layer.size_bytes if self.how is How.CHECK else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +100,7 @@ class Plan:
 
         A base without a fixed tag may move between two workers; their layers stay the same.
         """
-        parts = [
-            self.format.value,
-            self.snapshot.repo,
-            self.snapshot.commit,
-            *(str(layer_plan.layer.content_key) for layer_plan in self.layers),
-        ]
-        return Digest.of("\n".join(parts).encode())
+        return layers_key(self.snapshot, self.format, [each.layer for each in self.layers])
 
     @property
     def size_bytes(self) -> int:
@@ -106,8 +113,13 @@ class Plan:
         moving = {each.layer.blob_key: each.bytes_to_move for each in self.layers}
         return sum(moving.values())
 
+    @property
+    def bytes_to_check(self) -> int:
+        """Length of the layers that are read back before they are used."""
+        return sum(layer_plan.bytes_to_check for layer_plan in self.layers)
+
     def seconds(self, rate: float, *, workers: int = 1, parallel: int = 1) -> float:
-        """Predict how long moving takes.
+        """Predict how long moving and reading back take.
 
         A blob is uploaded in order by one client, so the largest layer is a floor no number
         of workers lowers.
@@ -117,12 +129,16 @@ class Plan:
             workers: How many pods share the plan.
             parallel: Streams in each.
         """
-        largest = max((layer_plan.bytes_to_move for layer_plan in self.layers), default=0)
-        return max(largest / rate, self.bytes_to_move / (workers * parallel * rate))
+        every = [each.bytes_to_move + each.bytes_to_check for each in self.layers]
+        return max(max(every, default=0) / rate, sum(every) / (workers * parallel * rate))
 
     def worth(self, most: int) -> int:
-        """Return how many workers are worth their pods: one per 2 GiB to move, at most ``most``."""
-        return max(1, min(most, -(-self.bytes_to_move // WORTH_A_WORKER_BYTES)))
+        """Return how many workers are worth their pods, at most ``most``.
+
+        One per 2 GiB to move or to read back.
+        """
+        size = self.bytes_to_move + self.bytes_to_check
+        return max(1, min(most, -(-size // WORTH_A_WORKER_BYTES)))
 
     def share(self, worker: int, workers: int) -> tuple[LayerPlan, ...]:
         """Return the layers of one worker of ``workers``, from 1, largest first."""
@@ -143,11 +159,17 @@ class Plan:
         return tuple(map(tuple, shares))
 
 
+def layers_key(snapshot: Snapshot, format: Format, layers: Sequence[Layer]) -> Digest:
+    """Return the identity of a model's layers, as ``Plan.layers_key`` before there is a plan."""
+    keys = [str(layer.content_key) for layer in layers]
+    return Digest.of("\n".join([format.value, snapshot.repo, snapshot.commit, *keys]).encode())
+
+
 def make_plan(
     snapshot: Snapshot,
     bases: Sequence[Base],
     layers: Sequence[Layer],
-    stored: Mapping[Digest, StoredLayer],
+    claims: Mapping[Digest, Sequence[Claim]],
     ref: ImageRef | LayoutRef,
     format: Format = Format.MODELCAR,
 ) -> Plan:
@@ -157,14 +179,15 @@ def make_plan(
         snapshot: Files to serve.
         bases: Resolved bases.
         layers: The snapshot's files, arranged.
-        stored: Layers that exist already, by content key.
+        claims: Where layers are said to exist already, by content key, best first.
         ref: The target; what is stored elsewhere is mounted.
         format: ModelCar or ModelPack.
     """
-    blobs = {
-        layer.blob_key: stored[layer.content_key] for layer in layers if layer.content_key in stored
+    # Layers of one blob have one claim, whichever of them it was made for.
+    found = {
+        layer.blob_key: claims[layer.content_key] for layer in layers if layer.content_key in claims
     }
-    layer_plans = tuple(_layer_plan(layer, blobs.get(layer.blob_key), ref) for layer in layers)
+    layer_plans = tuple(_layer_plan(layer, found.get(layer.blob_key, ()), ref) for layer in layers)
     return Plan(snapshot, tuple(bases), layer_plans, format)
 
 
@@ -189,14 +212,18 @@ def check_lengths(plan: Plan, limit_bytes: int, ref: ImageRef | LayoutRef) -> No
         )  # fmt: skip
 
 
-def _layer_plan(layer: Layer, found: StoredLayer | None, ref: ImageRef | LayoutRef) -> LayerPlan:
-    if found is None:
-        return LayerPlan(layer)
-    how = How.REUSE if _is_same_home(found.home, ref) else How.MOUNT
-    return LayerPlan(layer, how, found)
+def _layer_plan(layer: Layer, claims: Sequence[Claim], ref: ImageRef | LayoutRef) -> LayerPlan:
+    for claim in claims:
+        if claim.believed:
+            how = How.REUSE if is_same_home(claim.home, ref) else How.MOUNT
+            return LayerPlan(layer, how, (claim,))
+    if claims:
+        return LayerPlan(layer, How.CHECK, tuple(claims[:_MOST_CHECKED]))
+    return LayerPlan(layer)
 
 
-def _is_same_home(first: ImageRef | LayoutRef, second: ImageRef | LayoutRef) -> bool:
+def is_same_home(first: ImageRef | LayoutRef, second: ImageRef | LayoutRef) -> bool:
+    """Return whether two references name one repository, or one layout."""
     if isinstance(first, ImageRef) and isinstance(second, ImageRef):
         return first.name == second.name
     if isinstance(first, LayoutRef) and isinstance(second, LayoutRef):

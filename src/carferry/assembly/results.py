@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from carferry.assembly.plan import How, LayerPlan, Plan
-from carferry.image.compose import model_descriptor
+from carferry.assembly.plan import How, Plan
 from carferry.image.layers import Layer
 from carferry.oci.documents import Descriptor, Document
 from carferry.source.snapshot import Snapshot
@@ -59,22 +58,20 @@ class BuildResult:
         """Model layer bytes that were there or were mounted."""
         return sum(r.descriptor.size_bytes for r in self.results) - self.moved_bytes
 
+    @property
+    def checked_bytes(self) -> int:
+        """Those of the reused bytes that were read back first."""
+        return checked_bytes(self.results)
+
 
 def moved_bytes(results: Sequence[LayerResult]) -> int:
     """Return how many layer bytes crossed the network, retries not counted."""
     return sum(r.layer.size_bytes for r in results if r.how is How.MOVE)
 
 
-def reused(layer_plan: LayerPlan) -> LayerResult:
-    """Return the result of a layer that is at the target already.
-
-    Raises:
-        ValueError: It is not known to be anywhere.
-    """
-    layer, stored = layer_plan.layer, layer_plan.stored
-    if stored is None:
-        raise ValueError(f"{layer.name} has not arrived")
-    return LayerResult(layer, model_descriptor(layer, stored.digest), How.REUSE)
+def checked_bytes(results: Sequence[LayerResult]) -> int:
+    """Return how many layer bytes were read back, and used since they are what was claimed."""
+    return sum(r.layer.size_bytes for r in results if r.how is How.CHECK)
 
 
 def in_image_order(plan: Plan, results: Sequence[LayerResult]) -> list[Descriptor]:

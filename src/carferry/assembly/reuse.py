@@ -1,17 +1,21 @@
 """Which layers exist already, read from the annotations of the manifests that list them.
 
-A mapping from content key to digest is only a claim; it is used after HEAD confirms that a
-blob of that digest and of the layer's exact length is there.
+A mapping from content key to digest is only a claim, whoever made it. HEAD must confirm a blob
+of that digest and of the layer's exact length; and unless the claim is believed, it is used only
+after the blob was read back (``prove``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from carferry.assembly import shards
-from carferry.assembly.plan import StoredLayer
-from carferry.errors import CarferryError, InvalidReference
+from carferry.assembly.plan import Claim
+from carferry.assembly.trust import Reuse, Trust
+from carferry.errors import CarferryError
 from carferry.image.compose import CONTENT_KEY
 from carferry.image.layers import Layer
 from carferry.oci.documents import Document
@@ -19,76 +23,167 @@ from carferry.refs import Digest
 from carferry.registry.target import Target
 
 _THREADS = 16
+# Of each kind: neither can hide the other, whatever is pushed.
+_OTHER_TAGS = 16
+_OTHER_SHARDS = 64
+# Signatures and lists of referrers: cosign's tags, and those of the distribution-spec's fallback.
+_ABOUT_OTHERS = re.compile(r"sha(?:256|512)-[0-9a-f]{64}")
 
 
-def find_stored(
-    target: Target, layers: Sequence[Layer], origins: Iterable[Target]
-) -> dict[Digest, StoredLayer]:
-    """Return the layers that exist already, by content key.
+def find_claims(
+    target: Target,
+    layers: Sequence[Layer],
+    origins: Iterable[Target],
+    *,
+    reuse: Reuse,
+    run: str,
+    prefix: str,
+) -> dict[Digest, tuple[Claim, ...]]:
+    """Return where layers are said to exist already, by content key, best first.
 
     Args:
         target: Where the image goes.
         layers: Layers that it needs.
-        origins: Repositories of the same registry that layers may be mounted from; each is
-            asked for what was not found before.
+        origins: Images of the same registry that layers may be mounted from; each is asked for
+            what was not found before.
+        reuse: Whose claims are believed.
+        run: Secret that signs the shards of the run; empty: none.
+        prefix: What tags of this plan's shards start with.
     """
-    stored = _survey(target, layers, shards.references(target, target.ref.push_tag))
+    every = reuse is Reuse.REPOSITORY
+    trust = Trust(named=reuse is not Reuse.NONE, others=every, run=run, prefix=prefix)
+    found = _survey(target, layers, target.ref.push_tag, trust)
+    # The image that was named is believed with the repository; its neighbours were not named.
+    trust = Trust(named=every, others=False, run=run, prefix=prefix)
     for origin in origins:
-        wanted = [layer for layer in layers if layer.content_key not in stored]
-        references = shards.references(origin, origin.ref.tag or "latest")
-        stored |= _survey(origin, wanted, references)
-    return stored
+        wanted = [layer for layer in layers if layer.content_key not in found]
+        found |= _survey(origin, wanted, origin.ref.reference, trust)
+    return {key: tuple(claims) for key, claims in found.items()}
 
 
 def _survey(
-    target: Target, layers: Sequence[Layer], references: Iterable[str]
-) -> dict[Digest, StoredLayer]:
-    """Look for layers in one place; the references are tags and digests, best first."""
-    wanted = {layer.content_key: layer for layer in layers}
-    # A raw layer is found without any manifest: its digest is the file's own.
-    stored = _confirmed(target, wanted, {key: layer.known_digest for key, layer in wanted.items()})
-    unread = iter(references)
-    while stored.keys() != wanted.keys() and (reference := next(unread, "")):
-        claims = _claims(target, reference)
-        stored |= _confirmed(
-            target, wanted, {key: claims.get(key) for key in wanted.keys() - stored.keys()}
-        )
-    return stored
+    target: Target, layers: Sequence[Layer], named: str, trust: Trust
+) -> dict[Digest, list[Claim]]:
+    """Look for layers in one place."""
+    survey = _Survey(target, layers)
+    if not layers or survey.is_settled:
+        return survey.found
+    if trust.named and named:
+        survey.read(named, believed=True)
+    if not survey.is_settled:
+        _survey_tags(survey, target.tags(), named, trust)
+    return survey.found
 
 
-def _confirmed(
-    target: Target, wanted: Mapping[Digest, Layer], claims: Mapping[Digest, Digest | None]
-) -> dict[Digest, StoredLayer]:
-    found = {key: digest for key, digest in claims.items() if digest is not None}
-    if not found:
-        return {}
-    with ThreadPoolExecutor(_THREADS) as pool:
-        sizes = dict(zip(found, pool.map(target.blob_size, found.values()), strict=True))
-    return {
-        key: StoredLayer(digest, target.ref)
-        for key, digest in found.items()
-        if sizes[key] == wanted[key].size_bytes
-    }
+def _survey_tags(survey: _Survey, tags: Sequence[str], named: str, trust: Trust) -> None:
+    for tag in _starting(tags, trust.prefix):
+        if survey.is_settled:
+            return
+        survey.read_shard(tag, trust)
+    if named and not survey.is_settled:
+        # Read anew: a sealer that was faster has tagged the image and removed the shards.
+        survey.read(named, believed=trust.named)
+    for tag in _others(tags, named, trust.prefix):
+        if survey.is_settled or (survey.is_complete and not trust.others):
+            return
+        survey.read(tag, believed=trust.others)
 
 
-def _claims(target: Target, reference: str) -> dict[Digest, Digest]:
-    """Read one manifest's claims; a manifest of some other tool simply makes none."""
+def _starting(tags: Iterable[str], prefix: str) -> list[str]:
+    return [tag for tag in tags if tag.startswith(prefix)]
+
+
+def _others(tags: Sequence[str], named: str, prefix: str) -> Iterator[str]:
+    """Yield tags that may know layers of another commit or plan: first shards, then images."""
+    left = [tag for tag in reversed(tags) if tag != named and not tag.startswith(prefix)]
+    yield from _starting(left, shards.PREFIX)[:_OTHER_SHARDS]
+    images = [t for t in left if not t.startswith(shards.PREFIX) and not _ABOUT_OTHERS.match(t)]
+    yield from images[:_OTHER_TAGS]
+
+
+class _Survey:
+    """What is known of the wanted layers so far, at one place."""
+
+    def __init__(self, target: Target, layers: Sequence[Layer]) -> None:
+        self._target = target
+        self._wanted = {layer.content_key: layer for layer in layers}
+        self.found: dict[Digest, list[Claim]] = {}
+        # A raw layer is found without any manifest: its digest is the file's own.
+        known = {key: layer.known_digest for key, layer in self._wanted.items()}
+        self._note({key: digest for key, digest in known.items() if digest}, "", believed=True)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every layer is said to be somewhere."""
+        return self.found.keys() == self._wanted.keys()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every layer is known to be here: nothing more needs to be asked."""
+        return self.is_complete and all(map(_is_believed, self.found.values()))
+
+    def read(self, reference: str, *, believed: bool) -> None:
+        """Note what the manifest of a tag or digest claims."""
+        if document := _manifest(self._target, reference):
+            self._note(_claims(document), reference, believed=believed)
+
+    def read_shard(self, tag: str, trust: Trust) -> None:
+        """Note what a tag with the name of this plan's shards claims."""
+        if document := _manifest(self._target, tag):
+            believed = trust.of_shard(document, tag, shards.SHARD)
+            self._note(_claims(document), tag, believed=believed)
+
+    def _note(self, claims: Mapping[Digest, Digest], by: str, *, believed: bool) -> None:
+        new = {key: digest for key, digest in claims.items() if self._is_news(key, digest)}
+        if believed:
+            self._believe(claims, by)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            sizes = dict(zip(new, pool.map(self._target.blob_size, new.values()), strict=True))
+        for key, digest in new.items():
+            if sizes[key] == self._wanted[key].size_bytes:
+                claim = Claim(digest, self._target.ref, by, believed)
+                self.found.setdefault(key, []).append(claim)
+
+    def _is_news(self, key: Digest, digest: Digest) -> bool:
+        layer = self._wanted.get(key)
+        if layer is None or layer.known_digest not in {None, digest}:
+            return False
+        said = self.found.get(key, ())
+        return not any(claim.believed or claim.digest == digest for claim in said)
+
+    def _believe(self, claims: Mapping[Digest, Digest], by: str) -> None:
+        """Believe what was claimed before by somebody else."""
+        for key, said in self.found.items():
+            self.found[key] = [
+                replace(claim, by=by, believed=True) if claim.digest == claims.get(key) else claim
+                for claim in said
+            ]
+
+
+def _is_believed(claims: Iterable[Claim]) -> bool:
+    return any(claim.believed for claim in claims)
+
+
+def _manifest(target: Target, reference: str) -> Document | None:
+    """Return a manifest, of an index its first; None if no tool could read it."""
     try:
         document = target.get_manifest(reference)
         if document is not None and document.is_index and document.manifests:
             document = target.get_manifest(str(document.manifests[0].digest))
-        return _of_manifest(document) if document is not None else {}
-    except InvalidReference:
-        return {}
     except CarferryError as error:
         if error.temporary:
             raise
+        return None
+    return document
+
+
+def _claims(document: Document) -> dict[Digest, Digest]:
+    """Return what a manifest claims; one of some other tool simply claims nothing."""
+    try:
+        return {
+            Digest.parse(str(layer.annotations[CONTENT_KEY])): layer.digest
+            for layer in document.layers
+            if CONTENT_KEY in layer.annotations
+        }
+    except CarferryError:
         return {}
-
-
-def _of_manifest(document: Document) -> dict[Digest, Digest]:
-    return {
-        Digest.parse(str(layer.annotations[CONTENT_KEY])): layer.digest
-        for layer in document.layers
-        if CONTENT_KEY in layer.annotations
-    }

@@ -3,7 +3,8 @@
 A worker tags a small manifest that lists its layers. That keeps a registry from collecting
 blobs no image names yet (Quay and zot do so after an hour) and carries the descriptors to the
 sealer and to the next run after a crash. The tag's name holds the plan's key, so that shards
-of two commits or formats never mix.
+of two commits or formats never mix. The run's secret signs it: whoever else may push here cannot
+make a sealer believe him.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 
 from carferry.assembly.job import Job
 from carferry.assembly.plan import Plan
+from carferry.assembly.trust import signed
 from carferry.errors import CarferryError
-from carferry.image.compose import CONTENT_KEY
+from carferry.image.compose import CONTENT_KEY, LAYER_PATH
 from carferry.image.kinds import SHARD as ARTIFACT
 from carferry.oci.documents import EMPTY, EMPTY_DATA, MANIFEST, Descriptor, Document, canonical
 from carferry.refs import Digest
@@ -28,30 +31,18 @@ SHARD = "dev.carferry.shard"
 # Well inside the shortest time a registry keeps unnamed blobs, rare enough to cost nothing.
 EVERY_S = 60.0
 _KEY_DIGITS = 16
-_OTHER_TAGS = 16
+_KEPT = (CONTENT_KEY, LAYER_PATH)
 _log = logging.getLogger("carferry")
 
 
 def plan_prefix(plan: Plan) -> str:
     """Return what the tags of this plan's shards start with."""
-    return f"{PREFIX}{plan.layers_key.hex[:_KEY_DIGITS]}-"
+    return prefix_of(plan.layers_key)
 
 
-def references(target: Target, tag: str) -> Iterator[str]:
-    """Yield tags whose manifests may know layers: the tag itself, shards, then other tags.
-
-    The list is only asked for when the tag itself did not know everything.
-    """
-    if tag:
-        yield tag
-    every = target.tags()
-    shards = [name for name in every if name.startswith(PREFIX)]
-    others = [name for name in reversed(every) if name != tag and not name.startswith(PREFIX)]
-    yield from shards
-    if tag and shards:
-        # A sealer that was faster has tagged the image and removed the shards meanwhile.
-        yield tag
-    yield from others[:_OTHER_TAGS]
+def prefix_of(key: Digest) -> str:
+    """Return the same from the plan's ``layers_key`` alone."""
+    return f"{PREFIX}{key.hex[:_KEY_DIGITS]}-"
 
 
 class ShardPublisher:
@@ -74,6 +65,7 @@ class ShardPublisher:
     ) -> None:
         self._target = job.target
         self._tag = f"{plan_prefix(job.plan)}{worker}of{workers}"
+        self._run = job.options.run
         self._retry = job.retry
         self._clock = clock
         self._lock = threading.Lock()
@@ -109,35 +101,37 @@ class ShardPublisher:
             _log.debug("pin %s: %s", self._tag, error)
 
     def _publish(self) -> None:
-        document = shard_manifest(list(self._layers.values()), self._tag)
+        document = shard_manifest(list(self._layers.values()), self._tag, self._run)
         self._retry.call(lambda: put_blob(self._target, EMPTY_DATA))
         self._retry.call(lambda: self._target.put_manifest(document, self._tag))
         self._published_at = self._clock()
         self.published = True
 
 
-def shard_manifest(layers: list[Descriptor], tag: str) -> Document:
-    """Return the manifest that pins these layers.
+def shard_manifest(layers: list[Descriptor], tag: str, run: str = "") -> Document:
+    """Return the manifest that pins these layers, signed with the run's secret if it has one.
 
     It names its tag, so that no two shards are one manifest: in a registry that deletes only
     manifests, removing one plan's shard would remove another's.
     """
     ordered = sorted(layers, key=lambda layer: (layer.digest, layer.annotations[CONTENT_KEY]))
     empty = Descriptor(EMPTY, Digest.of(EMPTY_DATA), len(EMPTY_DATA))
-    return Document(
-        MANIFEST,
-        canonical(
-            {
-                "schemaVersion": 2,
-                "mediaType": MANIFEST,
-                "artifactType": ARTIFACT,
-                "config": empty.to_json(),
-                # A manifest must list something; a worker without work lists the empty blob.
-                "layers": [layer.to_json() for layer in ordered] or [empty.to_json()],
-                "annotations": {SHARD: tag},
-            }
-        ),
-    )
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": ARTIFACT,
+        "config": empty.to_json(),
+        # A manifest must list something; a worker without work lists the empty blob.
+        "layers": [_claim(layer).to_json() for layer in ordered] or [empty.to_json()],
+        "annotations": {SHARD: tag},
+    }
+    return Document(MANIFEST, canonical(signed(manifest, run)))
+
+
+def _claim(layer: Descriptor) -> Descriptor:
+    """Keep what the sealer reads: ids of thousands of files would be sent once a minute."""
+    kept = {key: layer.annotations[key] for key in _KEPT if key in layer.annotations}
+    return replace(layer, annotations=kept)
 
 
 def remove(target: Target, plan: Plan) -> int:

@@ -8,13 +8,14 @@ from functools import partial
 
 from carferry.assembly.job import Job
 from carferry.assembly.layer_reader import LayerReader
-from carferry.assembly.plan import How, LayerPlan
+from carferry.assembly.plan import Claim, How, LayerPlan, is_same_home
+from carferry.assembly.prove import flaw_at_target
 from carferry.assembly.results import LayerResult
 from carferry.assembly.small_blobs import is_small_blob, send_small_blob
 from carferry.errors import CarferryError, SourceChanged, TargetError, Unreachable
 from carferry.image.compose import model_descriptor
 from carferry.image.layers import Layer
-from carferry.io.parallel import advance, run_by_size
+from carferry.io.parallel import advance, run_by_size, run_parallel
 from carferry.oci.documents import Descriptor
 from carferry.refs import Digest
 from carferry.registry.blobs import open_upload
@@ -45,7 +46,7 @@ def stream(
     """
     blobs = {layer_plan.layer.blob_key: layer_plan for layer_plan in reversed(layer_plans)}
     different = [each for each in layer_plans if blobs[each.layer.blob_key] is each]
-    job.progress.expect(sum(layer_plan.bytes_to_move for layer_plan in different))
+    _expect(job, different)
     mover = _Mover(job, arrived)
     results = run_by_size(
         mover.take,
@@ -58,10 +59,30 @@ def stream(
     return [mover.repeat(each, taken[each.layer.blob_key]) for each in layer_plans]
 
 
+def gather(job: Job, layer_plans: Sequence[LayerPlan]) -> list[LayerResult | None]:
+    """Find layers at the target, as ``stream`` does; what is not there is not moved.
+
+    Args:
+        job: As for ``stream``.
+        layer_plans: Of its plan.
+
+    Returns:
+        One result per layer, in the order given; None for a layer that is not proved to be there.
+    """
+    _expect(job, layer_plans)
+    mover = _Mover(job, lambda _: None)
+    return run_parallel(mover.seek, layer_plans, parallel=job.options.parallel, retry=job.retry)
+
+
+def _expect(job: Job, layer_plans: Sequence[LayerPlan]) -> None:
+    job.progress.expect(sum(each.bytes_to_move + each.bytes_to_check for each in layer_plans))
+
+
 class _Mover:
     """Moves one layer at a time; shared by the pool's threads."""
 
     def __init__(self, job: Job, arrived: Callable[[Descriptor], None]) -> None:
+        self._job = job
         self._source = job.source
         self._target = job.target
         self._retry = job.retry
@@ -69,7 +90,7 @@ class _Mover:
         self._arrived = arrived
 
     def take(self, layer_plan: LayerPlan) -> LayerResult:
-        result = self._take(layer_plan)
+        result = self.find(layer_plan) or self._moved(layer_plan)
         self._arrived(result.descriptor)
         return result
 
@@ -85,21 +106,45 @@ class _Mover:
         self._progress.end(layer.name, how.value)
         return LayerResult(layer, descriptor, how)
 
-    def _take(self, layer_plan: LayerPlan) -> LayerResult:
-        layer, stored = layer_plan.layer, layer_plan.stored
+    def seek(self, layer_plan: LayerPlan) -> LayerResult | None:
+        found = self.find(layer_plan)
+        if found is None:
+            self._progress.end(layer_plan.layer.name, "missing")
+        return found
+
+    def find(self, layer_plan: LayerPlan) -> LayerResult | None:
+        layer = layer_plan.layer
         self._progress.begin(layer.name, layer.size_bytes)
-        if stored and self._is_there(layer_plan):
-            self._progress.end(layer.name, layer_plan.how.value)
-            return LayerResult(layer, model_descriptor(layer, stored.digest), layer_plan.how)
+        for claim in layer_plan.claims:
+            if self._is_here(claim) and (claim.believed or self._is_proved(layer, claim)):
+                how = layer_plan.how
+                self._progress.end(layer.name, how.value)
+                return LayerResult(layer, model_descriptor(layer, claim.digest), how)
+        return None
+
+    def _moved(self, layer_plan: LayerPlan) -> LayerResult:
+        layer = layer_plan.layer
+        if layer_plan.how is How.CHECK:
+            # What was read in vain does not count towards what is still to be moved.
+            self._progress.expect(layer.size_bytes)
+            self._progress.begin(layer.name, layer.size_bytes)
         digest, retries = self._move(layer)
         self._progress.end(layer.name, How.MOVE.value)
         return LayerResult(layer, model_descriptor(layer, digest), How.MOVE, retries)
 
-    def _is_there(self, layer_plan: LayerPlan) -> bool:
-        stored = layer_plan.stored
-        if stored is None or layer_plan.how is How.REUSE:
-            return stored is not None
-        return self._target.mount(stored.digest, stored.home)
+    def _is_proved(self, layer: Layer, claim: Claim) -> bool:
+        flaw = flaw_at_target(self._job, layer, claim.digest)
+        if flaw:
+            place = f"{claim.by} of {claim.home}" if claim.by else str(claim.home)
+            self._progress.note(
+                f"{layer.name}: not reused, {place} says {claim.digest} is it, but {flaw}"
+            )
+        return not flaw
+
+    def _is_here(self, claim: Claim) -> bool:
+        if is_same_home(claim.home, self._target.ref):
+            return True
+        return self._target.mount(claim.digest, claim.home)
 
     def _move(self, layer: Layer) -> tuple[Digest, int]:
         attempt = corrupt = 0

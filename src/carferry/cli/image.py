@@ -12,7 +12,7 @@ from carferry.steps.build import build
 from carferry.steps.download import download
 from carferry.steps.inspect import inspect
 from carferry.steps.push import push
-from carferry.steps.results import Built
+from carferry.steps.results import Built, Streamed
 from carferry.steps.stream import seal, stream
 
 # None is a clause whose answer may lie in a layer that was not looked at.
@@ -102,10 +102,23 @@ def _add_inspect(commands: Any) -> None:
         "inspect",
         help="check an image against what KServe needs",
         description="Read manifest, config and tar headers (not the weights) and check them; "
-        "exit 2 if a clause is broken, or if it is no image. 'unread' is what a layer that was not "
-        "looked at may hold.",
+        "with --verify read everything and compare every file. Exit 2 if a clause is broken, or if "
+        "it is no image; 'unread' is what a layer that was not looked at may hold.",
     )
     parser.add_argument("image", metavar="IMAGE", help="docker://... or oci:path[:tag]")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read every layer and compare every file with the id that the image carries",
+    )
+    parser.add_argument(
+        "--model",
+        default="",
+        help="compare with the ids of this model instead, as in hf://org/name@commit or ./folder: "
+        "what an image says of itself, whoever made it wrote",
+    )
+    parser.add_argument("--revision", default="", help="of --model (default: main)")
+    options.add_moving(parser, parallel=4, unit="layers")
     options.add_access(parser)
     options.finish(parser, _inspect)
 
@@ -122,8 +135,7 @@ def _stream(arguments: argparse.Namespace) -> int:
     progress = open_progress(arguments.progress)
     how = options.settings(arguments)
     done = stream(arguments.model, arguments.image, arguments.worker, progress=progress, **how)
-    text = f"{done.layers} layers, {human_bytes(done.moved_bytes)} moved, "
-    text += f"{human_bytes(done.reused_bytes)} reused"
+    text = f"{done.layers} layers, {human_bytes(done.moved_bytes)} moved, {_reused(done)}"
     options.show(done, arguments, f"worker {arguments.worker}: {text}", f"commit {done.commit}")
     return 0
 
@@ -165,19 +177,29 @@ def _push(arguments: argparse.Namespace) -> int:
 
 def _inspect(arguments: argparse.Namespace) -> int:
     hosts = split_lists(arguments.plain_http)
-    found = inspect(arguments.image, plain_http=hosts, ca_file=arguments.ca)
+    found = inspect(
+        arguments.image,
+        plain_http=hosts,
+        ca_file=arguments.ca,
+        verify=arguments.verify,
+        model=arguments.model,
+        revision=arguments.revision,
+        parallel=arguments.parallel,
+        progress=open_progress(arguments.progress),
+    )
     marks = [f"{_MARKS[ok]:>6}  {name:<10}  {text}" for name, ok, text in found.rules]
+    flaws = [f"{'':>6}  {'':<10}  {flaw}" for flaw in found.flaws]
     size = (
         f"{human_bytes(found.size_bytes)} in {len(found.layers)} layers, {len(found.files)} files"
     )
     what = [found.kind] if found.kind else []
     origin = f"{found.source or 'unknown source'} {found.commit}".rstrip()
-    options.show(found, arguments, found.reference, *what, origin, size, *marks)
+    options.show(found, arguments, found.reference, *what, origin, size, *marks, *flaws)
     return 0 if found.ok else 2
 
 
 def _summary(built: Built) -> list[str]:
-    moved = f"{human_bytes(built.moved_bytes)} moved, {human_bytes(built.reused_bytes)} reused"
+    moved = f"{human_bytes(built.moved_bytes)} moved, {_reused(built)}"
     rate = built.moved_bytes / built.seconds if built.seconds else 0
     return [
         built.uri,
@@ -185,3 +207,8 @@ def _summary(built: Built) -> list[str]:
         f"size    {human_bytes(built.size_bytes)} in {built.layers} layers",
         f"moved   {moved}, {built.retries} retried, {built.seconds:.1f} s, {human_bytes(rate)}/s",
     ]
+
+
+def _reused(done: Built | Streamed) -> str:
+    read = f" ({human_bytes(done.checked_bytes)} read back)" if done.checked_bytes else ""
+    return f"{human_bytes(done.reused_bytes)} reused{read}"

@@ -86,6 +86,22 @@ def add_image(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGE",
         help="take layers that host/repository:tag of the same registry holds; repeat for more",
     )
+    parser.add_argument(
+        "--reuse",
+        default="none",
+        choices=("none", "tag", "repository"),
+        help="whose word is believed that a layer is there already: none: nobody's, it is read "
+        "back and compared first (default); tag: IMAGE's own, if you alone push it; repository: "
+        "any tag's there, and that of --mount-from",
+    )
+    parser.add_argument(
+        "--run",
+        dest="run_secret",
+        default="",
+        metavar="SECRET",
+        help="16 characters or more that the workers and the seal of one run share, as from "
+        "'openssl rand -hex 16': what they moved is then not read back",
+    )
     add_patterns(parser)
     add_access(parser)
 
@@ -144,6 +160,8 @@ def settings(arguments: argparse.Namespace) -> BuildKeywords:
         "plain_http": split_lists(arguments.plain_http),
         "ca_file": arguments.ca,
         "mount_from": split_lists(arguments.mount_from),
+        "reuse": arguments.reuse,
+        "run": arguments.run_secret,
         "parallel": getattr(arguments, "parallel", 2),
         "workdir": getattr(arguments, "workdir", ""),
     }

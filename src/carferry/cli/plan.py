@@ -17,6 +17,8 @@ from carferry.steps.fitted import Fit
 from carferry.steps.plan import DEFAULT_RATE, plan
 from carferry.steps.results import Planned
 
+_BELIEVING = "--reuse tag believes the image's own tag"
+
 
 def add_plan_command(commands: Any) -> None:
     """Add plan."""
@@ -121,4 +123,5 @@ def _table(planned: Planned) -> list[str]:
         *rows,
         f"{human_bytes(planned.bytes_to_move)} of {human_bytes(planned.size_bytes)} to move, "
         f"about {planned.seconds:.0f} s with {planned.workers} workers",
+        *([f"to read back: {planned.doubt}; {_BELIEVING}"] if planned.doubt else []),
     ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from carferry.image.base import MODELCAR_ENTRYPOINT, SCRATCH, Base
+from carferry.image.ids import pack_ids, unpack_ids
 from carferry.image.layers import ROOT, Layer
 from carferry.image.modelpack import compose_modelpack, modelpack_annotations, modelpack_type
 from carferry.oci.documents import (
@@ -20,12 +21,13 @@ from carferry.oci.documents import (
     canonical,
 )
 from carferry.refs import Digest
-from carferry.source.snapshot import Snapshot
+from carferry.source.snapshot import ContentId, Snapshot
 
 USER = "1001"
 CONTENT_KEY = "dev.carferry.layer.content"
 LAYER_PATH = "dev.carferry.layer.path"
 LAYER_SOURCE = "dev.carferry.layer.source-id"
+LAYER_SOURCES = "dev.carferry.layer.source-ids"
 SOURCE = "dev.carferry.source"
 COMMIT = "dev.carferry.commit"
 ENGINE = "dev.carferry.engine"
@@ -57,17 +59,31 @@ class Image:
 
 def model_descriptor(layer: Layer, digest: Digest) -> Descriptor:
     """Return the descriptor of a stored layer, by which the next build recognises it unread."""
-    annotations = {CONTENT_KEY: str(layer.content_key)}
-    if len(layer.files) == 1:
-        annotations |= {
-            LAYER_PATH: layer.files[0].path,
-            LAYER_SOURCE: str(layer.files[0].content),
-        }
+    annotations = {CONTENT_KEY: str(layer.content_key), **file_annotations(layer)}
     if layer.raw:
         annotations |= modelpack_annotations(layer.files[0].path)
         media_type = modelpack_type(layer.files[0].path)
         return Descriptor(media_type, digest, layer.size_bytes, annotations)
     return Descriptor(LAYER, digest, layer.size_bytes, annotations)
+
+
+def file_annotations(layer: Layer) -> dict[str, str]:
+    """Return the ids of a layer's files, by which a reader of the image can check each of them."""
+    if len(layer.files) > 1:
+        return {LAYER_SOURCES: pack_ids(file.content for file in layer.files)}
+    return {LAYER_PATH: layer.files[0].path, LAYER_SOURCE: str(layer.files[0].content)}
+
+
+def file_ids(layer: Descriptor) -> tuple[ContentId, ...]:
+    """Return the ids of a layer's files in the order in which it holds them; none if it has none.
+
+    Raises:
+        InvalidReference: Its annotations are not what ``file_annotations`` wrote.
+    """
+    if several := layer.annotations.get(LAYER_SOURCES):
+        return unpack_ids(str(several))
+    one = layer.annotations.get(LAYER_SOURCE)
+    return (ContentId.parse(str(one)),) if one else ()
 
 
 def compose(base: Base, model: Sequence[Descriptor], snapshot: Snapshot, engine: str) -> Image:

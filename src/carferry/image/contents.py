@@ -18,6 +18,7 @@ from carferry.image.layers import ROOT
 from carferry.image.unpack import Budget, NotLookedAt, readable, unpacked
 from carferry.oci.documents import LAYER, LAYER_TYPES, Descriptor
 from carferry.oci.headers import read_headers
+from carferry.registry.ranged import Ranged
 from carferry.registry.target import Target
 
 # Container engines stop at about 125; more are not worth a request each.
@@ -109,7 +110,9 @@ def _entries(target: Target, layer: Descriptor, budget: Budget) -> tuple[list[En
     if layer.media_type not in LAYER_TYPES:
         raise NotLookedAt("read layer", layer.digest, f"it is no tar ({layer.media_type})")
     if layer.media_type == LAYER:
-        ranged = io.BufferedReader(_Ranged(target, layer, budget), _RANGE_BYTES)
+        ranged = io.BufferedReader(
+            Ranged(target, layer, asked=lambda: budget.spend("requests", 1, layer)), _RANGE_BYTES
+        )
         with readable(layer):
             return list(_kept(ranged, layer, budget)), str(layer.digest)
     with unpacked(target, layer, budget) as raw:
@@ -150,38 +153,3 @@ def _entry(member: tarfile.TarInfo) -> Entry:
 
 def _in_bytes(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
-
-
-class _Ranged(io.RawIOBase):
-    """A blob as a seekable file; only what is read is asked for."""
-
-    def __init__(self, target: Target, blob: Descriptor, budget: Budget) -> None:
-        super().__init__()
-        self._target = target
-        self._blob = blob
-        self._budget = budget
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._blob.size_bytes}
-        self._at = start[whence] + offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        size = min(len(buffer), self._blob.size_bytes - self._at)
-        if size <= 0:
-            return 0
-        self._budget.spend("requests", 1, self._blob)
-        data = self._target.read_range(self._blob.digest, self._at, size)
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)

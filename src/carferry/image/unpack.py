@@ -27,7 +27,19 @@ from carferry.registry.target import Target
 
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-_BROKEN: tuple[type[Exception], ...] = (tarfile.TarError, OSError, EOFError, ValueError, zlib.error)
+_BROKEN: tuple[type[Exception], ...] = (
+    tarfile.TarError,
+    OSError,
+    EOFError,
+    ValueError,
+    RecursionError,
+    tarfile.TarError,
+    OSError,
+    EOFError,
+    ValueError,
+    RecursionError,
+    zlib.error,
+)
 _CHUNK = 256 * 1024
 _MIB = 1024 * 1024
 
@@ -77,7 +89,7 @@ class Unpacked(io.RawIOBase):
 
     def __init__(self, packed: io.BufferedReader, layer: Descriptor, budget: Budget) -> None:
         super().__init__()
-        self._raw = _uncompressed(packed, layer)
+        self._raw = uncompressed(packed, layer)
         self._layer = layer
         self._budget = budget
         self._hasher = hashlib.sha256()
@@ -127,7 +139,12 @@ def readable(layer: Descriptor) -> Iterator[None]:
         raise TargetError("read layer", layer.digest, f"not a readable tar: {error}") from error
 
 
-def _uncompressed(packed: io.BufferedReader, layer: Descriptor) -> IO[bytes]:
+def uncompressed(packed: io.BufferedReader, layer: Descriptor) -> IO[bytes]:
+    """Return a layer's bytes as they were before compression, told by how they start.
+
+    Raises:
+        NotLookedAt: It is zstd, which this installation cannot read.
+    """
     start = packed.peek(4)[:4]
     if start.startswith(_GZIP):
         return cast("IO[bytes]", gzip.GzipFile(fileobj=packed))

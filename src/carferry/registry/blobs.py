@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import IO
 
-from carferry.errors import TargetError
+from carferry.errors import CarferryError, TargetError
+from carferry.io.retry import Retry
 from carferry.oci.documents import MANIFEST_CAP_BYTES, Descriptor
 from carferry.refs import Digest
 from carferry.registry.target import Target, Upload
@@ -106,6 +107,31 @@ def read_small(origin: Target, blob: Descriptor, cap_bytes: int = MANIFEST_CAP_B
         raise TargetError("read", blob.digest, f"{blob.size_bytes} bytes, over {cap_bytes}")
     with closing(proved_blob(origin, blob)) as chunks:
         return b"".join(chunks)
+
+
+def read_blob(target: Target, digest: Digest, retry: Retry) -> Generator[bytes]:
+    """Yield a blob's bytes; after a break go on where it broke. The caller checks the digest.
+
+    Args:
+        target: Where it is.
+        digest: Which.
+        retry: Policy for each break.
+
+    Raises:
+        TargetError: Not there, or not readable.
+        Unreachable: It broke again and again without a byte in between.
+    """
+    at = attempt = 0
+    while True:
+        try:
+            with closing(target.open_blob(digest, at)) as chunks:
+                for chunk in chunks:
+                    at, attempt = at + len(chunk), 0
+                    yield chunk
+            return
+        except CarferryError as error:
+            attempt += 1
+            retry.pause(attempt, error)
 
 
 def check_blobs(target: Target, blobs: Sequence[Descriptor]) -> None:

@@ -53,14 +53,15 @@ class LayoutTarget:
         except OSError as error:
             raise self._failed("look for a blob in", error) from error
 
-    def open_blob(self, digest: Digest) -> Generator[bytes]:
-        """Yield the blob's bytes.
+    def open_blob(self, digest: Digest, start: int = 0) -> Generator[bytes]:
+        """Yield the blob's bytes from offset ``start``.
 
         Raises:
             TargetError: Not there or not readable.
         """
         try:
             with (self._blobs / digest.hex).open("rb", buffering=0) as handle:
+                handle.seek(start)
                 while chunk := handle.read(_CHUNK):
                     yield chunk
         except OSError as error:

@@ -61,16 +61,22 @@ class RegistryTarget:
         )
         return data
 
-    def open_blob(self, digest: Digest) -> Generator[bytes]:
-        """Yield the blob's bytes; follows redirects to storage without credentials.
+    def open_blob(self, digest: Digest, start: int = 0) -> Generator[bytes]:
+        """Yield the blob's bytes from offset ``start``; redirects to storage get no credentials.
 
         Raises:
             TargetError: Not there, or the connection broke.
         """
-        response = self._session.call("GET", f"/blobs/{digest}", expect={200})
+        wanted = {"Range": f"bytes={start}-"} if start else {}
+        expect = {200, 206} if start else {200}
+        response = self._session.call("GET", f"/blobs/{digest}", expect=expect, headers=wanted)
+        # A registry that ignores the range sends the blob from its first byte.
+        skip = start if response.status == 200 else 0
         try:
             while chunk := response.read(_CHUNK):
-                yield chunk
+                if skip < len(chunk):
+                    yield chunk[skip:]
+                skip = max(0, skip - len(chunk))
         except (HTTPError, OSError) as error:
             raise unreachable("GET", self._session.base, error) from error
         finally:

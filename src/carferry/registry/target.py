@@ -42,8 +42,8 @@ class Target(Protocol):
     def blob_size(self, digest: Digest) -> int | None:
         """Return the blob's length in bytes, or None if it is not there."""
 
-    def open_blob(self, digest: Digest) -> Generator[bytes]:
-        """Yield the blob's bytes; the caller checks the digest.
+    def open_blob(self, digest: Digest, start: int = 0) -> Generator[bytes]:
+        """Yield the blob's bytes from offset ``start``; the caller checks the digest.
 
         A caller that may stop before the end closes it: the traceback of an error keeps the
         reader alive, and its connection or file with it.

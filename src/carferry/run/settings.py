@@ -7,6 +7,7 @@ once, by its parameter, and is a value of its type from then on.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict, cast
@@ -53,6 +54,9 @@ PACK = (
         ",".join(_BUILD.platforms),
         "Platforms of the image, as in linux/amd64",
         read_list,
+    ),
+    Parameter(
+        "reuse", _BUILD.reuse, "Believed unread: none; tag: the image's own; repository: any tag"
     ),
 )
 BUILDER = (
@@ -177,11 +181,18 @@ def buildah_job(settings: Settings, builder: str, claim: str, folder: str) -> Bu
 def build_of(model: str, image: str, settings: Settings, *, include: str) -> dict[str, Any]:
     """Return what every worker of a build and its sealer take alike, as one value.
 
-    Entries that concern no build stay out: Argo keeps five copies for every worker.
+    Entries that concern no build stay out: Argo keeps five copies for every worker. The secret
+    that lets the sealer believe its workers is made here, anew for every run.
     """
     names = {each.name for each in PACK}
     kept = {name: value for name, value in settings.items() if name in names}
-    return {"model": model, "image": image, "include": include, "settings": kept}
+    return {
+        "model": model,
+        "image": image,
+        "include": include,
+        "settings": kept,
+        "run": secrets.token_urlsafe(16),
+    }
 
 
 def parts_of(build: Settings) -> tuple[str, str, BuildKeywords]:
@@ -192,6 +203,7 @@ def parts_of(build: Settings) -> tuple[str, str, BuildKeywords]:
     """
     try:
         how = build_settings(build["settings"], include=build["include"])
+        how["run"] = build.get("run", "")
         return str(build["model"]), str(build["image"]), how
     except (KeyError, TypeError) as error:
         remedy = "hand over plan_model's output build"

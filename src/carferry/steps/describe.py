@@ -22,4 +22,5 @@ def describe(target: Target, result: BuildResult) -> Built:
         result.reused_bytes,
         sum(moved.retries for moved in result.results),
         round(result.seconds, 3),
+        result.checked_bytes,
     )

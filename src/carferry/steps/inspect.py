@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from carferry.form.readers import read_image
+from carferry.form.readers import read_image, read_model, read_parallel
 from carferry.image import inspection
+from carferry.image.inspection import Inspection
+from carferry.image.layers import ROOT
+from carferry.image.verify import verify as verify_files
+from carferry.io.progress import Progress
+from carferry.io.retry import Retry
 from carferry.refs import parse_image
-from carferry.steps.access import open_access
+from carferry.source.open import open_source
+from carferry.source.snapshot import ContentId
+from carferry.steps.access import open_access, shown
 from carferry.steps.results import Inspected
 
 
@@ -18,17 +26,28 @@ def inspect(
     plain_http: Sequence[str] = (),
     ca_file: str | Path | None = None,
     require: bool = False,
+    verify: bool = False,
+    model: str | Path = "",
+    revision: str = "",
+    parallel: int = 4,
+    progress: Progress | bool = False,
 ) -> Inspected:
     """Check an image against the contract that KServe's modelcar mode relies on.
 
-    Reads manifest, config and tar headers, not the weights. Of an artifact it says what it is;
-    what a layer beyond the limits may hold is None, and not broken.
+    Reads manifest, config and tar headers, not the weights; with ``verify`` every byte of them.
+    Of an artifact it says what it is; what a layer beyond the limits may hold is None, and not
+    broken.
 
     Args:
         image: ``docker://host/repository:tag``, by digest likewise, or ``oci:path:tag``.
         plain_http: Registry hosts without TLS.
         ca_file: PEM certificates to trust.
         require: Raise if a clause is broken, as the result's ``require()`` does.
+        verify: Read every layer and compare every file with the id that the image carries.
+        model: Compare with the ids of this model or folder instead; implies ``verify``.
+        revision: Of that model; empty means what ``model`` says, or ``main``.
+        parallel: Layers read at once.
+        progress: True shows what is read, on stderr.
 
     Returns:
         Files and layers with their sizes in bytes, and each clause of the contract.
@@ -44,6 +63,36 @@ def inspect(
         >>> carferry.inspect(built.reference).require().ok
         True
     """
-    target = open_access(plain_http, ca_file).open(parse_image(read_image(image)))
-    found = Inspected.of(inspection.inspect(target), target)
+    access, at_once = open_access(plain_http, ca_file), read_parallel("parallel", parallel)
+    access = replace(access, connections=max(access.connections, at_once))
+    target = access.open(parse_image(read_image(image)))
+    seen, compared = inspection.inspect(target), None
+    if verify or model:
+        ids = _ids_of(read_model(model), revision, seen, access.retry) if model else _OWN
+        compared = verify_files(
+            target, ids.promises, source=ids.source,
+            parallel=at_once, retry=access.retry, progress=shown(progress),
+        )  # fmt: skip
+    found = Inspected.of(seen, target, compared)
     return found.require() if require else found
+
+
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    """What files are compared with: a source's own ids by path, or those an image carries."""
+
+    promises: Mapping[str, ContentId] | None = None
+    source: str = ""
+
+
+_OWN = _Ids()
+
+
+def _ids_of(model: str, revision: str, seen: Inspection, retry: Retry) -> _Ids:
+    """Ask a source for the ids of the files that an image has."""
+    held = {e.path.removeprefix(f"{ROOT}/") for e in seen.models if e.kind == "file"}
+    source = open_source(model, revision, retry=retry)
+    listed = [file.path for file in source.listing().files]
+    snapshot = source.snapshot([path for path in listed if path in held])
+    name = f"{snapshot.repo}@{snapshot.commit}" if snapshot.commit else model
+    return _Ids({file.path: file.content for file in snapshot.files}, f"the ids of {name}")

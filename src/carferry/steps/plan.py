@@ -103,6 +103,7 @@ def _planned(
         len(made.snapshot.files),
         made.size_bytes,
         made.bytes_to_move,
+        made.bytes_to_check,
         workers,
         round(made.seconds(rate, workers=workers, parallel=parallel), 1),
         layers,

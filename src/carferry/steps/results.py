@@ -6,15 +6,21 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from carferry.errors import ContractViolation
-from carferry.image.compose import COMMIT, CONTENT_KEY, LAYER_PATH, SOURCE
+from carferry.image.compose import COMMIT, LAYER_PATH, LAYER_SOURCES, SOURCE
 from carferry.image.inspection import Inspection
+from carferry.image.verify import Verified
 from carferry.io.terminal import human_bytes
 from carferry.oci.documents import Descriptor
 from carferry.registry.target import Target
 from carferry.steps.markdown import Column, page, table
 
 _ANSWERS = {True: "ok", False: "**broken**", None: "not looked at"}
-_NUMBERS = ("size_bytes", "bytes_to_move", "moved_bytes", "reused_bytes", "retries", "seconds")
+_NUMBERS = (
+    "size_bytes", "bytes_to_move", "bytes_to_check", "moved_bytes", "reused_bytes",
+    "checked_bytes", "retries", "seconds",
+)  # fmt: skip
+
+_BELIEVING = "reuse=tag believes the image's own tag"
 
 
 class Result:
@@ -79,7 +85,7 @@ class PlannedLayer:
     Attributes:
         name: A path, or how many small files.
         size_bytes: Length of the layer.
-        how: ``reuse``, ``mount`` or ``move``.
+        how: ``reuse``, ``mount``, ``check`` (read back, then reuse, mount or move) or ``move``.
         worker: Who takes it, from 1.
     """
 
@@ -101,6 +107,7 @@ class Planned(Result):
         files: How many enter the image.
         size_bytes: All model layers together.
         bytes_to_move: Those that are not there yet.
+        bytes_to_check: Those said to be there, which are read back and compared first.
         workers: Pods that would share it.
         seconds: Prediction.
         layers: In image order.
@@ -113,6 +120,7 @@ class Planned(Result):
     files: int
     size_bytes: int
     bytes_to_move: int
+    bytes_to_check: int
     workers: int
     seconds: float
     layers: tuple[PlannedLayer, ...]
@@ -124,6 +132,13 @@ class Planned(Result):
         return [f"{worker}/{self.workers}" for worker in busy or [1]]
 
     @property
+    def doubt(self) -> str:
+        """What is read back before it is used, and why; empty if nothing is."""
+        if not self.bytes_to_check:
+            return ""
+        return f"{human_bytes(self.bytes_to_check)}, since anybody may have pushed it"
+
+    @property
     def markdown(self) -> str:
         """What moves, what does not, and who takes it."""
         facts = [
@@ -131,6 +146,7 @@ class Planned(Result):
             f"{self.files} files, {human_bytes(self.size_bytes)} in {len(self.layers)} layers",
             f"To move: {human_bytes(self.bytes_to_move)} by {self.workers} workers, "
             f"about {self.seconds:.0f} s",
+            *([f"To read back: {self.doubt}; {_BELIEVING}"] if self.doubt else []),
         ]
         rows = [
             (layer.name, human_bytes(layer.size_bytes), layer.how, str(layer.worker))
@@ -152,6 +168,7 @@ class Streamed(Result):
         moved_bytes: What crossed the network.
         reused_bytes: What did not have to.
         retries: Layers sent again.
+        checked_bytes: What of the reused was read back and compared.
     """
 
     worker: int
@@ -161,11 +178,12 @@ class Streamed(Result):
     moved_bytes: int
     reused_bytes: int
     retries: int
+    checked_bytes: int = 0
 
     @property
     def markdown(self) -> str:
         """The share and what of it moved."""
-        facts = [f"{self.layers} layers", _moved(self.moved_bytes, self.reused_bytes, self.retries)]
+        facts = [f"{self.layers} layers", _moved_of(self)]
         return page(f"Worker {self.worker} of {self.workers}", facts)
 
 
@@ -185,6 +203,7 @@ class Built(Result):
         reused_bytes: What did not have to.
         retries: Layers sent again.
         seconds: Wall time.
+        checked_bytes: What of the reused was read back and compared.
     """
 
     reference: str
@@ -197,6 +216,7 @@ class Built(Result):
     reused_bytes: int
     retries: int
     seconds: float
+    checked_bytes: int = 0
 
     @property
     def markdown(self) -> str:
@@ -204,7 +224,7 @@ class Built(Result):
         facts = [
             self.digest,
             f"{human_bytes(self.size_bytes)} in {self.layers} layers",
-            _moved(self.moved_bytes, self.reused_bytes, self.retries) + f", {self.seconds:.1f} s",
+            f"{_moved_of(self)}, {self.seconds:.1f} s",
             *([f"Model: commit {self.commit}"] if self.commit else []),
         ]
         return page(self.uri, facts)
@@ -226,6 +246,7 @@ class Inspected(Result):
             layer that was not looked at.
         ok: Whether no clause is broken.
         kind: What it is if it is no image, as in ``a Helm chart (...)``; empty for an image.
+        flaws: If its files were compared, a line for each that is not what it should be.
     """
 
     reference: str
@@ -238,10 +259,12 @@ class Inspected(Result):
     rules: tuple[tuple[str, bool | None, str], ...]
     ok: bool
     kind: str = ""
+    flaws: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, found: Inspection, target: Target) -> Inspected:
-        """Return what an inspection found as plain values."""
+    def of(cls, found: Inspection, target: Target, compared: Verified | None = None) -> Inspected:
+        """Return what an inspection found as plain values, and what comparing the files did."""
+        clauses = (*found.clauses, *([compared.clause] if compared else []))
         return cls(
             target.location(found.document.digest),
             str(found.document.digest),
@@ -250,9 +273,10 @@ class Inspected(Result):
             found.size_bytes,
             tuple((_holds(d), d.size_bytes, str(d.digest)) for d in found.layers),
             tuple((e.path, e.size_bytes) for e in found.models if e.kind == "file"),
-            tuple((clause.name, clause.ok, clause.detail) for clause in found.clauses),
-            found.ok,
+            tuple((clause.name, clause.ok, clause.detail) for clause in clauses),
+            all(clause.ok is not False for clause in clauses),
             found.kind,
+            compared.flaws if compared else (),
         )
 
     def require(self) -> Inspected:
@@ -285,6 +309,7 @@ class Inspected(Result):
             self.reference if is_layout else f"oci://{self.reference}",
             facts,
             table((Column("Contract"), Column(""), Column("Found")), rules),
+            *([table((Column("Wrong"),), [(flaw,) for flaw in self.flaws])] if self.flaws else []),
             table((Column("Layer"), Column("Size", True), Column("Digest")), layers),
             table((Column("File"), Column("Size", True)), files),
         )
@@ -292,7 +317,7 @@ class Inspected(Result):
 
 def _holds(layer: Descriptor) -> str:
     """Return what a layer says it holds: a file's path, several files, or what is not ours."""
-    several = "several files" if CONTENT_KEY in layer.annotations else "base"
+    several = "several files" if LAYER_SOURCES in layer.annotations else "base"
     return layer.annotations.get(LAYER_PATH, several)
 
 
@@ -300,6 +325,7 @@ def _model(name: str, commit: str) -> str:
     return f"Model: {name or 'a folder'} {commit}".rstrip()
 
 
-def _moved(moved_bytes: int, reused_bytes: int, retries: int) -> str:
-    moved, reused = human_bytes(moved_bytes), human_bytes(reused_bytes)
-    return f"{moved} moved, {reused} reused, {retries} retried"
+def _moved_of(done: Streamed | Built) -> str:
+    read = f" ({human_bytes(done.checked_bytes)} read back)" if done.checked_bytes else ""
+    moved, reused = human_bytes(done.moved_bytes), human_bytes(done.reused_bytes)
+    return f"{moved} moved, {reused} reused{read}, {done.retries} retried"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypedDict
 
 from carferry.assembly import buildah
 from carferry.assembly.options import Options
+from carferry.assembly.trust import Reuse
 from carferry.errors import InputError
 from carferry.form.parameter import Reader
 from carferry.form.readers import read_items, read_parallel, read_path, read_text
@@ -68,6 +69,8 @@ class BuildKeywords(TypedDict, total=False):
     plain_http: Sequence[str]
     ca_file: str | Path | None
     mount_from: Sequence[str]
+    reuse: str
+    run: str
     parallel: int
     workdir: str | Path | None
     buildah_job: BuildahJob | None
@@ -88,6 +91,11 @@ class BuildSettings:
         plain_http: Registry hosts without TLS.
         ca_file: PEM certificates to trust.
         mount_from: Images of the same registry whose layers may be mounted.
+        reuse: Whose word is believed that a layer is there: ``none``: nobody's, each is read back
+            and compared first; ``tag``: the image's own tag's; ``repository``: any tag's there,
+            and that of the images in ``mount_from``.
+        run: Secret of 16 characters or more that the workers and the sealer of one run share:
+            what they moved is then not read back. The registry never gets to know it.
         parallel: Layers at once.
         workdir: Scratch folder of the buildah engine; None means the system's.
         buildah_job: Where Buildah runs if not on this machine.
@@ -103,6 +111,8 @@ class BuildSettings:
     plain_http: Sequence[str] = ()
     ca_file: str | Path | None = None
     mount_from: Sequence[str] = ()
+    reuse: str = "none"
+    run: str = field(default="", repr=False)
     parallel: int = 2
     workdir: str | Path | None = None
     buildah_job: BuildahJob | None = None
@@ -123,6 +133,8 @@ class BuildSettings:
         """
         if self.format not in set(Format):
             raise InputError("use format", repr(self.format), f"choose {' or '.join(Format)}")
+        if self.reuse not in set(Reuse):
+            raise InputError("use reuse", repr(self.reuse), f"choose {', '.join(Reuse)}")
         return Options(
             engine=self.engine,
             format=Format(self.format),
@@ -131,6 +143,8 @@ class BuildSettings:
             platforms=tuple(map(Platform.parse, self.platforms)),
             parallel=self.parallel,
             mount_from=tuple(map(ImageRef.parse, self.mount_from)),
+            reuse=Reuse(self.reuse),
+            run=self.run,
             workdir=Path(self.workdir) if self.workdir else None,
         )
 
@@ -157,6 +171,8 @@ _READERS: Mapping[str, Reader] = {
     "plain_http": read_items,
     "ca_file": read_path,
     "mount_from": read_items,
+    "reuse": read_text,
+    "run": read_text,
     "parallel": read_parallel,
     "workdir": read_path,
     "buildah_job": _read_job,

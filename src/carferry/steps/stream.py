@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Unpack
 
 from carferry.assembly.build import seal_shares, stream_share
-from carferry.assembly.results import moved_bytes
+from carferry.assembly.results import checked_bytes, moved_bytes
 from carferry.errors import InputError
 from carferry.form.readers import read_image, read_model, read_text
 from carferry.io.progress import Progress
@@ -72,7 +72,7 @@ def stream(
     crossed = moved_bytes(moved)
     return Streamed(
         worker, workers, plan.snapshot.commit, len(moved), crossed, size - crossed,
-        sum(result.retries for result in moved),
+        sum(result.retries for result in moved), checked_bytes(moved),
     )  # fmt: skip
 
 
