@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ferrying import access, carferry, ferry, from_folder, manifest, to_layout, to_registry
-from servers.chaos import Answer, Rule
-from servers.images import tar_of, write_layout
+from servers.chaos import Answer, Rule, Truncate
+from servers.images import LAYER, tar_of, write_layout
 from servers.models import tiny, write
 from servers.proxy import Proxy
 from servers.registry import Registry
@@ -20,6 +21,7 @@ from carferry.errors import InputError, TargetError
 from carferry.image.layers import MOST_LAYERS, Format
 from carferry.io.progress import Silent
 from carferry.oci.documents import INDEX, MANIFEST_CAP_BYTES, Document, Platform, canonical
+from carferry.refs import Digest
 from carferry.registry.copy import copy_image
 from carferry.registry.layout import LayoutTarget
 
@@ -196,3 +198,23 @@ def test_an_index_of_nothing_is_refused_before_it_is_copied(tmp_path: Path) -> N
     with pytest.raises(TargetError, match="lists 0 manifests"):
         copy_image(origin, target, parallel=1, retry=access().retry, progress=Silent())
     assert target.tags() == []
+
+
+def test_a_base_layer_that_breaks_off_while_it_is_proved_is_read_again(
+    folder: Path, shared: Registry, tmp_path: Path
+) -> None:
+    body = tar_of({"lib/a": b"x" * 3000})
+    packed = gzip.compress(body)
+    write_layout(
+        tmp_path / "base", [packed], "v1", types=[f"{LAYER}+gzip"],
+        diff_ids=[str(Digest.of(body))],
+    )  # fmt: skip
+    home = to_registry(shared, "proved/base")
+    copy_image(
+        to_layout(tmp_path / "base"), home, parallel=1, retry=access().retry, progress=Silent()
+    )
+    rule = Rule(Truncate(20), method="GET", path=f"/blobs/{Digest.of(packed)}", times=2)
+    with Proxy(shared.url, [rule]) as proxy:
+        target = to_registry(shared, "proved/out", host=proxy.host)
+        done = ferry(from_folder(folder), target, base=f"docker://{proxy.host}/proved/base:v1")
+    assert done.layers == 2

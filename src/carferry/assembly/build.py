@@ -234,7 +234,7 @@ def _open_bases(options: Options, access: Access) -> tuple[base.Base, ...]:
     """Resolve the base for every platform; ModelPack stands on none and has no platform."""
     if options.format is Format.MODELPACK:
         return base.open_bases(base.SCRATCH, options.platforms[:1], access.open)
-    return base.open_bases(options.base, options.platforms, access.open)
+    return base.open_bases(options.base, options.platforms, access.open, access.retry)
 
 
 def _check_apart(source: Source, target: Target) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from carferry.errors import InputError, ManifestMissing, TargetError
 from carferry.image.config import flaw_of
 from carferry.image.kinds import kind_of, layers_flaw
 from carferry.image.unpack import Budget, NotLookedAt, unpacked
+from carferry.io.retry import Retry
 from carferry.oci.documents import CONFIG, LAYER, Descriptor, Document, Platform
 from carferry.refs import Digest, ImageRef, LayoutRef, parse_image
 from carferry.registry.blobs import read_small
@@ -71,6 +73,7 @@ def open_bases(
     base: str,
     platforms: tuple[Platform, ...],
     open_target: Callable[[ImageRef | LayoutRef], Target],
+    retry: Retry | None = None,
 ) -> tuple[Base, ...]:
     """Resolve a base once for each platform.
 
@@ -78,6 +81,7 @@ def open_bases(
         base: A reference, ``oci:path:tag``, ``embedded`` or ``scratch``.
         platforms: What to resolve an index to.
         open_target: Opens a reference for reading.
+        retry: Policy for layers that break off while they are read.
 
     Raises:
         InputError: The embedded base is not installed, a platform is missing, or a document of
@@ -93,7 +97,10 @@ def open_bases(
     if document is None:
         raise ManifestMissing("pull base", base, "no such image or tag", "check --base")
     name = EMBEDDED if base == EMBEDDED else base.removeprefix("docker://")
-    return tuple(_resolve(name, document, platform, home) for platform in platforms)
+    found = tuple(_resolve(name, document, platform, home) for platform in platforms)
+    for each in found:
+        _prove_layers(each, home, retry or Retry())
+    return found
 
 
 def check_apart(bases: Sequence[Base], ref: ImageRef | LayoutRef) -> None:
@@ -163,29 +170,32 @@ def _resolve(name: str, document: Document, platform: Platform, home: Target) ->
     found = Platform(str(config.get("architecture", "")), str(config.get("os", "")))
     if found != platform:
         raise InputError("use base", name, f"it is for {found}, not {platform}", "see --platform")
-    base = Base(name, document.digest, platform, layers, config, home)
-    _prove_layers(base, home)
-    return base
+    return Base(name, document.digest, platform, layers, config, home)
 
 
-def _prove_layers(base: Base, home: Target) -> None:
+def _prove_layers(base: Base, home: Target, retry: Retry) -> None:
     """Read compressed layers that are not too long, and compare them with the config.
 
     Only a node would find the difference, after everything else has moved (docs/adr/0025).
     """
-    budget = Budget(packed_bytes=PROVED_BYTES)
     for layer, diff_id in zip(base.layers, base.diff_ids, strict=True):
         if layer.media_type == LAYER or not diff_id.startswith("sha256:"):
             continue
-        try:
-            with _blaming(base.name, f"layer {layer.digest}"), unpacked(home, layer, budget) as raw:
-                found = str(raw.finish())
-        except NotLookedAt:
-            continue
-        if found != diff_id:
+        found = retry.call(partial(_diff_id, base.name, home, layer))
+        if found not in {diff_id, ""}:
             reason = f"its config is broken: rootfs.diff_ids has {diff_id} for layer "
             reason += f"{layer.digest}, whose content is {found}"
             raise InputError("use base", base.name, reason, _REMEDY)
+
+
+def _diff_id(name: str, home: Target, layer: Descriptor) -> str:
+    """Return the digest of a layer's content; empty if that is too long to read."""
+    try:
+        budget = Budget(packed_bytes=PROVED_BYTES)
+        with _blaming(name, f"layer {layer.digest}"), unpacked(home, layer, budget) as raw:
+            return str(raw.finish())
+    except NotLookedAt:
+        return ""
 
 
 def _layers(manifest: Document) -> tuple[Descriptor, ...]:

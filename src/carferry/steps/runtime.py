@@ -113,7 +113,8 @@ def runtime(
     start = access.retry.clock()
     target = access.open(parse_image(read_image(image)), write=True)
     check_push_tag(target.ref, action="make")
-    found = bases.open_bases(_with_python(settings.base), _platforms(settings), access.open)
+    named, platforms = _with_python(settings.base), _platforms(settings)
+    found = bases.open_bases(named, platforms, access.open, access.retry)
     made = make_runtime(
         target,
         found,
