@@ -26,14 +26,24 @@ PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Synthetic:
-    """A file of any size made from a repeated pseudo-random block; the same for the same seed."""
+    """A file of any size made from a repeated pseudo-random block; the same for the same seed.
+
+    Attributes:
+        size: Bytes.
+        seed: Of the block.
+        head: What stands at its beginning instead.
+    """
 
     size: int
     seed: int = 0
+    head: bytes = b""
 
     def pieces(self, start: int = 0, stop: int | None = None) -> Iterator[memoryview]:
         """Yield the bytes from start to stop in pieces of at most one block."""
         block, end = memoryview(_block(self.seed)), self.size if stop is None else stop
+        if start < min(end, len(self.head)):
+            yield memoryview(self.head)[start:end]
+            start = min(end, len(self.head))
         while start < end:
             offset = start % BLOCK_BYTES
             piece = block[offset : offset + end - start]
