@@ -53,10 +53,21 @@ class Synthetic:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A file with a size and a sha256 but no bytes: it can be listed, never downloaded."""
+    """A file with a size and a sha256 but no bytes: it can be listed, never downloaded.
+
+    Attributes:
+        size: Bytes.
+        sha256: Hex digest.
+        head: Its beginning, if that much may be asked for; zeros follow.
+    """
 
     size: int
     sha256: str
+    head: bytes = b""
+
+    def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
+        """Yield bytes near the beginning."""
+        yield memoryview(self.head.ljust(stop, b"\0"))[start:stop]
 
 
 Given = bytes | Path | Synthetic | Declared
@@ -102,7 +113,7 @@ class Content:
                 meter.count(len(part))
 
     def _pieces(self, start: int, stop: int) -> Iterator[memoryview]:
-        if isinstance(self.given, Synthetic):
+        if isinstance(self.given, Synthetic | Declared):
             return self.given.pieces(start, stop)
         if isinstance(self.given, bytes):
             return iter([memoryview(self.given)[start:stop]])

@@ -7,6 +7,7 @@ spaces, then the tensors back to back (README of huggingface/safetensors, "Forma
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import math
 import random
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from servers.content import Synthetic
+from servers.content import Declared, Synthetic
 
 WORDS = ("[UNK]", "[PAD]", "a", "ferry", "carries", "models", "over", "the", "water")
 _HEADER_BYTES = 120
@@ -66,6 +67,12 @@ def filled(size_bytes: int, seed: int = 0, body: bytes = b"") -> bytes:
 def synthetic(size_bytes: int, seed: int = 0) -> Synthetic:
     """Return the same without its bytes in memory."""
     return Synthetic(size_bytes, seed, _head(size_bytes, seed))
+
+
+def declared(size_bytes: int, seed: int = 0) -> Declared:
+    """Return the same without any bytes but its header; its sha256 is made up."""
+    sha256 = hashlib.sha256(b"%d" % seed).hexdigest()
+    return Declared(size_bytes, sha256, _head(size_bytes, seed))
 
 
 def _head(size_bytes: int, seed: int) -> bytes:

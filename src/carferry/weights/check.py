@@ -10,7 +10,7 @@ from carferry.io.retry import Retry
 from carferry.source.snapshot import Snapshot
 from carferry.source.source import Source
 from carferry.weights.safetensors import Header, ReadRange
-from carferry.weights.whole import examine
+from carferry.weights.whole import Whole, examine
 
 _log = logging.getLogger("carferry")
 
@@ -42,16 +42,29 @@ def check_whole(
     files = {file.path: file.size_bytes for file in snapshot.files}
     read = reader_of(source, snapshot)
     found = examine(files, read, only=only, beside=beside, retry=retry)
-    for remark in found.remarks:
-        _log.warning("%s", remark)
-    if found.faults:
-        # A folder lists what it cannot look at with no length; its own error says more.
-        source.snapshot([fault.subject for fault in found.faults if files.get(fault.subject) == 0])
-        raise _incomplete(snapshot.repo or "the model", found.faults)
+    # A folder lists what it cannot look at with no length; its own error says more.
+    source.snapshot([fault.subject for fault in found.faults if files.get(fault.subject) == 0])
+    require_whole(snapshot.repo or "the model", found)
     return found.headers
 
 
-def _incomplete(subject: str, faults: Sequence[BrokenFile]) -> IncompleteModel:
+def require_whole(subject: object, found: Whole) -> None:
+    """Say what is odd, and refuse what is not whole.
+
+    Args:
+        subject: The model, or an image of one.
+        found: What ``examine`` found.
+
+    Raises:
+        IncompleteModel: Every fault, each with its file.
+    """
+    for remark in found.remarks:
+        _log.warning("%s", remark)
+    if found.faults:
+        raise _incomplete(subject, found.faults)
+
+
+def _incomplete(subject: object, faults: Sequence[BrokenFile]) -> IncompleteModel:
     reason = "; ".join(f"{fault.subject}: {fault.reason}" for fault in faults)
     return IncompleteModel("check", subject, reason, faults[0].remedy, faults=faults)
 
