@@ -18,7 +18,7 @@ from gpu.samples import LLAMA, llama_file
 from safetensors import SafetensorError, deserialize
 from servers.content import Declared
 from servers.hub import Hub
-from servers.models import header_bytes, sharded, tiny, weights, write
+from servers.models import declared, header_bytes, sharded, tiny, weights, write
 
 from carferry.assembly.build import stream_share
 from carferry.assembly.options import Options
@@ -26,7 +26,8 @@ from carferry.errors import BrokenFile, IncompleteModel, SourceError
 from carferry.registry.access import Access
 from carferry.source.snapshot import Snapshot
 from carferry.steps.fit import fit
-from carferry.weights.check import check_whole
+from carferry.weights.check import check_whole, require_whole
+from carferry.weights.safetensors import FIRST_READ
 from carferry.weights.whole import Whole, examine
 
 Files = dict[str, bytes]
@@ -456,3 +457,19 @@ def test_a_file_that_nobody_may_look_at_says_so_itself(tmp_path: Path) -> None:
     source = from_folder(model)
     with pytest.raises(Exception, match=r"vocab\.json.*No such file"):
         check_whole(source, source.listing())
+
+
+def test_an_image_is_asked_the_same_as_a_source() -> None:
+    with pytest.raises(IncompleteModel, match=f"check q.io/a/b:1: {SECOND}: tensors cover"):
+        require_whole("q.io/a/b:1", look(GOOD | {SECOND: cut(PARTS)}))
+
+
+def test_headers_are_all_that_is_asked_of_a_model_of_hundreds_of_gigabytes(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards = {f"model-{n + 1:05}-of-00191.safetensors": n for n in range(191)}
+    hub.add(REPO, {name: declared(4_240_000_000, n) for name, n in shards.items()})
+    point_to(hub, monkeypatch)
+    done = carferry(capsys, "plan", REPO, f"oci:{tmp_path / 'out'}:v1", "--base", "scratch")
+    assert done.code == 0, done.err
+    assert hub.body_bytes() == 191 * FIRST_READ
