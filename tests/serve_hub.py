@@ -14,8 +14,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from servers.content import Given, Synthetic
+from servers.content import Given
 from servers.hub import Hub
+from servers.models import synthetic
 from servers.repos import read_folder
 
 
@@ -57,7 +58,7 @@ def _contents(what: str) -> Mapping[str, Given]:
     shards, mib = (int(number) for number in what.removeprefix("synthetic:").split("x"))
     names = [f"model-{n + 1:05}-of-{shards:05}.safetensors" for n in range(shards)]
     files: dict[str, Given] = {"config.json": b'{"model_type": "llama"}'}
-    return files | {name: Synthetic(mib << 20, seed=n) for n, name in enumerate(names)}
+    return files | {name: synthetic(mib << 20, n) for n, name in enumerate(names)}
 
 
 def _wait() -> None:

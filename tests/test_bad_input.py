@@ -29,7 +29,7 @@ from huggingface_hub import constants
 from servers.chaos import FlipByte, Rule
 from servers.denying import denying
 from servers.hub import VISITOR, Hub
-from servers.models import COLLIDING, HOSTILE, tiny, write
+from servers.models import COLLIDING, HOSTILE, filled, tiny, write
 from servers.proxy import Proxy
 from servers.registry import Registry
 from servers.sockets import free_port
@@ -349,7 +349,7 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
 
 @pytest.mark.parametrize("size_bytes", [3 << 20, 4 << 10])
 def test_a_full_disk_under_a_layout(run: Run, tmp_path: Path, size_bytes: int) -> None:
-    source = write(tiny() | {"big.safetensors": bytes(4 << 20)}, tmp_path / "model")
+    source = write(tiny() | {"big.safetensors": filled(4 << 20)}, tmp_path / "model")
     # One at a time: a small layer that arrived first would be pinned, rightly, for the next try.
     options = ["--base", "scratch", "--parallel", "1", "--progress", "none"]
     with small_disk(tmp_path / "disk", size_bytes) as disk:
@@ -362,7 +362,7 @@ def test_a_full_disk_under_a_layout(run: Run, tmp_path: Path, size_bytes: int) -
 def test_a_disk_that_fills_up_during_a_download(
     hub: Hub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub.add("org/tiny", tiny() | {"big.safetensors": bytes(4 << 20)})
+    hub.add("org/tiny", tiny() | {"big.safetensors": filled(4 << 20)})
     point_to(hub, monkeypatch)
     with small_disk(tmp_path / "disk", 1 << 20) as disk:
         outcome = run("download", "org/tiny", disk / "model", "--progress", "none")
@@ -372,7 +372,7 @@ def test_a_disk_that_fills_up_during_a_download(
 
 
 def test_a_limit_on_file_sizes_is_a_full_disk_too(tmp_path: Path) -> None:
-    source = write(tiny() | {"big.safetensors": bytes(4 << 20)}, tmp_path / "model")
+    source = write(tiny() | {"big.safetensors": filled(4 << 20)}, tmp_path / "model")
     prlimit = shutil.which("prlimit") or pytest.skip("no prlimit: apt-get install util-linux")
     arguments = ["build", str(source), f"oci:{tmp_path / 'layout'}:v1", "--base", "scratch"]
     # One at a time: a small layer that arrived first would be pinned, rightly, for the next try.
@@ -411,9 +411,9 @@ def test_a_file_that_changes_while_it_is_read(
 
 def test_a_hub_that_sends_other_bytes(hub: Hub, tmp_path: Path) -> None:
     hub.add("org/tiny", tiny())
-    with Proxy(hub.endpoint, [Rule(FlipByte(3), path="config.json", times=None)]) as proxy:
+    with Proxy(hub.endpoint, [Rule(FlipByte(3), path="README.md", times=None)]) as proxy:
         source = from_hub(hub, endpoint=proxy.endpoint)
-        with pytest.raises(SourceChanged, match=r"config\.json"):
+        with pytest.raises(SourceChanged, match=r"README\.md"):
             ferry(source, to_layout(tmp_path / "layout"))
     assert left_behind(tmp_path / "layout") == []
 

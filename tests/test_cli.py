@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 from ferrying import REPO, Outcome, carferry, left_behind, manifest, point_to, to_layout
-from servers.content import Synthetic
 from servers.hub import Hub
-from servers.models import tiny, write
+from servers.models import synthetic, tiny, write
 from servers.registry import Registry
 
 from carferry import __version__
@@ -178,7 +177,7 @@ def test_the_module_runs_as_the_command_does() -> None:
 def slow_hub() -> Iterator[Hub]:
     """A hub whose large file takes many seconds."""
     with Hub(bytes_per_s=8 << 20) as server:
-        server.add(REPO, {"config.json": b"{}", "model.safetensors": Synthetic(LARGE_BYTES)})
+        server.add(REPO, {"config.json": b"{}", "model.safetensors": synthetic(LARGE_BYTES)})
         yield server
 
 

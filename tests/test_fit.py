@@ -155,6 +155,6 @@ def test_the_builds_own_patterns_decide_what_is_planned(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(LLAMA))
-    (folder / "pytorch_model.bin").write_bytes(b"pickle")
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x02.")
     plan = fit(str(folder), gpus="L4", include=["*.bin", "*.json"])
     assert plan.verdict == "fits"

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 from ferrying import ferry, from_folder, from_hub, manifest, to_layout, to_registry
 from servers.busybox import busybox_base
-from servers.content import Synthetic
 from servers.hub import Hub
 from servers.images import write_layout
-from servers.models import tiny, write
+from servers.models import synthetic, tiny, write
 from servers.registry import Registry
 
 from carferry.errors import ContractViolation, ManifestMissing, TargetError
@@ -117,7 +116,7 @@ def test_the_embedded_base_needs_no_shell(tmp_path: Path) -> None:
 
 
 def test_a_large_image_is_checked_by_its_headers_alone(hub: Hub, shared: Registry) -> None:
-    hub.add("org/large", {"config.json": b"{}", "model.safetensors": Synthetic(LARGE_BYTES)})
+    hub.add("org/large", {"config.json": b"{}", "model.safetensors": synthetic(LARGE_BYTES)})
     target = to_registry(shared, "large/one")
     ferry(from_hub(hub, "org/large"), target)
     before = len(shared.log)

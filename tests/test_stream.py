@@ -24,9 +24,8 @@ from ferrying import (
     to_registry,
 )
 from servers.chaos import Action, Answer, DropReply, FlipByte, ResetDownload, ResetUpload, Rule
-from servers.content import Synthetic
 from servers.hub import Hub
-from servers.models import tiny, write
+from servers.models import filled, synthetic, tiny, write
 from servers.proxy import Proxy
 from servers.registry import Registry
 
@@ -41,10 +40,12 @@ from carferry.source.folder import FolderSource
 from carferry.source.snapshot import SourceFile
 
 SIZE = LARGE_BYTES + 3
+# Of the tiny model's weights: behind the header, which is looked at before anything moves.
+IN_BODY = len(tiny()["model.safetensors"]) - 100
 MODEL = {
     "config.json": b"{}",
-    "model-1.safetensors": Synthetic(SIZE, 1),
-    "model-2.safetensors": Synthetic(SIZE, 2),
+    "model-1.safetensors": synthetic(SIZE, 1),
+    "model-2.safetensors": synthetic(SIZE, 2),
 }
 
 
@@ -106,7 +107,8 @@ def test_a_broken_download_in_the_middle_of_an_upload_ends_in_the_same_digest(
 
 def test_one_wrong_byte_on_the_wire_is_read_once_more(hub: Hub, tmp_path: Path) -> None:
     hub.add(REPO, tiny())
-    with Proxy(hub.cdn_endpoint, [Rule(FlipByte(200), method="GET")]) as proxy:
+    # The first request looks at the header, the second reads the file.
+    with Proxy(hub.cdn_endpoint, [Rule(FlipByte(IN_BODY), method="GET", times=2)]) as proxy:
         hub.cdn_endpoint = proxy.endpoint
         done = ferry(from_hub(hub), to_layout(tmp_path / "layout"))
     assert sum(result.retries for result in done.results) == 1
@@ -119,7 +121,7 @@ def test_a_file_that_stays_wrong_is_given_up_and_nothing_is_tagged(
     hub: Hub, registry: Registry
 ) -> None:
     hub.add(REPO, tiny())
-    with Proxy(hub.cdn_endpoint, [Rule(FlipByte(200), method="GET", times=None)]) as proxy:
+    with Proxy(hub.cdn_endpoint, [Rule(FlipByte(IN_BODY), method="GET", times=None)]) as proxy:
         hub.cdn_endpoint = proxy.endpoint
         with pytest.raises(SourceChanged, match=r"model\.safetensors"):
             ferry(from_hub(hub), to_registry(registry))
@@ -166,7 +168,7 @@ class Counted(FolderSource):
 
 def test_a_broken_upload_lets_go_of_what_it_was_reading(shared: Registry, tmp_path: Path) -> None:
     """urllib3's errors hold themselves in a cycle: the collector would close it some time later."""
-    source = Counted(write({"model.safetensors": b"w" * (8 << 20)}, tmp_path / "model"))
+    source = Counted(write({"model.safetensors": filled(8 << 20)}, tmp_path / "model"))
     take(source, Patterns())
     source.most = 0
     gc.disable()

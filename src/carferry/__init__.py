@@ -20,12 +20,14 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from carferry.errors import (
         AuthenticationFailed,
+        BrokenFile,
         CarferryError,
         ClusterError,
         ContractViolation,
         DeadlineExceeded,
         DeploymentFailed,
         DoesNotFit,
+        IncompleteModel,
         InputError,
         InvalidName,
         InvalidReference,
@@ -61,12 +63,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "carferry.errors": (
         "AuthenticationFailed",
+        "BrokenFile",
         "CarferryError",
         "ClusterError",
         "ContractViolation",
         "DeadlineExceeded",
         "DeploymentFailed",
         "DoesNotFit",
+        "IncompleteModel",
         "InputError",
         "InvalidName",
         "InvalidReference",
@@ -110,6 +114,7 @@ _NAMES = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AuthenticationFailed",
+    "BrokenFile",
     "BuildSettings",
     "BuildahJob",
     "Built",
@@ -123,6 +128,7 @@ __all__ = [
     "Downloaded",
     "Fit",
     "FitSettings",
+    "IncompleteModel",
     "InputError",
     "Inspected",
     "InvalidName",

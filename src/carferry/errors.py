@@ -7,6 +7,8 @@ CarferryError                 exit 1: something outside failed: network, registr
 |   +-- UnsafePath            a file name that must not enter an image
 |   +-- UnsafeWeights         pickle-based weights that no pattern names
 |   +-- NothingSelected       patterns that match no file
+|   +-- BrokenFile            not what its name says: cut short, a pointer, a web page
+|   +-- IncompleteModel       every file of a model that is broken or missing
 |   +-- SourceNotFound        no such repository, revision or folder
 |   +-- SourceDenied          gated or private, and the token does not open it
 |   +-- ContractViolation     an image KServe cannot serve
@@ -30,6 +32,7 @@ CarferryError                 exit 1: something outside failed: network, registr
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _SECRETS = (
     re.compile(r"\bhf_[A-Za-z0-9]{6,}"),
@@ -105,6 +108,11 @@ class CarferryError(Exception):
         tail = f"; {self.remedy}" if self.remedy else ""
         return one_line(redact(f"{head}: {self.reason}{tail}"))
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What a terminal shows: one line, or one for each of several faults."""
+        return (str(self),)
+
 
 class InputError(CarferryError, ValueError):
     """The caller must change what was asked."""
@@ -130,6 +138,40 @@ class UnsafeWeights(InputError):
 
 class NothingSelected(InputError):
     """Include and exclude patterns that leave no file."""
+
+
+class BrokenFile(InputError):
+    """A file that is not what its name says: cut short, a pointer, contradicted by another."""
+
+
+class IncompleteModel(InputError):
+    """Every file of a model that is broken or missing: no server could load it.
+
+    Attributes:
+        faults: One error for each file, with a remedy of its own.
+    """
+
+    _SHOWN = 20
+
+    def __init__(
+        self,
+        action: str,
+        subject: object,
+        reason: str,
+        remedy: str = "",
+        *,
+        faults: Sequence[BrokenFile] = (),
+    ) -> None:
+        """Keep every fault; ``reason`` names them together."""
+        self.faults = tuple(faults)
+        super().__init__(action, subject, reason, remedy)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """One line for each fault, the first twenty of them."""
+        more = len(self.faults) - self._SHOWN
+        rest = (f"check {self.subject}: {more} more files like these",) if more > 0 else ()
+        return (*map(str, self.faults[: self._SHOWN]), *rest) or (str(self),)
 
 
 class SourceNotFound(InputError):

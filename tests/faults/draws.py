@@ -28,6 +28,7 @@ from servers.wire import Head
 
 from carferry.errors import (
     CarferryError,
+    IncompleteModel,
     PushDenied,
     SourceChanged,
     SourceDenied,
@@ -307,7 +308,7 @@ def _never_begun(rng: random.Random) -> Fault:
 
 def _always_wrong(rng: random.Random) -> Fault:
     rule = Rule(FlipByte(rng.choice((0, -1, 777))), "GET", WEIGHTS, times=None)
-    return Fault("a wrong byte in all weights", "cdn", (rule,), (SourceChanged,))
+    return Fault("a wrong byte in all weights", "cdn", (rule,), (IncompleteModel, SourceChanged))
 
 
 def _forbidden(rng: random.Random) -> Fault:

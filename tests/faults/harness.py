@@ -15,6 +15,7 @@ from typing import Self
 
 from servers.hub import Hub
 from servers.images import write_layout
+from servers.models import filled
 from servers.personal import PersonalRegistry
 from servers.proxy import Proxy
 from servers.registry import Registry
@@ -155,15 +156,17 @@ class Harness:
     def _add_model(self, number: int) -> None:
         draw = random.Random(number)
         weights = {
-            f"model-{n}.safetensors": draw.randbytes(draw.randrange(LARGE_BYTES, 700_000))
+            f"model-{n}.safetensors": filled(
+                draw.randrange(LARGE_BYTES, 700_000), draw.randrange(1 << 30)
+            )
             for n in range(draw.randint(1, 3))
         }
         # A length that needs no padding ends where the next header begins.
-        weights["even.safetensors"] = draw.randbytes(512 * draw.randint(400, 800))
+        weights["even.safetensors"] = filled(512 * draw.randint(400, 800), 100 * number + 98)
         small = {
             "config.json": json.dumps({"n": number}).encode(),
             "LICENSE": b"",
-            "tokenizer.json": draw.randbytes(draw.randrange(1, 60_000)),
+            "tokenizer.json": json.dumps(draw.randbytes(draw.randrange(1, 30_000)).hex()).encode(),
             "sub/config.json": b"{}",
             "sub/other.json": b"{}",
         }
@@ -172,7 +175,9 @@ class Harness:
         repo.change(
             {
                 "config.json": small["config.json"],
-                "model-0.safetensors": draw.randbytes(draw.randrange(LARGE_BYTES, 500_000)),
+                "model-0.safetensors": filled(
+                    draw.randrange(LARGE_BYTES, 500_000), draw.randrange(1 << 30)
+                ),
             }
         )
 

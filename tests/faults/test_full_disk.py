@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from ferrying import ferry, from_hub, left_behind, to_layout
 from servers.hub import Hub
+from servers.models import filled
 
 from carferry.errors import StorageFull, TargetError
 from carferry.oci.documents import MANIFEST, Document
@@ -34,7 +34,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def add(hub: Hub, *sizes: int) -> None:
     """Add a model of files of these sizes."""
-    files = {f"model-{n}.safetensors": random.Random(n).randbytes(s) for n, s in enumerate(sizes)}
+    files = {f"model-{n}.safetensors": filled(s, n) for n, s in enumerate(sizes)}
     hub.add("org/tiny", files)
 
 

@@ -14,6 +14,7 @@ import pytest
 from ferrying import access, ferry, from_hub
 from servers.chaos import Rule, Throttle
 from servers.hub import Hub
+from servers.models import filled
 from servers.personal import PersonalRegistry
 from servers.proxy import Proxy
 
@@ -88,7 +89,7 @@ def pods(request: pytest.FixtureRequest) -> Iterator[Pods]:
     """A hub with a model of some files, and a registry behind a slow link."""
     slow = Rule(Throttle(BYTES_PER_S), "PATCH", times=None)
     with Hub() as hub, PersonalRegistry() as registry, Proxy(registry.url, [slow]) as front:
-        files = {f"m-{n}.safetensors": random.Random(n).randbytes(200_000) for n in range(4)}
+        files = {f"m-{n}.safetensors": filled(200_000, n) for n in range(4)}
         hub.add(REPO, {**files, "config.json": b"{}", "a/config.json": b"{}"})
         yield Pods(hub, registry, front, request.param)
 

@@ -17,7 +17,7 @@ def tensors_of(
     config: dict[str, object], dtype: str = "BF16", width: int = 2
 ) -> tuple[Tensor, ...]:
     data = llama_file(config, dtype, width)
-    return read_header("m", len(data), lambda _, start, end: data[start:end])
+    return read_header("m", len(data), lambda _, start, end: data[start:end]).tensors
 
 
 @pytest.mark.parametrize("tp", [1, 2, 4])

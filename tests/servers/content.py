@@ -26,14 +26,24 @@ PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Synthetic:
-    """A file of any size made from a repeated pseudo-random block; the same for the same seed."""
+    """A file of any size made from a repeated pseudo-random block; the same for the same seed.
+
+    Attributes:
+        size: Bytes.
+        seed: Of the block.
+        head: What stands at its beginning instead.
+    """
 
     size: int
     seed: int = 0
+    head: bytes = b""
 
     def pieces(self, start: int = 0, stop: int | None = None) -> Iterator[memoryview]:
         """Yield the bytes from start to stop in pieces of at most one block."""
         block, end = memoryview(_block(self.seed)), self.size if stop is None else stop
+        if start < min(end, len(self.head)):
+            yield memoryview(self.head)[start:end]
+            start = min(end, len(self.head))
         while start < end:
             offset = start % BLOCK_BYTES
             piece = block[offset : offset + end - start]
@@ -43,10 +53,21 @@ class Synthetic:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A file with a size and a sha256 but no bytes: it can be listed, never downloaded."""
+    """A file with a size and a sha256 but no bytes: it can be listed, never downloaded.
+
+    Attributes:
+        size: Bytes.
+        sha256: Hex digest.
+        head: Its beginning, if that much may be asked for; zeros follow.
+    """
 
     size: int
     sha256: str
+    head: bytes = b""
+
+    def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
+        """Yield bytes near the beginning."""
+        yield memoryview(self.head.ljust(stop, b"\0"))[start:stop]
 
 
 Given = bytes | Path | Synthetic | Declared
@@ -92,7 +113,7 @@ class Content:
                 meter.count(len(part))
 
     def _pieces(self, start: int, stop: int) -> Iterator[memoryview]:
-        if isinstance(self.given, Synthetic):
+        if isinstance(self.given, Synthetic | Declared):
             return self.given.pieces(start, stop)
         if isinstance(self.given, bytes):
             return iter([memoryview(self.given)[start:stop]])

@@ -113,6 +113,12 @@ class Hub:
         files_of_hub = [e for e in self.log if "/resolve" in e.path]
         return sum(exchange.sent for exchange in [*files_of_hub, *self.cdn_log])
 
+    def read_twice(self) -> list[str]:
+        """Return what was read more than once: a model is looked at before its bytes move."""
+        asked = [e.path for e in [*self.log, *self.cdn_log] if e.method == "GET" and e.sent]
+        files = [path for path in asked if "/api/" not in path]
+        return sorted({path for path in files if files.count(path) > 1})
+
     def clear_log(self) -> None:
         """Forget all requests so far."""
         self._front.clear_log()

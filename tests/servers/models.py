@@ -7,6 +7,7 @@ spaces, then the tensors back to back (README of huggingface/safetensors, "Forma
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import math
 import random
@@ -16,7 +17,10 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from servers.content import Declared, Synthetic
+
 WORDS = ("[UNK]", "[PAD]", "a", "ferry", "carries", "models", "over", "the", "water")
+_HEADER_BYTES = 120
 _DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "I8": 1}
 
 Shape = tuple[int, ...]
@@ -51,6 +55,30 @@ def weights(tensors: Mapping[str, Shape], *, dtype: str = "BF16", seed: int = 0)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text + random.Random(seed).randbytes(end)
+
+
+def filled(size_bytes: int, seed: int = 0, body: bytes = b"") -> bytes:
+    """Return a safetensors file of exactly this length: one tensor of random or given bytes."""
+    head = _head(size_bytes, seed)
+    left = size_bytes - len(head)
+    return head + (body or random.Random(seed).randbytes(left))[:left]
+
+
+def synthetic(size_bytes: int, seed: int = 0) -> Synthetic:
+    """Return the same without its bytes in memory."""
+    return Synthetic(size_bytes, seed, _head(size_bytes, seed))
+
+
+def declared(size_bytes: int, seed: int = 0) -> Declared:
+    """Return the same without any bytes but its header; its sha256 is made up."""
+    sha256 = hashlib.sha256(b"%d" % seed).hexdigest()
+    return Declared(size_bytes, sha256, _head(size_bytes, seed))
+
+
+def _head(size_bytes: int, seed: int) -> bytes:
+    body = size_bytes - 8 - _HEADER_BYTES
+    header = {f"filled.{seed}": {"dtype": "U8", "shape": [body], "data_offsets": [0, body]}}
+    return struct.pack("<Q", _HEADER_BYTES) + json.dumps(header).encode().ljust(_HEADER_BYTES)
 
 
 def header_bytes(file: bytes) -> int:

@@ -35,10 +35,11 @@ from carferry.io.progress import Progress, Silent
 from carferry.refs import Digest, ImageRef, LayoutRef, check_push_tag
 from carferry.registry.access import Access
 from carferry.registry.target import Target
-from carferry.selection.select import take
+from carferry.selection.select import select
 from carferry.source.folder import FolderSource
 from carferry.source.snapshot import Snapshot
 from carferry.source.source import Source
+from carferry.weights.check import check_whole
 
 
 def build(
@@ -108,10 +109,12 @@ def stream_share(
     if not 1 <= worker <= workers <= MOST_WORKERS:
         reason = f"write I/N with I from 1 to N, and N at most {MOST_WORKERS}"
         raise InputError("use --worker", f"{worker}/{workers}", reason)
-    job = _plan_job(source, target, options, access, progress)
+    job = _plan_job(source, target, options, access, progress, whole=False)
+    share = job.plan.share(worker, workers)
+    _check_share(job, share)
     target.check_push()
     publisher = shards.ShardPublisher(job, worker, workers)
-    results = _stream(job, job.plan.share(worker, workers), publisher)
+    results = _stream(job, share, publisher)
     publisher.publish()
     return job.plan, results
 
@@ -138,7 +141,7 @@ def seal_shares(
     """
     start = time.monotonic()
     check_push_tag(target.ref, action="build")
-    job = _plan_job(source, target, options, access, progress)
+    job = _plan_job(source, target, options, access, progress, whole=False)
     result = _seal(job, _arrived(job), start)
     shards.remove(target, job.plan)
     return result
@@ -172,7 +175,9 @@ def _refuse_missing(job: Job, missing: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def plan_build(source: Source, target: Target, options: Options, access: Access) -> Plan:
+def plan_build(
+    source: Source, target: Target, options: Options, access: Access, *, whole: bool = True
+) -> Plan:
     """Resolve everything and say what would move; nothing is written.
 
     Args:
@@ -180,13 +185,18 @@ def plan_build(source: Source, target: Target, options: Options, access: Access)
         target: Where the image would go.
         options: How it would be made.
         access: How the registries of base and ``mount_from`` are reached.
+        whole: Look whether the model is whole first; else its caller does, or moves nothing.
 
     Raises:
+        IncompleteModel: A file is broken or missing.
         InputError: The image would become part of what it is made of, or a layer is too long.
         CarferryError: The source or a registry failed.
     """
     _check_apart(source, target)
-    snapshot = take(source, options.patterns)
+    chosen = select(source, options.patterns)
+    if whole:
+        check_whole(source, chosen, retry=access.retry)
+    snapshot = source.snapshot([file.path for file in chosen.files])
     bases = _open_bases(options, access)
     base.check_apart(bases, target.ref)
     layers = arrange(
@@ -224,10 +234,20 @@ def _plan_job(
     options: Options,
     access: Access | None,
     progress: Progress | None,
+    *,
+    whole: bool = True,
 ) -> Job:
     access = access or Access()
-    plan = plan_build(source, target, options, access)
+    plan = plan_build(source, target, options, access, whole=whole)
     return Job(source, target, options, access, progress or Silent(), plan)
+
+
+def _check_share(job: Job, share: Sequence[LayerPlan]) -> None:
+    """Check the files that one worker moves: among them, workers look at each file once."""
+    moving = [each.layer for each in share if each.how is not How.REUSE]
+    paths = {file.path for layer in moving for file in layer.files}
+    only = None if len(share) == len(job.plan.layers) else paths
+    check_whole(job.source, job.plan.snapshot, only=only, retry=job.retry)
 
 
 def _open_bases(options: Options, access: Access) -> tuple[base.Base, ...]:

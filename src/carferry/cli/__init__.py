@@ -56,7 +56,8 @@ def _run(arguments: argparse.Namespace) -> int:
     except Exception as error:
         if arguments.debug:
             print(lines_of(redact(traceback.format_exc())), end="", file=sys.stderr)
-        print(one_line(redact(f"carferry: {_words(error)}")), file=sys.stderr)
+        for line in _lines(error):
+            print(one_line(redact(f"carferry: {line}")), file=sys.stderr)
         return error.exit_code if isinstance(error, CarferryError) else 1
     return code
 
@@ -69,15 +70,16 @@ class _Redacting(logging.Formatter):
         return lines_of(redact(super().format(record)))
 
 
-def _words(error: Exception) -> str:
-    """Return an error's line; an unexpected one asks to be reported."""
+def _lines(error: Exception) -> tuple[str, ...]:
+    """Return an error's lines; an unexpected one asks to be reported."""
     if isinstance(error, CarferryError):
-        return str(error)
+        return error.lines
     try:
         sys.stdout.flush()
     except OSError:
         _drop_output()
-    return f"unexpected {type(error).__name__}: {error}; please report it with --debug's output"
+    words = f"unexpected {type(error).__name__}: {error}"
+    return (f"{words}; please report it with --debug's output",)
 
 
 def _drop_output() -> None:

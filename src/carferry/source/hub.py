@@ -47,6 +47,7 @@ Result = TypeVar("Result")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # As many as two bundles read ahead at once, beside the streams of large files.
 _CONNECTIONS = 64
+_IDS = {"sha256": "sha256", "git": "git blob id"}
 _FAILURES = (
     HfHubHTTPError,
     HFValidationError,
@@ -159,10 +160,16 @@ class HubSource:
 
 
 def _source_file(entry: RepoFile) -> SourceFile:
-    content = (
-        ContentId("sha256", entry.lfs.sha256) if entry.lfs else ContentId("git", entry.blob_id)
-    )
-    return SourceFile(entry.path, int(entry.size), content)
+    """Return what the hub says of a file; an id that is none would only fail after hours."""
+    kind, found = ("sha256", entry.lfs.sha256) if entry.lfs else ("git", entry.blob_id)
+    size: object = entry.size
+    try:
+        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+            raise SourceError("list", ascii(entry.path), f"the hub says it has {size!a} bytes")
+        return SourceFile(entry.path, size, ContentId.parse(f"{kind}:{found}"))
+    except InvalidReference as error:
+        reason = f"the hub gives {str(found)[:80]!a} as its id, which is no {_IDS[kind]}"
+        raise SourceError("list", ascii(entry.path), reason, "report it to the hub") from error
 
 
 def _license(info: ModelInfo) -> str:

@@ -142,4 +142,6 @@ class Snapshot:
             SourceFile(str(path), int(size), ContentId.parse(content))
             for path, size, content in data["files"]
         )
+        if any(file.size_bytes < 0 for file in files):
+            raise ValueError("a file has fewer than no bytes")
         return cls(str(data["repo"]), str(data["commit"]), files, str(data["license"]))

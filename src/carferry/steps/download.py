@@ -15,11 +15,12 @@ from carferry.form.readers import (
 )
 from carferry.io.progress import Progress
 from carferry.selection.patterns import Patterns
-from carferry.selection.select import take
+from carferry.selection.select import select
 from carferry.source.download import download as fetch
 from carferry.source.open import open_source
 from carferry.steps.access import patience, shown
 from carferry.steps.results import Downloaded
+from carferry.weights.check import check_whole
 
 
 def download(
@@ -49,6 +50,7 @@ def download(
         The folder, the commit and the sizes in bytes.
 
     Raises:
+        IncompleteModel: A file is broken or missing; nothing was written.
         InputError: No such model, revision or file, or the token does not open it.
         SourceError: The hub failed, or sent other bytes than it promised.
 
@@ -66,7 +68,12 @@ def download(
     wanted = Patterns.parse(read_items("include", include), read_items("exclude", exclude))
     at_once, retry, display = read_parallel("parallel", parallel), patience(), shown(progress)
     source = open_source(read_model(model), read_text("revision", revision), retry=retry)
-    snapshot = take(source, wanted)
+    chosen = select(source, wanted)
+    # Whoever names files gets those: a single shard is no fault then, a cut one is.
+    is_named = wanted.include or wanted.exclude
+    beside = [file.path for file in source.listing().files] if is_named else []
+    check_whole(source, chosen, beside=beside, retry=retry)
+    snapshot = source.snapshot([file.path for file in chosen.files])
     moved = fetch(
         source,
         snapshot,

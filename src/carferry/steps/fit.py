@@ -25,6 +25,7 @@ from carferry.source.snapshot import SourceFile
 from carferry.source.source import Source
 from carferry.steps.fitted import Fit
 from carferry.steps.signature import defaults_of, read_fields, takes
+from carferry.weights.check import check_whole, reader_of
 
 # The version in the default serving image: the plan must be for what will run.
 SERVED = "0.24.0"
@@ -151,6 +152,7 @@ def fit(
 
     Raises:
         UnsupportedModel: An unknown architecture.
+        IncompleteModel: A file is broken or missing.
         InputError: A config or header that does not add up, or an unknown GPU.
         DoesNotFit: The cluster has no GPU at all.
 
@@ -165,17 +167,14 @@ def fit(
     snapshot = select(source, Patterns.parse(how.include, how.exclude))
     files = {file.path: file for file in snapshot.files}
     reach = connect or partial(_connect, kubeconfig, context)
-
-    def read_range(path: str, start: int, end: int) -> bytes:
-        file = files[path]
-        return b"".join(source.read(file, start, min(end, file.size_bytes)))
-
+    headers = check_whole(source, snapshot, retry=again)
     return Fit(
         decide(
             _config(source, files),
             gpus=how.gpus or again.call(lambda: _cluster_gpus(reach(), how)),
-            read_range=read_range,
+            read_range=reader_of(source, snapshot),
             files={path: file.size_bytes for path, file in files.items()},
+            headers=headers,
             goal=how.goal(snapshot.size_bytes),
             subject=snapshot.repo or name,
             family=how.family,

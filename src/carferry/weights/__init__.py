@@ -1,1 +1,1 @@
-"""What weight files say about themselves: headers of safetensors, read by Range."""
+"""What weight files say about themselves, read by Range, and whether a model is whole."""

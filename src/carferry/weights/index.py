@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from posixpath import dirname, join, normpath
 
-from carferry.errors import InputError
+from carferry.errors import BrokenFile
 
 SUFFIX = ".safetensors.index.json"
 INDEX_CAP_BYTES = 64 * 1024 * 1024
@@ -48,7 +48,7 @@ def parse_index(path: str, data: bytes) -> WeightIndex:
         data: Its bytes.
 
     Raises:
-        InputError: Not an index, or a file outside the repository.
+        BrokenFile: Not an index, or a file outside the repository.
     """
     document = _object(path, data)
     found = document.get("weight_map")
@@ -81,5 +81,5 @@ def _whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _broken(path: str, reason: str) -> InputError:
-    return InputError("read weight index", path, reason, "download it again or report it")
+def _broken(path: str, reason: str) -> BrokenFile:
+    return BrokenFile("read weight index", path, reason, "download it again or report it")

@@ -2,6 +2,7 @@
 
 A header is untrusted input, so it is checked before it is used: the length is
 capped, keys are unique, offsets tile the data without gap or overlap and end with the file.
+A dtype that is not known yet is no fault of the file; its length then is what the offsets say.
 
 Source: safetensors format description (``safetensors/README.md``), 100 MB header limit.
 """
@@ -14,14 +15,17 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeGuard
 
-from carferry.errors import InputError
+from carferry.errors import BrokenFile, InputError
 
 ReadRange = Callable[[str, int, int], bytes]
 """Reads bytes [start, end) of a file, shorter only at the end of the file."""
 
 _LENGTH = 8
 _LARGEST_HEADER = 100_000_000
-_FIRST_READ = 1 << 18
+FIRST_READ = 1 << 18
+"""Bytes that hold most headers whole: one request for each file."""
+
+_MOST_DIMENSIONS = 64  # PyTorch's limit; the product of a million would take minutes
 _BITS = {
     "F64": 64, "I64": 64, "U64": 64, "C64": 64,
     "F32": 32, "I32": 32, "U32": 32,
@@ -48,6 +52,25 @@ class Tensor:
         return prod(self.shape)
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What one file holds.
+
+    Attributes:
+        tensors: In the order of their bytes.
+        noted: Keys of its metadata. Writers note the names there that they left out because
+            another name shares the bytes (safetensors ``save_model``; the hub's converter).
+    """
+
+    tensors: tuple[Tensor, ...]
+    noted: frozenset[str] = frozenset()
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of all tensors together."""
+        return sum(tensor.size_bytes for tensor in self.tensors)
+
+
 def loaded_files(paths: Iterable[str]) -> tuple[str, ...]:
     """Return the files vLLM's loader reads: root safetensors, without other formats' copies."""
     kept = [
@@ -61,35 +84,50 @@ def loaded_files(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(kept))
 
 
-def read_tensors(files: Mapping[str, int], read: ReadRange) -> tuple[Tensor, ...]:
+def read_tensors(
+    files: Mapping[str, int], read: ReadRange, headers: Mapping[str, Header] | None = None
+) -> tuple[Tensor, ...]:
     """Read the headers of every file the loader reads.
 
     Args:
         files: Repository paths to sizes in bytes.
         read: Reads a byte range of one of them.
+        headers: Those that have been read already.
 
     Raises:
-        InputError: No safetensors file, a header that does not add up, or a tensor twice.
+        InputError: No safetensors file, a header that does not add up, an unknown dtype, or a
+            tensor twice.
     """
     paths = loaded_files(files)
     if not paths:
         raise InputError("read weights", "model", "no .safetensors file at its root")
-    tensors = [tensor for path in paths for tensor in read_header(path, files[path], read)]
+    found = {path: (headers or {}).get(path) or read_header(path, files[path], read)
+             for path in paths}  # fmt: skip
     seen: set[str] = set()
-    for tensor in tensors:
-        if tensor.name in seen:
-            raise InputError("read weights", "model", f"tensor {tensor.name!r} is in two files")
-        seen.add(tensor.name)
-    return tuple(tensors)
+    for path, header in found.items():
+        for tensor in header.tensors:
+            _check_known(path, tensor)
+            if tensor.name in seen:
+                raise InputError("read weights", "model", f"tensor {tensor.name!r} is in two files")
+            seen.add(tensor.name)
+    return tuple(tensor for header in found.values() for tensor in header.tensors)
 
 
-def read_header(path: str, size_bytes: int, read: ReadRange) -> tuple[Tensor, ...]:
+def read_header(path: str, size_bytes: int, read: ReadRange) -> Header:
     """Read and check the header of one file.
 
     Raises:
         InputError: Names what does not add up.
     """
-    head = read(path, 0, min(_FIRST_READ, size_bytes))
+    return parse_header(path, size_bytes, read(path, 0, min(FIRST_READ, size_bytes)), read)
+
+
+def parse_header(path: str, size_bytes: int, head: bytes, read: ReadRange) -> Header:
+    """Check the header of a file whose first ``FIRST_READ`` bytes have been read.
+
+    Raises:
+        InputError: Names what does not add up.
+    """
     if len(head) < _LENGTH:
         raise _corrupt(path, f"{len(head)} bytes, too short for a header")
     length = int.from_bytes(head[:_LENGTH], "little")
@@ -111,17 +149,18 @@ def bytes_by_dtype(tensors: Iterable[Tensor]) -> dict[str, int]:
     return totals
 
 
-def _parse(path: str, data: bytes, body: int) -> tuple[Tensor, ...]:
+def _parse(path: str, data: bytes, body: int) -> Header:
     try:
         header = json.loads(data, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise _corrupt(path, f"header is not JSON ({error})") from error
     if not isinstance(header, dict):
         raise _corrupt(path, "header is not a JSON object")
-    header.pop("__metadata__", None)
+    noted = header.pop("__metadata__", None)
     spans = sorted(_entry(path, name, entry) for name, entry in header.items())
     _check_tiling(path, spans, body)
-    return tuple(tensor for _, _, _, tensor in spans)
+    names = frozenset(noted) if isinstance(noted, dict) else frozenset()
+    return Header(tuple(tensor for _, _, _, tensor in spans), names)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -135,21 +174,25 @@ def _entry(path: str, name: str, entry: Any) -> tuple[int, int, str, Tensor]:
     if not isinstance(entry, dict):
         raise _corrupt(path, f"tensor {name!r} is not an object")
     dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
-    if not isinstance(dtype, str) or dtype not in _BITS:
+    if not isinstance(dtype, str):
         raise _corrupt(path, f"tensor {name!r} has unknown dtype {dtype!r}")
     if not (_naturals(shape) and _naturals(offsets)) or len(offsets) != 2:
         raise _corrupt(path, f"tensor {name!r} has a malformed shape or offsets")
     start, end = offsets
-    size = -(-prod(shape) * _BITS[dtype] // 8)
+    size = -(-prod(shape) * _BITS[dtype] // 8) if dtype in _BITS else max(0, end - start)
     if end - start != size:
         raise _corrupt(path, f"tensor {name!r} spans {end - start} bytes, its shape needs {size}")
     return start, end, name, Tensor(name, dtype, tuple(shape), size)
 
 
 def _naturals(value: Any) -> TypeGuard[list[int]]:
-    return isinstance(value, list) and all(
-        isinstance(item, int) and not isinstance(item, bool) and 0 <= item < 1 << 48
-        for item in value
+    return (
+        isinstance(value, list)
+        and len(value) <= _MOST_DIMENSIONS
+        and all(
+            isinstance(item, int) and not isinstance(item, bool) and 0 <= item < 1 << 48
+            for item in value
+        )
     )
 
 
@@ -160,8 +203,14 @@ def _check_tiling(path: str, spans: list[tuple[int, int, str, Tensor]], body: in
             raise _corrupt(path, f"tensor {name!r} starts at {start}, expected {position}")
         position = end
     if position != body:
-        raise _corrupt(path, f"tensors cover {position} of {body} bytes")
+        cut = ": the file was cut short" if position > body else ""
+        raise _corrupt(path, f"tensors cover {position} of {body} bytes{cut}")
 
 
-def _corrupt(path: str, reason: str) -> InputError:
-    return InputError("read safetensors", path, reason, "download the file again or report it")
+def _check_known(path: str, tensor: Tensor) -> None:
+    if tensor.dtype not in _BITS:
+        raise _corrupt(path, f"tensor {tensor.name!r} has unknown dtype {tensor.dtype!r}")
+
+
+def _corrupt(path: str, reason: str) -> BrokenFile:
+    return BrokenFile("read safetensors", path, reason, "download the file again or report it")

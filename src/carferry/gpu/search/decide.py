@@ -11,7 +11,7 @@ from carferry.gpu.memory.estimate import Model
 from carferry.gpu.memory.weights import check_tensors
 from carferry.gpu.model.config import load_config, parse_config
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
-from carferry.weights.safetensors import ReadRange, Tensor, loaded_files, read_tensors
+from carferry.weights.safetensors import Header, ReadRange, Tensor, loaded_files, read_tensors
 
 _MODELOPT = "hf_quant_config.json"
 _SENTENCE = "sentence_bert_config.json"
@@ -23,6 +23,7 @@ def decide(
     gpus: Inventory | str,
     read_range: ReadRange | None = None,
     files: Mapping[str, int] | None = None,
+    headers: Mapping[str, Header] | None = None,
     goal: Goal | None = None,
     subject: str = "model",
     family: str = "",
@@ -35,6 +36,7 @@ def decide(
         read_range: Reads bytes [start, end) of a repository file; only headers are read.
         files: Repository paths to sizes in bytes. Without this or ``read_range`` the weights
             are counted from the config.
+        headers: Of the files that have been read already.
         goal: What the user wants; the vLLM version is part of it.
         subject: What to call the model in errors and reports.
         family: ``gqa`` to plan an unknown architecture as a plain decoder.
@@ -50,7 +52,7 @@ def decide(
     if read_range and files and loaded_files(files):
         config = _with_modelopt(config, files, read_range)
         config = _with_sentence(config, files, read_range)
-        tensors = read_tensors(files, read_range)
+        tensors = read_tensors(files, read_range, headers)
     shape = parse_config(config, subject=subject, family=family)
     check_tensors(shape, tensors, subject)
     inventory = named(gpus) if isinstance(gpus, str) else gpus

@@ -1,0 +1,84 @@
+"""The one check of what a source holds: build, plan, stream, download and fit all ask it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+
+from carferry.errors import BrokenFile, IncompleteModel, SourceError
+from carferry.io.retry import Retry
+from carferry.source.snapshot import Snapshot
+from carferry.source.source import Source
+from carferry.weights.safetensors import Header, ReadRange
+from carferry.weights.whole import Whole, examine
+
+_log = logging.getLogger("carferry")
+
+
+def check_whole(
+    source: Source,
+    snapshot: Snapshot,
+    *,
+    only: Collection[str] | None = None,
+    beside: Collection[str] = (),
+    retry: Retry | None = None,
+) -> Mapping[str, Header]:
+    """Refuse a model that no server could load, from its headers and small files.
+
+    Args:
+        source: Where the files are read.
+        snapshot: The files that were chosen; content ids are not looked at.
+        only: As for ``examine``: one worker's share.
+        beside: As for ``examine``: what is there and was not chosen.
+        retry: What governs the source.
+
+    Returns:
+        The headers that were read.
+
+    Raises:
+        IncompleteModel: Every fault, each with its file.
+        CarferryError: The source failed.
+    """
+    files = {file.path: file.size_bytes for file in snapshot.files}
+    read = reader_of(source, snapshot)
+    found = examine(files, read, only=only, beside=beside, retry=retry)
+    # A folder lists what it cannot look at with no length; its own error says more.
+    source.snapshot([fault.subject for fault in found.faults if files.get(fault.subject) == 0])
+    require_whole(snapshot.repo or "the model", found)
+    return found.headers
+
+
+def require_whole(subject: object, found: Whole) -> None:
+    """Say what is odd, and refuse what is not whole.
+
+    Args:
+        subject: The model, or an image of one.
+        found: What ``examine`` found.
+
+    Raises:
+        IncompleteModel: Every fault, each with its file.
+    """
+    for remark in found.remarks:
+        _log.warning("%s", remark)
+    if found.faults:
+        raise _incomplete(subject, found.faults)
+
+
+def _incomplete(subject: object, faults: Sequence[BrokenFile]) -> IncompleteModel:
+    reason = "; ".join(f"{fault.subject}: {fault.reason}" for fault in faults)
+    return IncompleteModel("check", subject, reason, faults[0].remedy, faults=faults)
+
+
+def reader_of(source: Source, snapshot: Snapshot) -> ReadRange:
+    """Return what reads a byte range of one of the snapshot's files."""
+    files = {file.path: file for file in snapshot.files}
+
+    def read(path: str, start: int, end: int) -> bytes:
+        file = files[path]
+        try:
+            return b"".join(source.read(file, start, min(end, file.size_bytes)))
+        except SourceError:
+            source.snapshot([path])  # a file that nobody may read is the caller's to mend
+            raise
+
+    return read

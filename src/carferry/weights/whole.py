@@ -1,0 +1,190 @@
+"""Whether a model is whole, from the headers of its weights and its small files.
+
+One request for most files, several at once; every fault is found, not only the first. What is
+read: of each safetensors file 256 KiB at the most, unless its header is longer; the index and
+the JSON that servers parse, of a long one its two ends; files as short as a pointer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from posixpath import dirname
+from typing import Any
+
+from carferry.errors import BrokenFile
+from carferry.io.parallel import run_parallel
+from carferry.io.retry import Retry
+from carferry.weights import formats, texts
+from carferry.weights.agreement import compare_total, misplaced_tensors, missing_files
+from carferry.weights.depth import check_depth
+from carferry.weights.index import INDEX_CAP_BYTES, SUFFIX, WeightIndex, parse_index
+from carferry.weights.numbered import missing_shards
+from carferry.weights.safetensors import (
+    FIRST_READ,
+    Header,
+    ReadRange,
+    loaded_files,
+    parse_header,
+)
+from carferry.weights.standins import POINTER_BYTES, check_filled, check_page, check_pointer
+
+WEIGHTS = ".safetensors"
+_PARALLEL = 16
+_MOST_SHORT = 256
+"""Short files looked at: a repository of thousands must not cost thousands of requests."""
+
+Seen = Header | WeightIndex | dict[str, Any] | None
+Look = Callable[[str, int, ReadRange], Seen]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What was found.
+
+    Attributes:
+        headers: Of each safetensors file that is right.
+        faults: Each names its file; empty if the model is whole.
+        remarks: What is odd and does no harm, a line each.
+    """
+
+    headers: Mapping[str, Header]
+    faults: tuple[BrokenFile, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def examine(
+    files: Mapping[str, int],
+    read: ReadRange,
+    *,
+    only: Collection[str] | None = None,
+    beside: Collection[str] = (),
+    retry: Retry | None = None,
+) -> Whole:
+    """Look at a model's files.
+
+    Args:
+        files: Every path that belongs to the model, to its size in bytes.
+        read: Reads bytes [start, end) of one of them; called from several threads.
+        only: Weights to look at, as one worker's share; the indices and config.json are read
+            besides, and nothing is said about the model as a whole.
+        beside: Paths that exist and were left out on purpose: they are not missing.
+        retry: What governs ``read``.
+
+    Raises:
+        CarferryError: ``read`` failed.
+    """
+    paths = sorted(path for path in files if only is None or path in only or _is_small(path))
+    looks: dict[str, Look] = {path: look for path in paths if (look := _look_for(path)) is not None}
+    short = [path for path in paths if path not in looks and files[path] in POINTER_BYTES]
+    looks |= dict.fromkeys(short[:_MOST_SHORT], _short)
+
+    def seen(path: str) -> Seen | BrokenFile:
+        try:
+            return looks[path](path, files[path], read)
+        except BrokenFile:
+            pass  # a byte may be wrong by a fault on the way: only what stays wrong is
+        try:
+            return looks[path](path, files[path], read)
+        except BrokenFile as error:
+            return error
+
+    found = run_parallel(seen, list(looks), parallel=_PARALLEL, retry=retry or Retry())
+    there = set(files) | set(beside)
+    is_part = only is not None or len(there) > len(files)
+    return _judged(files, there, dict(zip(looks, found, strict=True)), is_part=is_part)
+
+
+def _is_small(path: str) -> bool:
+    return path.endswith(SUFFIX) or path == texts.CONFIG
+
+
+def _look_for(path: str) -> Look | None:
+    """Return what looks at such a file; None if it may hold anything."""
+    if path.endswith(WEIGHTS):
+        return _weights
+    if path.endswith(SUFFIX):
+        return _index
+    if path.rpartition("/")[2] in texts.SERVED:
+        return _text
+    return formats.check_format if path.endswith(formats.ENDINGS) else None
+
+
+def _weights(path: str, size_bytes: int, read: ReadRange) -> Header:
+    check_filled(path, size_bytes)
+    head = read(path, 0, min(FIRST_READ, size_bytes))
+    check_pointer(path, head)
+    check_page(path, head)
+    return parse_header(path, size_bytes, head, read)
+
+
+def _index(path: str, size_bytes: int, read: ReadRange) -> WeightIndex:
+    check_filled(path, size_bytes)
+    if size_bytes > INDEX_CAP_BYTES:
+        raise BrokenFile("check", path, f"{size_bytes} bytes long, no index is", "report it")
+    data = read(path, 0, size_bytes)
+    check_pointer(path, data)
+    check_page(path, data)
+    return parse_index(path, data)
+
+
+def _text(path: str, size_bytes: int, read: ReadRange) -> dict[str, Any] | None:
+    check_filled(path, size_bytes)
+    return texts.check_json(path, size_bytes, read)
+
+
+def _short(path: str, size_bytes: int, read: ReadRange) -> None:
+    check_pointer(path, read(path, 0, size_bytes))
+
+
+def _judged(
+    files: Mapping[str, int],
+    there: Collection[str],
+    seen: Mapping[str, Seen | BrokenFile],
+    *,
+    is_part: bool,
+) -> Whole:
+    headers = {path: each for path, each in seen.items() if isinstance(each, Header)}
+    indices = [each for each in seen.values() if isinstance(each, WeightIndex)]
+    config = seen.get(texts.CONFIG)
+    known = config if isinstance(config, dict) else {}
+    faults = [each for each in seen.values() if isinstance(each, BrokenFile)]
+    faults += _missing(files, there, indices)
+    remarks: list[str] = []
+    for index in indices:
+        more = list(misplaced_tensors(index, headers, known))
+        faults += more
+        if not more and index.files <= headers.keys():
+            fault, remark = compare_total(index, headers, files, known)
+            faults += [fault] if fault else []
+            remarks += [remark] if remark else []
+    if not faults and not is_part:
+        faults += _shallow(headers, known)
+    return Whole(headers, tuple(faults), tuple(remarks))
+
+
+def _missing(
+    files: Mapping[str, int], there: Collection[str], indices: list[WeightIndex]
+) -> Iterator[BrokenFile]:
+    """Yield what is named and not there; of a format that was not chosen nothing is missing."""
+    is_chosen = any(path.endswith(WEIGHTS) for path in files)
+    for index in indices if is_chosen else ():
+        yield from missing_files(index, there)
+    indexed = {dirname(index.path) for index in indices}
+    numbered = [
+        path
+        for path in files
+        if path.endswith((WEIGHTS, *formats.ENDINGS))
+        and not (path.endswith(WEIGHTS) and dirname(path) in indexed)
+    ]
+    yield from (fault for fault in missing_shards(numbered) if fault.subject not in there)
+
+
+def _shallow(headers: Mapping[str, Header], config: Mapping[str, Any]) -> list[BrokenFile]:
+    paths = [path for path in loaded_files(headers) if not path.startswith("adapter_")]
+    names = [tensor.name for path in paths for tensor in headers[path].tensors]
+    try:
+        check_depth(names, config, paths[0] if len(paths) == 1 else "the weights")
+    except BrokenFile as error:
+        return [error]
+    return []
