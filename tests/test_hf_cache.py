@@ -270,6 +270,22 @@ def test_a_local_folder_of_hf_download_has_the_ids_of_the_hub(hub: Hub, tmp_path
     edited["config.json"].verify(edited["config.json"].content.hex)
 
 
+@pytest.mark.parametrize("ending", ["incomplete", "1a2b3c4d.incomplete"])
+def test_a_local_folder_that_is_not_filled_yet_is_refused(
+    ending: str, hub: Hub, tmp_path: Path
+) -> None:
+    hub.add("org/tiny", FILES)
+    snapshot_download("org/tiny", local_dir=tmp_path, endpoint=hub.endpoint)
+    notes = tmp_path / ".cache" / "huggingface" / "download" / "sub" / "model.safetensors.metadata"
+    etag = notes.read_text().split("\n")[1]
+    part = notes.with_name(f"aGFzaA-_=.{etag}.{ending}")
+    part.write_bytes(b"half")
+    assert len(take(from_folder(tmp_path), Patterns()).files) == len(FILES)  # it has come since
+    notes.unlink()
+    with pytest.raises(SourceNotFound, match=r"not finished: \.cache/.*te; run the same hf"):
+        from_folder(tmp_path).listing()
+
+
 CARDS = {
     "nothing": b"",
     "text alone": b"# none",

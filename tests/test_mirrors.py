@@ -62,12 +62,16 @@ WORKS = {
     "a login page for a tree": Mirror(pages=frozenset({"tree"})),
     "a tree that is no list": Mirror(edit=lambda kind, d: {} if kind == "tree" else d),
     "neither tree nor sizes": Mirror(refuses={"tree": 404}, edit=BARE),
+    "neither tree nor ids": Mirror(refuses={"tree": 404}, edit=without("info", "blobId", "lfs")),
     "a tree without LFS ids": Mirror(edit=without("tree", "lfs")),
     "no tree, and no LFS ids": Mirror(refuses={"tree": 404}, edit=without("info", "lfs")),
     "no commit but in headers": Mirror(edit=without("info", "sha")),
     "no id of the repository": Mirror(edit=without("info", "id", "modelId")),
     "no siblings": Mirror(edit=without("info", "siblings")),
     "no card": Mirror(edit=without("info", "cardData")),
+    "a tree cut short": Mirror(edit=cut),
+    "a tree without its next page": Mirror(link=lambda url: ""),
+    "a tree of nothing": Mirror(edit=lambda kind, d: [] if kind == "tree" else d),
     "next pages at another host": Mirror(
         link=lambda url: f"http://public.invalid/api?{url.partition('?')[2]}"
     ),
@@ -123,8 +127,6 @@ LINES = {
         Mirror(lacks=frozenset({"x-repo-commit"}), edit=without("info", "sha")),
         "named no commit of 40 hex digits; name a commit: org/name@COMMIT",
     ),
-    "a list cut short": (Mirror(edit=cut), "gives no size for it; check HF_ENDPOINT: a mirror cut"),
-    "pages cut off": (Mirror(link=lambda url: ""), "gives no size for it"),
     "neither LFS ids nor ETags": (
         Mirror(lacks=ETAGS, edit=without("tree", "lfs")),
         r"does not say what identifies 'big\.safetensors': no LFS id, no ETag.*give its folder",
@@ -215,6 +217,24 @@ def test_a_head_that_is_sent_elsewhere_takes_no_token_along(
         hub.mirror = Mirror(edit=moved)
         take(from_hub(hub), Patterns(include=("config.json",)))
         assert [e.method for e in other.log] == ["HEAD"]
+        assert all("authorization" not in exchange.headers for exchange in other.log)
+
+
+def test_a_mirror_that_sends_everything_to_the_hub_is_read_there(
+    honest: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with Hub() as hub, Hub() as other:
+        other.add("org/tiny", FILES, card={"license": "mit"})
+        hub.mirror = Mirror(moved=other.endpoint)
+        source = from_hub(hub)
+        found = take(source, Patterns())
+        for file in found.files:
+            hasher = file.content.hasher(file.size_bytes)
+            for chunk in source.read(file):
+                hasher.update(chunk)
+            file.verify(hasher.hexdigest())
+        assert found == replace(honest, endpoint=hub.endpoint)
         assert all("authorization" not in exchange.headers for exchange in other.log)
 
 

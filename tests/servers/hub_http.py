@@ -91,7 +91,8 @@ class HubHandler(Handler):
         mirror = self.hub.mirror
         kind = "file" if "/resolve" in path else "tree" if "/tree/" in path else "info"
         if mirror.moved:
-            self.reply(308, Location=mirror.moved)
+            same_path = mirror.moved.count("/") == 2
+            self.reply(308, Location=mirror.moved + (self.path if same_path else ""))
         elif kind in mirror.pages:
             self.reply(200, LOGIN_PAGE, Content_Type="text/html")
         elif kind in mirror.refuses:

@@ -22,7 +22,7 @@ class Mirror:
         lacks: Headers it does not pass on, in lower case.
         pages: Kinds that it answers with a login page and 200.
         refuses: Kinds that it answers with a status and no word of the hub's.
-        moved: Address it sends every question to; empty for none.
+        moved: Address it sends every question to, with the path if it has none; empty for none.
         edit: Called with the kind and the document of each answer; returns what is sent.
         link: Called with the address of the next page; returns what is sent, empty for none.
         heads: Whether it answers HEAD.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from carferry.errors import SourceChanged
+from carferry.errors import SourceChanged, SourceNotFound
 from carferry.source.hfcache import Cached, cached, content_id
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 
@@ -68,7 +68,7 @@ def origin_of(folder: Path) -> Origin:
     """Return what is known about a folder's files.
 
     Raises:
-        SourceNotFound: A snapshot of a cache whose download has not finished.
+        SourceNotFound: A download that has not finished.
     """
     try:
         record = Snapshot.from_json((folder / RECORD).read_text())
@@ -77,6 +77,7 @@ def origin_of(folder: Path) -> Origin:
         pass
     if found := cached(folder):
         return _of_cache(found, folder.resolve())
+    _check_download(folder)
     return Origin(_NOTHING, partial(_downloaded, folder / _LOCAL_DIR))
 
 
@@ -87,10 +88,32 @@ def _recorded(known: dict[str, SourceFile], path: str, size_bytes: int) -> Conte
 
 def _downloaded(metadata: Path, path: str, size_bytes: int) -> ContentId | None:
     """Return the ETag that ``hf download --local-dir`` notes; the repository it does not."""
+    return content_id(_noted(metadata / f"{path}.metadata"))
+
+
+def _noted(metadata: Path) -> str:
+    """Return the ETag in a file of commit, ETag and time; empty if it is another."""
     try:
-        return content_id((metadata / f"{path}.metadata").read_text("utf-8").split("\n")[1].strip())
+        return metadata.read_text("utf-8").split("\n")[1].strip()
     except (OSError, ValueError, IndexError):
-        return None
+        return ""
+
+
+def _check_download(folder: Path) -> None:
+    """Refuse a folder that ``hf download --local-dir`` has not filled to the end.
+
+    Source: huggingface_hub ``_local_folder.py``: part files are ``HASH.ETAG[.ID].incomplete``.
+    """
+    place = folder / _LOCAL_DIR
+    for part in sorted(place.rglob("*.incomplete")):
+        etag = part.name.split(".")[1]
+        if not any(_noted(path) == etag for path in part.parent.glob("*.metadata")):
+            raise SourceNotFound(
+                "read",
+                folder,
+                f"its download has not finished: {part.relative_to(folder)}",
+                "run the same hf download again; or remove that file if it is not wanted",
+            )
 
 
 def _of_cache(found: Cached, folder: Path) -> Origin:
