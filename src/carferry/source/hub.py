@@ -117,8 +117,9 @@ class HubSource:
         Raises:
             SourceError: It does not: a mirror that leaves out ids of LFS files.
         """
+        listed = [self._files[path] for path in paths]
         with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-            return self._snapshot(tuple(pool.map(self._identified, paths)))
+            return self._snapshot(tuple(pool.map(self._identified, listed)))
 
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from ``start`` to ``stop`` or its end.
@@ -163,9 +164,9 @@ class HubSource:
             raise SourceError("read", self._now, reason, _NO_MIRROR)
         return SourceFile(path, int(size), _id_in(headers) or ContentId("git", ""))
 
-    def _identified(self, path: str) -> SourceFile:
+    def _identified(self, file: SourceFile) -> SourceFile:
         """Return a listed file, with its id from its own headers where the list left it out."""
-        file = self._files[path]
+        path = file.path
         in_lfs = file.size_bytes > _LONGEST_IN_GIT or path.lower().endswith(_IN_LFS)
         if file.content.kind == "sha256" or (_COMMIT.fullmatch(file.content.hex) and not in_lfs):
             return file
