@@ -118,7 +118,7 @@ def check_place(folder: Path) -> None:
     real = folder.resolve()
     store = real.parent if real.name in {"snapshots", "blobs", "refs", "trees"} else real
     if _REPO.fullmatch(store.name) and (store / "snapshots").is_dir():
-        raise _misplaced(folder, "one model of", [store])
+        raise _misplaced(folder, "one model of a", [store])
     if (real / "config.json").exists():
         return  # a model that somebody keeps a cache in
     for place in (real, real / "hub"):
