@@ -17,7 +17,7 @@ from carferry.io.progress import Silent
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import select, take
 from carferry.source.download import download
-from carferry.source.folder import RECORD
+from carferry.source.origin import RECORD
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_documents_name_their_own_types_and_carry_no_time(hub: Hub, tmp_path: Pa
             "org.opencontainers.image.base.name": "scratch",
             "org.opencontainers.image.licenses": "LicenseRef-llama3",
             "org.opencontainers.image.revision": repo.branches["main"],
-            "org.opencontainers.image.source": "https://huggingface.co/org/tiny",
+            "org.opencontainers.image.source": f"{hub.endpoint}/org/tiny",
             "org.opencontainers.image.title": "org/tiny",
         }
     )

@@ -93,12 +93,13 @@ def crossing() -> Iterator[Crossing]:
         yield Crossing(hub, cdn, registry, front)
 
 
-def undisturbed(crossing: Crossing) -> str:
+def undisturbed(crossing: Crossing, endpoint: str = "") -> str:
     """Return the digest of a build that nothing breaks, made in another repository."""
     target = access(crossing.registry.host).open(
         ImageRef(crossing.registry.host, "calm/tiny", "v1"), write=True
     )
-    digest = str(ferry(from_hub(crossing.hub), target).document.digest)
+    source = from_hub(crossing.hub, endpoint=endpoint or crossing.hub.endpoint)
+    digest = str(ferry(source, target).document.digest)
     crossing.registry.clear_log()
     crossing.hub.clear_log()
     crossing.front.arm(crossing.front.rules)
@@ -144,11 +145,10 @@ def test_a_server_that_asks_for_patience_at_first_contact_gets_it(
     crossing: Crossing, status: int
 ) -> None:
     busy = Answer(status, {"Retry-After": "1"})
-    digest = undisturbed(crossing)
-    crossing.front.arm([Rule(busy, times=4)])
-    with Proxy(
-        crossing.hub.endpoint, [Rule(busy, path="/api/models/[^/]*/[^/]*/rev", times=4)]
-    ) as hub:
+    with Proxy(crossing.hub.endpoint) as hub:
+        digest = undisturbed(crossing, hub.endpoint)
+        crossing.front.arm([Rule(busy, times=4)])
+        hub.arm([Rule(busy, path="/api/models/[^/]*/[^/]*/rev", times=4)])
         source = from_hub(crossing.hub, endpoint=hub.endpoint)
         assert str(ferry(source, crossing.target()).document.digest) == digest
     assert len([e for e in hub.exchanges if e.actions]) == 4

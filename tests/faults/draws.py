@@ -44,8 +44,7 @@ UPLOADS = "/blobs/uploads/"
 MANIFESTS = "/manifests/"
 WEIGHTS = r"^/cdn/"
 FILES = "/resolve/"
-# The tree is left alone: huggingface_hub has its own pauses there, of whole seconds.
-API = "^/api/(?!.*/tree/)"
+API = "^/api/"
 _BRIEF_S, _LONG_S = 0.05, 0.7
 _EDGES = (0, 1, 511, 512, 513, 1024, 1536, -1, -2, -512, -1024, -1025)
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from servers.content import Content, Given
 from servers.hub_http import CdnHandler, HubHandler, Reply
+from servers.mirror import Mirror
 from servers.repos import LfsRule, Repo, usual_lfs
 from servers.serving import Exchange, Handler, Serving
 
@@ -36,6 +37,7 @@ class Hub:
         latency_s: What every answer of hub and CDN is late, as if they were far away.
         page_size: Entries in one page of a tree.
         before: Called with each request to the hub; a Reply answers in the hub's place.
+        mirror: What it does otherwise than the real hub.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Hub:
         self.redirects, self.bytes_per_s, self.page_size = redirects, bytes_per_s, page_size
         self.latency_s = 0.0
         self.before: Callable[[Exchange], Reply | None] = lambda exchange: None
+        self.mirror = Mirror()
         self.repos: dict[str, Repo] = {}
         self.renamed: dict[str, str] = {}
         self.stored: dict[str, Content] = {}

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from servers import files, hub_api
 from servers.content import Content
+from servers.mirror import LOGIN_PAGE
 from servers.repos import Commit, Repo
 from servers.serving import Handler
 
@@ -63,8 +64,19 @@ class HubHandler(Handler):
             headers = {name: value for name, value in headers.items() if value}
             self._json({"error": refusal.message}, headers, refusal.status)
 
+    def head(self, status: int, headers: dict[str, str]) -> None:
+        lacks = self.hub.mirror.lacks
+        super().head(status, {n: v for n, v in headers.items() if n.lower() not in lacks})
+
     def _route(self, body: bytes) -> None:
         path = urlsplit(self.path).path
+        mirror = self.hub.mirror
+        if mirror.prefix:
+            if not path.startswith(f"{mirror.prefix}/"):
+                raise Refused(404, "", "nothing here")
+            path = path.removeprefix(mirror.prefix)
+        if self._answered_by_mirror(path):
+            return
         self.token = self._login()
         if path == "/api/whoami-v2":
             self._whoami()
@@ -77,7 +89,27 @@ class HubHandler(Handler):
         else:
             raise Refused(404, "", "Sorry, we can't find the page you are looking for.")
 
+    def _answered_by_mirror(self, path: str) -> bool:
+        mirror = self.hub.mirror
+        kind = "file" if "/resolve" in path else "tree" if "/tree/" in path else "info"
+        if mirror.moved:
+            same_path = mirror.moved.count("/") == 2
+            self.reply(308, Location=mirror.moved + (self.path if same_path else ""))
+        elif kind in mirror.pages:
+            self.reply(200, LOGIN_PAGE, Content_Type="text/html")
+        elif kind in mirror.refuses:
+            self.reply(mirror.refuses[kind], b"no")
+        elif self.command == "HEAD" and not mirror.heads:
+            self.reply(405)
+        else:
+            return False
+        return True
+
     def _login(self) -> str:
+        if login := self.hub.mirror.login:
+            if self.headers.get("Authorization") != login:
+                raise Refused(403, "", "who are you?")
+            return ""
         kind, _, token = self.headers.get("Authorization", "").partition(" ")
         if kind and (kind.lower() != "bearer" or not self.hub.knows(token)):
             raise Refused(401, "", "Invalid credentials in Authorization header")
@@ -130,7 +162,8 @@ class HubHandler(Handler):
             elif match["what"] == "paths-info":
                 self._json(_paths_info(commit, body, self.headers.get("Content-Type", "")))
             else:
-                self._json(hub_api.model_info(repo, commit, query))
+                info = hub_api.model_info(repo, commit, query)
+                self._json(self.hub.mirror.edit("info", info))
 
     def _tree(self, commit: Commit, folder: str, query: Mapping[str, list[str]]) -> None:
         recursive, expand = _flag(query, "recursive"), _flag(query, "expand")
@@ -144,8 +177,9 @@ class HubHandler(Handler):
             plain = urlsplit(self.path).path
             kept = f"recursive={str(recursive).lower()}&expand={str(expand).lower()}"
             base = f"http://{self.headers['Host']}{plain}?{kept}&limit={limit}"
-            link = f'<{base}&cursor={quote(more)}>; rel="next"'
-        self._json(rows, {"Link": link} if link else {})
+            address = self.hub.mirror.link(f"{base}&cursor={quote(more)}")
+            link = f'<{address}>; rel="next"' if address else ""
+        self._json(self.hub.mirror.edit("tree", rows), {"Link": link} if link else {})
 
     def _resolve(self, repo_id: str, revision: str, path: str) -> None:
         repo_id = self.hub.renamed.get(repo_id, repo_id)
@@ -156,6 +190,7 @@ class HubHandler(Handler):
             files.send(self, held, extra, self.hub.bytes_per_s)
             return
         near = f"/api/resolve-cache/models/{repo_id}/{commit.sha}/{quote(path)}"
+        near = self.hub.mirror.prefix + near
         target = self.hub.link(held) if held.lfs else f"{near}?etag={quote(held.etag)}"
         extra |= {"Location": target, "Content-Length": "0", "Accept-Ranges": "bytes"}
         self.head(302 if held.lfs else 307, extra)

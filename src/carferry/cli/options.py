@@ -54,7 +54,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add where the model is."""
-    parser.add_argument("model", metavar="MODEL", help="org/name[@revision], hf://..., or ./folder")
+    named = "org/name[@revision], a page of the hub, or ./folder"
+    parser.add_argument("model", metavar="MODEL", help=named)
 
 
 def add_image(parser: argparse.ArgumentParser) -> None:

@@ -137,7 +137,7 @@ def provenance(base: Base | None, snapshot: Snapshot, engine: str) -> dict[str, 
         SOURCE: f"hf://{snapshot.repo}" if snapshot.repo else "",
         COMMIT: snapshot.commit,
         f"{_PREFIX}title": snapshot.repo,
-        f"{_PREFIX}source": f"https://huggingface.co/{snapshot.repo}" if snapshot.repo else "",
+        f"{_PREFIX}source": snapshot.url,
         f"{_PREFIX}revision": snapshot.commit,
         f"{_PREFIX}licenses": _licence(snapshot.license),
     }

@@ -86,7 +86,7 @@ def first(
 
 def _pinned(run: Run, retry: Retry) -> str:
     snapshot = select(open_source(run.model, retry=retry), run.patterns)
-    return pinned(run.model, snapshot.commit)
+    return pinned(run.model, snapshot)
 
 
 def _cluster(connect: Callable[[], Api] | None) -> Cluster:

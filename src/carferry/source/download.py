@@ -14,7 +14,7 @@ from carferry.io import files
 from carferry.io.parallel import SMALL_BYTES, advance, run_by_size
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
-from carferry.source.folder import RECORD
+from carferry.source.origin import RECORD
 from carferry.source.snapshot import Snapshot, SourceFile
 from carferry.source.source import Source
 

@@ -2,7 +2,8 @@
 
 Files are hashed when the snapshot is taken and again while they are read, so a file that
 changes in between is caught. If ``download`` left its record beside the files, the record gives
-repository, commit and content ids, and the image comes out as if streamed from the hub.
+repository, commit and content ids, and the image comes out as if streamed from the hub; so it
+does from a snapshot of Hugging Face's cache.
 """
 
 from __future__ import annotations
@@ -12,18 +13,23 @@ import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import NoReturn
 
 from carferry.errors import SourceChanged, SourceError, SourceNotFound, UnsafePath
+from carferry.source.hfcache import check_place
+from carferry.source.origin import Origin, origin_of
 from carferry.source.paths import path_bytes
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 
-RECORD = ".carferry/snapshot.json"
 _CHUNK = 1024 * 1024
 
 
 class FolderSource:
     """Reads a folder; symbolic links are followed only to files inside it.
+
+    A snapshot of Hugging Face's cache consists of links to the blobs of that cache.
 
     Args:
         root: The folder.
@@ -43,7 +49,7 @@ class FolderSource:
         nothing = ContentId("sha256", "")
         paths = sorted(self._walk(), key=path_bytes)
         files = tuple(SourceFile(path, self._length(path), nothing) for path in paths)
-        return replace(self._record(), files=files)
+        return replace(self._origin.snapshot, files=files)
 
     def snapshot(self, paths: Sequence[str]) -> Snapshot:
         """Hash these files.
@@ -52,17 +58,11 @@ class FolderSource:
             SourceNotFound: One is not there, or not readable.
             UnsafePath: A link that must not enter an image.
         """
-        record = self._record()
-        known = {file.path: file for file in record.files}
-
-        def identify(path: str) -> SourceFile:
-            return self._hash(path, self._size(path), known.get(path))
-
         with ThreadPoolExecutor(self._threads) as pool:
-            files = tuple(pool.map(identify, paths))
+            files = tuple(pool.map(self._hash, paths, map(self._size, paths)))
         # A file that was edited or added is not of that commit, and so neither is the whole.
-        genuine = all(known.get(file.path) == file for file in files)
-        return replace(record if genuine else Snapshot("", "", ()), files=files)
+        proofs = [self._origin.prove(file) for file in files]
+        return replace(self._origin.snapshot if all(proofs) else Snapshot("", "", ()), files=files)
 
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from ``start`` to ``stop``, or as many as the snapshot promised.
@@ -98,11 +98,22 @@ class FolderSource:
             "read", self.root / file.path, "its size changed while it was read", "run again"
         )
 
+    @cached_property
+    def _origin(self) -> Origin:
+        try:
+            return origin_of(self.root)
+        except OSError as error:
+            self._unreadable(error)
+
     def _walk(self) -> list[str]:
         if not self.root.is_dir():
             raise SourceNotFound(
                 "read", self.root, "no such folder", "for a model on the hub write hf://org/name"
             )
+        try:
+            check_place(self.root)
+        except OSError as error:
+            self._unreadable(error)
         found: list[str] = []
         for folder, folders, names in os.walk(self.root, onerror=self._unreadable):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -110,7 +121,7 @@ class FolderSource:
             found += [(relative / name).as_posix() for name in names if not name.startswith(".")]
         return found
 
-    def _unreadable(self, error: OSError) -> None:
+    def _unreadable(self, error: OSError) -> NoReturn:
         raise SourceNotFound(
             "read", error.filename, error.strerror or str(error), "check its permissions"
         ) from error
@@ -126,7 +137,8 @@ class FolderSource:
         """Return the length of a file that may enter an image and can be read."""
         place = self.root / path
         try:
-            if not place.resolve().is_relative_to(self.root.resolve()):
+            target = place.resolve()
+            if not target.is_relative_to(self.root.resolve()) and not self._origin.reaches(target):
                 raise UnsafePath("take file", path, "a link that leaves the folder", "copy it in")
             status = place.stat()
             if not stat.S_ISREG(status.st_mode):
@@ -134,20 +146,14 @@ class FolderSource:
             place.open("rb").close()
             return status.st_size
         except (OSError, RuntimeError) as error:  # pathlib's word for a loop of links
-            raise SourceNotFound(
-                "read", place, getattr(error, "strerror", "") or str(error), "check its permissions"
-            ) from error
+            reason = getattr(error, "strerror", "") or str(error)
+            raise SourceNotFound("read", place, reason, self._origin.remedy(place)) from error
 
-    def _hash(self, path: str, size_bytes: int, known: SourceFile | None) -> SourceFile:
-        """Hash in the kind the record used; a file edited since gets an identity of its own."""
-        kind = known.content.kind if known and known.size_bytes == size_bytes else "sha256"
-        hasher = ContentId(kind, "").hasher(size_bytes)
-        for chunk in self.read(SourceFile(path, size_bytes, ContentId(kind, ""))):
+    def _hash(self, path: str, size_bytes: int) -> SourceFile:
+        """Hash in the kind that is claimed; a file edited since gets an identity of its own."""
+        claimed = self._origin.claim(path, size_bytes)
+        content = ContentId(claimed.kind if claimed else "sha256", "")
+        hasher = content.hasher(size_bytes)
+        for chunk in self.read(SourceFile(path, size_bytes, content)):
             hasher.update(chunk)
-        return SourceFile(path, size_bytes, ContentId(kind, hasher.hexdigest()))
-
-    def _record(self) -> Snapshot:
-        try:
-            return Snapshot.from_json((self.root / RECORD).read_text())
-        except (OSError, ValueError, KeyError, TypeError):
-            return Snapshot("", "", ())
+        return SourceFile(path, size_bytes, ContentId(content.kind, hasher.hexdigest()))

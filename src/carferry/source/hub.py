@@ -1,60 +1,43 @@
-"""A model on the Hugging Face hub.
+"""A model on the Hugging Face hub, or on a mirror of it.
 
-huggingface_hub resolves and authenticates (``HF_TOKEN``, ``HF_TOKEN_PATH``, ``HF_ENDPOINT``);
-the bytes are read here, by plain HTTP Range requests, because its own downloader writes to
-disk and its streaming file neither checks 206 nor bounds its memory.
+Answers are read here, by plain HTTP, and the bytes by Range requests: huggingface_hub's
+downloader writes to disk and its streaming file neither checks 206 nor bounds its memory.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Any
 
-import httpx2
-from huggingface_hub import HfApi, hf_hub_url
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.hf_api import ModelInfo, RepoFile
+from huggingface_hub.hf_api import RepoFile
 
-# Documented, yet not in __all__.
-from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
-
-from carferry.errors import (
-    CarferryError,
-    InvalidReference,
-    SourceDenied,
-    SourceError,
-    SourceNotFound,
-    Unreachable,
-)
-from carferry.io.http import Http, retry_after
+from carferry.errors import InvalidReference, SourceError
+from carferry.io.http import Http
 from carferry.io.retry import Retry
 from carferry.refs import ModelRef
+from carferry.source.hfcache import content_id
 from carferry.source.httpread import RangeReader
+from carferry.source.hubapi import HubApi, NotAsked, Row
+from carferry.source.hublogin import Endpoint
 from carferry.source.paths import fault_of, path_bytes
 from carferry.source.redirects import Redirects
-from carferry.source.snapshot import ContentId, Snapshot, SourceFile
+from carferry.source.snapshot import PUBLIC_HUB, ContentId, Snapshot, SourceFile
 
-Result = TypeVar("Result")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # As many as two bundles read ahead at once, beside the streams of large files.
 _CONNECTIONS = 64
 _IDS = {"sha256": "sha256", "git": "git blob id"}
-_FAILURES = (
-    HfHubHTTPError,
-    HFValidationError,
-    EntryNotFoundError,
-    httpx2.HTTPError,
-    httpx2.InvalidURL,
-)
+_ASKED_AT_ONCE = 8
+# The hub keeps longer files, and these kinds of any length, in LFS: one that comes without an
+# LFS id is one whose id a mirror left out. Source: docs/hub/repositories-getting-started.md and
+# the .gitattributes of a new repository.
+_LONGEST_IN_GIT = 10 * 1024 * 1024
+_IN_LFS = (".safetensors", ".bin", ".gguf", ".pt", ".pth", ".onnx", ".h5", ".msgpack", ".model")
 
 
 class HubSource:
@@ -63,8 +46,11 @@ class HubSource:
     Args:
         ref: Repository and revision.
         endpoint: Hub address; default ``HF_ENDPOINT`` or the public hub.
-        http: Connection pool for file bodies.
+        http: Connection pool.
         retry: Policy for broken reads; share it with the target.
+
+    Raises:
+        InputError: ``HF_ENDPOINT`` is no address.
     """
 
     def __init__(
@@ -76,27 +62,43 @@ class HubSource:
         retry: Retry | None = None,
     ) -> None:
         self.ref = ref
-        self._api = HfApi(endpoint=endpoint)
         self._http = http or Http(connections=_CONNECTIONS)
         self._retry = retry or Retry()
         self._redirects = Redirects()
+        text = os.environ.get("HF_ENDPOINT", "") if endpoint is None else endpoint
+        self._endpoint = Endpoint.parse(text)
+        self._api = HubApi(self._endpoint, self._http, self._retry)
 
     @cached_property
-    def info(self) -> ModelInfo:
+    def info(self) -> Row:
         """The repository at its commit; asked for once, so that a moving branch cannot mix two."""
-        return self._asked(lambda: self._api.model_info(self.ref.repo, revision=self.ref.revision))
+        return self._api.info(self.ref)
 
-    @property
+    @cached_property
     def commit(self) -> str:
         """The 40-hex commit everything is read from."""
-        if not _COMMIT.fullmatch(self.info.sha or ""):
-            raise SourceError("resolve", self.ref, "the hub named no commit of 40 hex digits")
-        return str(self.info.sha)
+        named = (lambda: self.info.get("sha"), lambda: self.ref.revision, self._commit_of_a_file)
+        for name in named:
+            if _COMMIT.fullmatch(commit := str(name() or "")):
+                return commit
+        reason = "the hub named no commit of 40 hex digits"
+        raise SourceError("resolve", self.ref, reason, "name a commit: org/name@COMMIT")
+
+    @cached_property
+    def _now(self) -> ModelRef:
+        """The repository by the name it has now: a renamed one is recorded and read by that."""
+        try:
+            return replace(self.ref, repo=ModelRef.parse(str(self.info.get("id") or "")).repo)
+        except InvalidReference:
+            return self.ref
 
     @cached_property
     def _files(self) -> dict[str, SourceFile]:
-        entries = [entry for entry in self._asked(self._list) if isinstance(entry, RepoFile)]
-        return {entry.path: _source_file(entry) for entry in entries}
+        files = self._named(_entries(self._now, self._api.tree(self._now, self.commit) or []))
+        # A proxy that drops the link to the next page cuts the tree short without a word.
+        if not files or {row["rfilename"] for row in _siblings(self.info)} - set(files):
+            return self._siblings() | files
+        return files
 
     def listing(self) -> Snapshot:
         """List the commit's files, and prove that they may be read.
@@ -104,20 +106,25 @@ class HubSource:
         Raises:
             SourceNotFound: No such repository or revision.
             SourceDenied: Gated or private, and the token does not open it.
+            SourceError: The hub failed, or is none.
             Unreachable: The hub does not answer.
         """
         files = tuple(sorted(self._files.values(), key=lambda file: path_bytes(file.path)))
         safe = [file for file in files if not fault_of(file.path)]
         if safe:
             # The largest: a gated repository may still show its card to everybody.
-            largest = max(safe, key=lambda file: file.size_bytes)
-            self._asked(lambda: self._api.get_hf_file_metadata(url=self._url(largest.path)))
-        return Snapshot(self.ref.repo, self.commit, files, _license(self.info))
+            self._head(max(safe, key=lambda file: file.size_bytes).path)
+        return self._snapshot(files)
 
     def snapshot(self, paths: Sequence[str]) -> Snapshot:
-        """Return these files of the commit; the hub knows every id."""
-        files = tuple(self._files[path] for path in paths)
-        return Snapshot(self.ref.repo, self.commit, files, _license(self.info))
+        """Return these files of the commit; the hub knows every id.
+
+        Raises:
+            SourceError: It does not: a mirror that leaves out ids of LFS files.
+        """
+        listed = [self._files[path] for path in paths]
+        with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+            return self._snapshot(tuple(pool.map(self._identified, listed)))
 
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from ``start`` to ``stop`` or its end.
@@ -129,34 +136,122 @@ class HubSource:
             SourceDenied: The token no longer opens it.
             SourceError: The hub failed more often than the policy allows.
         """
+        url = self._endpoint.file(self._now.repo, self.commit, file.path)
         reader = RangeReader(
             self._http,
-            self._url(file.path),
+            url,
             file,
-            headers=self._headers,
+            headers=self._endpoint.headers,
             retry=self._retry,
             redirects=self._redirects,
         )
         return reader.read(start, stop)
 
-    def _list(self) -> list[object]:
-        return list(self._api.list_repo_tree(self.ref.repo, revision=self.commit, recursive=True))
+    def _snapshot(self, files: tuple[SourceFile, ...]) -> Snapshot:
+        url = self._endpoint.url
+        elsewhere = "" if url == PUBLIC_HUB else url
+        return Snapshot(self._now.repo, self.commit, files, _license(self.info), elsewhere)
 
-    def _url(self, path: str) -> str:
-        return hf_hub_url(self.ref.repo, path, revision=self.commit, endpoint=self._api.endpoint)
+    def _siblings(self) -> dict[str, SourceFile]:
+        """Return the files as a mirror without trees lists them, some only by name."""
+        named = _siblings(self._api.info(replace(self._now, revision=self.commit), blobs=True))
+        rows = map(_row_of_sibling, named)
+        whole = [row for row in rows if isinstance(row["size"], int) and row["oid"]]
+        files = self._named(_entries(self._now, whole))
+        bare = [row["rfilename"] for row in named if row["rfilename"] not in files]
+        with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+            return files | {file.path: file for file in pool.map(self._asked, bare)}
 
-    def _headers(self) -> dict[str, str]:
-        """Build them for each request: a token file may have been rotated."""
-        return build_hf_headers(library_name="carferry")
+    def _named(self, entries: Sequence[RepoFile]) -> dict[str, SourceFile]:
+        return {entry.path: _source_file(entry) for entry in entries}
 
-    def _asked(self, question: Callable[[], Result]) -> Result:
-        return self._retry.call(lambda: self._translated(question), first=lambda: True)
+    def _asked(self, path: str) -> SourceFile:
+        """Return a file as its own headers describe it."""
+        headers = self._head(path)
+        size = headers.get("x-linked-size") or headers.get("content-length", "")
+        if not size.isdecimal():
+            reason = f"the mirror does not say how long {path!a} is"
+            raise SourceError("read", self._now, reason, _NO_MIRROR)
+        return SourceFile(path, int(size), _id_in(headers) or ContentId("git", ""))
 
-    def _translated(self, question: Callable[[], Result]) -> Result:
+    def _identified(self, file: SourceFile) -> SourceFile:
+        """Return a listed file, with its id from its own headers where the list left it out."""
+        path = file.path
+        in_lfs = file.size_bytes > _LONGEST_IN_GIT or path.lower().endswith(_IN_LFS)
+        if file.content.kind == "sha256" or (_COMMIT.fullmatch(file.content.hex) and not in_lfs):
+            return file
+        if found := _id_in(self._head(path)):
+            return SourceFile(path, file.size_bytes, found)
+        reason = f"the mirror does not say what identifies {path!a}: no LFS id, no ETag of the hub"
+        raise SourceError("read", self._now, reason, _NO_MIRROR)
+
+    def _head(self, path: str) -> dict[str, str]:
         try:
-            return question()
-        except _FAILURES as error:
-            raise _failure(self.ref, error) from error
+            return dict(self._api.head(self._now, self.commit, path))
+        except NotAsked as error:
+            if error.status == 404:
+                raise
+            return {}  # a mirror that answers GET alone
+
+    def _commit_of_a_file(self) -> str:
+        for row in _siblings(self.info)[:1]:
+            return self._api.head(self.ref, self.ref.revision, row["rfilename"]).get(
+                "x-repo-commit", ""
+            )
+        return ""
+
+
+_NO_MIRROR = "use another HF_ENDPOINT, or download the model and give its folder"
+
+
+def _entries(ref: ModelRef, rows: Sequence[Row]) -> list[RepoFile]:
+    """Return the files among the rows of a list.
+
+    Raises:
+        SourceError: A row of another form.
+    """
+    files = [row for row in rows if row.get("type", "file") == "file"]
+    for row in files:
+        lfs = row.get("lfs")
+        large = lfs is None or (isinstance(lfs, dict) and isinstance(lfs.get("oid"), str))
+        texts = isinstance(row.get("path"), str) and isinstance(row.get("oid"), str)
+        if not (large and texts and isinstance(row.get("size"), int) and row["size"] >= 0):
+            reason = f"its list of files holds something else: {ascii(row)[:80]}"
+            raise SourceError("resolve", ref, reason, "check HF_ENDPOINT")
+    return [_entry(row) for row in files]
+
+
+def _entry(row: Row) -> RepoFile:
+    lfs = row.get("lfs")
+    return RepoFile(  # type: ignore[no-untyped-call]
+        path=row["path"],
+        size=row["size"],
+        oid=row["oid"],
+        lfs=lfs and {"size": row["size"], "pointerSize": 0, **lfs},
+    )
+
+
+def _siblings(info: Row) -> list[Row]:
+    found = info.get("siblings")
+    rows: list[Any] = found if isinstance(found, list) else []
+    return [row for row in rows if isinstance(row, dict) and isinstance(row.get("rfilename"), str)]
+
+
+def _row_of_sibling(row: Row) -> Row:
+    """Return a sibling as a tree would list it."""
+    lfs = row.get("lfs")
+    large = isinstance(lfs, dict) and {**lfs, "oid": lfs.get("sha256")}
+    return {
+        "path": row["rfilename"],
+        "size": row.get("size"),
+        "oid": str(row.get("blobId") or ""),
+        **({"lfs": large} if large else {}),
+    }
+
+
+def _id_in(headers: dict[str, str]) -> ContentId | None:
+    etag = headers.get("x-linked-etag") or headers.get("etag") or ""
+    return content_id(etag.removeprefix("W/").strip('"'))
 
 
 def _source_file(entry: RepoFile) -> SourceFile:
@@ -172,47 +267,7 @@ def _source_file(entry: RepoFile) -> SourceFile:
         raise SourceError("list", ascii(entry.path), reason, "report it to the hub") from error
 
 
-def _license(info: ModelInfo) -> str:
-    card = info.card_data
-    named = card.get("license") if card else None
+def _license(info: Row) -> str:
+    card = info.get("cardData")
+    named = card.get("license") if isinstance(card, dict) else None
     return named if isinstance(named, str) else ""
-
-
-def _failure(ref: ModelRef, error: Exception) -> CarferryError:
-    """Return the error for a failed request; gated first, since it is also a not-found error."""
-    if isinstance(error, GatedRepoError):
-        return SourceDenied(
-            "read",
-            ref,
-            "the repository is gated and this token has no access",
-            "accept its terms on the hub and set HF_TOKEN to a token of that account",
-        )
-    if isinstance(error, RevisionNotFoundError):
-        return SourceNotFound("resolve", ref, "no such branch, tag or commit", "check --revision")
-    if isinstance(error, RepositoryNotFoundError):
-        return SourceNotFound(
-            "resolve",
-            ref,
-            "no such repository, or it is private and the token does not open it",
-            "check the name; for a private one set HF_TOKEN",
-        )
-    if isinstance(error, HFValidationError):
-        return InvalidReference("resolve", ref, str(error))
-    if isinstance(error, EntryNotFoundError):
-        return SourceNotFound("read", ref, "a listed file is not there")
-    return _http_failure(ref, error)
-
-
-def _http_failure(ref: ModelRef, error: Exception) -> CarferryError:
-    response = getattr(error, "response", None)
-    status = getattr(response, "status_code", 0)
-    if status in {401, 403}:
-        return SourceDenied(
-            "read", ref, f"the hub refused the token ({status})", "set HF_TOKEN to a valid token"
-        )
-    if status == 0:
-        return Unreachable("reach the hub for", ref, str(error), "check the network or HF_ENDPOINT")
-    failure = SourceError("resolve", ref, f"the hub answered {status}")
-    failure.temporary = status == 429 or status >= 500
-    failure.retry_after_s = retry_after(getattr(response, "headers", {}))
-    return failure

@@ -1,18 +1,43 @@
-"""From the text that names a model to its source: a folder, or a repository on the hub."""
+"""From the text that names a model to its source, by the scheme it starts with."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
+from carferry.errors import InvalidReference
 from carferry.io.retry import Retry
-from carferry.refs import ModelRef
 from carferry.source.folder import FolderSource
+from carferry.source.hubnames import parse_model
+from carferry.source.offline import cached_source, is_offline
+from carferry.source.snapshot import Snapshot
 from carferry.source.source import Source
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_PATHS = ("./", "../", "/", "~")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of place that models are read from.
+
+    Attributes:
+        check: Refuses a text that cannot be meant; asks nobody. Gets text and revision.
+        open: Returns the source. Gets text, revision and the policy of the whole build.
+        pin: Returns the text that names the same model at the snapshot's commit.
+    """
+
+    check: Callable[[str, str], object]
+    open: Callable[[str, str, Retry | None], Source]
+    pin: Callable[[str, Snapshot], str]
 
 
 def open_source(model: str, revision: str = "", *, retry: Retry | None = None) -> Source:
-    """Return the source of a model: ``hf://org/name[@rev]``, ``org/name`` or a folder.
+    """Return the source of a model: ``org/name[@rev]``, a page of the hub, or a folder.
 
     ``./x``, ``/x``, ``~/x`` and ``file:x`` are folders, and nothing else is: a stray local
     folder must not shadow the hub.
@@ -23,22 +48,90 @@ def open_source(model: str, revision: str = "", *, retry: Retry | None = None) -
         retry: The policy of the whole build, so that what stops it also stops reading.
 
     Raises:
-        InvalidReference: Neither.
+        InvalidReference: None of these.
+        SourceNotFound: ``HF_HUB_OFFLINE`` is set, and the cache does not hold it.
     """
-    if is_folder(model):
-        path = model.removeprefix("file://").removeprefix("file:")
-        return FolderSource(Path(os.path.expanduser(path)))  # noqa: PTH111 - never raises
-    # The hub's client takes long to import: only who reads from the hub waits for it.
-    from carferry.source.hub import HubSource
+    return _kind(model).open(model, revision, retry)
 
-    return HubSource(ModelRef.parse(model, revision), retry=retry)
+
+def check_model(model: str, revision: str = "") -> None:
+    """Refuse what cannot name a model, without asking anybody.
+
+    Raises:
+        InvalidReference: Says why.
+    """
+    _kind(model).check(model, revision)
 
 
 def is_folder(model: str) -> bool:
-    """Return whether a model's text names a folder and not a repository on the hub."""
-    return model.startswith(("./", "../", "/", "~", "file:")) or model in {".", ".."}
+    """Return whether a model's text names a folder and not a place that others see too."""
+    return _scheme(model) == "file"
 
 
-def pinned(model: str, commit: str) -> str:
+def pinned(model: str, snapshot: Snapshot) -> str:
     """Return the text that names the same model at one commit; a folder has no other name."""
-    return model if is_folder(model) else f"{ModelRef.parse(model).repo}@{commit}"
+    return _kind(model).pin(model, snapshot)
+
+
+def _scheme(model: str) -> str:
+    text = model.lstrip()
+    if text.startswith(_PATHS) or text[:5].lower() == "file:" or text in {".", ".."}:
+        return "file"
+    found = _SCHEME.match(text)
+    return found[1].lower() if found else "hf"
+
+
+def _kind(model: str) -> Kind:
+    kind = _KINDS.get(_scheme(model))
+    if kind is None:
+        known = ", ".join(f"{scheme}://" for scheme in _KINDS)
+        raise InvalidReference(
+            "parse model", repr(model), "no place that models are read from", f"known: {known}"
+        )
+    return kind
+
+
+def _folder_of(model: str) -> Path:
+    text = model.lstrip()
+    if text[:5].lower() == "file:":
+        text = _file_path(model, text[5:])
+    path = Path(os.path.expanduser(text))  # noqa: PTH111 - never raises
+    # A name may end in a blank; a pasted one rather ends in a line end that is not of it.
+    return path if os.path.lexists(path) else Path(os.path.expanduser(text.rstrip()))  # noqa: PTH111
+
+
+def _file_path(model: str, rest: str) -> str:
+    """Return the path behind ``file:``; with two slashes it is a URL (RFC 8089)."""
+    if not rest.startswith("//"):
+        return rest
+    host, slash, path = rest[2:].partition("/")
+    if host in {".", "..", "~"}:
+        return rest[2:]
+    if host.lower() not in {"", "localhost"}:
+        reason, remedy = f"a folder of another machine ({host})", "write ./path or file:path"
+        raise InvalidReference("parse model", repr(model), reason, remedy)
+    plain = slash + path
+    return plain if os.path.lexists(plain) else unquote(plain)
+
+
+def _open_folder(model: str, revision: str, retry: Retry | None) -> Source:
+    return FolderSource(_folder_of(model))
+
+
+def _open_hub(model: str, revision: str, retry: Retry | None) -> Source:
+    ref = parse_model(model, revision)
+    if is_offline():
+        return cached_source(ref)
+    # The token's reader takes long to import: only who reads from the hub waits for it.
+    from carferry.source.hub import HubSource
+
+    return HubSource(ref, retry=retry)
+
+
+def _at_commit(model: str, found: Snapshot) -> str:
+    return f"{found.repo}@{found.commit}" if found.repo else model
+
+
+_FOLDER = Kind(lambda model, _: _folder_of(model), _open_folder, lambda model, _: model)
+_HUB = Kind(parse_model, _open_hub, _at_commit)
+_KINDS: Mapping[str, Kind] = {"hf": _HUB, "https": _HUB, "http": _HUB, "file": _FOLDER}

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 from carferry.errors import InvalidReference, SourceChanged
 
+PUBLIC_HUB = "https://huggingface.co"
+_ENDPOINT = re.compile(r"(?:https?://[^\s@?#]+)?")
 _FORMS = {"sha256": re.compile(r"[0-9a-f]{64}"), "git": re.compile(r"[0-9a-f]{40}")}
 
 
@@ -101,12 +103,20 @@ class Snapshot:
         commit: 40-hex commit; empty likewise.
         files: Sorted by the bytes of their path.
         license: The hub's licence id ("apache-2.0"); empty if unknown.
+        endpoint: Address of the hub it was read from, without login or slash at its end; empty
+            for the public one.
     """
 
     repo: str
     commit: str
     files: tuple[SourceFile, ...]
     license: str = ""
+    endpoint: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where people find the repository; empty if it is unknown."""
+        return f"{self.endpoint or PUBLIC_HUB}/{self.repo}" if self.repo else ""
 
     @property
     def size_bytes(self) -> int:
@@ -125,6 +135,7 @@ class Snapshot:
                 "repo": self.repo,
                 "commit": self.commit,
                 "license": self.license,
+                **({"endpoint": self.endpoint} if self.endpoint else {}),
                 "files": [[f.path, f.size_bytes, str(f.content)] for f in self.files],
             },
             indent=1,
@@ -144,4 +155,7 @@ class Snapshot:
         )
         if any(file.size_bytes < 0 for file in files):
             raise ValueError("a file has fewer than no bytes")
-        return cls(str(data["repo"]), str(data["commit"]), files, str(data["license"]))
+        endpoint = str(data.get("endpoint", ""))
+        if not _ENDPOINT.fullmatch(endpoint):
+            raise ValueError("endpoint")
+        return cls(str(data["repo"]), str(data["commit"]), files, str(data["license"]), endpoint)

@@ -67,7 +67,7 @@ def plan(
     if prove:
         target.check_push()
     count = made.worth(workers) if at_most else workers
-    exact = pinned(read_model(model), made.snapshot.commit)
+    exact = pinned(read_model(model), made.snapshot)
     return _planned(exact, image, made, count, how.parallel, rate)
 
 
