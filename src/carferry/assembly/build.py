@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from carferry.assembly import buildah, shards
@@ -24,7 +25,7 @@ from carferry.oci.documents import image_size
 from carferry.refs import LayoutRef, check_push_tag
 from carferry.registry.access import Access
 from carferry.registry.target import Target
-from carferry.selection.select import take
+from carferry.selection.select import choose
 from carferry.source.folder import FolderSource
 from carferry.source.source import Source
 
@@ -152,7 +153,8 @@ def plan_build(source: Source, target: Target, options: Options, access: Access)
         CarferryError: The source or a registry failed.
     """
     _check_apart(source, target)
-    snapshot = take(source, options.patterns)
+    selection = choose(source, options.patterns)
+    snapshot = source.snapshot([file.path for file in selection.files.files])
     bases = _open_bases(options, access)
     base.check_apart(bases, target.ref)
     layers = arrange(
@@ -165,7 +167,8 @@ def plan_build(source: Source, target: Target, options: Options, access: Access)
     reuse = options.engine == "stream"
     origins = (access.open(ref) for ref in options.mount_from)
     stored = find_stored(target, layers, origins) if reuse else {}
-    plan = make_plan(snapshot, bases, layers, stored, target.ref, options.format)
+    made = make_plan(snapshot, bases, layers, stored, target.ref, options.format)
+    plan = replace(made, selection=selection)
     check_lengths(plan, target.largest_blob_bytes, target.ref)
     return plan
 
@@ -223,4 +226,5 @@ def _seal(job: Job, results: Sequence[LayerResult], start: float) -> BuildResult
         image_size(manifests),
         len(manifests[0].layers),
         time.monotonic() - start,
+        job.plan.selection,
     )

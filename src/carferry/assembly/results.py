@@ -9,6 +9,7 @@ from carferry.assembly.plan import How, LayerPlan, Plan
 from carferry.image.compose import model_descriptor
 from carferry.image.layers import Layer
 from carferry.oci.documents import Descriptor, Document
+from carferry.selection.selection import Selection
 from carferry.source.snapshot import Snapshot
 
 
@@ -40,6 +41,7 @@ class BuildResult:
         size_bytes: All different blobs of the image.
         layers: Layers of one platform, base included.
         seconds: From first request to tag.
+        selection: How the model's files were chosen.
     """
 
     document: Document
@@ -48,6 +50,7 @@ class BuildResult:
     size_bytes: int
     layers: int
     seconds: float
+    selection: Selection
 
     @property
     def moved_bytes(self) -> int:

@@ -34,6 +34,10 @@ class FolderSource:
         self.root = root
         self._threads = threads
 
+    def __str__(self) -> str:
+        """Return the folder's path."""
+        return str(self.root)
+
     def listing(self) -> Snapshot:
         """List every file below the folder without reading any; their content ids are empty.
 

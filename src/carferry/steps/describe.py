@@ -5,6 +5,7 @@ from __future__ import annotations
 from carferry.assembly.results import BuildResult
 from carferry.registry.target import Target
 from carferry.steps.access import uri
+from carferry.steps.remarks import remarks
 from carferry.steps.results import Built
 
 
@@ -22,4 +23,5 @@ def describe(target: Target, result: BuildResult) -> Built:
         result.reused_bytes,
         sum(moved.retries for moved in result.results),
         round(result.seconds, 3),
+        **remarks(result.selection),
     )

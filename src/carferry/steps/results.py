@@ -51,6 +51,9 @@ class Downloaded(Result):
         files: How many.
         size_bytes: All files together.
         moved_bytes: What was fetched; the rest was there.
+        left_out: What stayed out of the choice, with sizes: a line per reason.
+        notes: What a server must be told, a line each.
+        trust_remote_code: Whether it must be allowed to run code that the model brings.
     """
 
     path: str
@@ -59,6 +62,9 @@ class Downloaded(Result):
     files: int
     size_bytes: int
     moved_bytes: int
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    trust_remote_code: bool = False
 
     @property
     def markdown(self) -> str:
@@ -67,6 +73,7 @@ class Downloaded(Result):
             _model(self.repo, self.commit),
             f"{self.files} files, {human_bytes(self.size_bytes)}",
             f"{human_bytes(self.moved_bytes)} moved",
+            *_remarks(self.notes, self.left_out),
         ]
         return page(self.path, facts)
 
@@ -103,6 +110,9 @@ class Planned(Result):
         workers: Pods that would share it.
         seconds: Prediction.
         layers: In image order.
+        left_out: What stayed out of the choice, with sizes: a line per reason.
+        notes: What a server must be told, a line each.
+        trust_remote_code: Whether it must be allowed to run code that the model brings.
     """
 
     model: str
@@ -115,6 +125,9 @@ class Planned(Result):
     workers: int
     seconds: float
     layers: tuple[PlannedLayer, ...]
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    trust_remote_code: bool = False
 
     @property
     def shares(self) -> list[str]:
@@ -130,6 +143,7 @@ class Planned(Result):
             f"{self.files} files, {human_bytes(self.size_bytes)} in {len(self.layers)} layers",
             f"To move: {human_bytes(self.bytes_to_move)} by {self.workers} workers, "
             f"about {self.seconds:.0f} s",
+            *_remarks(self.notes, self.left_out),
         ]
         rows = [
             (layer.name, human_bytes(layer.size_bytes), layer.how, str(layer.worker))
@@ -184,6 +198,9 @@ class Built(Result):
         reused_bytes: What did not have to.
         retries: Layers sent again.
         seconds: Wall time.
+        left_out: What stayed out of the choice, with sizes: a line per reason.
+        notes: What a server must be told, a line each.
+        trust_remote_code: Whether it must be allowed to run code that the model brings.
     """
 
     reference: str
@@ -196,6 +213,9 @@ class Built(Result):
     reused_bytes: int
     retries: int
     seconds: float
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    trust_remote_code: bool = False
 
     @property
     def markdown(self) -> str:
@@ -205,6 +225,7 @@ class Built(Result):
             f"{human_bytes(self.size_bytes)} in {self.layers} layers",
             _moved(self.moved_bytes, self.reused_bytes, self.retries) + f", {self.seconds:.1f} s",
             *([f"Model: commit {self.commit}"] if self.commit else []),
+            *_remarks(self.notes, self.left_out),
         ]
         return page(self.uri, facts)
 
@@ -292,6 +313,10 @@ def _holds(layer: Descriptor) -> str:
 
 def _model(name: str, commit: str) -> str:
     return f"Model: {escaped(name or 'a folder')} {commit}".rstrip()
+
+
+def _remarks(notes: tuple[str, ...], left_out: tuple[str, ...]) -> list[str]:
+    return [escaped(note) for note in notes] + [f"Left out: {escaped(line)}" for line in left_out]
 
 
 def _moved(moved_bytes: int, reused_bytes: int, retries: int) -> str:

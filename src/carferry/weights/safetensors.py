@@ -30,7 +30,6 @@ _BITS = {
     "I8": 8, "U8": 8, "BOOL": 8,
     "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4,
 }  # fmt: skip
-_FOREIGN = ("original/", "metal/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,33 +47,19 @@ class Tensor:
         return prod(self.shape)
 
 
-def loaded_files(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return the files vLLM's loader reads: root safetensors, without other formats' copies."""
-    kept = [
-        path
-        for path in paths
-        if path.endswith(".safetensors")
-        and not path.startswith(_FOREIGN)
-        and not path.rpartition("/")[2].startswith("consolidated")
-        and "/" not in path
-    ]
-    return tuple(sorted(kept))
-
-
 def read_tensors(files: Mapping[str, int], read: ReadRange) -> tuple[Tensor, ...]:
-    """Read the headers of every file the loader reads.
+    """Read the headers of the files a server loads.
 
     Args:
-        files: Repository paths to sizes in bytes.
+        files: Their paths, as ``layout`` found them, to sizes in bytes.
         read: Reads a byte range of one of them.
 
     Raises:
-        InputError: No safetensors file, a header that does not add up, or a tensor twice.
+        InputError: No file, a header that does not add up, or a tensor twice.
     """
-    paths = loaded_files(files)
-    if not paths:
-        raise InputError("read weights", "model", "no .safetensors file at its root")
-    tensors = [tensor for path in paths for tensor in read_header(path, files[path], read)]
+    if not files:
+        raise InputError("read weights", "model", "no .safetensors file that a server loads")
+    tensors = [tensor for path in sorted(files) for tensor in read_header(path, files[path], read)]
     seen: set[str] = set()
     for tensor in tensors:
         if tensor.name in seen:
