@@ -33,7 +33,7 @@ SAYS = {
     "facebook/opt-125m": r"pytorch_model\.bin of .*pickle-based weights run code",
     "meta-llama/Llama-2-7b": r"consolidated\.00\.pth of .*pickle-based weights run code",
     "TheBloke/Mistral-7B-Instruct-v0.2-GGUF": r"no safetensors, and .*Q4_K_M\.gguf",
-    "microsoft/Phi-3-mini-4k-instruct-onnx": r"must lie at its root, and lies in cpu_and_mobile",
+    "microsoft/Phi-3-mini-4k-instruct-onnx": r"must lie at its root, and lie in cpu_and_mobile",
     "example/dense-head-as-pickle": r"names 2_Dense \(Dense\), whose weights are pickled",
     "stabilityai/sd-turbo": r"a diffusers pipeline \(model_index\.json\), which vLLM does not",
     "yard1/llama-2-7b-sql-lora-test": r"only a LoRA adapter, of meta-llama/Llama-2-7b-hf",

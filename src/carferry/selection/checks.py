@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -26,7 +27,8 @@ class Choice:
     Attributes:
         origin: What the model is called.
         is_folder: Whether it lies in a folder, and ``origin`` is its path.
-        files: Everything that may enter an image, by path.
+        listed: Where a model may lie: also in what training left over.
+        files: What of it may enter an image, by path.
         chosen: What does.
         needs: What its servers read.
         patterns: What the user said.
@@ -34,6 +36,7 @@ class Choice:
 
     origin: str
     is_folder: bool
+    listed: Collection[str]
     files: Mapping[str, SourceFile]
     chosen: Collection[str]
     needs: Needs
@@ -103,32 +106,49 @@ def _unsafe(choice: Choice, path: str, pickled: Collection[str]) -> UnsafeWeight
 
 
 def _refuse_nothing(choice: Choice) -> None:
+    weights = _weights(choice)
+    if not choice.patterns.include:
+        _refuse_no_weights(choice) if weights else _check_folders(choice)
+    remedy = "widen --include or drop --exclude"
+    at_root = bool(root_config(choice.files)) or any(map(_is_gguf, weights))
+    if weights and at_root:
+        every = [*weights, *_pickled_heads(choice, {*choice.wanted, *weights})]
+        remedy = f"widen --include, as in {include(choice.wanted, every)}"
     said = f"matches {', '.join(choice.patterns.include)}"
     said = said if choice.patterns.include else "is weights, a config, a tokenizer or a text"
     raise NothingSelected(
         "select files of",
         choice.origin,
         f"no file of {len(choice.files)} {said}",
-        "widen --include or drop --exclude",
+        remedy,
     )
 
 
 def _refuse_no_weights(choice: Choice) -> None:
+    weights = _weights(choice)
     adapters = [path for path in choice.files if matches(path, _ADAPTERS)]
-    others = {path: file for path, file in choice.left.items() if path not in adapters}
-    weights = weights_of(others, choice.needs.layout)
     if not weights and adapters and ADAPTER_CONFIG in choice.files:
         raise _only_adapter(choice)
     if not root_config(choice.files):
         _check_pipeline(choice)
-        if weights and "/" in weights[0]:
-            _check_folders(choice)
+    if not weights or ("/" in weights[0] and not root_config(choice.files)):
+        _check_folders(choice)
     weights += _pickled_heads(choice, {*choice.wanted, *weights})
     if weights and matches(weights[0], PICKLE) and not choice.patterns.include:
         raise _unsafe(choice, weights[0], weights)
     raise NothingSelected(
         "select weights of", choice.origin, _none(choice, weights), _remedy(choice, weights)
     )
+
+
+def _weights(choice: Choice) -> list[str]:
+    """Return the weights there are, other than a LoRA adapter's."""
+    others = {path: file for path, file in choice.left.items() if not matches(path, _ADAPTERS)}
+    return weights_of(others, choice.needs.layout)
+
+
+def _is_gguf(path: str) -> bool:
+    return path.lower().endswith(".gguf") and "/" not in path
 
 
 def _none(choice: Choice, weights: list[str]) -> str:
@@ -142,6 +162,8 @@ def _none(choice: Choice, weights: list[str]) -> str:
 
 
 def _remedy(choice: Choice, weights: list[str]) -> str:
+    if weights and weights[0].endswith(".safetensors"):
+        return f"name them too: {choice.hint(weights)}"
     if weights:
         return f"use a safetensors revision, or name them: {choice.hint(weights)}"
     taken = [path for path in choice.files if is_weights(path) and choice.patterns.excludes(path)]
@@ -191,7 +213,7 @@ def _check_root(choice: Choice) -> None:
     chosen = choice.chosen
     if CONFIG in chosen or PARAMS in chosen or choice.patterns.names_exactly(_DIFFUSERS):
         return
-    if any(path.lower().endswith(".gguf") and "/" not in path for path in chosen):
+    if any(map(_is_gguf, chosen)):
         return
     if config := root_config(choice.files):
         reason = f"{config[0]} would not be in the image, and servers look for it"
@@ -213,19 +235,28 @@ def _check_pipeline(choice: Choice) -> None:
 
 def _check_folders(choice: Choice) -> None:
     """Refuse a model that lies in a folder of its own, with all that describes it."""
-    if folder := _right_folder(choice.files):
-        reason = f"{CONFIG} must lie at its root, and lies in {folder}"
+    if folder := _right_folder([p for p in choice.listed if not choice.patterns.excludes(p)]):
+        reason = f"{CONFIG} and the weights must lie at its root, and lie in {folder}"
         raise InputError("package", choice.origin, reason, _go_to(choice, folder))
 
 
 def _right_folder(files: Collection[str]) -> str:
-    """Return the nearest folder that holds a config and weights, else one with a config."""
+    """Return the nearest folder that holds a config and weights; empty if none does."""
     folders = {
         path.rpartition("/")[0] for path in files if path.endswith((f"/{CONFIG}", f"/{PARAMS}"))
     }
     weighted = {path.rpartition("/")[0] for path in files if is_weights(path)}
-    ranked = sorted(folders, key=lambda each: (each not in weighted, each.count("/"), each))
-    return ranked[0] if ranked else ""
+    if not folders & weighted:
+        return ""
+    least = min(folder.count("/") for folder in folders & weighted)
+    near = [folder for folder in folders & weighted if folder.count("/") == least]
+    # The last of a trainer's checkpoints, by number; the first of others, by name.
+    return max(sorted(near, reverse=True), key=_number)
+
+
+def _number(folder: str) -> int:
+    found = re.search(r"-(\d{1,18})$", folder)
+    return int(found[1]) if found else 0
 
 
 def _go_to(choice: Choice, folder: str) -> str:

@@ -27,8 +27,8 @@ def weights_of(files: Mapping[str, SourceFile], layout: Layout) -> list[str]:
         files: What may enter an image, by path.
         layout: How its safetensors lie.
     """
-    if layout.files:
-        return list(layout.files)
+    if loaded := [path for path in layout.files if path in files]:
+        return loaded
     groups = [
         [p for p in files if matches(p, PICKLE) and not matches(p, (*COPIES, *OTHER_RUNTIMES))],
         _one_gguf(files),

@@ -64,7 +64,9 @@ def choose(source: Source, patterns: Patterns, *, for_image: bool = True) -> Sel
     check_paths(chosen)
     known = {**usable, **{path: files[path] for path in chosen}}
     is_folder = isinstance(source, FolderSource)
-    check_choice(Choice(origin, is_folder, known, chosen, needs, patterns), for_image=for_image)
+    seen = [path for path in files if stays.get(path) in (None, Leftover.TRAINING)]
+    choice = Choice(origin, is_folder, seen, known, chosen, needs, patterns)
+    check_choice(choice, for_image=for_image)
     left_out = tuple(LeftOut(p, files[p].size_bytes, why) for p, why in reasons.items() if why)
     return _selection(listing.only(chosen), left_out, needs, reader)
 

@@ -41,6 +41,8 @@ class FolderSource:
     def listing(self) -> Snapshot:
         """List every file below the folder without reading any; their content ids are empty.
 
+        Hidden folders are not looked into: they hold histories and caches.
+
         Raises:
             SourceNotFound: No such folder, or not readable.
         """
@@ -111,7 +113,7 @@ class FolderSource:
         for folder, folders, names in os.walk(self.root, onerror=self._unreadable):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             relative = Path(folder).relative_to(self.root)
-            found += [(relative / name).as_posix() for name in names if not name.startswith(".")]
+            found += [(relative / name).as_posix() for name in names]
         return found
 
     def _unreadable(self, error: OSError) -> None:

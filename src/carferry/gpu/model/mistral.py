@@ -21,6 +21,7 @@ _NAMES = {
     "hidden_dim": "intermediate_size",
     "tied_embeddings": "tie_word_embeddings",
 }
+_NEEDED = ("dim", "n_layers", "n_heads", "hidden_dim")
 _EXPERTS = {
     "num_experts": "n_routed_experts",
     "num_experts_per_tok": "num_experts_per_tok",
@@ -46,6 +47,8 @@ def from_params(params: Mapping[str, Any]) -> dict[str, Any]:
     if params.get("model_type") == "mamba":
         raise UnsupportedModel("plan model", _SUBJECT, "unknown architecture 'mamba'")
     config = {_NAMES.get(key, key): value for key, value in params.items()}
+    config |= {_NAMES[key]: fields.number(key) for key in _NEEDED}
+    config["num_key_value_heads"] = fields.number("n_kv_heads", "n_heads")
     config["max_position_embeddings"] = _positions(fields)
     config |= _attention(fields, config) | _experts(fields) | _quantization(fields)
     return _with_vision(fields, config)
