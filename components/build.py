@@ -26,7 +26,7 @@ def build_image(
         image: docker://host/repository:tag, or oci:path:tag for an OCI layout.
         modelcar: Lineage: the image by digest, with its size and source. Carries no bytes.
         engine: stream (no privilege, no container engine) or buildah.
-        include: File patterns by comma or line. Empty: safetensors, tokenizer, texts, licence.
+        include: File patterns by comma or line. Empty: what the model's servers load.
         builder: Where Buildah runs. Empty: in this step; job: in a Job of its own.
         builder_claim: Claim that holds the model and the layers, for a Job.
         builder_folder: Where this step has that claim mounted.

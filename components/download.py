@@ -21,8 +21,8 @@ def download_model(
         model: Model on the hub (org/name or org/name@revision) or a folder.
         folder: Where the files go: a path on a volume that the next step mounts too.
         snapshot: Lineage: the model at the commit that was read. Carries no bytes.
-        include: File patterns by comma or line. Empty: safetensors, tokenizer, texts, licence.
-        settings: exclude; others are for other steps.
+        include: File patterns by comma or line. Empty: what the model's servers load.
+        settings: allow_no_weights, exclude; others are for other steps.
 
     Returns:
         path: The folder.

@@ -24,9 +24,10 @@ def plan_model(
         image: docker://host/repository:tag, or oci:path:tag for an OCI layout.
         report: The layers: what moves, what is reused, who takes it.
         metrics: Bytes in all and to move, predicted seconds.
-        include: File patterns by comma or line. Empty: safetensors, tokenizer, texts, licence.
+        include: File patterns by comma or line. Empty: what the model's servers load.
         workers: Pods to divide the work among, at most; small models take fewer.
-        settings: base, exclude, format, mount_from, parallel, plain_http, platforms, reuse.
+        settings: allow_no_weights, base, exclude, format, mount_from, parallel, plain_http,
+            platforms, reuse.
 
     Returns:
         build: What stream_layers and seal_image work on: model at one commit, image, settings,

@@ -29,7 +29,7 @@ VOLUME = (
 CONTENT = (
     PipelineParameter(
         "pack_include",
-        "File patterns by comma or line. Empty: safetensors, tokenizer, texts, licence.",
+        "File patterns by comma or line. Empty: what the model's servers load.",
         "",
     ),
 )

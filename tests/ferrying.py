@@ -31,6 +31,8 @@ from carferry.source.hub import HubSource
 from carferry.source.source import Source
 
 REPO = "org/tiny"
+ANY = Patterns(allow_no_weights=True)
+"""What servers read of files that need not be a model."""
 
 
 def quick(**changes: Any) -> Retry:
@@ -72,7 +74,8 @@ def ferry(source: Source, target: Target, *, base: str = "scratch", **options: A
     """Build with the scratch base by default; nothing is waited for."""
     hosts = [target.ref.registry] if isinstance(target.ref, ImageRef) else []
     include = options.pop("include", ())
-    chosen = Options(base=base, patterns=Patterns.parse(include), **options)
+    patterns = Patterns.parse(include, allow_no_weights=True)  # of a model as small as can be
+    chosen = Options(base=base, patterns=patterns, **options)
     return build(source, target, chosen, access=access(*hosts))
 
 
@@ -95,6 +98,11 @@ def model_files(target: Target, reference: str = "v1") -> dict[str, str]:
         if layer.media_type.endswith(".tar"):
             found |= _files(blob(target, layer.digest))
     return found
+
+
+def described(files: Mapping[str, bytes]) -> int:
+    """Return the bytes in which a model says what it needs: they are read for every plan."""
+    return sum(len(body) for path, body in files.items() if path.endswith("config.json"))
 
 
 def hashes(files: Mapping[str, bytes]) -> dict[str, str]:

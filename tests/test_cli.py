@@ -161,7 +161,8 @@ def test_patterns_can_be_repeated_or_joined(run: Run, folder: Path, tmp_path: Pa
         ]
     ):
         where = f"oci:{tmp_path / str(number)}:v1"
-        run("build", folder, where, "--base", "scratch", "--progress", "none", *options)
+        run("build", folder, where, "--base", "scratch", "--progress", "none",
+            "--allow-no-weights", *options)  # fmt: skip
         seen = json.loads(run("inspect", where, "--json").out)
         assert {path.removeprefix("models/") for path, _ in seen["files"]} == wanted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ferrying import from_hub, quick
+from ferrying import described, from_hub, quick
 from servers.chaos import FlipByte, Rule
 from servers.hub import Hub
 from servers.models import ODD, tiny, write
@@ -50,7 +50,7 @@ def test_a_second_run_fetches_nothing(hub: Hub, tmp_path: Path) -> None:
     hub.add("org/tiny", tiny())
     fetch(from_hub(hub), tmp_path)
     hub.clear_log()
-    assert (fetch(from_hub(hub), tmp_path), hub.body_bytes()) == (0, 0)
+    assert (fetch(from_hub(hub), tmp_path), hub.body_bytes()) == (0, described(tiny()))
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", "same length"])

@@ -1,99 +1,19 @@
-"""Which files enter an image: what servers read, never pickles by accident."""
+"""What a user's globs mean: they replace the choice, they take away, they name what stays out."""
 
 from __future__ import annotations
 
 import pytest
 
-from carferry.errors import InputError, NothingSelected, UnsafeWeights
-from carferry.selection.patterns import Patterns
-
-MODEL = [
-    "config.json",
-    "model-00001-of-00002.safetensors",
-    "model-00002-of-00002.safetensors",
-    "model.safetensors.index.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "chat_template.jinja",
-    "merges.txt",
-    "README.md",
-    "LICENSE",
-    "LICENSE.txt",
-    "USE_POLICY.md",
-    "1_Pooling/config.json",
-]
-LEFT_OUT = [
-    ".gitattributes",
-    ".cache/huggingface/download/config.json.metadata",
-    ".carferry/snapshot.json",
-    "original/consolidated.00.pth",
-    "original/params.json",
-    "consolidated.safetensors",
-    "sub/consolidated.00.safetensors",
-    "metal/model.safetensors",
-    "onnx/model.onnx",
-    "image.png",
-    "train.py",
-]
+from carferry.errors import InputError
+from carferry.selection.patterns import Patterns, cover
 
 
-def test_the_default_takes_what_a_server_reads_and_nothing_else() -> None:
-    assert Patterns().select(MODEL + LEFT_OUT, "org/name") == sorted(MODEL, key=str.encode)
-
-
-@pytest.mark.parametrize("path", LEFT_OUT[:8])
-def test_second_copies_and_caches_never_enter_even_when_asked_for(path: str) -> None:
-    assert Patterns(include=("*",)).admits(path) is False
-
-
-def test_include_replaces_the_default_and_exclude_takes_away() -> None:
-    patterns = Patterns.parse(["*.json", "*.safetensors"], ["tokenizer*", "sub/*"])
-    chosen = patterns.select([*MODEL, "sub/x.json"], "org/name")
-    assert chosen == [
-        "1_Pooling/config.json",
-        "config.json",
-        "model-00001-of-00002.safetensors",
-        "model-00002-of-00002.safetensors",
-        "model.safetensors.index.json",
-    ]
-
-
-def test_paths_come_in_the_order_of_their_bytes() -> None:
-    paths = ["b.json", "B.json", "a/z.json", "a.json", "\u00e9.json"]
-    assert Patterns().select(paths, "x") == [
-        "B.json",
-        "a.json",
-        "a/z.json",
-        "b.json",
-        "\u00e9.json",
-    ]
-
-
-def test_nothing_selected_names_the_patterns() -> None:
-    with pytest.raises(NothingSelected, match=r"no file of 13 matches \*\.gguf"):
-        Patterns(include=("*.gguf",)).select(MODEL, "org/name")
-
-
-def test_a_repository_with_pickled_weights_alone_is_refused() -> None:
-    with pytest.raises(UnsafeWeights, match=r"pytorch_model\.bin of org/name"):
-        Patterns().select(["config.json", "pytorch_model.bin"], "org/name")
-
-
-def test_pickled_weights_beside_safe_ones_are_left_out() -> None:
-    paths = ["config.json", "model.safetensors", "pytorch_model.bin"]
-    assert Patterns().select(paths, "org/name") == paths[:2]
-
-
-@pytest.mark.parametrize("include", [("*.bin", "*.json"), ("pytorch_model.bin", "*.json")])
-def test_pickled_weights_enter_when_their_ending_is_spelled_out(include: tuple[str, ...]) -> None:
-    paths = ["config.json", "pytorch_model.bin"]
-    assert Patterns.parse(include).select(paths, "org/name") == paths
-
-
-@pytest.mark.parametrize("include", ["*", "pytorch*", "*.bi?", "*n"])
-def test_a_wide_pattern_does_not_count_as_naming_pickles(include: str) -> None:
-    with pytest.raises(UnsafeWeights):
-        Patterns.parse([include]).select(["config.json", "pytorch_model.bin"], "org/name")
+def test_include_and_exclude_match_paths_and_names() -> None:
+    patterns = Patterns.parse(["*.json", "sub/*"], ["tokenizer*"])
+    assert patterns.includes("a/b.json")
+    assert patterns.includes("sub/x.bin")
+    assert not patterns.includes("x.bin")
+    assert patterns.excludes("a/tokenizer.json")
 
 
 @pytest.mark.parametrize("glob", ["/etc/*", "../x", "a/../b"])
@@ -103,12 +23,53 @@ def test_a_pattern_that_can_match_nothing_is_refused(glob: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "weights", ["model-Q4.gguf", "onnx/model.onnx", "consolidated.safetensors"]
+    ("glob", "path"),
+    [
+        ("original/*", "original/params.json"),
+        ("consolidated*", "consolidated.safetensors"),
+        ("*fp32*", "model.fp32-00001-of-00002.safetensors"),
+        ("model.fp32.safetensors", "model.fp32.safetensors"),
+        (".gitattributes", ".gitattributes"),
+        (".git*", ".gitattributes"),
+        ("runs/*", "runs/x/events.out.tfevents.1"),
+    ],
 )
-def test_an_image_without_weights_is_refused_if_there_are_others(weights: str) -> None:
-    with pytest.raises(NothingSelected, match=r"no safetensors.*--include"):
-        Patterns().select(["config.json", weights], "org/name")
-    named = Patterns.parse(["*.json", "*.gguf", "*.onnx"]).select(
-        ["config.json", "m.gguf"], "org/name"
+def test_a_pattern_names_a_file_if_it_says_more_than_an_ending(glob: str, path: str) -> None:
+    assert Patterns.parse([glob]).names(path)
+
+
+@pytest.mark.parametrize("glob", ["*", "*.*", "*.safetensors", "*.saf*", "*/*", "**/*.json", "?*"])
+def test_a_wildcard_and_an_ending_name_nothing(glob: str) -> None:
+    patterns = Patterns.parse([glob])
+    assert not patterns.names("original/consolidated.safetensors")
+    assert not patterns.names(".env.json")
+
+
+def test_a_pattern_that_takes_the_weights_too_does_not_name_their_copy() -> None:
+    patterns = Patterns.parse(["model*.safetensors"])
+    assert not patterns.names("model.fp32.safetensors", beside=["model.safetensors"])
+    assert Patterns.parse(["model.fp32*"]).names(
+        "model.fp32.safetensors", beside=["model.safetensors"]
     )
-    assert named == ["config.json", "m.gguf"]
+
+
+@pytest.mark.parametrize(
+    ("glob", "exactly"), [(".env", True), ("a/.env", True), ("*", False), (".e*", False)]
+)
+def test_a_name_without_wildcards_is_exact(glob: str, exactly: bool) -> None:
+    assert Patterns.parse([glob]).names_exactly("a/.env") is exactly
+
+
+@pytest.mark.parametrize("include", ["*", "pytorch*", "*.bi?", "*n"])
+def test_a_wide_pattern_does_not_spell_out_an_ending(include: str) -> None:
+    assert not Patterns.parse([include]).names_ending("pytorch_model.bin")
+
+
+@pytest.mark.parametrize("path", ["a[1].json", "b*c", "d,e.txt", "f?g", "h i.json"])
+def test_globs_made_from_paths_match_them(path: str) -> None:
+    assert Patterns.parse(cover([path]).split(",")).includes(path)
+
+
+def test_globs_are_by_ending_where_that_says_the_same_in_less() -> None:
+    paths = ["a.json", "b.json", "README.md", "x.safetensors"]
+    assert cover(paths, [".json", ".safetensors"]) == "README.md,*.json,*.safetensors"

@@ -168,7 +168,8 @@ class Counted(FolderSource):
 
 def test_a_broken_upload_lets_go_of_what_it_was_reading(shared: Registry, tmp_path: Path) -> None:
     """urllib3's errors hold themselves in a cycle: the collector would close it some time later."""
-    source = Counted(write({"model.safetensors": filled(8 << 20)}, tmp_path / "model"))
+    model = {"config.json": b"{}", "model.safetensors": filled(8 << 20)}
+    source = Counted(write(model, tmp_path / "model"))
     take(source, Patterns())
     source.most = 0
     gc.disable()

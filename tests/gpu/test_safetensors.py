@@ -7,7 +7,7 @@ from gpu.samples import LLAMA, header, llama_file
 from safetensors import deserialize
 
 from carferry.errors import InputError
-from carferry.weights.safetensors import bytes_by_dtype, loaded_files, read_header, read_tensors
+from carferry.weights.safetensors import bytes_by_dtype, read_header, read_tensors
 
 ONE = {"a": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}}
 
@@ -54,20 +54,6 @@ def test_header_longer_than_the_first_read_is_completed() -> None:
     remote = Remote(m__safetensors=data)
 
     assert len(read_tensors(remote.sizes, remote.read)) == 6000
-
-
-def test_copies_in_other_formats_are_not_counted() -> None:
-    paths = [
-        "model-00001-of-00002.safetensors",
-        "model-00002-of-00002.safetensors",
-        "consolidated.safetensors",
-        "original/model.safetensors",
-        "metal/model.safetensors",
-        "unet/model.safetensors",
-        "pytorch_model.bin",
-    ]
-
-    assert loaded_files(paths) == tuple(paths[:2])
 
 
 def spoiled(**changes: object) -> bytes:
@@ -136,8 +122,8 @@ def test_tensor_in_two_files_is_refused() -> None:
 
 
 def test_repository_without_safetensors_is_refused() -> None:
-    with pytest.raises(InputError, match=r"no \.safetensors file at its root"):
-        read_tensors({"pytorch_model.bin": 10}, Remote().read)
+    with pytest.raises(InputError, match=r"no \.safetensors file that a server loads"):
+        read_tensors({}, Remote().read)
 
 
 def test_deeply_nested_header_is_refused() -> None:

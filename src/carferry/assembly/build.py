@@ -35,7 +35,7 @@ from carferry.io.progress import Progress, Silent
 from carferry.refs import Digest, ImageRef, LayoutRef, check_push_tag
 from carferry.registry.access import Access
 from carferry.registry.target import Target
-from carferry.selection.select import select
+from carferry.selection.select import choose
 from carferry.source.folder import FolderSource
 from carferry.source.snapshot import Snapshot
 from carferry.source.source import Source
@@ -193,10 +193,10 @@ def plan_build(
         CarferryError: The source or a registry failed.
     """
     _check_apart(source, target)
-    chosen = select(source, options.patterns)
+    selection = choose(source, options.patterns)
     if whole:
-        check_whole(source, chosen, retry=access.retry)
-    snapshot = source.snapshot([file.path for file in chosen.files])
+        check_whole(source, selection.files, retry=access.retry)
+    snapshot = source.snapshot([file.path for file in selection.files.files])
     bases = _open_bases(options, access)
     base.check_apart(bases, target.ref)
     layers = arrange(
@@ -206,7 +206,8 @@ def plan_build(
         large_bytes=options.large_bytes,
     )
     claims = _find_claims(snapshot, layers, target, options, access)
-    plan = make_plan(snapshot, bases, layers, claims, target.ref, options.format)
+    made = make_plan(snapshot, bases, layers, claims, target.ref, options.format)
+    plan = replace(made, selection=selection)
     check_lengths(plan, target.largest_blob_bytes, target.ref)
     check_seal(plan, options.engine, target)
     return plan
@@ -291,4 +292,5 @@ def _seal(job: Job, results: Sequence[LayerResult], start: float) -> BuildResult
         sealed.size_bytes,
         sealed.layers,
         time.monotonic() - start,
+        job.plan.selection,
     )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from carferry.errors import InputError
 from carferry.image.base import Base
 from carferry.image.layers import Format, Layer
 from carferry.refs import Digest, ImageRef, LayoutRef
+from carferry.selection.selection import Selection
 from carferry.source.snapshot import Snapshot
 
 _GIB = 1024**3
@@ -87,12 +88,14 @@ class Plan:
         bases: One base per platform, with the same number of layers at the most.
         layers: The model's layers in image order.
         format: ModelCar or ModelPack.
+        selection: How its files were chosen.
     """
 
     snapshot: Snapshot
     bases: tuple[Base, ...]
     layers: tuple[LayerPlan, ...]
     format: Format = Format.MODELCAR
+    selection: Selection = field(default_factory=Selection)
 
     @property
     def layers_key(self) -> Digest:

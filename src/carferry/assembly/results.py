@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from carferry.assembly.plan import How, Plan
 from carferry.image.layers import Layer
 from carferry.oci.documents import Descriptor, Document
+from carferry.selection.selection import Selection
 from carferry.source.snapshot import Snapshot
 
 
@@ -39,6 +40,7 @@ class BuildResult:
         size_bytes: All different blobs of the image.
         layers: Layers of one platform, base included.
         seconds: From first request to tag.
+        selection: How the model's files were chosen.
     """
 
     document: Document
@@ -47,6 +49,7 @@ class BuildResult:
     size_bytes: int
     layers: int
     seconds: float
+    selection: Selection
 
     @property
     def moved_bytes(self) -> int:

@@ -154,11 +154,13 @@ def _download(arguments: argparse.Namespace) -> int:
         revision=arguments.revision,
         include=split_lists(arguments.include),
         exclude=split_lists(arguments.exclude),
+        allow_no_weights=arguments.allow_no_weights,
         parallel=arguments.parallel,
         progress=open_progress(arguments.progress),
     )
     text = f"{done.files} files, {human_bytes(done.size_bytes)}, in {done.path}"
-    options.show(done, arguments, text, f"commit {done.commit or 'unknown'}")
+    lines = [f"commit {done.commit or 'unknown'}", *options.remarks(done)]
+    options.show(done, arguments, text, *lines)
     return 0
 
 
@@ -206,6 +208,7 @@ def _summary(built: Built) -> list[str]:
         f"digest  {built.digest}",
         f"size    {human_bytes(built.size_bytes)} in {built.layers} layers",
         f"moved   {moved}, {built.retries} retried, {built.seconds:.1f} s, {human_bytes(rate)}/s",
+        *options.remarks(built),
     ]
 
 

@@ -19,6 +19,18 @@ class Shown(Protocol):
         """Return the result as plain values."""
 
 
+class Remarked(Protocol):
+    """What a step that chooses files returns."""
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What stayed out, a line per reason."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a server must be told, a line each."""
+
+
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -41,6 +53,12 @@ def show_lines(lines: Iterable[str]) -> None:
     """Print lines, each on one: a stranger's name in it neither begins another nor is obeyed."""
     for line in lines:
         print(printable(line))
+
+
+def remarks(result: Remarked) -> list[str]:
+    """Return what a person should know of the choice of files, a line each."""
+    noted = [f"note    {note}" for note in result.notes]
+    return noted + [f"left    {line}" for line in result.left_out]
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -122,17 +140,23 @@ def add_moving(parser: argparse.ArgumentParser, *, parallel: int, unit: str) -> 
 
 
 def add_patterns(parser: argparse.ArgumentParser) -> None:
-    """Add --include and --exclude."""
+    """Add --include, --exclude and --allow-no-weights."""
     parser.add_argument(
         "--include",
         action="append",
         default=[],
         metavar="GLOB",
-        help="take only these files (repeat, or separate with commas); pickle-based weights "
-        "must be named, as in '*.bin'",
+        help="take only these files, and not what the model's servers need (repeat, or separate "
+        "with commas); pickle-based weights must be named, as in '*.bin'; second copies and "
+        "leftovers come with a pattern that says more than an ending, as in 'original/*'",
     )
     parser.add_argument(
         "--exclude", action="append", default=[], metavar="GLOB", help="leave these files out"
+    )
+    parser.add_argument(
+        "--allow-no-weights",
+        action="store_true",
+        help="also take files that no server could load, as a tokenizer alone",
     )
 
 
@@ -158,6 +182,7 @@ def settings(arguments: argparse.Namespace) -> BuildKeywords:
         "platforms": split_list(arguments.platforms),
         "include": split_lists(arguments.include),
         "exclude": split_lists(arguments.exclude),
+        "allow_no_weights": arguments.allow_no_weights,
         "plain_http": split_lists(arguments.plain_http),
         "ca_file": arguments.ca,
         "mount_from": split_lists(arguments.mount_from),

@@ -100,6 +100,7 @@ def _fit(arguments: argparse.Namespace) -> Fit:
         image=arguments.image,
         include=split_lists(arguments.include),
         exclude=split_lists(arguments.exclude),
+        allow_no_weights=arguments.allow_no_weights,
     )
     if arguments.html:
         files.save(Path(arguments.html), found.html.encode(), action="write --html")
@@ -124,4 +125,5 @@ def _table(planned: Planned) -> list[str]:
         f"{human_bytes(planned.bytes_to_move)} of {human_bytes(planned.size_bytes)} to move, "
         f"about {planned.seconds:.0f} s with {planned.workers} workers",
         *([f"to read back: {planned.doubt}; {_BELIEVING}"] if planned.doubt else []),
+        *options.remarks(planned),
     ]

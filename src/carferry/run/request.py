@@ -141,6 +141,7 @@ class Run:
             "gpus": self.gpus,
             "include": self.patterns.include,
             "exclude": self.patterns.exclude,
+            "allow_no_weights": self.patterns.allow_no_weights,
             "image": self.image,
             "vllm": vllm_version(image, given.get("vllm", "")) if planned else "",
             "family": given.get("family", ""),

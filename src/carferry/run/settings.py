@@ -20,6 +20,7 @@ from carferry.form.readers import (
     read_open_count,
     read_parallel,
     read_seconds,
+    read_switch,
     read_tolerations,
     split_list,
 )
@@ -36,6 +37,9 @@ _IN_SIGHT = {"image", "max_model_len", "model_size_bytes", "name", "runtime_imag
 
 
 PACK = (
+    Parameter(
+        "allow_no_weights", "false", "Also make an image that no server could load", read_switch
+    ),
     Parameter("base", _BUILD.base, "Base image; embedded: no registry; scratch: image volumes"),
     Parameter("exclude", "", "File patterns left out, by comma or line", read_list),
     Parameter("format", _BUILD.format, "modelcar, or modelpack for native image volumes"),
@@ -134,16 +138,21 @@ class PatternKeywords(TypedDict):
 
     include: tuple[str, ...]
     exclude: tuple[str, ...]
+    allow_no_weights: bool
 
 
 def patterns(settings: Settings, include: str) -> PatternKeywords:
     """Return which files of a model are taken.
 
     Args:
-        settings: ``exclude``; others are left alone.
+        settings: ``exclude``, ``allow_no_weights``; others are left alone.
         include: File patterns, by comma or line.
     """
-    return {"include": split_list(include), "exclude": entry(settings, "exclude") or ()}
+    return {
+        "include": split_list(include),
+        "exclude": entry(settings, "exclude") or (),
+        "allow_no_weights": bool(entry(settings, "allow_no_weights")),
+    }
 
 
 def build_settings(settings: Settings, *, include: str = "", engine: str = "") -> BuildKeywords:

@@ -1,111 +1,99 @@
-"""Which files of a model a server needs, and which must never enter an image."""
+"""What a user says about files: globs that replace the choice, and globs that take away."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from carferry.errors import InputError, NothingSelected, UnsafeWeights
-from carferry.source.paths import path_bytes
+from carferry.errors import InputError
 
-# What Hugging Face servers read: weights, configuration, tokenizer, chat template, licence, card.
-DEFAULT_INCLUDE = (
-    "*.safetensors",
-    "*.json",
-    "*.txt",
-    "*.jinja",
-    "*.model",
-    "*.tiktoken",
-    "tekken*",
-    "vocab*",
-    "merges*",
-    "README*",
-    "LICENSE*",
-    "LICENCE*",
-    "NOTICE*",
-    "USE_POLICY*",
-)
-# Second copies of the weights in other layouts, and what download tools leave behind.
-ALWAYS_EXCLUDE = ("original/*", "consolidated*", "*/consolidated*", "metal/*")
-# Weights that vLLM does not read from a ModelCar unless it is asked to.
-OTHER_WEIGHTS = ("*.gguf", "*.onnx", "*.h5", "*.msgpack", "consolidated*.safetensors")
-PICKLE = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
+_ENDING = re.compile(r"\.[^./]*$")
+_WILD = re.compile(r"\[[^]]*\]|[*?/.]")
 
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """Globs over repository paths; empty ``include`` means the default set."""
+    """Globs over repository paths.
+
+    Attributes:
+        include: Take only these; empty means what the model's servers need.
+        exclude: Leave these out.
+        allow_no_weights: Make an image that no server could load.
+    """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    allow_no_weights: bool = False
 
     @classmethod
-    def parse(cls, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Patterns:
+    def parse(
+        cls,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        allow_no_weights: bool = False,
+    ) -> Patterns:
         """Check and keep globs.
 
         Raises:
             InputError: A pattern that can match no repository path.
         """
-        return cls(_globs(include), _globs(exclude))
+        return cls(_globs(include), _globs(exclude), allow_no_weights)
 
-    def admits(self, path: str) -> bool:
-        """Return whether a path enters the image."""
-        if _hidden(path) or _any(path, ALWAYS_EXCLUDE) or _any(path, self.exclude):
-            return False
-        return _any(path, self.include or DEFAULT_INCLUDE)
+    def includes(self, path: str) -> bool:
+        """Return whether a user's own pattern matches a path."""
+        return any(_match(glob, path) for glob in self.include)
 
-    def select(self, paths: Iterable[str], origin: object) -> list[str]:
-        """Return the admitted paths, sorted by their bytes.
+    def excludes(self, path: str) -> bool:
+        """Return whether a user takes a path away."""
+        return any(_match(glob, path) for glob in self.exclude)
 
-        Raises:
-            NothingSelected: No path is admitted.
-            UnsafeWeights: Pickle files are admitted by a pattern that does not name their
-                ending, or the model has no other weights.
+    def names(self, path: str, beside: Collection[str] = ()) -> bool:
+        """Return whether a user's pattern means this file, and not just all of its ending.
+
+        Args:
+            path: A file that stays out unless it is named.
+            beside: Files that a pattern for this one does not match.
         """
-        every = list(paths)
-        chosen = sorted((path for path in every if self.admits(path)), key=path_bytes)
-        self._refuse_pickle(every, chosen, origin)
-        self._refuse_no_weights(every, chosen, origin)
-        if not chosen:
-            raise NothingSelected(
-                "select files of",
-                origin,
-                f"no file of {len(every)} matches {', '.join(self.include or DEFAULT_INCLUDE)}",
-                "widen --include or drop --exclude",
-            )
-        return chosen
+        return any(
+            _match(glob, path)
+            and _says_more(glob, path)
+            and not any(_match(glob, other) for other in beside)
+            for glob in self.include
+        )
 
-    def _refuse_pickle(self, every: list[str], chosen: list[str], origin: object) -> None:
-        unnamed = [p for p in chosen if _any(p, PICKLE) and not self._names_ending(p)]
-        weights = [p for p in chosen if p.endswith(".safetensors") or self._names_ending(p)]
-        pickled = [p for p in every if _any(p, PICKLE) and not _hidden(p)]
-        only = bool(pickled) and not weights and not self.include
-        if unnamed or only:
-            raise UnsafeWeights(
-                "take",
-                f"{(unnamed or pickled)[0]} of {origin}",
-                "pickle-based weights run code when loaded",
-                "use a safetensors revision, or name them: --include '*.bin,*.json'",
-            )
+    def names_exactly(self, path: str) -> bool:
+        """Return whether a user spelled the path, or its last part, without any wildcard."""
+        return not {path, path.rsplit("/", 1)[-1]}.isdisjoint(self.include)
 
-    def _refuse_no_weights(self, every: list[str], chosen: list[str], origin: object) -> None:
-        left_out = [path for path in every if _any(path, OTHER_WEIGHTS) and not _hidden(path)]
-        if left_out and not self.include and not any(p.endswith(".safetensors") for p in chosen):
-            raise NothingSelected(
-                "select weights of",
-                origin,
-                f"no safetensors, and {left_out[0]} is not taken by default",
-                "use a safetensors revision, or name them: --include '*.gguf,*.json'",
-            )
-
-    def _names_ending(self, path: str) -> bool:
-        """Return whether a caller's own pattern spells out this file's ending."""
+    def names_ending(self, path: str) -> bool:
+        """Return whether a user's own pattern spells out this file's ending."""
         ending = PurePosixPath(path).suffix
         return bool(ending) and any(
-            glob.endswith(ending) and fnmatchcase(path, glob) for glob in self.include
+            glob.endswith(ending) and _match(glob, path) for glob in self.include
         )
+
+
+def cover(paths: Iterable[str], by_ending: Iterable[str] = ()) -> str:
+    """Return globs that match these paths, joined by commas as a user would write them.
+
+    Args:
+        paths: What each glob must match.
+        by_ending: Endings, as in ``.json``, that one glob may stand for.
+    """
+    endings = set(by_ending)
+    globs = {
+        f"*{PurePosixPath(path).suffix}" if PurePosixPath(path).suffix in endings else _exact(path)
+        for path in paths
+    }
+    return ",".join(sorted(globs, key=lambda glob: (glob.startswith("*"), glob)))
+
+
+def _exact(path: str) -> str:
+    """Return a glob for one path: wildcards in it are escaped; no list can hold a comma."""
+    return re.sub(r"[*?\[]", lambda found: f"[{found[0]}]", path).replace(",", "?")
 
 
 def _globs(globs: Sequence[str]) -> tuple[str, ...]:
@@ -117,15 +105,12 @@ def _globs(globs: Sequence[str]) -> tuple[str, ...]:
     return tuple(globs)
 
 
-def _hidden(path: str) -> bool:
-    return any(part.startswith(".") and not _hostile(part) for part in path.split("/"))
+def _match(glob: str, path: str) -> bool:
+    return fnmatchcase(path, glob) or fnmatchcase(path.rsplit("/", 1)[-1], glob)
 
 
-def _hostile(part: str) -> bool:
-    # Kept, so that it is refused by name later: no repository has such a file by accident.
-    return part in {".", ".."} or part.startswith(".wh.")
-
-
-def _any(path: str, globs: Iterable[str]) -> bool:
-    name = path.rsplit("/", 1)[-1]
-    return any(fnmatchcase(path, glob) or fnmatchcase(name, glob) for glob in globs)
+def _says_more(glob: str, path: str) -> bool:
+    """Return whether a glob has text beside wildcards and an ending; ``.git*`` has."""
+    if glob in {path, path.rsplit("/", 1)[-1]} or glob.startswith("."):
+        return True
+    return bool(_WILD.sub("", _ENDING.sub("", glob)))

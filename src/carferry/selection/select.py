@@ -2,32 +2,154 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+
+from carferry.errors import InputError
+from carferry.selection.checks import Choice, check_choice
+from carferry.selection.kinds import PICKLE, is_text, is_weights, matches
+from carferry.selection.leftovers import Leftover, is_secret, leftovers
+from carferry.selection.needs import Needs, find_needs
+from carferry.selection.notes import arguments_of, notes_of
 from carferry.selection.patterns import Patterns
-from carferry.source.paths import check_paths
-from carferry.source.snapshot import Snapshot
+from carferry.selection.reading import Reader
+from carferry.selection.selection import LeftOut, Selection
+from carferry.source.folder import FolderSource
+from carferry.source.paths import check_path, check_paths, fault_of, path_bytes
+from carferry.source.snapshot import Snapshot, SourceFile
 from carferry.source.source import Source
+from carferry.weights.layout import read_layout
+
+_LARGEST_SECRET = 16 * 1024
+_MOST_SUSPECTS = 32
+_KNOWN = (
+    "*config.json", "tokenizer*.json", "*tokens*.json", "vocab*.json", "*.index.json",
+    "modules.json", "params.json", "tekken.json", "chat_template.json", "normalizer.json",
+    "preprocessor*.json", "processor*.json",
+)  # fmt: skip
+
+
+def choose(source: Source, patterns: Patterns, *, for_image: bool = True) -> Selection:
+    """Decide which files enter the image, from what the model says of itself.
+
+    Args:
+        source: The model.
+        patterns: What the user says.
+        for_image: Refuse a model without any weights; a plan can be made from its config alone.
+
+    Raises:
+        NothingSelected: No file is admitted, or no weights.
+        UnsafeWeights: Only pickled weights.
+        UnsafePath: A name that must not enter an image.
+        InputError: Something that no server could load.
+        CarferryError: The source failed.
+    """
+    listing = source.listing()
+    files = {file.path: file for file in listing.files}
+    origin = str(source) if isinstance(source, FolderSource) else listing.repo or str(source)
+    stays = leftovers(files)
+    _refuse_layout(stays, origin)
+    usable = {path: file for path, file in files.items() if path not in stays}
+    for path in usable:
+        # Before a byte is read: who sends such a name is not asked what the model needs.
+        if fault_of(path) and _may_enter(path, patterns):
+            check_path(path)
+    reader = Reader(source, files)
+    needs = find_needs([path for path in usable if not fault_of(path)], reader)
+    reasons = {path: _reason(path, needs, stays, patterns) for path in files}
+    chosen = sorted((path for path, why in reasons.items() if why is None), key=path_bytes)
+    for path in _secrets(chosen, files, reader, patterns):
+        chosen.remove(path)
+        reasons[path] = Leftover.CREDENTIAL.value
+    check_paths(chosen)
+    known = {**usable, **{path: files[path] for path in chosen}}
+    is_folder = isinstance(source, FolderSource)
+    seen = [path for path in files if stays.get(path) in (None, Leftover.TRAINING)]
+    choice = Choice(origin, is_folder, seen, known, chosen, needs, patterns)
+    check_choice(choice, for_image=for_image)
+    left_out = tuple(LeftOut(p, files[p].size_bytes, why) for p, why in reasons.items() if why)
+    return _selection(listing.only(chosen), left_out, needs, reader)
 
 
 def select(source: Source, patterns: Patterns) -> Snapshot:
     """Return the files that enter the image, as the source lists them.
 
     Raises:
-        NothingSelected: No file is admitted.
-        UnsafeWeights: Only pickled weights.
-        UnsafePath: A name that must not enter an image.
+        CarferryError: As ``choose``.
     """
-    listing = source.listing()
-    files = {file.path: file for file in listing.files}
-    paths = patterns.select(files, listing.repo or source)
-    check_paths(paths)
-    return listing.only(paths)
+    return choose(source, patterns).files
 
 
 def take(source: Source, patterns: Patterns) -> Snapshot:
     """Return the files that enter the image, each with its content id.
 
     Raises:
-        InputError: As ``select``.
-        SourceError: The source failed.
+        CarferryError: As ``choose``, or the source failed.
     """
     return source.snapshot([file.path for file in select(source, patterns).files])
+
+
+def _selection(
+    files: Snapshot, left_out: tuple[LeftOut, ...], needs: Needs, reader: Reader
+) -> Selection:
+    sizes = {file.path: file.size_bytes for file in files.files}
+    layout = read_layout(sizes, reader.range_of)
+    arguments = arguments_of(sizes, layout)
+    notes = tuple(notes_of(sizes, needs, arguments))
+    return Selection(files, left_out, notes, arguments, needs.code.is_any, layout)
+
+
+def _reason(
+    path: str, needs: Needs, stays: Mapping[str, Leftover], patterns: Patterns
+) -> str | None:
+    """Return why a file stays out: empty if nobody needs to be told, None if it enters."""
+    if patterns.excludes(path):
+        return ""
+    if why := stays.get(path):
+        exact = why is Leftover.CREDENTIAL
+        if patterns.names_exactly(path) if exact else patterns.names(path):
+            return None
+        return "" if why is Leftover.HIDDEN else why.value
+    if (copy := needs.copies.get(path)) and not patterns.names(path, needs.layout.files):
+        return copy
+    if patterns.include:
+        return None if patterns.includes(path) else ""
+    return None if needs.wants(path) else _kind(path)
+
+
+def _may_enter(path: str, patterns: Patterns) -> bool:
+    if patterns.excludes(path):
+        return False
+    by_name = is_text(path) or path.endswith(".safetensors")
+    return patterns.includes(path) if patterns.include else by_name
+
+
+def _kind(path: str) -> str:
+    if matches(path, PICKLE):
+        return "pickled, which runs code when loaded"
+    if is_weights(path):
+        return "weights in another format"
+    return "code that no config names" if path.endswith(".py") else "read by no server"
+
+
+def _refuse_layout(stays: Mapping[str, Leftover], origin: str) -> None:
+    if stays.get("oci-layout") is Leftover.LAYOUT:
+        remedy = "package the model's own folder; carferry push copies images"
+        raise InputError("package", origin, "an OCI layout and not a model", remedy)
+
+
+def _secrets(
+    chosen: list[str], files: Mapping[str, SourceFile], reader: Reader, patterns: Patterns
+) -> Iterator[str]:
+    """Yield the small JSON files that hold a key or a login, whatever they are called."""
+    suspects = [
+        path
+        for path in chosen
+        if PurePosixPath(path).suffix.lower() == ".json"
+        and not matches(path, _KNOWN)
+        and files[path].size_bytes <= _LARGEST_SECRET
+        and not patterns.names_exactly(path)
+        and not fault_of(path)
+    ][:_MOST_SUSPECTS]
+    found = reader.documents_of(suspects)
+    yield from [path for path, document in found.items() if is_secret(document)]

@@ -40,8 +40,14 @@ class FolderSource:
         self.root = root
         self._threads = threads
 
+    def __str__(self) -> str:
+        """Return the folder's path."""
+        return str(self.root)
+
     def listing(self) -> Snapshot:
         """List every file below the folder without reading any; their content ids are empty.
+
+        Hidden folders are not looked into: they hold histories and caches.
 
         Raises:
             SourceNotFound: No such folder, or not readable.
@@ -118,7 +124,7 @@ class FolderSource:
         for folder, folders, names in os.walk(self.root, onerror=self._unreadable):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             relative = Path(folder).relative_to(self.root)
-            found += [(relative / name).as_posix() for name in names if not name.startswith(".")]
+            found += [(relative / name).as_posix() for name in names]
         return found
 
     def _unreadable(self, error: OSError) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from carferry.assembly.results import BuildResult
 from carferry.registry.target import Target
 from carferry.steps.access import uri
+from carferry.steps.remarks import remarks
 from carferry.steps.results import Built
 
 
@@ -23,4 +24,5 @@ def describe(target: Target, result: BuildResult) -> Built:
         sum(moved.retries for moved in result.results),
         round(result.seconds, 3),
         result.checked_bytes,
+        **remarks(result.selection),
     )

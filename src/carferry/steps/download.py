@@ -11,14 +11,16 @@ from carferry.form.readers import (
     read_model,
     read_parallel,
     read_path,
+    read_switch,
     read_text,
 )
 from carferry.io.progress import Progress
 from carferry.selection.patterns import Patterns
-from carferry.selection.select import select
+from carferry.selection.select import choose
 from carferry.source.download import download as fetch
 from carferry.source.open import open_source
 from carferry.steps.access import patience, shown
+from carferry.steps.remarks import remarks
 from carferry.steps.results import Downloaded
 from carferry.weights.check import check_whole
 
@@ -30,6 +32,7 @@ def download(
     revision: str = "",
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    allow_no_weights: bool = False,
     parallel: int = 4,
     progress: Progress | bool = False,
 ) -> Downloaded:
@@ -43,6 +46,7 @@ def download(
         revision: Branch, tag or commit, if ``model`` names none.
         include: Globs; empty means what a server needs.
         exclude: Globs.
+        allow_no_weights: Also take files that no server could load.
         parallel: Files at once; of those up to 1 MiB, 16 if that is more.
         progress: True shows bars on a terminal and lines elsewhere, on stderr.
 
@@ -56,7 +60,7 @@ def download(
 
     Example:
         >>> import carferry
-        >>> got = carferry.download("./model", "copy", include=["*.json"])
+        >>> got = carferry.download("./model", "copy", exclude=["README*"])
         >>> got.path
         'copy'
     """
@@ -65,15 +69,19 @@ def download(
         raise InputError(
             "download to", repr(folder), "no folder", "name one; it is made if missing"
         )
-    wanted = Patterns.parse(read_items("include", include), read_items("exclude", exclude))
+    wanted = Patterns.parse(
+        read_items("include", include),
+        read_items("exclude", exclude),
+        read_switch("allow_no_weights", allow_no_weights),
+    )
     at_once, retry, display = read_parallel("parallel", parallel), patience(), shown(progress)
     source = open_source(read_model(model), read_text("revision", revision), retry=retry)
-    chosen = select(source, wanted)
+    selection = choose(source, wanted)
     # Whoever names files gets those: a single shard is no fault then, a cut one is.
     is_named = wanted.include or wanted.exclude
     beside = [file.path for file in source.listing().files] if is_named else []
-    check_whole(source, chosen, beside=beside, retry=retry)
-    snapshot = source.snapshot([file.path for file in chosen.files])
+    check_whole(source, selection.files, beside=beside, retry=retry)
+    snapshot = source.snapshot([file.path for file in selection.files.files])
     moved = fetch(
         source,
         snapshot,
@@ -89,4 +97,5 @@ def download(
         len(snapshot.files),
         snapshot.size_bytes,
         moved,
+        **remarks(selection),
     )

@@ -10,7 +10,14 @@ from typing import Any, Protocol, TypedDict, Unpack
 
 from carferry.errors import DoesNotFit, InputError
 from carferry.form.parameter import Reader
-from carferry.form.readers import read_items, read_model, read_open_count, read_path, read_text
+from carferry.form.readers import (
+    read_items,
+    read_model,
+    read_open_count,
+    read_path,
+    read_switch,
+    read_text,
+)
 from carferry.gpu.inventory.listing import paged
 from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.inventory.read import read_inventory
@@ -19,7 +26,7 @@ from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal
 from carferry.io.retry import Retry
 from carferry.selection.patterns import Patterns
-from carferry.selection.select import select
+from carferry.selection.select import choose
 from carferry.source.open import open_source
 from carferry.source.snapshot import SourceFile
 from carferry.source.source import Source
@@ -58,6 +65,7 @@ class FitKeywords(TypedDict, total=False):
     image: str
     include: Sequence[str]
     exclude: Sequence[str]
+    allow_no_weights: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,7 @@ class FitSettings:
         image: The ModelCar, to find nodes that hold it already.
         include: Globs, as for the build.
         exclude: Globs, as for the build.
+        allow_no_weights: As for the build.
     """
 
     gpus: str = ""
@@ -93,6 +102,7 @@ class FitSettings:
     image: str = ""
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    allow_no_weights: bool = False
 
     def __post_init__(self) -> None:
         """Read each field, whatever a caller gave for it.
@@ -121,6 +131,7 @@ _READERS: Mapping[str, Reader] = {
     **dict.fromkeys(_TEXTS, read_text),
     **dict.fromkeys(_COUNTS, read_open_count),
     **dict.fromkeys(("include", "exclude"), read_items),
+    "allow_no_weights": read_switch,
 }
 FIT_DEFAULTS = defaults_of(FitSettings)
 
@@ -164,20 +175,23 @@ def fit(
     how, name = FitSettings(**settings), read_model(model)
     again = retry or Retry()
     source = open_source(name, how.revision, retry=again)
-    snapshot = select(source, Patterns.parse(how.include, how.exclude))
-    files = {file.path: file for file in snapshot.files}
+    wanted = Patterns.parse(how.include, how.exclude, how.allow_no_weights)
+    selection = choose(source, wanted, for_image=False)
+    files = {file.path: file for file in selection.files.files}
     reach = connect or partial(_connect, kubeconfig, context)
-    headers = check_whole(source, snapshot, retry=again)
+    headers = check_whole(source, selection.files, retry=again)
     return Fit(
         decide(
             _config(source, files),
             gpus=how.gpus or again.call(lambda: _cluster_gpus(reach(), how)),
-            read_range=reader_of(source, snapshot),
+            read_range=reader_of(source, selection.files),
             files={path: file.size_bytes for path, file in files.items()},
             headers=headers,
-            goal=how.goal(snapshot.size_bytes),
-            subject=snapshot.repo or name,
+            goal=how.goal(selection.files.size_bytes),
+            subject=selection.files.repo or name,
             family=how.family,
+            arguments=selection.arguments,
+            notes=selection.notes,
         )
     )
 

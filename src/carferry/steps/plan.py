@@ -11,6 +11,7 @@ from carferry.errors import InputError
 from carferry.form.readers import read_count, read_image, read_model
 from carferry.refs import parse_image
 from carferry.source.open import open_source, pinned
+from carferry.steps.remarks import remarks
 from carferry.steps.results import Planned, PlannedLayer
 from carferry.steps.settings import BUILD_DEFAULTS, BuildKeywords, BuildSettings
 from carferry.steps.signature import takes
@@ -107,4 +108,5 @@ def _planned(
         workers,
         round(made.seconds(rate, workers=workers, parallel=parallel), 1),
         layers,
+        **remarks(made.selection),
     )

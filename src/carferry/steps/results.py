@@ -58,6 +58,9 @@ class Downloaded(Result):
         files: How many.
         size_bytes: All files together.
         moved_bytes: What was fetched; the rest was there.
+        left_out: What stayed out of the choice, with sizes: a line per reason.
+        notes: What a server must be told, a line each.
+        trust_remote_code: Whether it must be allowed to run code that the model brings.
     """
 
     path: str
@@ -66,6 +69,9 @@ class Downloaded(Result):
     files: int
     size_bytes: int
     moved_bytes: int
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    trust_remote_code: bool = False
 
     @property
     def markdown(self) -> str:
@@ -74,6 +80,7 @@ class Downloaded(Result):
             _model(self.repo, self.commit),
             f"{self.files} files, {human_bytes(self.size_bytes)}",
             f"{human_bytes(self.moved_bytes)} moved",
+            *_remarks(self.notes, self.left_out),
         ]
         return page(self.path, facts)
 
@@ -111,6 +118,9 @@ class Planned(Result):
         workers: Pods that would share it.
         seconds: Prediction.
         layers: In image order.
+        left_out: What stayed out of the choice, with sizes: a line per reason.
+        notes: What a server must be told, a line each.
+        trust_remote_code: Whether it must be allowed to run code that the model brings.
     """
 
     model: str
@@ -124,6 +134,9 @@ class Planned(Result):
     workers: int
     seconds: float
     layers: tuple[PlannedLayer, ...]
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    trust_remote_code: bool = False
 
     @property
     def shares(self) -> list[str]:
@@ -147,6 +160,7 @@ class Planned(Result):
             f"To move: {human_bytes(self.bytes_to_move)} by {self.workers} workers, "
             f"about {self.seconds:.0f} s",
             *([f"To read back: {self.doubt}; {_BELIEVING}"] if self.doubt else []),
+            *_remarks(self.notes, self.left_out),
         ]
         rows = [
             (layer.name, human_bytes(layer.size_bytes), layer.how, str(layer.worker))
@@ -204,6 +218,9 @@ class Built(Result):
         retries: Layers sent again.
         seconds: Wall time.
         checked_bytes: What of the reused was read back and compared.
+        left_out: What stayed out of the choice, with sizes: a line per reason.
+        notes: What a server must be told, a line each.
+        trust_remote_code: Whether it must be allowed to run code that the model brings.
     """
 
     reference: str
@@ -217,6 +234,9 @@ class Built(Result):
     retries: int
     seconds: float
     checked_bytes: int = 0
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    trust_remote_code: bool = False
 
     @property
     def markdown(self) -> str:
@@ -226,6 +246,7 @@ class Built(Result):
             f"{human_bytes(self.size_bytes)} in {self.layers} layers",
             f"{_moved_of(self)}, {self.seconds:.1f} s",
             *([f"Model: commit {self.commit}"] if self.commit else []),
+            *_remarks(self.notes, self.left_out),
         ]
         return page(self.uri, facts)
 
@@ -323,6 +344,10 @@ def _holds(layer: Descriptor) -> str:
 
 def _model(name: str, commit: str) -> str:
     return f"Model: {name or 'a folder'} {commit}".rstrip()
+
+
+def _remarks(notes: tuple[str, ...], left_out: tuple[str, ...]) -> list[str]:
+    return [*notes, *(f"Left out: {line}" for line in left_out)]
 
 
 def _moved_of(done: Streamed | Built) -> str:

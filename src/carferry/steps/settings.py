@@ -12,7 +12,13 @@ from carferry.assembly.options import Options
 from carferry.assembly.trust import Reuse
 from carferry.errors import InputError
 from carferry.form.parameter import Reader
-from carferry.form.readers import read_items, read_parallel, read_path, read_text
+from carferry.form.readers import (
+    read_items,
+    read_parallel,
+    read_path,
+    read_switch,
+    read_text,
+)
 from carferry.image import base as bases
 from carferry.image.layers import Format
 from carferry.oci.documents import Platform
@@ -66,6 +72,7 @@ class BuildKeywords(TypedDict, total=False):
     platforms: Sequence[str]
     include: Sequence[str]
     exclude: Sequence[str]
+    allow_no_weights: bool
     plain_http: Sequence[str]
     ca_file: str | Path | None
     mount_from: Sequence[str]
@@ -88,6 +95,7 @@ class BuildSettings:
         platforms: As in ``linux/amd64``; more than one makes an index.
         include: Globs; empty means what a server needs.
         exclude: Globs.
+        allow_no_weights: Make an image that holds nothing a server could load.
         plain_http: Registry hosts without TLS.
         ca_file: PEM certificates to trust.
         mount_from: Images of the same registry whose layers may be mounted.
@@ -108,6 +116,7 @@ class BuildSettings:
     platforms: Sequence[str] = (DEFAULT_PLATFORM,)
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    allow_no_weights: bool = False
     plain_http: Sequence[str] = ()
     ca_file: str | Path | None = None
     mount_from: Sequence[str] = ()
@@ -139,7 +148,7 @@ class BuildSettings:
             engine=self.engine,
             format=Format(self.format),
             base=self.base,
-            patterns=Patterns.parse(self.include, self.exclude),
+            patterns=Patterns.parse(self.include, self.exclude, self.allow_no_weights),
             platforms=tuple(map(Platform.parse, self.platforms)),
             parallel=self.parallel,
             mount_from=tuple(map(ImageRef.parse, self.mount_from)),
@@ -168,6 +177,7 @@ _READERS: Mapping[str, Reader] = {
     "platforms": read_items,
     "include": read_items,
     "exclude": read_items,
+    "allow_no_weights": read_switch,
     "plain_http": read_items,
     "ca_file": read_path,
     "mount_from": read_items,

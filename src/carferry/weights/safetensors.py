@@ -34,7 +34,6 @@ _BITS = {
     "I8": 8, "U8": 8, "BOOL": 8,
     "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4,
 }  # fmt: skip
-_FOREIGN = ("original/", "metal/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,38 +70,23 @@ class Header:
         return sum(tensor.size_bytes for tensor in self.tensors)
 
 
-def loaded_files(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return the files vLLM's loader reads: root safetensors, without other formats' copies."""
-    kept = [
-        path
-        for path in paths
-        if path.endswith(".safetensors")
-        and not path.startswith(_FOREIGN)
-        and not path.rpartition("/")[2].startswith("consolidated")
-        and "/" not in path
-    ]
-    return tuple(sorted(kept))
-
-
 def read_tensors(
     files: Mapping[str, int], read: ReadRange, headers: Mapping[str, Header] | None = None
 ) -> tuple[Tensor, ...]:
-    """Read the headers of every file the loader reads.
+    """Read the headers of the files a server loads.
 
     Args:
-        files: Repository paths to sizes in bytes.
+        files: Their paths, as ``layout`` found them, to sizes in bytes.
         read: Reads a byte range of one of them.
         headers: Those that have been read already.
 
     Raises:
-        InputError: No safetensors file, a header that does not add up, an unknown dtype, or a
-            tensor twice.
+        InputError: No file, a header that does not add up, an unknown dtype, or a tensor twice.
     """
-    paths = loaded_files(files)
-    if not paths:
-        raise InputError("read weights", "model", "no .safetensors file at its root")
+    if not files:
+        raise InputError("read weights", "model", "no .safetensors file that a server loads")
     found = {path: (headers or {}).get(path) or read_header(path, files[path], read)
-             for path in paths}  # fmt: skip
+             for path in sorted(files)}  # fmt: skip
     seen: set[str] = set()
     for path, header in found.items():
         for tensor in header.tensors:

@@ -19,12 +19,12 @@ from carferry.weights import formats, texts
 from carferry.weights.agreement import compare_total, misplaced_tensors, missing_files
 from carferry.weights.depth import check_depth
 from carferry.weights.index import INDEX_CAP_BYTES, SUFFIX, WeightIndex, parse_index
+from carferry.weights.layout import layout_of
 from carferry.weights.numbered import missing_shards
 from carferry.weights.safetensors import (
     FIRST_READ,
     Header,
     ReadRange,
-    loaded_files,
     parse_header,
 )
 from carferry.weights.standins import POINTER_BYTES, check_filled, check_page, check_pointer
@@ -159,7 +159,7 @@ def _judged(
             faults += [fault] if fault else []
             remarks += [remark] if remark else []
     if not faults and not is_part:
-        faults += _shallow(headers, known)
+        faults += _shallow(files, {each.path: each for each in indices}, headers, known)
     return Whole(headers, tuple(faults), tuple(remarks))
 
 
@@ -180,8 +180,14 @@ def _missing(
     yield from (fault for fault in missing_shards(numbered) if fault.subject not in there)
 
 
-def _shallow(headers: Mapping[str, Header], config: Mapping[str, Any]) -> list[BrokenFile]:
-    paths = [path for path in loaded_files(headers) if not path.startswith("adapter_")]
+def _shallow(
+    files: Collection[str],
+    indices: Mapping[str, WeightIndex],
+    headers: Mapping[str, Header],
+    config: Mapping[str, Any],
+) -> list[BrokenFile]:
+    paths = [path for path in layout_of(files, indices).files if path in headers]
+    paths = [path for path in paths if not path.startswith("adapter_")]
     names = [tensor.name for path in paths for tensor in headers[path].tensors]
     try:
         check_depth(names, config, paths[0] if len(paths) == 1 else "the weights")

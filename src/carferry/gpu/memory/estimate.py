@@ -37,11 +37,21 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What is planned for: the shape, the headers if they were read, and its name."""
+    """What is planned for.
+
+    Attributes:
+        shape: From its config.
+        tensors: From the headers of its weights, if they were read.
+        subject: Its name.
+        arguments: What vLLM must be told to load it, wherever it runs.
+        notes: What a reader should know of it, a line each.
+    """
 
     shape: ModelShape
     tensors: Sequence[Tensor] = field(default=(), repr=False)
     subject: str = "model"
+    arguments: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,12 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|layer)\.(\d+)\.")
 _COPIED = re.compile(
     r"(?i)norm|\.gate\.weight|router|q_a_proj|kv_a_proj|position_embedding|token_type|o_proj\.bias|down_proj\.bias"
 )
-_KEYS = re.compile(r"self_attn\.[kv]_proj\.|attention\.(?:key|value)\.")
-_VISION = re.compile(r"^(?:model\.)?(?:visual|vision_tower|vision_model|multi_modal_projector)")
+_KEYS = re.compile(r"self_attn\.[kv]_proj\.|attention\.(?:key|value|w[kv])\.")
+_VISION = re.compile(
+    r"^(?:model\.)?(?:visual|vision_tower|vision_model|multi_modal_projector)"
+    r"|^(?:vision_encoder|vision_language_adapter|patch_merger)\."
+)
+_EMBEDDINGS = ("embed_tokens.weight", "word_embeddings.weight", "tok_embeddings.weight")
 _SPARE = re.compile(r"(?:^|\.)mtp\.|rotary_emb\.inv_freq")
 
 
@@ -69,7 +73,7 @@ def check_tensors(shape: ModelShape, tensors: Iterable[Tensor], subject: str) ->
             continue
         found = _LAYER.search(tensor.name)
         depth = max(depth, int(found[1]) + 1) if found else depth
-        if tensor.name.endswith(("embed_tokens.weight", "word_embeddings.weight")):
+        if tensor.name.endswith(_EMBEDDINGS):
             embeds = tensor.shape
     if embeds and (len(embeds) != 2 or embeds[1] != shape.hidden or embeds[0] < shape.vocab):
         said = f"config.json says {shape.vocab} x {shape.hidden}"

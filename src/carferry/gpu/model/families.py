@@ -115,6 +115,7 @@ FAMILIES: Mapping[str, Family] = {
     "llava": _LLAMA,
     "llava_next": _LLAMA,
     "mistral3": _LLAMA,
+    "pixtral": _LLAMA,
     "whisper": Family(gated=False, bias=True, norms=6, pipeline=False),
     "bert": _ENCODER,
     "roberta": _ROBERTA,

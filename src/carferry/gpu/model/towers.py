@@ -110,6 +110,7 @@ def _qwen(vision: Fields, config: Fields, hidden: int) -> Tower:
 _BUILDERS: Mapping[str, Callable[[Fields, Fields, int], Tower]] = {
     "llava": _clip,
     "mistral3": _pixtral,
+    "pixtral": _pixtral,
     "qwen2_5_vl": _qwen,
     "qwen3_vl": _qwen,
     "qwen3_5": _qwen,

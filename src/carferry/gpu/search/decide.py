@@ -10,8 +10,10 @@ from carferry.gpu.inventory.nodes import Inventory, named
 from carferry.gpu.memory.estimate import Model
 from carferry.gpu.memory.weights import check_tensors
 from carferry.gpu.model.config import load_config, parse_config
+from carferry.gpu.model.mistral import from_params
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
-from carferry.weights.safetensors import Header, ReadRange, Tensor, loaded_files, read_tensors
+from carferry.weights.layout import PARAMS, Layout, read_layout
+from carferry.weights.safetensors import Header, ReadRange, Tensor, read_tensors
 
 _MODELOPT = "hf_quant_config.json"
 _SENTENCE = "sentence_bert_config.json"
@@ -27,11 +29,14 @@ def decide(
     goal: Goal | None = None,
     subject: str = "model",
     family: str = "",
+    arguments: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
 ) -> GpuPlan:
     """Decide how a model runs, from its config and the headers of its weights.
 
     Args:
-        config: The parsed config.json; None if the model has none.
+        config: The parsed config.json; None if the model has none. In Mistral's own layout its
+            params.json counts instead, which is among the files.
         gpus: What the cluster has, or text such as ``L40S x2``.
         read_range: Reads bytes [start, end) of a repository file; only headers are read.
         files: Repository paths to sizes in bytes. Without this or ``read_range`` the weights
@@ -40,23 +45,50 @@ def decide(
         goal: What the user wants; the vLLM version is part of it.
         subject: What to call the model in errors and reports.
         family: ``gqa`` to plan an unknown architecture as a plain decoder.
+        arguments: What vLLM must be told besides, to load the files as they are.
+        notes: What a reader of the plan should know besides, a line each.
 
     Raises:
         UnsupportedModel: An unknown architecture or quantization.
         InputError: A config or header that does not add up, or an unknown GPU.
         DoesNotFit: The inventory holds no GPU at all.
     """
+    held, read = (files, read_range) if files and read_range else ({}, _nothing)
+    layout = read_layout(held, read)
+    if layout.mistral:
+        config = from_params(load_config(read(PARAMS, 0, held[PARAMS]), PARAMS))
     if config is None:
         raise InputError("plan", subject, "no config.json", "vLLM cannot serve it without one")
-    tensors: tuple[Tensor, ...] = ()
-    if read_range and files and loaded_files(files):
-        config = _with_modelopt(config, files, read_range)
-        config = _with_sentence(config, files, read_range)
-        tensors = read_tensors(files, read_range, headers)
+    config = _with_beside(config, layout, held, read)
+    tensors = _tensors(layout, held, read, headers)
     shape = parse_config(config, subject=subject, family=family)
     check_tensors(shape, tensors, subject)
     inventory = named(gpus) if isinstance(gpus, str) else gpus
-    return plan(Model(shape, tensors, subject), inventory, goal)
+    return plan(Model(shape, tensors, subject, arguments, notes), inventory, goal)
+
+
+def _with_beside(
+    config: Mapping[str, Any], layout: Layout, files: Mapping[str, int], read: ReadRange
+) -> Mapping[str, Any]:
+    """Return the config with what stands in files beside it; a bare config has none."""
+    if not layout.files:
+        return config
+    return _with_sentence(_with_modelopt(config, files, read), files, read)
+
+
+def _tensors(
+    layout: Layout,
+    files: Mapping[str, int],
+    read: ReadRange,
+    headers: Mapping[str, Header] | None,
+) -> tuple[Tensor, ...]:
+    if not layout.files:
+        return ()
+    return read_tensors({path: files[path] for path in layout.files}, read, headers)
+
+
+def _nothing(path: str, start: int, end: int) -> bytes:
+    return b""
 
 
 def _with_modelopt(

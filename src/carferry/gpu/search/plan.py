@@ -8,7 +8,7 @@ first, and the first change that helps is named.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from carferry.errors import DoesNotFit, InputError
 from carferry.gpu.inventory.catalogue import Gpu
@@ -65,7 +65,9 @@ class GpuPlan:
     @property
     def vllm_args(self) -> VllmArgs | None:
         """VLLM's arguments for the chosen option, explicit and complete; None if nothing fits."""
-        return _vllm_args(self.chosen.best.choice) if self.chosen and self.chosen.best else None
+        if not (self.chosen and self.chosen.best):
+            return None
+        return replace(_vllm_args(self.chosen.best.choice), more=self.model.arguments)
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -102,7 +104,7 @@ def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPla
         binding=closest.best.binding if closest.best else closest.reason,
         shortfall_gib=closest.best.shortfall / GIB if closest.best else 0.0,
         change=change,
-        notes=(*inventory.notes, *_notes(model, goal, chosen)),
+        notes=(*model.notes, *inventory.notes, *_notes(model, goal, chosen)),
     )
 
 

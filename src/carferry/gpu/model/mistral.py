@@ -1,0 +1,114 @@
+"""Mistral's own params.json in the words of config.json, as vLLM reads it.
+
+Source: vLLM ``transformers_utils/configs/mistral.py``: names, defaults, and which of its parts
+make it a mixture of experts, a latent-attention model or one that sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from carferry.errors import UnsupportedModel
+from carferry.gpu.model.fields import Fields
+
+_SUBJECT = "params.json"
+_NAMES = {
+    "dim": "hidden_size",
+    "n_layers": "num_hidden_layers",
+    "n_heads": "num_attention_heads",
+    "n_kv_heads": "num_key_value_heads",
+    "hidden_dim": "intermediate_size",
+    "tied_embeddings": "tie_word_embeddings",
+}
+_NEEDED = ("dim", "n_layers", "n_heads", "hidden_dim")
+_EXPERTS = {
+    "num_experts": "n_routed_experts",
+    "num_experts_per_tok": "num_experts_per_tok",
+    "expert_hidden_dim": "moe_intermediate_size",
+    "num_shared_experts": "n_shared_experts",
+    "first_k_dense_replace": "first_k_dense_replace",
+    "route_every_n": "moe_layer_freq",
+}
+_POSITIONS = 128_000  # what vLLM assumes where params.json says nothing
+
+
+def from_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config.json for a params.json.
+
+    Args:
+        params: The whole params.json.
+
+    Raises:
+        UnsupportedModel: A part whose memory the plan cannot compute.
+        InputError: A part that is not of its form.
+    """
+    fields = Fields(params, _SUBJECT)
+    if params.get("model_type") == "mamba":
+        raise UnsupportedModel("plan model", _SUBJECT, "unknown architecture 'mamba'")
+    config = {_NAMES.get(key, key): value for key, value in params.items()}
+    config |= {_NAMES[key]: fields.number(key) for key in _NEEDED}
+    config["num_key_value_heads"] = fields.number("n_kv_heads", "n_heads")
+    config["max_position_embeddings"] = _positions(fields)
+    config |= _attention(fields, config) | _experts(fields) | _quantization(fields)
+    return _with_vision(fields, config)
+
+
+def _positions(fields: Fields) -> int:
+    return fields.number("max_position_embeddings", "max_seq_len", default=_POSITIONS)
+
+
+def _attention(fields: Fields, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return layer types for a window that is given for each layer of a pattern."""
+    window = config.get("sliding_window")
+    if not isinstance(window, list) or not window:
+        return {}
+    count = fields.number("n_layers")
+    kinds = ["sliding_attention" if each else "full_attention" for each in window]
+    return {
+        "layer_types": (kinds * count)[:count],
+        "sliding_window": next((each for each in window if each), None),
+    }
+
+
+def _experts(fields: Fields) -> dict[str, Any]:
+    """Return the kind of model, and its experts under the names of that kind."""
+    moe = fields.section("moe").values
+    if fields.maybe("qk_nope_head_dim") or (moe.get("num_shared_experts") or 0):
+        named = {new: moe[old] for old, new in _EXPERTS.items() if moe.get(old) is not None}
+        return {"model_type": "deepseek_v3", "architectures": ["MistralLarge3ForCausalLM"], **named}
+    if not moe:
+        return {"model_type": "mistral", "architectures": ["MistralForCausalLM"]}
+    return {
+        "model_type": "mixtral",
+        "architectures": ["MixtralForCausalLM"],
+        "num_local_experts": moe.get("num_experts"),
+        "num_experts_per_tok": moe.get("num_experts_per_tok"),
+    }
+
+
+def _quantization(fields: Fields) -> dict[str, Any]:
+    packed = fields.section("quantization").values
+    if not packed:
+        return {}
+    if packed.get("qformat_weight") == "fp8_e4m3":
+        return {"quantization_config": {"quant_method": "fp8"}}
+    return {"quantization_config": dict(packed)}
+
+
+def _with_vision(fields: Fields, text: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of the whole, with the image tower if there is one."""
+    parts = fields.section("multimodal")
+    if parts.values.get("whisper_model_args"):
+        raise UnsupportedModel("plan model", _SUBJECT, "unknown architecture 'voxtral' (audio)")
+    vision = parts.section("vision_encoder_args").values or fields.section("vision_encoder").values
+    if not vision:
+        return text
+    return {
+        "model_type": "pixtral",
+        "architectures": ["PixtralForConditionalGeneration"],
+        "text_config": text,
+        "vision_config": dict(vision),
+        "spatial_merge_size": vision.get("spatial_merge_size") or 1,
+        **{key: text[key] for key in ("quantization_config",) if key in text},
+    }

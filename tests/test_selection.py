@@ -1,0 +1,409 @@
+"""What enters an image of a folder, what never does, and what is refused, each by its reason."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from ferrying import Outcome, carferry, from_folder, from_hub, left_behind, model_files, to_layout
+from servers.hub import Hub
+from servers.models import sharded, tiny, weights, write
+
+from carferry.errors import InputError, NothingSelected, UnsafeWeights
+from carferry.selection.patterns import Patterns
+from carferry.selection.select import choose
+from carferry.selection.selection import Selection
+
+ONE = weights({"a": (2, 2)})
+CONFIG = b'{"architectures": ["LlamaForCausalLM"]}'
+MODEL = {"config.json": CONFIG, "model.safetensors": ONE}
+
+
+def chosen(folder: Path, *include: str, exclude: tuple[str, ...] = ()) -> Selection:
+    return choose(from_folder(folder), Patterns.parse(include, exclude))
+
+
+def paths(selection: Selection) -> set[str]:
+    return {file.path for file in selection.files.files}
+
+
+TEXTS = [
+    "tokenizer.json", "tokenizer.model", "tokenizer.model.v3", "tokenizer.model.v7m1",
+    "source.spm", "target.spm", "sentencepiece.bpe.model", "spiece.model", "bpe.codes",
+    "vocab.bpe", "vocab.txt", "vocab.json", "dict.vocab", "qwen.tiktoken", "merges.txt",
+    "tekken.json", "chat_template.jinja", "chat_template.json", "Chat_Template.JINJA2",
+    "additional_chat_templates/tool_use.jinja", "special_tokens_map.json", "added_tokens.json",
+    "tokens.txt", "LICENSE", "LICENSE.md", "License.txt", "licence", "MODEL_LICENSE",
+    "Tongyi Qianwen LICENSE AGREEMENT", "LICENSE-CODE", "COPYING", "copying.lesser", "NOTICE",
+    "Notice.txt", "THIRD_PARTY_NOTICES.md", "USE_POLICY.md", "USAGE_POLICY", "EULA", "eula.pdf",
+    "README.md", "readme.txt", "hf_quant_config.json", "preprocessor_config.json",
+]  # fmt: skip
+TRAINING = [
+    "checkpoint-500/model.safetensors", "checkpoint-500/config.json", "checkpoint-500/optimizer.pt",
+    "optimizer.pt", "optimizer.safetensors", "scheduler.pt", "scaler.pt", "rng_state_0.pth",
+    "trainer_state.json", "training_args.bin", "trainer_log.jsonl", "all_results.json",
+    "global_step10/mp_rank_00_optim_states.pt", "runs/a/events.out.tfevents.1.json",
+    "wandb/run-1/files/wandb-summary.json", "wandb/run-1/files/requirements.txt",
+    "zero_to_fp32.py", "mlruns/0/meta.json",
+]  # fmt: skip
+CACHES = [
+    ".ipynb_checkpoints/config-checkpoint.json", "a/.ipynb_checkpoints/b.json",
+    "__pycache__/x.json",
+]  # fmt: skip
+CREDENTIALS = [
+    "prod.env", "credentials.json", "aws_credentials", "id_rsa", "id_ed25519.txt", "server.pem",
+    "tls.key", "kubeconfig", "kubeconfig.json", "netrc", "token", "token.txt", "hf_token",
+    "hf_token.txt", "access_token.json", "client_secret_123.json", "my-service-account.json",
+    "secrets.json", "kaggle.json", "auth.json", "api_key.txt", "Credentials.JSON", "passwords.txt",
+    "deep/er/HF_TOKEN.txt",
+]  # fmt: skip
+ACCOUNT = json.dumps({"type": "service_account", "private_key": "-----BEGIN"}).encode()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_tokenizers_and_texts_enter_in_any_case(name: str, tmp_path: Path) -> None:
+    write(MODEL | {name: b"x"}, tmp_path)
+    assert paths(chosen(tmp_path)) == {*MODEL, name}
+
+
+@pytest.mark.parametrize("name", ["license.py", "readme.png", "notice.html", "vocab.py", "a.ipynb"])
+def test_pictures_and_programs_are_no_texts(name: str, tmp_path: Path) -> None:
+    write(MODEL | {name: b"x"}, tmp_path)
+    assert paths(chosen(tmp_path)) == set(MODEL)
+
+
+@pytest.mark.parametrize("name", [*TRAINING, *(n for n in CACHES if not n.startswith("."))])
+def test_leftovers_stay_out_and_are_said_once_with_their_size(name: str, tmp_path: Path) -> None:
+    write(MODEL | {name: ONE}, tmp_path)
+    selection = chosen(tmp_path)
+    if "/.ipynb" in name:  # a folder's hidden folders are not even looked at
+        assert paths(selection) == set(MODEL)
+        return
+    (left,) = selection.left_out
+    assert paths(selection) == set(MODEL)
+    assert (left.path, left.size_bytes) == (name, len(ONE))
+    assert re.search("left over from training|a cache", left.reason)
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_leftovers_stay_out_of_a_wide_pattern_and_enter_when_named(
+    name: str, tmp_path: Path
+) -> None:
+    write(MODEL | {name: ONE}, tmp_path)
+    assert name not in paths(chosen(tmp_path, "*.json", "*.safetensors", "*.txt"))
+    assert name in paths(chosen(tmp_path, "*.json", "*.safetensors", name))
+
+
+@pytest.mark.parametrize("name", [*CREDENTIALS, *CACHES, ".env", ".netrc", ".aws/credentials"])
+def test_a_hub_may_list_what_no_image_may_hold(name: str, hub: Hub) -> None:
+    hub.add("org/model", {**MODEL, name: b"{}"})
+    selection = choose(from_hub(hub, "org/model"), Patterns())
+    assert paths(selection) == set(MODEL)
+    assert [left.path for left in selection.left_out] == [name]
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_a_credential_enters_only_if_it_is_spelled_out(name: str, tmp_path: Path) -> None:
+    write(MODEL | {name: b"secret"}, tmp_path)
+    wide = ("*", f"{name[:3]}*", f"*{name[-3:]}")
+    assert paths(chosen(tmp_path, *wide)) == set(MODEL)
+    assert paths(chosen(tmp_path, "*", name)) == {*MODEL, name}
+    (left,) = chosen(tmp_path).left_out
+    assert (left.path, left.reason) == (name, "looks like a credential")
+
+
+@pytest.mark.parametrize("body", [ACCOUNT, b'{"auths": {"quay.io": {}}}', b'{"private_key": "x"}'])
+def test_a_key_is_known_by_its_content_whatever_it_is_called(body: bytes, tmp_path: Path) -> None:
+    write(MODEL | {"my-project-1234.json": body}, tmp_path)
+    (left,) = chosen(tmp_path).left_out
+    assert (left.path, left.reason) == ("my-project-1234.json", "looks like a credential")
+    assert "my-project-1234.json" not in paths(chosen(tmp_path, "*"))
+    assert "my-project-1234.json" in paths(chosen(tmp_path, "*", "my-project-1234.json"))
+
+
+def test_an_image_of_before_never_enters_the_next(tmp_path: Path) -> None:
+    """Made inside the model's folder by whatever tool."""
+    write(MODEL, tmp_path)
+    layout = {"oci-layout": b"{}", "index.json": b"{}", "blobs/sha256/0": ONE}
+    write(layout, tmp_path / "out")
+    selection = chosen(tmp_path)
+    assert paths(selection) == set(MODEL)
+    assert {left.path for left in selection.left_out} == {f"out/{path}" for path in layout}
+    assert {left.reason for left in selection.left_out} == {"part of an OCI layout"}
+    write(layout, tmp_path)
+    with pytest.raises(InputError, match="an OCI layout and not a model"):
+        chosen(tmp_path)
+
+
+def test_what_a_user_names_wins_over_every_exclusion(tmp_path: Path) -> None:
+    extra = {
+        "original/params.json": b"{}", "metal/x.json": b"{}", "model.fp16.safetensors": ONE,
+        "consolidated.safetensors": ONE, "runs/a.json": b"{}", "checkpoint-1/a.json": b"{}",
+    }  # fmt: skip
+    write(MODEL | extra, tmp_path)
+    assert paths(chosen(tmp_path)) == set(MODEL)
+    assert paths(chosen(tmp_path, "*.json", "*.safetensors")) == set(MODEL)
+    for name in extra:
+        folder = f"{name.rpartition('/')[0]}/*" if "/" in name else name
+        assert paths(chosen(tmp_path, "*.json", "model.safetensors", folder)) == {*MODEL, name}
+
+
+def test_a_hidden_file_enters_if_it_is_named_and_a_hidden_credential_is_told_of(
+    tmp_path: Path,
+) -> None:
+    write(MODEL | {".hidden.json": b"{}", ".env": b"A=1", ".git/x.json": b"{}"}, tmp_path)
+    selection = chosen(tmp_path)
+    assert paths(selection) == set(MODEL)
+    assert [left.path for left in selection.left_out] == [".env"]
+    assert paths(chosen(tmp_path, "*", ".hidden*")) == {*MODEL, ".hidden.json"}
+    assert paths(chosen(tmp_path, "*", ".env")) == {*MODEL, ".env"}
+
+
+def test_exclude_wins_over_what_the_model_needs(tmp_path: Path) -> None:
+    write(MODEL | {"tokenizer.json": b"{}"}, tmp_path)
+    selection = chosen(tmp_path, exclude=("tokenizer*",))
+    assert (paths(selection), selection.left_out) == (set(MODEL), ())
+    with pytest.raises(NothingSelected, match=r"drop the --exclude that takes model\.safetensors"):
+        chosen(tmp_path, exclude=("*.safetensors",))
+
+
+CODE = {
+    "config.json": {"auto_map": {"AutoModel": "modeling_x.X", "AutoConfig": "conf.C"}},
+    "tokenizer_config.json": {"auto_map": {"AutoTokenizer": ["tok.T", None]}},
+    "processor_config.json": {"auto_map": {"AutoProcessor": "proc.P"}},
+    "preprocessor_config.json": {"nested": {"auto_map": {"AutoImageProcessor": "image.I"}}},
+}
+PROGRAMS = {
+    "modeling_x.py": b"from .layers import A\nfrom . import ops\nfrom .sub.deep import *",
+    "conf.py": b"try:\n    from .guarded import X\nexcept ImportError:\n    pass\n",
+    "tok.py": b"", "proc.py": b"print 'python 2'\nfrom .old import x\n", "image.py": b"\0",
+    "layers.py": b"from .modeling_x import X", "ops.py": b"", "old.py": b"", "guarded.py": b"",
+    "sub/deep.py": b"from ..top import Y\nfrom .side import *", "sub/side.py": b"",
+    "top/__init__.py": b"",
+}  # fmt: skip
+
+
+def test_code_that_configs_name_enters_with_what_it_imports(tmp_path: Path) -> None:
+    configs = {path: json.dumps(value).encode() for path, value in CODE.items()}
+    write(MODEL | configs | PROGRAMS | {"train.py": b"", "setup.py": b""}, tmp_path)
+    selection = chosen(tmp_path)
+    assert paths(selection) == {"model.safetensors", *configs, *PROGRAMS}
+    assert selection.trust_remote_code
+    assert [left.path for left in selection.left_out] == ["setup.py", "train.py"]
+    assert "needs --trust-remote-code" in selection.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("reference", "says"),
+    [
+        ("org/other--modeling.X", r"another repository \(org/other\): a server without network"),
+        ("gone.X", r"configs name code that is not in the image: gone\.py"),
+    ],
+)
+def test_code_that_cannot_enter_is_named(reference: str, says: str, tmp_path: Path) -> None:
+    config = json.dumps({"auto_map": {"AutoModel": reference}}).encode()
+    write(MODEL | {"config.json": config}, tmp_path)
+    selection = chosen(tmp_path)
+    assert selection.trust_remote_code
+    assert re.search(says, " ".join(selection.notes))
+
+
+@pytest.mark.parametrize("reference", ["../../etc/x.X", "/etc/passwd.X", ".X", "", "a.b.c.D", "x"])
+def test_a_hostile_reference_reads_nothing(reference: str, tmp_path: Path) -> None:
+    config = json.dumps({"auto_map": {"A": reference, "B": [{"auto_map": 3}], "C": 7}}).encode()
+    write(MODEL | {"config.json": config}, tmp_path / "model")
+    assert paths(chosen(tmp_path / "model")) == set(MODEL)
+
+
+SENTENCE = [
+    {"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"},
+    {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    {"idx": 2, "path": "2_Dense", "type": "sentence_transformers.models.Dense"},
+]
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"2_Dense/model.safetensors": ONE}, None),
+        ({"2_Dense/model.safetensors": ONE, "2_Dense/pytorch_model.bin": b"x"}, None),
+        ({"2_Dense/pytorch_model.bin": b"x"}, r"2_Dense \(Dense\), whose weights are pickled"),
+        ({}, r"2_Dense \(Dense\), which has no weights"),
+    ],
+)
+def test_every_module_of_a_sentence_encoder_has_its_weights(
+    files: dict[str, bytes], says: str | None, tmp_path: Path
+) -> None:
+    more = {
+        "modules.json": json.dumps(SENTENCE).encode(),
+        **dict.fromkeys(["1_Pooling/config.json", "2_Dense/config.json"], b"{}"),
+    }
+    write(MODEL | more | files, tmp_path)
+    if says is None:
+        assert paths(chosen(tmp_path)) == {*MODEL, *more, "2_Dense/model.safetensors"}
+        return
+    with pytest.raises(InputError, match=says) as caught:
+        chosen(tmp_path)
+    for hint in re.findall(r"--include '([^']*)'", str(caught.value)):
+        assert paths(chosen(tmp_path, *hint.split(","))) == {*MODEL, *more, *files}
+
+
+ROOTS: dict[str, tuple[dict[str, bytes], str]] = {
+    "a folder above": (
+        {f"snap/{n}": b for n, b in MODEL.items()}, r"lie in snap; package .*/snap$"
+    ),
+    "two folders": (
+        {"a/config.json": b"{}", **{f"b/c/{n}": b for n, b in MODEL.items()}},
+        r"lie in b/c; package .*/b/c$",
+    ),
+    "a trainer's folder": (
+        {f"checkpoint-{c}/{n}": b for n, b in MODEL.items() for c in (9, 10, 100)},
+        r"lie in checkpoint-100; package",
+    ),
+    "a trainer's folder with a card": (
+        {"README.md": b"", **{f"checkpoint-9/{n}": b for n, b in MODEL.items()}},
+        r"lie in checkpoint-9; package",
+    ),
+    "transformer as a module": (
+        {f"0_Transformer/{n}": b for n, b in MODEL.items()}, "lie in 0_Transformer"
+    ),
+    "a pipeline": (
+        {"model_index.json": b"{}", "unet/model.safetensors": ONE, "unet/config.json": b"{}"},
+        r"a diffusers pipeline \(model_index\.json\)",
+    ),
+    "no config at all": ({"model.safetensors": ONE}, r"no config\.json, so no server knows"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ROOTS)
+def test_a_config_that_would_not_lie_at_the_root_is_refused(case: str, tmp_path: Path) -> None:
+    files, says = ROOTS[case]
+    write(files, tmp_path)
+    with pytest.raises(InputError, match=says) as caught:
+        chosen(tmp_path)
+    if found := re.search(r"package (\S+)$", str(caught.value)):
+        assert paths(chosen(Path(found[1]))) == set(MODEL)
+
+
+def test_a_config_that_a_pattern_leaves_out_is_asked_for(tmp_path: Path) -> None:
+    write(MODEL | {"tokenizer.json": b"{}"}, tmp_path)
+    with pytest.raises(InputError, match=r"config\.json would not be in the image") as caught:
+        chosen(tmp_path, "*.safetensors")
+    (hint,) = re.findall(r"--include '([^']*)'", str(caught.value))
+    assert paths(chosen(tmp_path, *hint.split(","))) == set(MODEL)
+
+
+OTHERS = {
+    "gguf": ["m-Q2_K.gguf", "m-Q4_K_M.gguf", "m-Q8_0.gguf", "mmproj-f16.gguf"],
+    "gguf in shards": ["m-Q4_K_M-00001-of-00002.gguf", "m-Q4_K_M-00002-of-00002.gguf", "m-Q8.gguf"],
+    "onnx": ["onnx/model.onnx", "onnx/model_q4.onnx"],
+    "onnx at the root": ["model.onnx", "model.onnx_data"],
+    "pickled": ["pytorch_model.bin"],
+    "pickled shards": [f"pytorch_model-0000{n}-of-00005.bin" for n in range(1, 6)],
+    "a name to escape": ["we[i]rd, name*.bin"],
+    "tensorflow": ["tf_model.h5"],
+    "meta's own": ["original/consolidated.00.pth"],
+    "mistral's own without its params": ["consolidated.safetensors"],
+}
+
+
+@pytest.mark.parametrize("include", [(), ("*.json",), ("*.txt",)], ids=str)
+@pytest.mark.parametrize("kind", OTHERS)
+def test_the_hint_of_a_refusal_takes_weights_of_this_very_model(
+    kind: str, include: tuple[str, ...], tmp_path: Path
+) -> None:
+    more = {"config.json": b"{}", "vocab.txt": b"x", "README.md": b"# A model"}
+    write(more | dict.fromkeys(OTHERS[kind], b"weights"), tmp_path)
+    with pytest.raises((NothingSelected, UnsafeWeights)) as caught:
+        chosen(tmp_path, *include)
+    assert len(str(caught.value).splitlines()) == 1
+    words = shlex.split(str(caught.value).partition("--include ")[2])
+    got = paths(chosen(tmp_path, *words[0].split(",")))
+    assert got & set(OTHERS[kind])
+    assert "config.json" in got
+    assert ("README.md" in got) is not include
+
+
+def test_of_many_quantizations_one_is_named_whole(tmp_path: Path) -> None:
+    for kind, one in (
+        ("gguf", OTHERS["gguf"][1:2]),
+        ("gguf in shards", OTHERS["gguf in shards"][:2]),
+    ):
+        folder = write(dict.fromkeys(OTHERS[kind], b"weights"), tmp_path / kind.replace(" ", "-"))
+        with pytest.raises(NothingSelected) as caught:
+            chosen(folder)
+        (hint,) = re.findall(r"--include '([^']*)'", str(caught.value))
+        assert paths(chosen(folder, *hint.split(","))) == set(one)
+
+
+def test_a_mere_adapter_is_named_with_its_base(tmp_path: Path) -> None:
+    adapter = {"adapter_config.json": b'{"base_model_name_or_path": "org/base"}'}
+    for name in ("adapter_model.safetensors", "adapter_model.bin"):
+        folder = write(adapter | {name: ONE}, tmp_path / name)
+        with pytest.raises(InputError, match=r"only a LoRA adapter, of org/base; .*--allow-no-we"):
+            chosen(folder)
+    insisted = choose(from_folder(tmp_path / "adapter_model.safetensors"), Patterns((), (), True))
+    assert paths(insisted) == {*adapter, "adapter_model.safetensors"}
+
+
+def test_adapters_beside_a_model_enter_and_are_told_of(tmp_path: Path) -> None:
+    lora = {"vision/adapter_config.json": b"{}", "vision/adapter_model.safetensors": ONE}
+    write(sharded(2) | lora, tmp_path)
+    selection = chosen(tmp_path)
+    assert set(lora) <= paths(selection)
+    assert selection.notes == ("LoRA adapters beside the model, for --lora-modules: vision",)
+    assert set(selection.layout.files) == {p for p in sharded(2) if p.endswith(".safetensors")}
+
+
+@pytest.mark.parametrize("folder", ["fp16", "copy"])
+def test_the_same_model_once_more_in_a_folder_stays_out(folder: str, tmp_path: Path) -> None:
+    write(MODEL | {f"{folder}/{name}": body for name, body in MODEL.items()}, tmp_path)
+    write(
+        {"codec/config.json": b'{"architectures": ["Codec"]}', "codec/m.safetensors": ONE}, tmp_path
+    )
+    assert paths(chosen(tmp_path)) == {*MODEL, "codec/config.json", "codec/m.safetensors"}
+
+
+def build(capsys: pytest.CaptureFixture[str], folder: Path, *options: object) -> Outcome:
+    where = f"oci:{folder.parent / 'layout'}:v1"
+    return carferry(capsys, "build", folder, where, "--base=scratch", "--progress=none", *options)
+
+
+def test_no_weights_no_image_unless_insisted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tiny(), tmp_path / "model")
+    refused = build(capsys, folder, "--include", "*.gguf,*.json")
+    assert (refused.code, len(refused.err.splitlines())) == (2, 1)
+    assert "--include 'model.safetensors,*.gguf,*.json'" in refused.err
+    assert left_behind(tmp_path / "layout") == []
+    assert build(capsys, folder, "--include", "*.json", "--allow-no-weights").code == 0
+    assert all(path.endswith(".json") for path in model_files(to_layout(tmp_path / "layout")))
+
+
+def test_what_stays_out_and_what_a_server_needs_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = json.dumps({"auto_map": {"AutoModel": "modeling.X"}}).encode()
+    more = {"config.json": config, "modeling.py": b"", "checkpoint-1/model.safetensors": ONE}
+    folder = write(tiny() | more | {"id_rsa": b"key"}, tmp_path / "model")
+    text = build(capsys, folder).out
+    assert (
+        "note    the server needs --trust-remote-code: the model brings code (modeling.py)" in text
+    )
+    assert f"left    checkpoint-1/model.safetensors, {len(ONE)} B: left over from training" in text
+    assert "left    id_rsa, 3 B: looks like a credential" in text
+    made = json.loads(build(capsys, folder, "--json").out)
+    assert made["trust_remote_code"] is True
+    assert len(made["left_out"]) == 2
+
+
+def test_names_of_what_stays_out_cannot_steer_a_terminal(hub: Hub) -> None:
+    hub.add("org/model", {**MODEL, "\x1b[31mred.png": b"x"})
+    from carferry.steps.remarks import remarks
+
+    said = remarks(choose(from_hub(hub, "org/model"), Patterns()))
+    assert all(line.isprintable() for line in said["left_out"])
