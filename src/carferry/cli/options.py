@@ -44,7 +44,12 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add where the model is."""
-    parser.add_argument("model", metavar="MODEL", help="org/name[@revision], hf://..., or ./folder")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="org/name[@revision], hf://..., ./folder, or s3://bucket/prefix (keys and endpoint "
+        "from AWS_ variables, a profile or the instance; pip install 'carferry[s3]')",
+    )
 
 
 def add_image(parser: argparse.ArgumentParser) -> None:

@@ -74,6 +74,8 @@ def _config(layers: Sequence[Descriptor], snapshot: Snapshot) -> dict[str, Any]:
     if snapshot.repo:
         descriptor["name"] = snapshot.repo.rpartition("/")[2]
         descriptor["sourceURL"] = f"https://huggingface.co/{snapshot.repo}"
+    elif snapshot.place:
+        descriptor["sourceURL"] = snapshot.place
     if snapshot.commit:
         descriptor["revision"] = snapshot.commit
     safetensors = any(file_path(layer).endswith(".safetensors") for layer in layers)

@@ -9,7 +9,7 @@ from typing import Any
 
 from carferry.errors import InputError
 from carferry.form.readers import read_arguments
-from carferry.refs import ImageRef, LayoutRef, ModelRef, parse_image
+from carferry.refs import ImageRef, LayoutRef, parse_image
 from carferry.run.settings import (
     FIT,
     Settings,
@@ -24,7 +24,7 @@ from carferry.run.sizing import UNCHECKED, Sizing
 from carferry.selection.patterns import Patterns
 from carferry.serve.form import DeploymentForm
 from carferry.serve.settings import VLLM_IMAGE
-from carferry.source.open import is_folder
+from carferry.source.open import check_model
 from carferry.steps.fit import FitKeywords
 from carferry.steps.rights import DEPLOY, NO, SERVE
 from carferry.steps.settings import BuildKeywords, BuildSettings, check_security
@@ -110,8 +110,7 @@ class Run:
         if self.serve not in SERVE:
             remedy = "write deploy, render or no"
             raise InputError("read serve", repr(self.serve), "no way to serve", remedy)
-        if not is_folder(self.model):
-            ModelRef.parse(self.model)
+        check_model(self.model)
         if self.image:
             self._check_image()
         if self.max_model_len < 0:
