@@ -26,7 +26,7 @@ from carferry.pipelines.streamed import stream
 from carferry.steps.plan import MAX_WORKERS
 
 ROOT = Path(__file__).parent.parent
-NAMES = ["modelcar", "modelcar-buildah"]
+NAMES = ["modelcar", "modelcar-buildah", "modelcar-pvc"]
 IMAGE = "registry.example/team/carferry@sha256:" + "0" * 64
 each = pytest.mark.parametrize("name", NAMES)
 

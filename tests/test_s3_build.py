@@ -127,7 +127,10 @@ def test_a_fit_is_planned_from_a_bucket(bucket: Bucket) -> None:
     ("arguments", "line"),
     [
         (("plan", "s3://{0}/nothing", "oci:out:1"), "no object has this prefix"),
-        (("build", "s3://{0}/models", "oci:out:1", "--revision", "v1"), "has no revision 'v1'"),
+        (
+            ("build", "s3://{0}/models", "oci:out:1", "--revision", "v1"),
+            "only the hub has a revision 'v1'",
+        ),
         (("build", "s3://a:b@{0}/models", "oci:out:1"), "neither keys nor an ARN"),
     ],
 )

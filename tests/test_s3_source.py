@@ -199,7 +199,9 @@ def test_what_cannot_be_an_address_is_refused_unasked(model: str, reason: str) -
 
 
 def test_a_bucket_has_no_revision() -> None:
-    with pytest.raises(InvalidReference, match="no revision 'v1'; leave --revision out"):
+    with pytest.raises(
+        InvalidReference, match="only the hub has a revision 'v1'; leave --revision out"
+    ):
         check_model("s3://bucket/m", "v1")
 
 

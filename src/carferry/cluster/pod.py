@@ -36,6 +36,8 @@ BUNDLE = "ca-bundle.crt"
 _LOGINS = {"HF_TOKEN_PATH": "hf/HF_TOKEN", "REGISTRY_AUTH_FILE": "registry/.dockerconfigjson"}
 _S3_KEY, _S3_FOLDER = "hf/AWS_ACCESS_KEY_ID", "CARFERRY_S3_CONNECTION"
 """A dashboard's S3 connection as the Secret that opens the model, and what names its folder."""
+_CLAIM, _CLAIM_FOLDER = "claim", "CARFERRY_CLAIM"
+"""Mount of the claim that holds the model, and what names it."""
 _SYSTEM = "/etc/pki/tls/cert.pem", "/etc/ssl/certs/ca-certificates.crt"
 _PREFIX = "carferry-ca-"
 _LONGEST = 4096
@@ -112,6 +114,8 @@ def _configure(environ: MutableMapping[str, str], mounted: Path) -> None:
             environ.setdefault(name, str(mounted / path))
     if (mounted / _S3_KEY).is_file():
         environ.setdefault(_S3_FOLDER, str((mounted / _S3_KEY).parent))
+    if (mounted / _CLAIM).is_dir():
+        environ.setdefault(_CLAIM_FOLDER, str(mounted / _CLAIM))
 
 
 def _trust(environ: MutableMapping[str, str], places: Places) -> None:

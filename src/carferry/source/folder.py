@@ -28,10 +28,12 @@ class FolderSource:
     Args:
         root: The folder.
         threads: Files hashed at once.
+        place: URL of the folder, if it has one that others can read.
     """
 
-    def __init__(self, root: Path, *, threads: int = 4) -> None:
+    def __init__(self, root: Path, *, threads: int = 4, place: str = "") -> None:
         self.root = root
+        self._place = place
         self._threads = threads
 
     def listing(self) -> Snapshot:
@@ -62,7 +64,7 @@ class FolderSource:
             files = tuple(pool.map(identify, paths))
         # A file that was edited or added is not of that commit, and so neither is the whole.
         genuine = all(known.get(file.path) == file for file in files)
-        return replace(record if genuine else Snapshot("", "", ()), files=files)
+        return replace(record if genuine else self._unknown, files=files)
 
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from ``start`` to ``stop``, or as many as the snapshot promised.
@@ -146,8 +148,12 @@ class FolderSource:
             hasher.update(chunk)
         return SourceFile(path, size_bytes, ContentId(kind, hasher.hexdigest()))
 
+    @property
+    def _unknown(self) -> Snapshot:
+        return Snapshot("", "", (), place=self._place)
+
     def _record(self) -> Snapshot:
         try:
             return Snapshot.from_json((self.root / RECORD).read_text())
         except (OSError, ValueError, KeyError, TypeError):
-            return Snapshot("", "", ())
+            return self._unknown

@@ -8,6 +8,8 @@ from pathlib import Path
 from carferry.errors import InvalidReference
 from carferry.io.retry import Retry
 from carferry.refs import ModelRef
+from carferry.source.claim import SCHEME as CLAIM
+from carferry.source.claim import ClaimRef
 from carferry.source.folder import FolderSource
 from carferry.source.s3_ref import SCHEME as S3
 from carferry.source.s3_ref import S3Ref
@@ -34,6 +36,8 @@ def open_source(
     if is_folder(model):
         path = model.removeprefix("file://").removeprefix("file:")
         return FolderSource(Path(os.path.expanduser(path)))  # noqa: PTH111 - never raises
+    if model.startswith(CLAIM):
+        return _claim(model, revision).open()
     if model.startswith(S3):
         from carferry.source.s3 import S3Source
 
@@ -57,19 +61,39 @@ def check_model(model: str, revision: str = "") -> None:
     """
     if model.startswith(S3):
         _bucket(model, revision)
+    elif model.startswith(CLAIM):
+        _claim(model, revision)
     elif not is_folder(model):
         ModelRef.parse(model, revision)
 
 
+def claim_of(model: str) -> str:
+    """Return the claim that a model lies on; empty if on none.
+
+    Raises:
+        InvalidReference: A malformed ``pvc://``.
+    """
+    return ClaimRef.parse(model).claim if model.startswith(CLAIM) else ""
+
+
 def pinned(model: str, commit: str) -> str:
     """Return the text that names the same model at one commit, if it has commits."""
-    if is_folder(model) or model.startswith(S3):
+    if is_folder(model) or model.startswith((S3, CLAIM)):
         return model
     return f"{ModelRef.parse(model).repo}@{commit}"
 
 
 def _bucket(model: str, revision: str) -> S3Ref:
-    if revision:
-        reason = f"a bucket has no revision {revision!a}"
-        raise InvalidReference("parse model", model, reason, "leave --revision out")
+    _check_no(revision, model)
     return S3Ref.parse(model)
+
+
+def _claim(model: str, revision: str) -> ClaimRef:
+    _check_no(revision, model)
+    return ClaimRef.parse(model)
+
+
+def _check_no(revision: str, model: str) -> None:
+    if revision:
+        reason = f"only the hub has a revision {revision!a}"
+        raise InvalidReference("parse model", ascii(model[:200]), reason, "leave --revision out")

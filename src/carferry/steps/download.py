@@ -82,4 +82,5 @@ def download(
         len(snapshot.files),
         snapshot.size_bytes,
         moved,
+        snapshot.place,
     )

@@ -51,6 +51,7 @@ class Downloaded(Result):
         files: How many.
         size_bytes: All files together.
         moved_bytes: What was fetched; the rest was there.
+        place: URL of where it was read, if that is not the hub.
     """
 
     path: str
@@ -59,6 +60,12 @@ class Downloaded(Result):
     files: int
     size_bytes: int
     moved_bytes: int
+    place: str = ""
+
+    @property
+    def uri(self) -> str:
+        """Where the model came from, as a URL; the folder itself if nobody knows."""
+        return self.place or (f"hf://{self.repo}@{self.commit}" if self.repo else self.path)
 
     @property
     def markdown(self) -> str:
