@@ -33,6 +33,6 @@ def download_model(
     from carferry.steps.download import download
 
     got = download(model, folder, progress=True, **patterns(settings, include))
-    snapshot.uri = f"hf://{got.repo}@{got.commit}"
+    snapshot.uri = got.uri
     snapshot.metadata.update(got.as_json())
     return got.path, got.commit, got.size_bytes

@@ -22,6 +22,7 @@ def fit_model(
     vllm_args: str = "",
     prove: bool = False,
     builder: str = "",
+    claim: str = "",
     settings: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
 ) -> NamedTuple("Fitted", [("model", str), ("sizing", dict)]):  # type: ignore[valid-type]
     """Check all that a run will need, and plan the GPUs; stop the pipeline if it cannot be done.
@@ -40,6 +41,7 @@ def fit_model(
         vllm_args: More vLLM arguments; they win over the plan's.
         prove: Open an upload at the registry and look at the base, if no plan_model follows.
         builder: job if Buildah will run in a Job of its own. Empty: it will not.
+        claim: Claim that the pipeline has mounted for a model pvc://claim/path. Empty: none.
         settings: vllm, family, gpu_count, gpu_resource, tolerations, and all of a deployment's.
 
     Returns:
@@ -51,6 +53,7 @@ def fit_model(
 
     plan = {"gpus": gpus, "max_model_len": max_model_len, "vllm_args": vllm_args}
     how = {"name": name, "runtime_image": runtime_image, "builder": builder, "prove": prove}
+    how["claim"] = claim
     run = Run(model, image, include, serve, settings=settings, **plan, **how)  # type: ignore[arg-type]
     found = first(run, report=report.path, chart=chart.path)
     return found.model, found.sizing

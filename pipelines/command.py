@@ -23,9 +23,14 @@ from carferry.pipelines.runs import follow, workbench
 from carferry.pipelines.server import submit
 from carferry.pipelines.server.endpoint import Endpoint, token_of
 from carferry.pipelines.staged import buildah
-from carferry.pipelines.streamed import stream
+from carferry.pipelines.streamed import stream, stream_claim
+from carferry.source.open import claim_of
 
-ENGINES: Mapping[str, Callable[[Site], GraphComponent]] = {"stream": stream, "buildah": buildah}
+ENGINES: Mapping[str, Callable[[Site], GraphComponent]] = {
+    "stream": stream,
+    "buildah": buildah,
+    "pvc": stream_claim,
+}
 LOCAL_DEFAULTS: dict[str, form.Value] = {
     "serve": "render",
     "serve_gpu": "none",
@@ -44,6 +49,8 @@ run it on a pipeline server, and follow it:
       --token-file token --wait model=org/name image=docker://quay.io/team/model:1
 look again at a run that is there, by the id in its URL:
   ... --submit ... --follow 0f9c8d7e-...
+a model on a volume claim of that project, as KServe names it:
+  ... --submit ... model=pvc://models/granite image=docker://quay.io/me/granite:1
 every night at two, under the name it has on the hub:
   ... --submit ... --recurring '0 0 2 * * *' model=org/name image=docker://quay.io/team/model:1
 
@@ -91,7 +98,7 @@ def compile_all(options: argparse.Namespace) -> int:
 def run_local(options: argparse.Namespace) -> int:
     """Run one pipeline on this machine and print what its steps returned as JSON."""
     root = options.root.absolute()
-    pipeline = ENGINES[options.engine](Site(HERE, folder=str(root / "shared")))
+    pipeline = ENGINES[_engine(options)](Site(HERE, folder=str(root / "shared")))
     layout = any(text.startswith("image=oci:") for text in options.parameters)
     values = _values(pipeline, options, LOCAL_DEFAULTS | ({"serve": "no"} if layout else {}))
     shared = runner.alone(root / "shared") if options.engine == "buildah" else nullcontext()
@@ -109,7 +116,7 @@ def run_remote(options: argparse.Namespace) -> int:
         raise InputError("submit", "--wait", "a recurring run does not end")
     if options.follow:
         return _follow(options, options.follow)
-    pipeline = ENGINES[options.engine](Site(Runtime.choose(options.image)))
+    pipeline = ENGINES[_engine(options)](Site(Runtime.choose(options.image)))
     values = _values(pipeline, options, {})
     with tempfile.TemporaryDirectory(prefix="carferry-") as folder:
         package = compiling.write(pipeline, options.output or Path(folder))
@@ -124,6 +131,17 @@ def _follow(options: argparse.Namespace, run_id: str) -> int:
     endpoint, kube = _endpoint(options), workbench.cluster(options.kubeconfig)
     follow.wait(endpoint, run_id, say=_say, timeout_s=options.timeout, kube=kube)
     return 0
+
+
+def _engine(options: argparse.Namespace) -> str:
+    """Return the pipeline to run; for a model on a claim the one that mounts it, by its name."""
+    model = next((text for text in options.parameters if text.startswith("model=")), "")
+    claim = claim_of(model.removeprefix("model="))
+    if not claim or options.engine == "buildah":
+        return str(options.engine)
+    if not any(text.startswith("model_claim=") for text in options.parameters):
+        options.parameters.append(f"model_claim={claim}")
+    return "pvc"
 
 
 def _values(
@@ -142,9 +160,7 @@ def _endpoint(options: argparse.Namespace) -> Endpoint:
 
 
 def _parser() -> argparse.ArgumentParser:
-    streamed, staged = (form.fields(build(Site(HERE, folder="."))) for build in (stream, buildah))
-    more = {name: field for name, field in staged.items() if name not in streamed}
-    parameters = f"{form.described(streamed)}\nwith --engine buildah also:\n{form.described(more)}"
+    parameters = _described()
     parser = argparse.ArgumentParser(
         prog="python pipelines/modelcar.py",
         description="From a model to a served ModelCar, as a Kubeflow pipeline.",
@@ -163,9 +179,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _described() -> str:
+    """Return the parameters of every pipeline as lines, each once."""
+    here = Site(HERE, folder=".")
+    known = form.fields(stream(here))
+    text = form.described(known)
+    for engine in ("buildah", "pvc"):
+        fields = form.fields(ENGINES[engine](here))
+        more = {name: field for name, field in fields.items() if name not in known}
+        text += f"\nwith --engine {engine} also:\n{form.described(more)}"
+    return text
+
+
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--engine", choices=sorted(ENGINES), default="stream", help="pipeline to run [stream]")
+    add(
+        "--engine",
+        choices=sorted(ENGINES),
+        default="stream",
+        help="pipeline to run; pvc follows from model=pvc://claim/path [stream]",
+    )
     add("--output", type=Path, help="folder for the YAML [compiled; with --submit, none]")
     add("--image", default="", help=f"image with carferry in it, by digest [${IMAGE_VARIABLE}]")
     add("--root", type=Path, default=Path("local_outputs"), help="folder of local runs")

@@ -15,7 +15,17 @@ MODEL = (
     PipelineParameter(
         "image", "Where the image goes: host/repository:tag, as in quay.io/me/granite:1"
     ),
-    PipelineParameter("model", "Model on the hub: org/name, or org/name@branch-tag-or-commit"),
+    PipelineParameter(
+        "model",
+        "Model on the hub: org/name, or org/name@branch-tag-or-commit; or s3://bucket/prefix",
+    ),
+)
+CLAIM = (
+    MODEL[0],
+    PipelineParameter("model", "Folder of the claim below: pvc://claim/path"),
+    PipelineParameter(
+        "model_claim", "The same PersistentVolumeClaim by name; it must be in this project."
+    ),
 )
 VOLUME = (
     PipelineParameter(
@@ -41,11 +51,20 @@ SPREAD = (
         int,
     ),
 )
+ONE_BY_ONE = (
+    PipelineParameter(
+        "pack_workers",
+        f"Pods that read the claim at once, 1 to {MAX_WORKERS}; 1 unless it is ReadWriteMany or "
+        "ReadOnlyMany.",
+        1,
+        int,
+    ),
+)
 SECRETS = (
     PipelineParameter(
         "secret_hub",
-        "Name of the Secret with key HF_TOKEN. Leave as it is for public models; never empty, no "
-        "dots.",
+        "Name of the Secret that opens the model: key HF_TOKEN, or an S3 connection. Leave as it "
+        "is for public models; never empty, no dots.",
         "carferry-hf",
     ),
     PipelineParameter(

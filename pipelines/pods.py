@@ -6,7 +6,7 @@ parameter and the run's own name in a constant need KFP 2.5 (OpenShift AI 2.22) 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,8 @@ REGISTRY_FILES = f"{MOUNTED}/registry"
 ENVIRONMENT_FILES = f"{MOUNTED}/environment"
 ENVIRONMENT = "carferry-environment"
 """ConfigMap that a project may have: hub address, proxies and certificates for every step."""
+CLAIM_FILES = f"{MOUNTED}/claim"
+"""Mount of the claim that holds the model."""
 VOLUME = "/data"
 
 RESTARTS = 3
@@ -121,6 +123,11 @@ def settle(
         kubernetes.use_secret_as_volume(task, registry, REGISTRY_FILES, optional=True)
     if volume is not None:
         kubernetes.mount_pvc(task, pvc_name=volume.claim, mount_path=volume.path)
+
+
+def claimed(given: Mapping[str, Text]) -> Volume | None:
+    """Return the volume of the claim that a pipeline's parameters name, if they name one."""
+    return Volume(CLAIM_FILES, given["model_claim"]) if "model_claim" in given else None
 
 
 def delegated(volume: Volume) -> dict[str, Text]:

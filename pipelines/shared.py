@@ -32,10 +32,14 @@ def fit(site: Site, given: Channels, *, staged: bool = False) -> PipelineTask:
         vllm_args=given["serve_args"],
         prove=staged,
         builder="job" if staged and not site.folder else "",
+        **({"claim": given["model_claim"]} if "model_claim" in given else {}),
         settings=given["settings"],
     )
     login = given["secret_registry"] if staged else None
-    pods.settle(fitted, pods.PLANNER, site, hub=given["secret_hub"], registry=login)
+    mounted = pods.claimed(given)
+    pods.settle(
+        fitted, pods.PLANNER, site, hub=given.get("secret_hub"), registry=login, volume=mounted
+    )
     return fitted
 
 

@@ -9,10 +9,20 @@ from kfp.dsl.graph_component import GraphComponent
 from carferry.components import on, plan_model, seal_image, stream_layers
 from carferry.pipelines import pods, shared
 from carferry.pipelines.declared import Channels, PipelineParameter, only, pipeline
-from carferry.pipelines.parameters import CONTENT, MODEL, SECRETS, SERVING, SETTINGS, SPREAD
+from carferry.pipelines.parameters import (
+    CLAIM,
+    CONTENT,
+    MODEL,
+    ONE_BY_ONE,
+    SECRETS,
+    SERVING,
+    SETTINGS,
+    SPREAD,
+)
 from carferry.pipelines.pods import Site
 
-_SECRETS = ("secret_hub", "secret_registry")
+_ACCESS = ("secret_hub", "secret_registry")
+_CLAIMED = ("model_claim", "secret_registry")
 
 
 class Shipped(NamedTuple):
@@ -32,13 +42,30 @@ def stream(site: Site) -> GraphComponent:
         "modelcar",
         "Package a model as a ModelCar image, push it and serve it with KServe and vLLM.",
         (*MODEL, *CONTENT, *SPREAD, *SECRETS, *SERVING, *SETTINGS),
-        partial(_stream, site, _spread(site)),
+        partial(_stream, site, _spread(site, _ACCESS), _ACCESS),
         title="Model to ModelCar to KServe",
         gives=Shipped,
     )
 
 
-def _stream(site: Site, spread: GraphComponent, given: Channels) -> Shipped:
+def stream_claim(site: Site) -> GraphComponent:
+    """Return the same pipeline for a model on a claim.
+
+    One of its own: no backend mounts a claim only where it is named (docs/adr/0031-pvc.md).
+    """
+    return pipeline(
+        "modelcar-pvc",
+        "Package a model on a PersistentVolumeClaim as a ModelCar image, push it and serve it.",
+        (*CLAIM, *CONTENT, *ONE_BY_ONE, *SECRETS[1:], *SERVING, *SETTINGS),
+        partial(_stream, site, _spread(site, _CLAIMED), _CLAIMED),
+        title="Model on a volume to ModelCar to KServe",
+        gives=Shipped,
+    )
+
+
+def _stream(
+    site: Site, spread: GraphComponent, access: tuple[str, ...], given: Channels
+) -> Shipped:
     fitted = shared.fit(site, given)
     planned = on(site.runtime, plan_model)(
         model=fitted.outputs["model"],
@@ -47,15 +74,15 @@ def _stream(site: Site, spread: GraphComponent, given: Channels) -> Shipped:
         workers=given["pack_workers"],
         settings=given["settings"],
     )
-    pods.settle(planned, pods.PLANNER, site, **_secrets(given))
-    moved = spread(**only(planned.outputs, "build", "shares"), **only(given, *_SECRETS))
+    pods.settle(planned, pods.PLANNER, site, **_access(given))
+    moved = spread(**only(planned.outputs, "build", "shares"), **only(given, *access))
     sealed = on(site.runtime, seal_image)(build=planned.outputs["build"]).after(moved)
-    pods.settle(sealed, pods.PLANNER, site, **_secrets(given))
+    pods.settle(sealed, pods.PLANNER, site, **_access(given))
     shared.serve(site, given, fitted, sealed)
     return Shipped(sealed.outputs["reference"], sealed.outputs["digest"])
 
 
-def _spread(site: Site) -> GraphComponent:
+def _spread(site: Site, access: tuple[str, ...]) -> GraphComponent:
     """Return the part that moves layers, one pod per share.
 
     A pipeline of its own, because a task can wait for a whole pipeline but not for a loop, and
@@ -68,7 +95,7 @@ def _spread(site: Site) -> GraphComponent:
         (
             PipelineParameter("build", kind=dict),
             PipelineParameter("shares", kind=list),
-            *map(PipelineParameter, _SECRETS),
+            *map(PipelineParameter, access),
         ),
         partial(_move_shares, site),
     )
@@ -77,8 +104,10 @@ def _spread(site: Site) -> GraphComponent:
 def _move_shares(site: Site, given: Channels) -> None:
     with dsl.ParallelFor(given["shares"], name="shares") as share:
         moved = on(site.runtime, stream_layers)(share=share, build=given["build"])
-        pods.settle(moved, pods.MOVER, site, retries=pods.RESTARTS, **_secrets(given))
+        pods.settle(moved, pods.MOVER, site, retries=pods.RESTARTS, **_access(given))
 
 
-def _secrets(given: Channels) -> dict[str, pods.Text]:
-    return {"hub": given["secret_hub"], "registry": given["secret_registry"]}
+def _access(given: Channels) -> dict[str, pods.Text]:
+    """Return what a step reads the model and writes the image with."""
+    logins = {"hub": given.get("secret_hub"), "registry": given["secret_registry"]}
+    return {**logins, "volume": pods.claimed(given)}

@@ -37,7 +37,7 @@ def test_an_entry_of_settings_has_a_name_of_its_own() -> None:
         ("secret_hub=my.secret", "a Secret's name becomes a volume's"),
         ("secret_registry=Upper", "a Secret's name becomes a volume's"),
         (f"secret_registry={'x' * 64}", "a Secret's name becomes a volume's"),
-        ("secret_registry=carferry-hf", "the same Secret twice"),
+        ("secret_registry=carferry-hf", "the same name twice"),
         ("secret_hub=carferry-environment", "a ConfigMap of carferry's"),
         ("pack_workers=0", "not 1 to 32"),
         ("pack_workers=33", "not 1 to 32"),

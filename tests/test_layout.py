@@ -56,7 +56,7 @@ def test_the_installed_wheel_works_outside_a_clone(own_wheel: Path, tmp_path: Pa
     )
     file, name, engines = json.loads(done.stdout)
     assert Path(file).is_relative_to(site)
-    assert (name, engines) == ("build-image", ["buildah", "stream"])
+    assert (name, engines) == ("build-image", ["buildah", "pvc", "stream"])
 
 
 @pytest.mark.parametrize("name", ["components", "pipelines"])

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from carferry.bundle import closure, component, functions, library, shrinking
+from carferry.bundle import start as start_script
 from carferry.bundle.functions import carried, ours
 from carferry.components import on
 from carferry.errors import InputError
@@ -242,3 +243,26 @@ def test_compacting_keeps_what_is_inside_texts() -> None:
     exec(shrinking.compact(source), scope)
     assert scope["f"]() == "a\n\n# b\n"  # type: ignore[operator]
     assert "\n\n    return" not in shrinking.compact(source)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "wanted"),
+    [
+        ({"model": "s3://bucket/m"}, True),
+        ({"build": {"model": "s3://bucket/m", "settings": {}}}, True),
+        ({"model": "org/name", "image": "docker://s3.example/m:1"}, False),
+        ({}, False),
+    ],
+)
+def test_the_client_of_s3_is_installed_only_for_a_model_in_a_bucket(
+    inputs: dict, wanted: bool
+) -> None:
+    """The outputs of a step are often in a bucket; its model seldom is."""
+    outputs = {"artifacts": {"report": {"artifacts": [{"uri": "s3://mlpipeline/report"}]}}}
+    given = json.dumps({"inputs": {"parameterValues": inputs}, "outputs": outputs})
+    for name in ("fit_model", "plan_model", "stream_layers", "seal_image", "download_model"):
+        step = ours()[name].json
+        assert not any("botocore" in each for each in step["requirements"])
+        found = start_script.optional(step, ["--executor_input", given])
+        assert found == ([functions.PACKAGES["botocore"]] if wanted else [])
+    assert "optional" not in ours()["push_image"].json

@@ -84,6 +84,14 @@ def test_mounted_logins_are_found_and_named_ones_win(places: Places) -> None:
     assert named["REGISTRY_AUTH_FILE"] == "/mine"
 
 
+def test_an_s3_connection_is_found_as_files_and_no_key_becomes_a_variable(places: Places) -> None:
+    put(places.mounted / "hf" / "AWS_ACCESS_KEY_ID", "AKIATESTS")
+    put(places.mounted / "hf" / "AWS_SECRET_ACCESS_KEY", "secret")
+    environ = dict(POD)
+    enter(environ, places=places)
+    assert environ == {**POD, "CARFERRY_S3_CONNECTION": str(places.mounted / "hf")}
+
+
 def test_service_ca_and_bundle_are_trusted_beside_what_was(places: Places, tmp_path: Path) -> None:
     """One file holds all: a client that is given a bundle trusts nothing else."""
     files = [

@@ -39,7 +39,8 @@ def test_the_pins_hold_all_that_carferry_needs_in_a_step_and_nothing_else(
 ) -> None:
     """Markers are evaluated for the image's Python, as pip would not: hence the complete list."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    asked = [*project["dependencies"], *project["optional-dependencies"]["embedded"]]
+    extras = project["optional-dependencies"]
+    asked = [*project["dependencies"], *extras["embedded"], *extras["s3"]]
     names = {canonicalize_name(Requirement(each).name) for each in asked}
     wanted = needed(names - {"kfp", "kfp-kubernetes", "kfp-server-api"}, python, machine)
     assert versions(pins()).keys() == wanted | {"kfp"}

@@ -23,9 +23,10 @@ MAX_BYTES = 10_000
 _NUMBER = re.compile("-?[0-9]{1,9}")
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _KINDS = {"Integer": "a whole number", "Boolean": "true or false", "Dict": "a JSON object"}
-_NEVER_EMPTY = ("image", "model", "model_storage_class", "model_storage_size")
+_NEVER_EMPTY = ("image", "model", "model_claim", "model_storage_class", "model_storage_size")
 _OF_A_RUN = {
     "model": "model",
+    "model_claim": "claim",
     "image": "image",
     "pack_include": "include",
     "serve": "serve",
@@ -161,6 +162,9 @@ def _check(known: Mapping[str, Field], values: Mapping[str, Value], *, remote: b
     if remote and (is_folder(run.model) or run.image.startswith("oci:")):
         what = run.model if is_folder(run.model) else run.image
         raise InputError("submit", what, "pods see no folder of this machine", "or use --local")
+    if not remote and run.claim:
+        reason, remedy = "a claim is mounted in pods only", "name a folder that holds the same"
+        raise InputError("run here", run.model, reason, remedy)
     if run.is_served:
         check(run.image, run.form({}))
     size = len(json.dumps(values))
@@ -186,17 +190,19 @@ def _check_secrets(known: Mapping[str, Field], values: Mapping[str, Value]) -> N
     secrets = {
         name: str(values.get(name, field.default))
         for name, field in known.items()
-        if name.startswith("secret_")
+        if name.startswith("secret_") or name == "model_claim"
     }
     for name, value in secrets.items():
         if not _VOLUME_NAME.fullmatch(value):
-            reason = "a Secret's name becomes a volume's: a-z, 0-9 and dashes, 1 to 63 of them"
-            raise InputError("read parameter", f"{name}={value}", reason, "it need not exist")
+            what = "a claim's" if name == "model_claim" else "a Secret's"
+            reason = f"{what} name becomes a volume's: a-z, 0-9 and dashes, 1 to 63 of them"
+            remedy = "use another claim" if name == "model_claim" else "it need not exist"
+            raise InputError("read parameter", f"{name}={value}", reason, remedy)
         if value == ENVIRONMENT or value.startswith("carferry-library-"):
             reason = "a ConfigMap of carferry's has it"
             raise InputError("read parameter", f"{name}={value}", reason, "choose another name")
     if len({*secrets.values()}) < len(secrets):
-        reason = "the same Secret twice makes a pod that Kubernetes refuses"
+        reason = "the same name twice makes a pod that Kubernetes refuses"
         raise InputError("read parameters", " ".join(secrets), reason, "name two; need not exist")
 
 

@@ -16,6 +16,7 @@ from carferry.runtime.pins import pins
 
 _DISTRIBUTIONS = {
     "backports": "backports.zstd",
+    "botocore": "botocore",
     "httpx2": "httpx2",
     "huggingface_hub": "huggingface_hub",
     "kubernetes": "kubernetes",
@@ -26,6 +27,9 @@ _DISTRIBUTIONS = {
 _PINS = {pin.partition("==")[0]: pin for pin in pins()}
 PACKAGES: Mapping[str, str] = {module: _PINS[name] for module, name in _DISTRIBUTIONS.items()}
 """Import name to pinned requirement: all that the library may import besides itself."""
+OPTIONAL: Mapping[str, str] = {"botocore": "s3://"}
+"""Import name to the text in a step's inputs without which nothing imports it: botocore is 17 MB,
+which a step that reads from the hub should not install."""
 _PRELUDE = f"{ENTER}import kfp\nfrom kfp import dsl\nfrom kfp.dsl import *\nfrom typing import *\n"
 
 
@@ -69,11 +73,14 @@ def _step(node: ast.stmt, text: str) -> StepSource:
         raise InputError("make component", type(node).__name__, "not a function")
     lines = text.splitlines(keepends=True)[node.lineno - 1 : node.end_lineno]
     needed = _needs(node)
+    always = [package for package in needed.packages if package not in OPTIONAL]
+    texts = {OPTIONAL[name]: (name,) for name in needed.packages if name in OPTIONAL}
+    optional = {text: tuple(_pins(node.name, names)) for text, names in texts.items()}
     if left := sorted(needed.sources.keys() - closure.everything().keys()):
         reason = f"these stay here: {left}"
         raise InputError("carry library", node.name, reason, "do without them in a step")
     source = _PRELUDE + shrinking.compact("".join(lines))
-    return StepSource(source, tuple(_pins(node.name, needed.packages)))
+    return StepSource(source, tuple(_pins(node.name, always)), optional)
 
 
 def _needs(tree: ast.AST) -> closure.Closure:

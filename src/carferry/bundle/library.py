@@ -16,7 +16,7 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from carferry import __version__
@@ -64,15 +64,22 @@ class StepSource:
     Attributes:
         source: Of its function, as kfp's executor loads it.
         requirements: Pinned packages.
+        optional: More of them, for runs one of whose inputs holds a text, by that text.
     """
 
     source: str
     requirements: tuple[str, ...]
+    optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def json(self) -> dict[str, object]:
         """The form in which ``start.py`` reads it."""
-        return {"requirements": list(self.requirements), "source": self.source}
+        optional = {text: list(packages) for text, packages in self.optional.items()}
+        return {
+            "requirements": list(self.requirements),
+            "source": self.source,
+            **({"optional": optional} if optional else {}),
+        }
 
 
 @dataclass(frozen=True, slots=True)

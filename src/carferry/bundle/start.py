@@ -40,7 +40,7 @@ def main(archive: bytes, arguments: list[str]) -> None:
 
     pod.enter()  # the project's proxies and certificates are pip's too
     step, arguments = chosen(library, arguments)
-    install(step["requirements"])
+    install([*step["requirements"], *optional(step, arguments)])
     install(KFP)
     (home / "step.py").write_text(CLEAN + step["source"])
     paths = os.pathsep.join(filter(None, [str(library), os.environ.get("PYTHONPATH")]))
@@ -57,6 +57,18 @@ def chosen(library: Path, arguments: list[str]) -> tuple[dict[str, Any], list[st
     name = arguments[arguments.index("--function_to_execute") + 1]
     with zipfile.ZipFile(library) as archive:
         return json.loads(archive.read(STEPS))[name], arguments
+
+
+def optional(step: dict[str, Any], arguments: list[str]) -> list[str]:
+    """Return the packages that only some inputs need, if these do."""
+    if "--executor_input" not in arguments:
+        return []
+    given = json.loads(arguments[arguments.index("--executor_input") + 1]).get("inputs", {})
+    # Outputs stay out: the artifact store of a pipeline server is often s3:// too.
+    inputs = json.dumps(given.get("parameterValues", {}))
+    return [
+        each for text, more in step.get("optional", {}).items() if text in inputs for each in more
+    ]
 
 
 def install(requirements: list[str]) -> None:

@@ -76,7 +76,7 @@ def _add_download(commands: Any) -> None:
         help="fetch a model's files into a folder, verified",
         description="First step of the staged path; build reads the folder afterwards.",
     )
-    parser.add_argument("model", metavar="MODEL", help="org/name[@revision]")
+    parser.add_argument("model", metavar="MODEL", help="org/name[@revision], or s3://bucket/prefix")
     parser.add_argument("folder", metavar="FOLDER")
     parser.add_argument("--revision", default="", help="branch, tag or commit (default: main)")
     options.add_patterns(parser)

@@ -72,8 +72,12 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add where the model is."""
-    named = "org/name[@revision], a page of the hub, or ./folder"
-    parser.add_argument("model", metavar="MODEL", help=named)
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="org/name[@revision], a page of the hub, ./folder, or s3://bucket/prefix (keys and "
+        "endpoint from AWS_ variables, a profile or the instance; pip install 'carferry[s3]')",
+    )
 
 
 def add_image(parser: argparse.ArgumentParser) -> None:

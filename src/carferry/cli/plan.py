@@ -119,7 +119,7 @@ def _table(planned: Planned) -> list[str]:
         for layer in planned.layers
     ]
     return [
-        f"{planned.repo or 'folder'} {planned.commit}".rstrip(),
+        f"{planned.repo or planned.model} {planned.commit}".rstrip(),
         f"{'how':<6}  {'size':>10}  {'worker':>6}  layer",
         *rows,
         f"{human_bytes(planned.bytes_to_move)} of {human_bytes(planned.size_bytes)} to move, "

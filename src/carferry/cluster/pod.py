@@ -34,6 +34,10 @@ VARIABLES = ("HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "PIP_INDEX_
 BUNDLE = "ca-bundle.crt"
 """Its key with certificates to trust beside the system's, PEM."""
 _LOGINS = {"HF_TOKEN_PATH": "hf/HF_TOKEN", "REGISTRY_AUTH_FILE": "registry/.dockerconfigjson"}
+_S3_KEY, _S3_FOLDER = "hf/AWS_ACCESS_KEY_ID", "CARFERRY_S3_CONNECTION"
+"""A dashboard's S3 connection as the Secret that opens the model, and what names its folder."""
+_CLAIM, _CLAIM_FOLDER = "claim", "CARFERRY_CLAIM"
+"""Mount of the claim that holds the model, and what names it."""
 _SYSTEM = "/etc/pki/tls/cert.pem", "/etc/ssl/certs/ca-certificates.crt"
 _PREFIX = "carferry-ca-"
 _LONGEST = 4096
@@ -108,6 +112,10 @@ def _configure(environ: MutableMapping[str, str], mounted: Path) -> None:
     for name, path in _LOGINS.items():
         if (mounted / path).is_file():
             environ.setdefault(name, str(mounted / path))
+    if (mounted / _S3_KEY).is_file():
+        environ.setdefault(_S3_FOLDER, str((mounted / _S3_KEY).parent))
+    if (mounted / _CLAIM).is_dir():
+        environ.setdefault(_CLAIM_FOLDER, str(mounted / _CLAIM))
 
 
 def _trust(environ: MutableMapping[str, str], places: Places) -> None:

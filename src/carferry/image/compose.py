@@ -134,7 +134,7 @@ def provenance(base: Base | None, snapshot: Snapshot, engine: str) -> dict[str, 
     """Return the image's annotations; no time and nothing of this machine, so they repeat."""
     facts = {
         ENGINE: engine,
-        SOURCE: f"hf://{snapshot.repo}" if snapshot.repo else "",
+        SOURCE: snapshot.place or (f"hf://{snapshot.repo}" if snapshot.repo else ""),
         COMMIT: snapshot.commit,
         f"{_PREFIX}title": snapshot.repo,
         f"{_PREFIX}source": snapshot.url,

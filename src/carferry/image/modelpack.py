@@ -73,6 +73,7 @@ def _config(layers: Sequence[Descriptor], snapshot: Snapshot) -> dict[str, Any]:
     descriptor: dict[str, Any] = {}
     if snapshot.repo:
         descriptor["name"] = snapshot.repo.rpartition("/")[2]
+    if snapshot.url:
         descriptor["sourceURL"] = snapshot.url
     if snapshot.commit:
         descriptor["revision"] = snapshot.commit

@@ -24,7 +24,7 @@ from carferry.run.sizing import UNCHECKED, Sizing
 from carferry.selection.patterns import Patterns
 from carferry.serve.form import DeploymentForm
 from carferry.serve.settings import VLLM_IMAGE
-from carferry.source.open import check_model
+from carferry.source.open import check_model, claim_of
 from carferry.steps.fit import FitKeywords
 from carferry.steps.rights import DEPLOY, NO, SERVE
 from carferry.steps.settings import BuildKeywords, BuildSettings, check_security
@@ -49,6 +49,7 @@ class Run:
         vllm_args: More vLLM arguments, quoted as in a shell.
         prove: Open an upload at the registry and look at the base, if no plan_model follows.
         builder: ``job`` if Buildah will run in a Job of the cluster.
+        claim: The claim that the steps have mounted; empty if none.
         settings: The rest, by the names of ``carferry.run.settings``.
     """
 
@@ -63,6 +64,7 @@ class Run:
     vllm_args: str = ""
     prove: bool = False
     builder: str = ""
+    claim: str = ""
     settings: Settings = field(default_factory=dict)
 
     @property
@@ -111,6 +113,7 @@ class Run:
             remedy = "write deploy, render or no"
             raise InputError("read serve", repr(self.serve), "no way to serve", remedy)
         check_model(self.model)
+        self._check_claim()
         if self.image:
             self._check_image()
         if self.max_model_len < 0:
@@ -119,6 +122,17 @@ class Run:
         check_security(entry(self.settings, "builder_security") or "userns")
         if self.is_served:
             _ = self.wishes, wait_of(self.settings)
+
+    def _check_claim(self) -> None:
+        named = claim_of(self.model)
+        if named == self.claim:
+            return
+        if not self.claim:
+            reason, remedy = "this pipeline mounts no claim", "use the pipeline modelcar-pvc"
+        else:
+            reason = f"this run mounts the claim {self.claim}"
+            remedy = f"write model as pvc://{self.claim}/path"
+        raise InputError("read", self.model, reason, remedy)
 
     def _check_image(self) -> None:
         ref = parse_image(self.image)

@@ -1,1 +1,1 @@
-"""Where a model is read from: the Hugging Face hub or a folder, behind one protocol."""
+"""Where a model is read from: the hub, a folder, a bucket or a claim, behind one protocol."""

@@ -6,7 +6,8 @@ a second run keeps what is there and still matches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from carferry.io.parallel import SMALL_BYTES, advance, run_by_size
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
 from carferry.source.origin import RECORD
-from carferry.source.snapshot import Snapshot, SourceFile
+from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 from carferry.source.source import Source
 
 _CHUNK = 1024 * 1024
@@ -48,30 +49,33 @@ def download(
         StorageFull: The disk is full.
     """
 
-    def fetch(file: SourceFile) -> int:
+    def fetch(file: SourceFile) -> tuple[SourceFile, int]:
         return _fetch(source, file, folder / file.path, retry, progress)
 
     def small(file: SourceFile) -> bool:
         return file.size_bytes <= SMALL_BYTES
 
-    fetched = run_by_size(fetch, snapshot.files, small=small, parallel=parallel, retry=retry)
-    _record(snapshot, folder)
-    return sum(fetched)
+    done = run_by_size(fetch, snapshot.files, small=small, parallel=parallel, retry=retry)
+    _record(replace(snapshot, files=tuple(file for file, _ in done)), folder)
+    return sum(fetched for _, fetched in done)
 
 
-def _fetch(source: Source, file: SourceFile, path: Path, retry: Retry, progress: Progress) -> int:
-    """Write one file unless it is there, and return the bytes that were fetched."""
+def _fetch(
+    source: Source, file: SourceFile, path: Path, retry: Retry, progress: Progress
+) -> tuple[SourceFile, int]:
+    """Write one file unless it is there; return what it is, and the bytes that were fetched."""
     progress.begin(file.path, file.size_bytes)
     if _matches(path, file):
         progress.end(file.path, "kept")
-        return 0
-    _write(source, file, path, partial(advance, progress, retry, file.path))
+        return file, 0
+    found = _write(source, file, path, partial(advance, progress, retry, file.path))
     progress.end(file.path, "move")
-    return file.size_bytes
+    return found, file.size_bytes
 
 
 def _matches(path: Path, file: SourceFile) -> bool:
-    if not path.is_file() or path.stat().st_size != file.size_bytes:
+    same = path.is_file() and path.stat().st_size == file.size_bytes
+    if not same or not file.content.is_provable:
         return False
     hasher = file.content.hasher(file.size_bytes)
     with path.open("rb") as handle:
@@ -80,26 +84,27 @@ def _matches(path: Path, file: SourceFile) -> bool:
     return hasher.hexdigest() == file.content.hex
 
 
-def _write(source: Source, file: SourceFile, path: Path, moved: Callable[[int], None]) -> None:
+def _write(
+    source: Source, file: SourceFile, path: Path, moved: Callable[[int], None]
+) -> SourceFile:
+    """Write one file and return it with an identity that its bytes prove."""
+    hasher = file.content.hasher(file.size_bytes)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = files.AtomicFile(path.parent)
         try:
-            for chunk in _verified(source, file):
+            for chunk in source.read(file):
+                hasher.update(chunk)
                 moved(unfinished.write(chunk))
+            file.verify(hasher.hexdigest())
             unfinished.name(path)
         finally:
             unfinished.drop()
     except OSError as error:
         raise files.failed("write", path, error) from error
-
-
-def _verified(source: Source, file: SourceFile) -> Iterator[bytes]:
-    hasher = file.content.hasher(file.size_bytes)
-    for chunk in source.read(file):
-        hasher.update(chunk)
-        yield chunk
-    file.verify(hasher.hexdigest())
+    if file.content.is_provable:
+        return file
+    return replace(file, content=ContentId("sha256", hasher.hexdigest()))
 
 
 def _record(snapshot: Snapshot, folder: Path) -> None:

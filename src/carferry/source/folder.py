@@ -34,10 +34,12 @@ class FolderSource:
     Args:
         root: The folder.
         threads: Files hashed at once.
+        place: URL of the folder, if it has one that others can read.
     """
 
-    def __init__(self, root: Path, *, threads: int = 4) -> None:
+    def __init__(self, root: Path, *, threads: int = 4, place: str = "") -> None:
         self.root = root
+        self._place = place
         self._threads = threads
 
     def __str__(self) -> str:
@@ -55,7 +57,7 @@ class FolderSource:
         nothing = ContentId("sha256", "")
         paths = sorted(self._walk(), key=path_bytes)
         files = tuple(SourceFile(path, self._length(path), nothing) for path in paths)
-        return replace(self._origin.snapshot, files=files)
+        return replace(self._known, files=files)
 
     def snapshot(self, paths: Sequence[str]) -> Snapshot:
         """Hash these files.
@@ -68,7 +70,7 @@ class FolderSource:
             files = tuple(pool.map(self._hash, paths, map(self._size, paths)))
         # A file that was edited or added is not of that commit, and so neither is the whole.
         proofs = [self._origin.prove(file) for file in files]
-        return replace(self._origin.snapshot if all(proofs) else Snapshot("", "", ()), files=files)
+        return replace(self._known if all(proofs) else self._unknown, files=files)
 
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from ``start`` to ``stop``, or as many as the snapshot promised.
@@ -163,3 +165,12 @@ class FolderSource:
         for chunk in self.read(SourceFile(path, size_bytes, content)):
             hasher.update(chunk)
         return SourceFile(path, size_bytes, ContentId(content.kind, hasher.hexdigest()))
+
+    @property
+    def _known(self) -> Snapshot:
+        found = self._origin.snapshot
+        return found if found.url else self._unknown
+
+    @property
+    def _unknown(self) -> Snapshot:
+        return Snapshot("", "", (), place=self._place)

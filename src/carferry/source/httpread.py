@@ -57,19 +57,8 @@ class RangeReader:
             SourceChanged: Another length or etag than before.
             SourceError: Broken more often in a row than the policy allows.
         """
-        at, attempt = start, 0
         end = self._file.size_bytes if stop is None else stop
-        while at < end:
-            try:
-                for chunk in self._once(at, end):
-                    at, attempt = at + len(chunk), 0
-                    yield chunk
-            except CarferryError as error:
-                attempt += 1
-                if attempt >= self._retry.attempts:
-                    # Reading has had all its tries: sending the layer again would not help.
-                    error.temporary = False
-                self._retry.pause(attempt, error)
+        return resumed(self._once, start, end, self._retry)
 
     def _once(self, at: int, end: int) -> Iterator[bytes]:
         response = self._open(at, end)
@@ -193,6 +182,31 @@ class RangeReader:
     def _closed(response: BaseHTTPResponse, error: CarferryError) -> CarferryError:
         response.close()
         return error
+
+
+def resumed(
+    once: Callable[[int, int], Iterator[bytes]], start: int, end: int, retry: Retry
+) -> Iterator[bytes]:
+    """Yield bytes ``start`` to ``end``; after a break go on at the byte it broke at.
+
+    Args:
+        once: Reads from one offset to another, and may break anywhere between.
+        start: First byte.
+        end: The one behind the last.
+        retry: Policy; its count starts again after every byte of progress.
+    """
+    at, attempt = start, 0
+    while at < end:
+        try:
+            for chunk in once(at, end):
+                at, attempt = at + len(chunk), 0
+                yield chunk
+        except CarferryError as error:
+            attempt += 1
+            if attempt >= retry.attempts:
+                # Reading has had all its tries: sending the layer again would not help.
+                error.temporary = False
+            retry.pause(attempt, error)
 
 
 def _etag(response: BaseHTTPResponse) -> str:

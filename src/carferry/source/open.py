@@ -11,9 +11,11 @@ from urllib.parse import unquote
 
 from carferry.errors import InvalidReference
 from carferry.io.retry import Retry
+from carferry.source.claim import ClaimRef
 from carferry.source.folder import FolderSource
 from carferry.source.hubnames import parse_model
 from carferry.source.offline import cached_source, is_offline
+from carferry.source.s3_ref import S3Ref
 from carferry.source.snapshot import Snapshot
 from carferry.source.source import Source
 
@@ -22,22 +24,32 @@ _PATHS = ("./", "../", "/", "~")
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """How places are reached: a policy, and PEM certificates that a server's may be signed by."""
+
+    retry: Retry | None = None
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of place that models are read from.
 
     Attributes:
         check: Refuses a text that cannot be meant; asks nobody. Gets text and revision.
-        open: Returns the source. Gets text, revision and the policy of the whole build.
+        open: Returns the source. Gets text, revision and how places are reached.
         pin: Returns the text that names the same model at the snapshot's commit.
     """
 
     check: Callable[[str, str], object]
-    open: Callable[[str, str, Retry | None], Source]
+    open: Callable[[str, str, Reach], Source]
     pin: Callable[[str, Snapshot], str]
 
 
-def open_source(model: str, revision: str = "", *, retry: Retry | None = None) -> Source:
-    """Return the source of a model: ``org/name[@rev]``, a page of the hub, or a folder.
+def open_source(
+    model: str, revision: str = "", *, retry: Retry | None = None, ca_file: Path | None = None
+) -> Source:
+    """Return the source of a model: ``org/name[@rev]``, a page of the hub, ``s3://``, a folder.
 
     ``./x``, ``/x``, ``~/x`` and ``file:x`` are folders, and nothing else is: a stray local
     folder must not shadow the hub.
@@ -46,12 +58,13 @@ def open_source(model: str, revision: str = "", *, retry: Retry | None = None) -
         model: The text that names it.
         revision: Used if ``model`` carries none.
         retry: The policy of the whole build, so that what stops it also stops reading.
+        ca_file: PEM certificates that an S3 server's may be signed by.
 
     Raises:
         InvalidReference: None of these.
         SourceNotFound: ``HF_HUB_OFFLINE`` is set, and the cache does not hold it.
     """
-    return _kind(model).open(model, revision, retry)
+    return _kind(model).open(model, revision, Reach(retry, ca_file))
 
 
 def check_model(model: str, revision: str = "") -> None:
@@ -66,6 +79,15 @@ def check_model(model: str, revision: str = "") -> None:
 def is_folder(model: str) -> bool:
     """Return whether a model's text names a folder and not a place that others see too."""
     return _scheme(model) == "file"
+
+
+def claim_of(model: str) -> str:
+    """Return the claim that a model lies on; empty if on none.
+
+    Raises:
+        InvalidReference: A malformed ``pvc://``.
+    """
+    return ClaimRef.parse(model).claim if _scheme(model) == "pvc" else ""
 
 
 def pinned(model: str, snapshot: Snapshot) -> str:
@@ -114,24 +136,56 @@ def _file_path(model: str, rest: str) -> str:
     return plain if os.path.lexists(plain) else unquote(plain)
 
 
-def _open_folder(model: str, revision: str, retry: Retry | None) -> Source:
+def _open_folder(model: str, revision: str, reach: Reach) -> Source:
     return FolderSource(_folder_of(model))
 
 
-def _open_hub(model: str, revision: str, retry: Retry | None) -> Source:
+def _open_hub(model: str, revision: str, reach: Reach) -> Source:
     ref = parse_model(model, revision)
     if is_offline():
         return cached_source(ref)
     # The token's reader takes long to import: only who reads from the hub waits for it.
     from carferry.source.hub import HubSource
 
-    return HubSource(ref, retry=retry)
+    return HubSource(ref, retry=reach.retry)
+
+
+def _bucket(model: str, revision: str) -> S3Ref:
+    _check_no(revision, model)
+    return S3Ref.parse(model)
+
+
+def _open_bucket(model: str, revision: str, reach: Reach) -> Source:
+    from carferry.source.s3 import S3Source
+
+    return S3Source(_bucket(model, revision), retry=reach.retry, ca_file=reach.ca_file)
+
+
+def _claim(model: str, revision: str) -> ClaimRef:
+    _check_no(revision, model)
+    return ClaimRef.parse(model)
+
+
+def _check_no(revision: str, model: str) -> None:
+    if revision:
+        reason = f"only the hub has a revision {revision!a}"
+        raise InvalidReference("parse model", ascii(model[:200]), reason, "leave --revision out")
+
+
+def _as_it_is(model: str, found: Snapshot) -> str:
+    return model
 
 
 def _at_commit(model: str, found: Snapshot) -> str:
     return f"{found.repo}@{found.commit}" if found.repo else model
 
 
-_FOLDER = Kind(lambda model, _: _folder_of(model), _open_folder, lambda model, _: model)
 _HUB = Kind(parse_model, _open_hub, _at_commit)
-_KINDS: Mapping[str, Kind] = {"hf": _HUB, "https": _HUB, "http": _HUB, "file": _FOLDER}
+_KINDS: Mapping[str, Kind] = {
+    "hf": _HUB,
+    "https": _HUB,
+    "http": _HUB,
+    "file": Kind(lambda model, _: _folder_of(model), _open_folder, _as_it_is),
+    "s3": Kind(_bucket, _open_bucket, _as_it_is),
+    "pvc": Kind(_claim, lambda model, revision, _: _claim(model, revision).open(), _as_it_is),
+}

@@ -13,7 +13,8 @@ from carferry.errors import InvalidReference, SourceChanged
 
 PUBLIC_HUB = "https://huggingface.co"
 _ENDPOINT = re.compile(r"(?:https?://[^\s@?#]+)?")
-_FORMS = {"sha256": re.compile(r"[0-9a-f]{64}"), "git": re.compile(r"[0-9a-f]{40}")}
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+_FORMS = {"sha256": _HEX64, "git": re.compile(r"[0-9a-f]{40}"), "etag": _HEX64}
 
 
 class Hasher(Protocol):
@@ -28,11 +29,11 @@ class Hasher(Protocol):
 
 @dataclass(frozen=True, order=True, slots=True)
 class ContentId:
-    """What identifies a file's bytes: the LFS sha256, or the git blob id of a small file.
+    """What identifies a file's bytes: their sha256, a small file's git blob id, or an entity tag.
 
     Attributes:
-        kind: ``sha256`` or ``git``.
-        hex: Lower-case hex, 64 or 40 digits.
+        kind: ``sha256``, ``git`` or ``etag``.
+        hex: Lower-case hex, 64 digits or git's 40.
     """
 
     kind: str
@@ -40,25 +41,45 @@ class ContentId:
 
     @classmethod
     def parse(cls, text: str) -> ContentId:
-        """Parse ``sha256:<64 hex>`` or ``git:<40 hex>``.
+        """Parse ``sha256:<64 hex>``, ``git:<40 hex>`` or ``etag:<64 hex>``.
 
         Raises:
-            InvalidReference: Neither.
+            InvalidReference: None of them.
         """
         kind, _, value = text.partition(":")
         form = _FORMS.get(kind)
         if form is None or not form.fullmatch(value):
-            raise InvalidReference("parse content id", ascii(text), "not sha256:... or git:...")
+            reason = "not sha256:..., git:... or etag:..."
+            raise InvalidReference("parse content id", ascii(text), reason)
         return cls(kind, value)
+
+    @classmethod
+    def of_etag(cls, *resource: str) -> ContentId:
+        """Return the identity of what a server names by an entity tag.
+
+        Source: RFC 9110, section 8.8.3: a tag tells versions of one resource apart, and says
+        nothing of any other; so the resource's name is part of the identity.
+
+        Args:
+            resource: Server, place, name and tag.
+        """
+        return cls("etag", hashlib.sha256(json.dumps(resource).encode()).hexdigest())
+
+    @property
+    def is_provable(self) -> bool:
+        """Whether the bytes alone prove it; an entity tag is only its server's word."""
+        return self.kind != "etag"
 
     def hasher(self, size_bytes: int) -> Hasher:
         """Return a fresh hash object; over a file of that size its hex digest must be ``hex``.
 
+        For an entity tag it is sha256, which says what the bytes were but not whether they are
+        right.
         Source: git stores a blob as sha1 over ``blob <size>`` NUL and the content.
         """
-        if self.kind == "sha256":
-            return hashlib.sha256()
-        return hashlib.sha1(b"blob %d\0" % size_bytes, usedforsecurity=False)
+        if self.kind == "git":
+            return hashlib.sha1(b"blob %d\0" % size_bytes, usedforsecurity=False)
+        return hashlib.sha256()
 
     def __str__(self) -> str:
         """Return the form that was parsed."""
@@ -80,12 +101,12 @@ class SourceFile:
     content: ContentId
 
     def verify(self, found_hex: str) -> None:
-        """Compare a finished hash with the promise.
+        """Compare a finished hash with the promise, if there is one.
 
         Raises:
             SourceChanged: They differ.
         """
-        if found_hex != self.content.hex:
+        if self.content.is_provable and found_hex != self.content.hex:
             raise SourceChanged(
                 "read",
                 self.path,
@@ -105,6 +126,7 @@ class Snapshot:
         license: The hub's licence id ("apache-2.0"); empty if unknown.
         endpoint: Address of the hub it was read from, without login or slash at its end; empty
             for the public one.
+        place: URL of where it was read, if that is not the hub: ``s3://bucket/prefix``.
     """
 
     repo: str
@@ -112,11 +134,13 @@ class Snapshot:
     files: tuple[SourceFile, ...]
     license: str = ""
     endpoint: str = ""
+    place: str = ""
 
     @property
     def url(self) -> str:
-        """Where people find the repository; empty if it is unknown."""
-        return f"{self.endpoint or PUBLIC_HUB}/{self.repo}" if self.repo else ""
+        """Where people find it; empty if nobody knows."""
+        hub = f"{self.endpoint or PUBLIC_HUB}/{self.repo}" if self.repo else ""
+        return self.place or hub
 
     @property
     def size_bytes(self) -> int:
@@ -136,6 +160,7 @@ class Snapshot:
                 "commit": self.commit,
                 "license": self.license,
                 **({"endpoint": self.endpoint} if self.endpoint else {}),
+                **({"place": self.place} if self.place else {}),
                 "files": [[f.path, f.size_bytes, str(f.content)] for f in self.files],
             },
             indent=1,
@@ -158,4 +183,5 @@ class Snapshot:
         endpoint = str(data.get("endpoint", ""))
         if not _ENDPOINT.fullmatch(endpoint):
             raise ValueError("endpoint")
-        return cls(str(data["repo"]), str(data["commit"]), files, str(data["license"]), endpoint)
+        repo, commit, license = (str(data[key]) for key in ("repo", "commit", "license"))
+        return cls(repo, commit, files, license, endpoint, str(data.get("place", "")))

@@ -55,7 +55,7 @@ def build(
     access, display = how.access(), shown(progress)
     target = access.open(parse_image(read_image(image)), write=True)
     result = assemble(
-        open_source(read_model(model), how.revision, retry=access.retry),
+        open_source(read_model(model), how.revision, retry=access.retry, ca_file=access.ca_file),
         target,
         how.options(),
         access=access,

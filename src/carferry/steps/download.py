@@ -98,4 +98,5 @@ def download(
         snapshot.size_bytes,
         moved,
         **remarks(selection),
+        place=snapshot.place,
     )

@@ -63,7 +63,9 @@ def plan(
     how = BuildSettings(**settings)
     access = how.access()
     target = access.open(parse_image(read_image(image)), write=True)
-    source = open_source(read_model(model), how.revision, retry=access.retry)
+    source = open_source(
+        read_model(model), how.revision, retry=access.retry, ca_file=access.ca_file
+    )
     made = plan_build(source, target, how.options(), access)
     if prove:
         target.check_push()

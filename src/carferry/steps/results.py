@@ -61,6 +61,7 @@ class Downloaded(Result):
         left_out: What stayed out of the choice, with sizes: a line per reason.
         notes: What a server must be told, a line each.
         trust_remote_code: Whether it must be allowed to run code that the model brings.
+        place: URL of where it was read, if that is not the hub.
     """
 
     path: str
@@ -72,6 +73,12 @@ class Downloaded(Result):
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     trust_remote_code: bool = False
+    place: str = ""
+
+    @property
+    def uri(self) -> str:
+        """Where the model came from, as a URL; the folder itself if nobody knows."""
+        return self.place or (f"hf://{self.repo}@{self.commit}" if self.repo else self.path)
 
     @property
     def markdown(self) -> str:

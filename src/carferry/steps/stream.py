@@ -60,7 +60,7 @@ def stream(
     how = BuildSettings(**settings)
     access, display = how.access(), shown(progress)
     plan, moved = stream_share(
-        open_source(read_model(model), how.revision, retry=access.retry),
+        open_source(read_model(model), how.revision, retry=access.retry, ca_file=access.ca_file),
         access.open(parse_image(read_image(image)), write=True),
         how.options(),
         worker,
@@ -117,7 +117,7 @@ def seal(
     access, display = how.access(), shown(progress)
     target = access.open(parse_image(read_image(image)), write=True)
     result = seal_shares(
-        open_source(read_model(model), how.revision, retry=access.retry),
+        open_source(read_model(model), how.revision, retry=access.retry, ca_file=access.ca_file),
         target,
         how.options(),
         access=access,

@@ -1,0 +1,151 @@
+"""An S3 client whose requests go through our own HTTP.
+
+botocore knows credentials, signatures, regions, addresses and S3's XML; connections, certificates,
+proxies and retries are the same as for a hub or a registry (docs/adr/0030-s3.md).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from carferry.errors import InputError
+from carferry.io.http import Http
+from carferry.io.retry import Retry
+from carferry.source.s3_connection import Connection
+from carferry.source.s3_failures import client_failed, refused, unlike_s3
+
+_REGION = "us-east-1"
+_HEADER = "latin-1"
+
+
+class S3Client:
+    """Asks one server; every failure is an error of ours.
+
+    Args:
+        connection: How the server is reached.
+        http: Connection pool; default one that trusts ``AWS_CA_BUNDLE`` too.
+        retry: Policy; share it with the target.
+        ca_file: PEM certificates to trust.
+
+    Raises:
+        InputError: botocore is not installed, or its configuration cannot be read.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        http: Http | None = None,
+        retry: Retry | None = None,
+        ca_file: Path | None = None,
+    ) -> None:
+        self.connection = connection
+        self.retry = retry or Retry()
+        self.where = connection.host or "Amazon S3"
+        _need_botocore()
+        try:
+            session = _session(connection)
+            self._signed = session.get_credentials() is not None
+            self._http = http or Http(ca_file=ca_file or _bundle(session))
+            self._client = _client(session, connection, signed=self._signed)
+        except _errors() as error:
+            raise client_failed(error, self.where, self.where) from error
+        self._client.meta.events.register("before-send.s3", self._send)
+
+    def call(self, operation: str, subject: object, **parameters: Any) -> dict[str, Any]:
+        """Ask once and return the answer as botocore parses it.
+
+        Raises:
+            SourceError: The server refused or failed.
+            InputError: What was asked, or with which credentials, cannot be.
+        """
+        from botocore.exceptions import ClientError
+
+        try:
+            answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
+        except ClientError as error:
+            raise refused(error, subject, self.where, signed=self._signed) from error
+        except _errors() as error:
+            raise client_failed(error, subject, self.where) from error
+        return answer
+
+    def ask(self, operation: str, subject: object, **parameters: Any) -> dict[str, Any]:
+        """Ask, and again as long as the policy allows."""
+        return self.retry.call(
+            lambda: self.call(operation, subject, **parameters), first=lambda: True
+        )
+
+    def _send(self, request: Any, **_: Any) -> Any:
+        """Send what botocore has signed, in its sender's place."""
+        from botocore.awsrequest import AWSResponse
+
+        headers = {_text(name): _text(value) for name, value in request.headers.items()}
+        headers.setdefault("Accept-Encoding", "identity")  # another length, and no ranges
+        answer = self._http.request(
+            request.method, request.url, headers=headers, body=request.body or None
+        )
+        if fault := unlike_s3(request.url, answer.status, answer.headers):
+            answer.close()
+            raise fault
+        return AWSResponse(request.url, answer.status, answer.headers, answer)
+
+
+def _need_botocore() -> None:
+    try:
+        import_module("botocore.session")
+    except ImportError as error:
+        remedy = "pip install 'carferry[s3]'"
+        raise InputError("read from", "S3", "botocore is not installed", remedy) from error
+
+
+def _session(connection: Connection) -> Any:
+    from botocore.session import Session
+
+    session = Session()
+    if connection.access_key:
+        session.set_credentials(
+            connection.access_key, connection.secret_key, connection.token or None
+        )
+    return session
+
+
+def _client(session: Any, connection: Connection, *, signed: bool) -> Any:
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    written = (session.get_scoped_config() or {}).get("s3")
+    style = written.get("addressing_style") if isinstance(written, Mapping) else None
+    # Few servers but Amazon's have a name in the DNS for every bucket.
+    s3 = {"addressing_style": style or ("path" if connection.endpoint else "auto")}
+    config = Config(
+        s3=s3,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        **({} if signed else {"signature_version": UNSIGNED}),
+    )
+    region = connection.region or session.get_config_variable("region") or _REGION
+    endpoint = connection.endpoint or None
+    made: Any = session.create_client("s3", region, endpoint_url=endpoint, config=config)
+    return made
+
+
+def _bundle(session: Any) -> Path | None:
+    """Return ``AWS_CA_BUNDLE``, or the profile's."""
+    named = session.get_config_variable("ca_bundle") or os.environ.get("AWS_CA_BUNDLE")
+    return Path(named) if named else None
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    from botocore.exceptions import BotoCoreError
+    from botocore.parsers import ResponseParserError
+
+    return BotoCoreError, ResponseParserError
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode(_HEADER) if isinstance(value, bytes) else value
