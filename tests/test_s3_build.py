@@ -18,8 +18,8 @@ from servers.proxy import Proxy
 
 import carferry as api
 from carferry.errors import InputError, Unreachable
-from carferry.source.folder import RECORD
 from carferry.source.open import open_source
+from carferry.source.origin import RECORD
 from carferry.source.s3_connection import FOLDER, Connection
 
 
@@ -63,23 +63,45 @@ def test_a_model_in_a_bucket_becomes_an_image_in_one_command(
 def test_a_second_build_moves_nothing_and_a_changed_object_its_layer(
     bucket: Bucket, tmp_path: Path
 ) -> None:
-    files = tiny() | {"tokenizer.json": b" " * (2 << 20)}  # a layer of its own
+    files = tiny() | {"tokenizer.json": b"{}" + b" " * (2 << 20)}  # a layer of its own
     model, image = bucket.fill(files), f"oci:{tmp_path / 'out'}:v1"
     first = api.build(model, image, base="scratch")
-    again = api.build(model, image, base="scratch")
+    again = api.build(model, image, base="scratch", reuse="tag")
     assert (again.digest, again.moved_bytes) == (first.digest, 0)
     bucket.put("models/tiny/config.json", tiny()["config.json"] + b" ")
-    changed = api.build(model, image, base="scratch")
+    changed = api.build(model, image, base="scratch", reuse="tag")
     assert 0 < changed.moved_bytes < first.moved_bytes
     assert changed.digest != first.digest
+
+
+def test_what_a_bucket_names_by_tags_alone_cannot_be_proved_and_moves_again(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    model, image = bucket.fill(tiny()), f"oci:{tmp_path / 'out'}:v1"
+    first = api.build(model, image, base="scratch")
+    again = api.build(model, image, base="scratch")
+    assert (again.digest, again.moved_bytes) == (first.digest, first.moved_bytes)
+
+
+@pytest.mark.parametrize("reuse", ["none", "tag"])
+@pytest.mark.parametrize("format", ["modelcar", "modelpack"])
+def test_what_the_objects_were_is_recorded_and_can_be_compared(
+    bucket: Bucket, tmp_path: Path, reuse: str, format: str
+) -> None:
+    model, image = bucket.fill(tiny()), f"oci:{tmp_path / 'out'}:v1"
+    for _ in range(2):
+        built = api.build(model, image, base="scratch", format=format, reuse=reuse)
+    found = api.inspect(built.reference, verify=True)
+    assert found.flaws == ()
 
 
 def test_workers_share_a_build_from_a_bucket(bucket: Bucket, tmp_path: Path) -> None:
     model, image = bucket.fill(tiny()), f"oci:{tmp_path / 'out'}:v1"
     assert api.plan(model, image, base="scratch", workers=2).model == model
+    how = {"base": "scratch", "run": "0123456789abcdef"}
     for share in ("1/2", "2/2"):
-        api.stream(model, image, share, base="scratch")
-    assert api.seal(model, image, base="scratch").moved_bytes == 0
+        api.stream(model, image, share, **how)
+    assert api.seal(model, image, **how).moved_bytes == 0
     assert model_files(to_layout(tmp_path / "out")) == hashes(tiny())
 
 

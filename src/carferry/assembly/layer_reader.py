@@ -16,7 +16,7 @@ from carferry.assembly.read_ahead import ReadAhead
 from carferry.errors import CarferryError
 from carferry.image.layers import Content, Layer, Literal
 from carferry.refs import Digest
-from carferry.source.snapshot import Hasher, SourceFile
+from carferry.source.snapshot import ContentId, Hasher, SourceFile
 from carferry.source.source import Source
 
 # With chunks of 1 MiB, and what is read ahead, this bounds what a stream holds to under 20 MiB.
@@ -71,6 +71,11 @@ class LayerReader:
                     yield from self._piece(piece, offset, max(0, start - offset), ahead)
                 offset += length
 
+    @property
+    def ids(self) -> tuple[ContentId, ...]:
+        """What each file's bytes were, once ``digest`` has returned; entity tags as sha256."""
+        return self._hashing.ids
+
     def digest(self) -> Digest:
         """Wait for the hashes and return the layer's digest.
 
@@ -112,6 +117,7 @@ class _Hashing:
         self._hasher: Hasher | None = None
         self._left = 0
         self._error: CarferryError | None = None
+        self.ids: tuple[ContentId, ...] = ()
         self._thread = threading.Thread(target=self._run, daemon=True, name="carferry-hash")
         self._thread.start()
 
@@ -149,7 +155,7 @@ class _Hashing:
     def _verify(self) -> None:
         if self._file and self._hasher:
             try:
-                self._file.verify(self._hasher.hexdigest())
+                self.ids += (self._file.identified(self._hasher.hexdigest()),)
             except CarferryError as error:
                 self._error = error
         self._file = self._hasher = None

@@ -29,6 +29,7 @@ from carferry.registry.layout import LayoutTarget
 from carferry.registry.target import Target
 from carferry.source.download import download
 from carferry.source.folder import FolderSource
+from carferry.source.snapshot import ContentId, SourceFile
 
 _BUFFER = 1024 * 1024
 
@@ -106,9 +107,9 @@ def _model_folder(job: Job, scratch: Path) -> Path:
 
 def _take(layer: Layer, layout: LayoutTarget, target: Target, progress: Progress) -> LayerResult:
     found = _layer_of(layout, layer.content_key.hex, layer)
-    descriptor = replace(found, annotations=file_annotations(layer))
-    with blob_file(layout, descriptor.digest) as file:
-        check_files(layer, file)
+    with blob_file(layout, found.digest) as file:
+        ids = check_files(layer, file)
+    descriptor = replace(found, annotations=file_annotations(layer, ids))
     there = target.blob_size(descriptor.digest) == descriptor.size_bytes
     if not there and not target.mount(descriptor.digest, layout.ref):
         copy_blob(descriptor, layout, target, moved=lambda size: progress.advance(layer.name, size))
@@ -123,13 +124,17 @@ def _layer_of(layout: LayoutTarget, tag: str, layer: Layer) -> Descriptor:
     return manifest.layers[0]
 
 
-def check_files(layer: Layer, archive: IO[bytes]) -> None:
+def check_files(layer: Layer, archive: IO[bytes]) -> tuple[ContentId, ...]:
     """Read a layer's tar and compare every file with the snapshot.
+
+    Returns:
+        The id of each of the layer's files, as it was read.
 
     Raises:
         SourceChanged: A file is missing, too many, or has other bytes.
     """
     wanted = {f"{ROOT}/{file.path}": file for file in layer.files}
+    ids: dict[SourceFile, ContentId] = {}
     with tarfile.open(fileobj=archive, mode="r|", bufsize=_BUFFER) as tar:
         for member in tar:
             if member.isdir():
@@ -138,9 +143,10 @@ def check_files(layer: Layer, archive: IO[bytes]) -> None:
             content = tar.extractfile(member) if member.isreg() else None
             if file is None or content is None:
                 raise SourceChanged("pack", member.name, "the snapshot has no such file")
-            file.verify(_hash(content, file.content.hasher(member.size)))
+            ids[file] = file.identified(_hash(content, file.content.hasher(member.size)))
     for name in wanted:
         raise SourceChanged("pack", name, "the layer lacks it")
+    return tuple(ids[file] for file in layer.files)
 
 
 def _hash(content: IO[bytes], hasher: Any) -> str:

@@ -16,7 +16,7 @@ from carferry.image.base import Base
 from carferry.image.layers import Format, Layer
 from carferry.refs import Digest, ImageRef, LayoutRef
 from carferry.selection.selection import Selection
-from carferry.source.snapshot import Snapshot
+from carferry.source.snapshot import ContentId, Snapshot
 
 _GIB = 1024**3
 # Starting a pod and resolving the plan anew costs about what moving this much does.
@@ -45,12 +45,14 @@ class Claim:
         home: The repository or layout that holds it.
         by: Tag or digest of the manifest that says so; empty if it follows from the file's id.
         believed: Used without being read; any other is read back first.
+        ids: Ids of the layer's files, as they were read when it was made.
     """
 
     digest: Digest
     home: ImageRef | LayoutRef
     by: str = ""
     believed: bool = True
+    ids: tuple[ContentId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,8 @@ def _layer_plan(layer: Layer, claims: Sequence[Claim], ref: ImageRef | LayoutRef
         if claim.believed:
             how = How.REUSE if is_same_home(claim.home, ref) else How.MOUNT
             return LayerPlan(layer, how, (claim,))
-    if claims:
+    # Entity tags cannot be computed from bytes that are read back.
+    if claims and layer.is_provable:
         return LayerPlan(layer, How.CHECK, tuple(claims[:_MOST_CHECKED]))
     return LayerPlan(layer)
 

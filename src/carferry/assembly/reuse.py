@@ -15,12 +15,13 @@ from dataclasses import replace
 from carferry.assembly import shards
 from carferry.assembly.plan import Claim
 from carferry.assembly.trust import Reuse, Trust
-from carferry.errors import CarferryError
-from carferry.image.compose import CONTENT_KEY
+from carferry.errors import CarferryError, InvalidReference
+from carferry.image.compose import CONTENT_KEY, file_ids
 from carferry.image.layers import Layer
-from carferry.oci.documents import Document
+from carferry.oci.documents import LAYER, Descriptor, Document
 from carferry.refs import Digest
 from carferry.registry.target import Target
+from carferry.source.snapshot import ContentId
 
 _THREADS = 16
 # Of each kind: neither can hide the other, whatever is pushed.
@@ -109,8 +110,12 @@ class _Survey:
         self._wanted = {layer.content_key: layer for layer in layers}
         self.found: dict[Digest, list[Claim]] = {}
         # A raw layer is found without any manifest: its digest is the file's own.
-        known = {key: layer.known_digest for key, layer in self._wanted.items()}
-        self._note({key: digest for key, digest in known.items() if digest}, "", believed=True)
+        known = {
+            key: Descriptor(LAYER, digest, layer.size_bytes)
+            for key, layer in self._wanted.items()
+            if (digest := layer.known_digest)
+        }
+        self._note(known, "", believed=True)
 
     @property
     def is_complete(self) -> bool:
@@ -133,15 +138,16 @@ class _Survey:
             believed = trust.of_shard(document, tag, shards.SHARD)
             self._note(_claims(document), tag, believed=believed)
 
-    def _note(self, claims: Mapping[Digest, Digest], by: str, *, believed: bool) -> None:
-        new = {key: digest for key, digest in claims.items() if self._is_news(key, digest)}
+    def _note(self, claims: Mapping[Digest, Descriptor], by: str, *, believed: bool) -> None:
+        new = {key: each.digest for key, each in claims.items() if self._is_news(key, each.digest)}
         if believed:
             self._believe(claims, by)
         with ThreadPoolExecutor(_THREADS) as pool:
             sizes = dict(zip(new, pool.map(self._target.blob_size, new.values()), strict=True))
         for key, digest in new.items():
             if sizes[key] == self._wanted[key].size_bytes:
-                claim = Claim(digest, self._target.ref, by, believed)
+                ids = () if self._wanted[key].is_provable else _ids(claims[key])
+                claim = Claim(digest, self._target.ref, by, believed, ids)
                 self.found.setdefault(key, []).append(claim)
 
     def _is_news(self, key: Digest, digest: Digest) -> bool:
@@ -151,11 +157,12 @@ class _Survey:
         said = self.found.get(key, ())
         return not any(claim.believed or claim.digest == digest for claim in said)
 
-    def _believe(self, claims: Mapping[Digest, Digest], by: str) -> None:
+    def _believe(self, claims: Mapping[Digest, Descriptor], by: str) -> None:
         """Believe what was claimed before by somebody else."""
         for key, said in self.found.items():
+            digest = claims[key].digest if key in claims else None
             self.found[key] = [
-                replace(claim, by=by, believed=True) if claim.digest == claims.get(key) else claim
+                replace(claim, by=by, believed=True) if claim.digest == digest else claim
                 for claim in said
             ]
 
@@ -177,11 +184,19 @@ def _manifest(target: Target, reference: str) -> Document | None:
     return document
 
 
-def _claims(document: Document) -> dict[Digest, Digest]:
+def _ids(layer: Descriptor) -> tuple[ContentId, ...]:
+    """Return the ids that a layer gives its files; none if nobody could read them."""
+    try:
+        return file_ids(layer)
+    except InvalidReference:
+        return ()
+
+
+def _claims(document: Document) -> dict[Digest, Descriptor]:
     """Return what a manifest claims; one of some other tool simply claims nothing."""
     try:
         return {
-            Digest.parse(str(layer.annotations[CONTENT_KEY])): layer.digest
+            Digest.parse(str(layer.annotations[CONTENT_KEY])): layer
             for layer in document.layers
             if CONTENT_KEY in layer.annotations
         }

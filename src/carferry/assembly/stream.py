@@ -17,7 +17,6 @@ from carferry.image.compose import model_descriptor
 from carferry.image.layers import Layer
 from carferry.io.parallel import advance, run_by_size, run_parallel
 from carferry.oci.documents import Descriptor
-from carferry.refs import Digest
 from carferry.registry.blobs import open_upload
 from carferry.registry.target import Upload
 
@@ -119,7 +118,7 @@ class _Mover:
             if self._is_here(claim) and (claim.believed or self._is_proved(layer, claim)):
                 how = layer_plan.how
                 self._progress.end(layer.name, how.value)
-                return LayerResult(layer, model_descriptor(layer, claim.digest), how)
+                return LayerResult(layer, model_descriptor(layer, claim.digest, claim.ids), how)
         return None
 
     def _moved(self, layer_plan: LayerPlan) -> LayerResult:
@@ -128,9 +127,9 @@ class _Mover:
             # What was read in vain does not count towards what is still to be moved.
             self._progress.expect(layer.size_bytes)
             self._progress.begin(layer.name, layer.size_bytes)
-        digest, retries = self._move(layer)
+        descriptor, retries = self._move(layer)
         self._progress.end(layer.name, How.MOVE.value)
-        return LayerResult(layer, model_descriptor(layer, digest), How.MOVE, retries)
+        return LayerResult(layer, descriptor, How.MOVE, retries)
 
     def _is_proved(self, layer: Layer, claim: Claim) -> bool:
         flaw = flaw_at_target(self._job, layer, claim.digest)
@@ -146,7 +145,7 @@ class _Mover:
             return True
         return self._target.mount(claim.digest, claim.home)
 
-    def _move(self, layer: Layer) -> tuple[Digest, int]:
+    def _move(self, layer: Layer) -> tuple[Descriptor, int]:
         attempt = corrupt = 0
         while True:
             self._retry.check()
@@ -162,10 +161,11 @@ class _Mover:
                 self._retry.pause(attempt, error)
                 self._progress.note(f"{error}; sending it again")
 
-    def _once(self, layer: Layer) -> Digest:
+    def _once(self, layer: Layer) -> Descriptor:
         moved = partial(advance, self._progress, self._retry, layer.name)
         if is_small_blob(layer):
-            return send_small_blob(layer, self._source, self._target, moved=moved)
+            digest = send_small_blob(layer, self._source, self._target, moved=moved)
+            return model_descriptor(layer, digest)
         with (
             LayerReader(layer, self._source, moved=moved) as reader,
             open_upload(self._target, layer.size_bytes) as upload,
@@ -173,7 +173,7 @@ class _Mover:
             self._send(reader, upload)
             digest = reader.digest()
             upload.commit(digest)
-        return digest
+        return model_descriptor(layer, digest, reader.ids)
 
     def _send(self, reader: LayerReader, upload: Upload) -> None:
         """Send the layer; after a break go on at the offset that the target proves."""

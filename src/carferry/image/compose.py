@@ -57,9 +57,17 @@ class Image:
     manifest: Document
 
 
-def model_descriptor(layer: Layer, digest: Digest) -> Descriptor:
-    """Return the descriptor of a stored layer, by which the next build recognises it unread."""
-    annotations = {CONTENT_KEY: str(layer.content_key), **file_annotations(layer)}
+def model_descriptor(layer: Layer, digest: Digest, ids: Sequence[ContentId] = ()) -> Descriptor:
+    """Return the descriptor of a stored layer, by which the next build recognises it unread.
+
+    Args:
+        layer: What it holds.
+        digest: Of its bytes.
+        ids: Ids of its files as they were read, where those of the source cannot be computed.
+    """
+    if layer.raw and not layer.is_provable:
+        ids = (ContentId("sha256", digest.hex),)
+    annotations = {CONTENT_KEY: str(layer.content_key), **file_annotations(layer, ids)}
     if layer.raw:
         annotations |= modelpack_annotations(layer.files[0].path)
         media_type = modelpack_type(layer.files[0].path)
@@ -67,11 +75,17 @@ def model_descriptor(layer: Layer, digest: Digest) -> Descriptor:
     return Descriptor(LAYER, digest, layer.size_bytes, annotations)
 
 
-def file_annotations(layer: Layer) -> dict[str, str]:
-    """Return the ids of a layer's files, by which a reader of the image can check each of them."""
+def file_annotations(layer: Layer, ids: Sequence[ContentId] = ()) -> dict[str, str]:
+    """Return the ids of a layer's files, by which a reader of the image can check each of them.
+
+    Args:
+        layer: What it holds.
+        ids: As for ``model_descriptor``.
+    """
+    every = ids or [file.content for file in layer.files]
     if len(layer.files) > 1:
-        return {LAYER_SOURCES: pack_ids(file.content for file in layer.files)}
-    return {LAYER_PATH: layer.files[0].path, LAYER_SOURCE: str(layer.files[0].content)}
+        return {LAYER_SOURCES: pack_ids(every)}
+    return {LAYER_PATH: layer.files[0].path, LAYER_SOURCE: str(every[0])}
 
 
 def file_ids(layer: Descriptor) -> tuple[ContentId, ...]:

@@ -116,6 +116,11 @@ class Layer:
         return str(self.content_key)
 
     @property
+    def is_provable(self) -> bool:
+        """Whether its bytes alone prove that they are its files'; entity tags prove nothing."""
+        return all(file.content.is_provable for file in self.files)
+
+    @property
     def known_digest(self) -> Digest | None:
         """The digest, if known unread: that of a raw layer whose file has an LFS sha256."""
         content = self.files[0].content

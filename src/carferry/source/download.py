@@ -16,7 +16,7 @@ from carferry.io.parallel import SMALL_BYTES, advance, run_by_size
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
 from carferry.source.origin import RECORD
-from carferry.source.snapshot import ContentId, Snapshot, SourceFile
+from carferry.source.snapshot import Snapshot, SourceFile
 from carferry.source.source import Source
 
 _CHUNK = 1024 * 1024
@@ -96,15 +96,13 @@ def _write(
             for chunk in source.read(file):
                 hasher.update(chunk)
                 moved(unfinished.write(chunk))
-            file.verify(hasher.hexdigest())
+            content = file.identified(hasher.hexdigest())
             unfinished.name(path)
         finally:
             unfinished.drop()
     except OSError as error:
         raise files.failed("write", path, error) from error
-    if file.content.is_provable:
-        return file
-    return replace(file, content=ContentId("sha256", hasher.hexdigest()))
+    return replace(file, content=content)
 
 
 def _record(snapshot: Snapshot, folder: Path) -> None:

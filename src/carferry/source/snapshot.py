@@ -114,6 +114,15 @@ class SourceFile:
                 "the file changed or the transfer was corrupted: run again",
             )
 
+    def identified(self, found_hex: str) -> ContentId:
+        """Return what a finished hash says the bytes are; sha256 where the promise is a tag.
+
+        Raises:
+            SourceChanged: They are not what was promised.
+        """
+        self.verify(found_hex)
+        return self.content if self.content.is_provable else ContentId("sha256", found_hex)
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
