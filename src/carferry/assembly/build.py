@@ -25,16 +25,18 @@ from carferry.assembly.plan import (
     make_plan,
 )
 from carferry.assembly.results import BuildResult, LayerResult, in_image_order
-from carferry.assembly.reuse import find_claims
+from carferry.assembly.reuse import Given, find_claims
 from carferry.assembly.seal import seal
 from carferry.assembly.stream import gather, stream
 from carferry.errors import CarferryError, InputError, TargetError
 from carferry.image import base
 from carferry.image.layers import Format, Layer, arrange
+from carferry.image.source import ImageSource
 from carferry.io.progress import Progress, Silent
 from carferry.refs import Digest, ImageRef, LayoutRef, check_push_tag
 from carferry.registry.access import Access
 from carferry.registry.target import Target
+from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
 from carferry.source.folder import FolderSource
 from carferry.source.snapshot import Snapshot
@@ -193,7 +195,7 @@ def plan_build(
         CarferryError: The source or a registry failed.
     """
     _check_apart(source, target)
-    selection = choose(source, options.patterns)
+    selection = choose(source, _patterns(source, options))
     if whole:
         check_whole(source, selection.files, retry=access.retry)
     snapshot = source.snapshot([file.path for file in selection.files.files])
@@ -205,7 +207,8 @@ def plan_build(
         format=options.format,
         large_bytes=options.large_bytes,
     )
-    claims = _find_claims(snapshot, layers, target, options, access)
+    given = Given(source.target, source.manifest) if isinstance(source, ImageSource) else None
+    claims = _find_claims(snapshot, layers, target, options, access, given)
     made = make_plan(snapshot, bases, layers, claims, target.ref, options.format)
     plan = replace(made, selection=selection)
     check_lengths(plan, target.largest_blob_bytes, target.ref)
@@ -213,8 +216,21 @@ def plan_build(
     return plan
 
 
+def _patterns(source: Source, options: Options) -> Patterns:
+    """Return which files to take; of an image all, since somebody has chosen them already."""
+    wanted = options.patterns
+    if isinstance(source, ImageSource) and not wanted.include:
+        return replace(wanted, include=("*",))
+    return wanted
+
+
 def _find_claims(
-    snapshot: Snapshot, layers: Sequence[Layer], target: Target, options: Options, access: Access
+    snapshot: Snapshot,
+    layers: Sequence[Layer],
+    target: Target,
+    options: Options,
+    access: Access,
+    given: Given | None,
 ) -> dict[Digest, tuple[Claim, ...]]:
     if options.engine != "stream":
         # Buildah's tar bytes are its own: its layers are neither reused nor offered for reuse.
@@ -226,6 +242,7 @@ def _find_claims(
         reuse=options.reuse,
         run=options.run,
         prefix=shards.prefix_of(layers_key(snapshot, options.format, layers)),
+        given=given,
     )
 
 

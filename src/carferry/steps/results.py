@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from carferry.errors import ContractViolation
-from carferry.image.compose import COMMIT, LAYER_PATH, LAYER_SOURCES, SOURCE
+from carferry.image.compose import LAYER_PATH, LAYER_SOURCES
 from carferry.image.inspection import Inspection
+from carferry.image.provenance import COMMIT, SOURCE
 from carferry.image.verify import Verified
 from carferry.io.terminal import human_bytes
 from carferry.oci.documents import Descriptor
