@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import random
 import tarfile
 import tracemalloc
 from collections.abc import Callable, Mapping
@@ -27,7 +26,7 @@ from ferrying import (
 from poison import claim, other_bytes, other_frame
 from servers.chaos import ResetDownload, Rule
 from servers.hub import Hub
-from servers.models import write
+from servers.models import filled, write
 from servers.proxy import Proxy
 from servers.registry import Registry
 
@@ -50,9 +49,9 @@ FILES = {
     "LICENSE": b"Do what you like.",
     "config.json": b'{"architectures": ["Tiny"]}',
     "generation_config.json": b'{"temperature": 0.6}',
-    "sub/tokenizer.json": b"{}" * 900,
-    "model-1.safetensors": random.Random(1).randbytes(9000),
-    "model-2.safetensors": random.Random(2).randbytes(8001),
+    "sub/tokenizer.json": b"{" + b" " * 1798 + b"}",
+    "model-1.safetensors": filled(9000, 1),
+    "model-2.safetensors": filled(8001, 2),
 }
 WHOSE = "the image's own ids, which whoever made it wrote"
 
@@ -177,7 +176,7 @@ def test_an_image_of_the_hubs_model_is_the_hubs(
 
 
 def test_pickled_weights_are_compared_too(tmp_path: Path, layout: Target) -> None:
-    folder = write(FILES | {"pytorch_model.bin": b"p" * 99}, tmp_path / "more")
+    folder = write(FILES | {"pytorch_model.bin": b"\x80" + b"p" * 98}, tmp_path / "more")
     make(folder, layout, include=("*.bin", "*.json"))
     assert look(layout, model=folder).flaws == ()
 
@@ -347,7 +346,7 @@ def test_the_files_of_an_image_can_be_read_in_part(folder: Path, layout: Target)
 def test_a_registry_is_read_in_parallel_and_on_after_a_break(
     folder: Path, registry: Registry
 ) -> None:
-    (folder / "model-3.safetensors").write_bytes(random.Random(3).randbytes(4 << 20))
+    (folder / "model-3.safetensors").write_bytes(filled(4 << 20, 3))
     make(folder, to_registry(registry))
     reset = Rule(ResetDownload(3 << 20), method="GET", path="/blobs/", times=None)
     with Proxy(registry.url, [reset]) as proxy:
