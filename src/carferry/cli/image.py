@@ -109,7 +109,8 @@ def _add_inspect(commands: Any) -> None:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read every layer and compare every file with the id that the image carries",
+        help="look whether the model is whole (truncated or missing shards, pointers), read every "
+        "layer, and compare every file with the id that the image carries",
     )
     parser.add_argument(
         "--model",

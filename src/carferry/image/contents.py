@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import IO
 
-from carferry.image.contract import TOOL_PATHS, Contents, Entry
+from carferry.image.contract import TOOL_PATHS, Contents, Entry, Place
 from carferry.image.layers import ROOT
 from carferry.image.unpack import Budget, NotLookedAt, readable, unpacked
 from carferry.oci.documents import LAYER, LAYER_TYPES, Descriptor
@@ -25,7 +25,7 @@ from carferry.registry.target import Target
 _MOST_LAYERS = 500
 _RANGE_BYTES = 64 * 1024
 # What one kept entry takes beside its texts, measured.
-_ENTRY_BYTES = 400
+_ENTRY_BYTES = 500
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 
@@ -123,7 +123,8 @@ def _entries(target: Target, layer: Descriptor, budget: Budget) -> tuple[list[En
 def _kept(file: IO[bytes], layer: Descriptor, budget: Budget) -> Iterator[Entry]:
     for member in read_headers(file):
         budget.spend("entries", 1, layer)
-        entry = _entry(member)
+        is_here = file.seekable() and member.isreg()
+        entry = _entry(member, Place(layer, file.tell()) if is_here else None)
         if _counts(entry.path):
             texts = len(entry.path) + len(entry.link)
             budget.spend("kept_bytes", _ENTRY_BYTES + texts, layer)
@@ -139,7 +140,7 @@ def _is_model(path: str) -> bool:
     return path == ROOT or path.startswith(f"{ROOT}/")
 
 
-def _entry(member: tarfile.TarInfo) -> Entry:
+def _entry(member: tarfile.TarInfo, place: Place | None) -> Entry:
     kind = "directory" if member.isdir() else "file" if member.isreg() else "link"
     return Entry(
         posixpath.normpath(f"/{member.name}").lstrip("/"),
@@ -148,6 +149,7 @@ def _entry(member: tarfile.TarInfo) -> Entry:
         kind,
         (member.uid, member.gid),
         member.linkname,
+        place,
     )
 
 

@@ -15,11 +15,25 @@ from carferry.image.base import MODELCAR_ENTRYPOINT
 from carferry.image.config import flaw_of
 from carferry.image.kinds import layers_flaw
 from carferry.image.layers import MOST_LAYERS, ROOT
+from carferry.image.modelpack import RAW
 from carferry.oci.documents import Descriptor
 
 TOOLS = ("sh", "ls", "ln", "sleep", "mkdir")
 _BIN = ("bin", "usr/bin", "sbin", "usr/sbin", "usr/local/bin")
 TOOL_PATHS = frozenset(f"{folder}/{tool}" for folder in _BIN for tool in TOOLS)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file's bytes lie as they are, so that any part of them can be asked for.
+
+    Attributes:
+        layer: What holds them; not compressed.
+        offset: Of the first of them.
+    """
+
+    layer: Descriptor
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +47,7 @@ class Entry:
         kind: ``file``, ``directory`` or ``link``.
         owner: Uid and gid.
         link: Where a link points.
+        place: Where a file can be read in part; None if it is compressed.
     """
 
     path: str
@@ -41,6 +56,7 @@ class Entry:
     kind: str
     owner: tuple[int, int]
     link: str = ""
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +136,7 @@ def check_modelpack(
         models: What their annotations say they are.
     """
     diff_ids = (config.get("modelfs") or {}).get("diffIds")
-    raw = all(layer.media_type.endswith(".raw") for layer in layers)
+    raw = all(layer.media_type.endswith(RAW) for layer in layers)
     same = diff_ids == [str(layer.digest) for layer in layers]
     named = len(models) == len(layers)
     return (

@@ -10,10 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from carferry.image.contents import look
-from carferry.image.contract import Clause, Entry, check_modelcar, check_modelpack, not_an_image
+from carferry.image.contract import (
+    Clause,
+    Contents,
+    Entry,
+    Place,
+    check_modelcar,
+    check_modelpack,
+    not_an_image,
+)
 from carferry.image.kinds import first_image, is_modelpack, kind_of
 from carferry.image.layers import ROOT
-from carferry.image.modelpack import file_path
+from carferry.image.modelpack import RAW, file_path
 from carferry.image.unpack import Budget
 from carferry.oci.documents import Descriptor, Document, image_size
 from carferry.registry.read import read_config, read_image, read_manifests
@@ -32,6 +40,7 @@ class Inspection:
         layers: Descriptors of the first image's layers, base first.
         annotations: Of the manifest.
         kind: What it is if it is no image; empty for an image.
+        unread: Why each layer that was not looked at was not.
     """
 
     document: Document
@@ -41,6 +50,7 @@ class Inspection:
     layers: tuple[Descriptor, ...]
     annotations: dict[str, str]
     kind: str = ""
+    unread: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -63,19 +73,20 @@ def inspect(target: Target, *, budget: Budget | None = None) -> Inspection:
     manifests = read_manifests(target, top)
     manifest = first_image(manifests, top.manifests if top.is_index else ())
     kind = kind_of(manifest)
-    models: tuple[Entry, ...] = ()
+    contents = Contents(())
     if is_modelpack(manifest):
-        models = tuple(_named_files(manifest))
-        clauses = check_modelpack(read_config(target, manifest), manifest.layers, models)
+        contents = Contents(tuple(_named_files(manifest)))
+        clauses = check_modelpack(read_config(target, manifest), manifest.layers, contents.models)
     elif kind:
         clauses = not_an_image(kind)
     else:
         config = read_config(target, manifest)
         contents = look(target, manifest.layers, _diff_ids(config), budget or Budget())
-        models, clauses = contents.models, check_modelcar(config, contents, manifest.layers)
+        clauses = check_modelcar(config, contents, manifest.layers)
     return Inspection(
-        top, clauses, models, _size(manifests), manifest.layers, manifest.annotations, kind
-    )
+        top, clauses, contents.models, _size(manifests),
+        manifest.layers, manifest.annotations, kind, contents.unread,
+    )  # fmt: skip
 
 
 def _size(manifests: tuple[Document, ...]) -> int:
@@ -95,4 +106,6 @@ def _named_files(manifest: Document) -> Iterator[Entry]:
     for layer in manifest.layers:
         path = file_path(layer)
         if path:
-            yield Entry(f"{ROOT}/{path}", layer.size_bytes, 0o644, "file", (0, 0))
+            place = Place(layer) if layer.media_type.endswith(RAW) else None
+            path = f"{ROOT}/{path}"
+            yield Entry(path, layer.size_bytes, 0o644, "file", (0, 0), place=place)

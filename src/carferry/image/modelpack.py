@@ -15,6 +15,7 @@ from carferry.source.snapshot import Snapshot
 
 ARTIFACT = "application/vnd.cncf.model.manifest.v1+json"
 CONFIG = "application/vnd.cncf.model.config.v1+json"
+RAW = ".raw"
 _WEIGHT = "application/vnd.cncf.model.weight.v1.raw"
 _WEIGHT_CONFIG = "application/vnd.cncf.model.weight.config.v1.raw"
 _DOC = "application/vnd.cncf.model.doc.v1.raw"

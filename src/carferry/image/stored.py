@@ -5,21 +5,12 @@ For whoever looks into files without reading them through, such as headers of we
 
 from __future__ import annotations
 
-import io
-import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from carferry.errors import TargetError
+from carferry.image.contract import Entry, Place
 from carferry.image.layers import ROOT
-from carferry.image.modelpack import CONFIG as MODELPACK_CONFIG
-from carferry.image.modelpack import file_path
-from carferry.oci.documents import LAYER, Descriptor
-from carferry.registry.ranged import Ranged
-from carferry.registry.read import read_image, read_manifests
 from carferry.registry.target import Target
-
-_BUFFER = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,47 +21,39 @@ class StoredFile:
         path: In the model, without ``models/``.
         size_bytes: Length.
         target: Where the image is.
-        layer: The uncompressed layer that holds it.
-        offset: Of its first byte in that layer.
+        place: Where its bytes lie; None in a compressed layer, of which no part can be read.
     """
 
     path: str
     size_bytes: int
     target: Target
-    layer: Descriptor
-    offset: int
+    place: Place | None
 
-    def read_range(self, start: int, size_bytes: int) -> bytes:
-        """Return part of the file; shorter only at its end."""
-        size = min(size_bytes, self.size_bytes - start)
-        return self.target.read_range(self.layer.digest, self.offset + start, size) if size else b""
+    def read_range(self, start: int, end: int) -> bytes:
+        """Return bytes [start, end) of the file; fewer only at its end.
+
+        Raises:
+            ValueError: Compressed.
+            TargetError: Not there, or the registry ignores ranges.
+        """
+        if self.place is None:
+            raise ValueError(f"{self.path} is compressed")
+        size = min(end, self.size_bytes) - start
+        if size <= 0:
+            return b""
+        return self.target.read_range(self.place.layer.digest, self.place.offset + start, size)
 
 
-def stored_files(target: Target) -> dict[str, StoredFile]:
-    """Return the files under ``/models`` by path; of an index, those of its first image.
+def stored_files(target: Target, models: Iterable[Entry]) -> dict[str, StoredFile]:
+    """Return a model's files by their path in it.
 
-    Compressed layers are left out: no part of one can be asked for. carferry compresses none.
-
-    Raises:
-        ManifestMissing: Nothing there.
-        TargetError: Unreadable.
+    Args:
+        target: Where the image is.
+        models: What an inspection found there.
     """
-    manifest = read_manifests(target, read_image(target))[0]
-    if manifest.config.media_type == MODELPACK_CONFIG:
-        named = [(file_path(layer), layer) for layer in manifest.layers]
-        return {path: StoredFile(path, d.size_bytes, target, d, 0) for path, d in named if path}
-    plain = [layer for layer in manifest.layers if layer.media_type == LAYER]
-    return {file.path: file for layer in plain for file in _files(target, layer)}
-
-
-def _files(target: Target, layer: Descriptor) -> Iterator[StoredFile]:
-    raw = io.BufferedReader(Ranged(target, layer), _BUFFER)
-    try:
-        with tarfile.open(fileobj=raw, mode="r:") as tar:
-            for member in tar:
-                name = member.name.removeprefix("./")
-                if member.isreg() and name.startswith(f"{ROOT}/"):
-                    path = name.removeprefix(f"{ROOT}/")
-                    yield StoredFile(path, member.size, target, layer, member.offset_data)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise TargetError("read layer", layer.digest, f"not a readable tar: {error}") from error
+    files = [entry for entry in models if entry.kind == "file"]
+    paths = [entry.path.removeprefix(f"{ROOT}/") for entry in files]
+    return {
+        path: StoredFile(path, entry.size_bytes, target, entry.place)
+        for path, entry in zip(paths, files, strict=True)
+    }

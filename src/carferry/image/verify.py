@@ -16,7 +16,7 @@ from carferry.image.contract import Clause
 from carferry.image.hashing import Hashed, Held, Kinds, read_ids
 from carferry.image.layers import ROOT
 from carferry.image.modelpack import CONFIG as MODELPACK_CONFIG
-from carferry.image.modelpack import file_path
+from carferry.image.modelpack import RAW, file_path
 from carferry.image.provenance import COMMIT, SOURCE
 from carferry.io.parallel import advance, run_parallel
 from carferry.io.progress import Progress
@@ -114,7 +114,7 @@ def verify(
 
 
 def _part(manifest: Document, layer: Descriptor) -> _Part:
-    is_raw = manifest.config.media_type == MODELPACK_CONFIG and layer.media_type.endswith(".raw")
+    is_raw = manifest.config.media_type == MODELPACK_CONFIG and layer.media_type.endswith(RAW)
     return _Part(layer, f"{ROOT}/{file_path(layer)}" if is_raw else "")
 
 

@@ -10,6 +10,7 @@ from carferry.form.readers import read_image, read_model, read_parallel
 from carferry.image import inspection
 from carferry.image.inspection import Inspection
 from carferry.image.layers import ROOT
+from carferry.image.verify import Verified
 from carferry.image.verify import verify as verify_files
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
@@ -18,6 +19,7 @@ from carferry.source.open import open_source
 from carferry.source.snapshot import ContentId
 from carferry.steps.access import open_access, shown
 from carferry.steps.results import Inspected
+from carferry.steps.whole import Examined, examine_image
 
 
 def inspect(
@@ -43,7 +45,8 @@ def inspect(
         plain_http: Registry hosts without TLS.
         ca_file: PEM certificates to trust.
         require: Raise if a clause is broken, as the result's ``require()`` does.
-        verify: Read every layer and compare every file with the id that the image carries.
+        verify: Look whether the model is whole, read every layer, and compare every file with
+            the id that the image carries.
         model: Compare with the ids of this model or folder instead; implies ``verify``.
         revision: Of that model; empty means what ``model`` says, or ``main``.
         parallel: Layers read at once.
@@ -66,14 +69,17 @@ def inspect(
     access, at_once = open_access(plain_http, ca_file), read_parallel("parallel", parallel)
     access = replace(access, connections=max(access.connections, at_once))
     target = access.open(parse_image(read_image(image)))
-    seen, compared = inspection.inspect(target), None
+    seen, checks = inspection.inspect(target), list[Verified | Examined]()
     if verify or model:
         ids = _ids_of(read_model(model), revision, seen, access.retry) if model else _OWN
+        examined = examine_image(target, seen, access.retry)
+        checks += [examined] if examined else []
         compared = verify_files(
             target, ids.promises, source=ids.source,
             parallel=at_once, retry=access.retry, progress=shown(progress),
         )  # fmt: skip
-    found = Inspected.of(seen, target, compared)
+        checks.append(compared)
+    found = Inspected.of(seen, target, checks)
     return found.require() if require else found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from carferry.io.terminal import human_bytes
 from carferry.oci.documents import Descriptor
 from carferry.registry.target import Target
 from carferry.steps.markdown import Column, page, table
+from carferry.steps.whole import Examined
 
 _ANSWERS = {True: "ok", False: "**broken**", None: "not looked at"}
 _NUMBERS = (
@@ -275,7 +277,8 @@ class Inspected(Result):
             layer that was not looked at.
         ok: Whether no clause is broken.
         kind: What it is if it is no image, as in ``a Helm chart (...)``; empty for an image.
-        flaws: If its files were compared, a line for each that is not what it should be.
+        flaws: If its files were looked at and compared, a line for each that no server could
+            load or that is not what it should be.
     """
 
     reference: str
@@ -291,9 +294,11 @@ class Inspected(Result):
     flaws: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, found: Inspection, target: Target, compared: Verified | None = None) -> Inspected:
-        """Return what an inspection found as plain values, and what comparing the files did."""
-        clauses = (*found.clauses, *([compared.clause] if compared else []))
+    def of(
+        cls, found: Inspection, target: Target, checks: Sequence[Verified | Examined] = ()
+    ) -> Inspected:
+        """Return what an inspection found as plain values, and what looking at the files did."""
+        clauses = (*found.clauses, *(check.clause for check in checks))
         return cls(
             target.location(found.document.digest),
             str(found.document.digest),
@@ -305,7 +310,7 @@ class Inspected(Result):
             tuple((clause.name, clause.ok, clause.detail) for clause in clauses),
             all(clause.ok is not False for clause in clauses),
             found.kind,
-            compared.flaws if compared else (),
+            tuple(flaw for check in checks for flaw in check.flaws),
         )
 
     def require(self) -> Inspected:

@@ -1,0 +1,140 @@
+"""``inspect --verify`` of images by other tools: could a server load the model that they hold."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from ferrying import carferry, ferry, from_folder, to_layout, to_registry
+from servers.images import LAYER, tar_of, write_layout
+from servers.models import sharded, tiny, write
+from servers.registry import Registry
+
+import carferry as api
+from carferry.image.layers import Format
+from carferry.image.modelpack import compose_modelpack, modelpack_annotations, modelpack_type
+from carferry.oci.documents import Descriptor
+from carferry.registry.blobs import put_blob
+from carferry.registry.target import Target
+from carferry.source.snapshot import Snapshot
+
+Files = Mapping[str, bytes]
+MODEL = sharded(2)
+FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+INDEX = "model.safetensors.index.json"
+POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\n"
+    b"oid sha256:4665a5ea423c2713d436b5ee50593a9640e0018c1550b5a0002f74190d6caea8\nsize 12345\n"
+)
+
+
+def as_modelcar(files: Files, folder: Path) -> Target:
+    """Make an image as another tool would: no ids, no annotations."""
+    write_layout(folder, [tar_of({f"models/{path}": body for path, body in files.items()})], "v1")
+    return to_layout(folder)
+
+
+def as_modelpack(files: Files, folder: Path) -> Target:
+    """Make an artifact as another tool would."""
+    return put_modelpack(files, to_layout(folder))
+
+
+def put_modelpack(files: Files, target: Target) -> Target:
+    layers = [
+        Descriptor(
+            modelpack_type(path), put_blob(target, body), len(body), modelpack_annotations(path)
+        )
+        for path, body in sorted(files.items())
+    ]
+    config, manifest = compose_modelpack(layers, Snapshot("", "", ()), {})
+    put_blob(target, config.data)
+    target.put_manifest(manifest, "v1")
+    return target
+
+
+MAKERS: dict[str, Callable[[Files, Path], Target]] = {
+    "modelcar": as_modelcar,
+    "modelpack": as_modelpack,
+}
+
+
+def look(target: Target) -> tuple[bool | None, tuple[str, ...]]:
+    """Return what is said of the whole, and the lines that are not about ids."""
+    found = api.inspect(str(target.ref), verify=True)
+    (ok,) = [ok for name, ok, _ in found.rules if name == "whole"]
+    return ok, tuple(flaw for flaw in found.flaws if "no id says" not in flaw)
+
+
+def without(*paths: str) -> dict[str, bytes]:
+    return {path: body for path, body in MODEL.items() if path not in paths}
+
+
+# What is wrong, the files, and how its line begins.
+FAULTS: dict[str, tuple[Files, str]] = {
+    "a truncated shard": ({**MODEL, SECOND: MODEL[SECOND][:-100]}, f"models/{SECOND}: "),
+    "a pointer": ({**MODEL, FIRST: POINTER}, f"models/{FIRST}: a git-lfs pointer for a file of"),
+    "a missing shard": (without(SECOND), f"models/{SECOND}: missing: {INDEX} names it"),
+    "a missing shard and no index": (without(SECOND, INDEX), f"models/{SECOND}: missing: {FIRST}"),
+    "another model's shard": ({**MODEL, SECOND: MODEL[FIRST]}, f"models/{SECOND}: lacks tensor"),
+    "a page": ({**MODEL, "tokenizer.json": b"<!doctype html>"}, "models/tokenizer.json: an HTML"),
+    "half a model": (
+        tiny() | {"config.json": MODEL["config.json"].replace(b'layers": 2', b'layers": 4')},
+        "models/model.safetensors: its tensors end with layer 2 of the 4",
+    ),
+}
+
+
+@pytest.mark.parametrize("format", MAKERS)
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_no_server_could_load_is_broken(tmp_path: Path, name: str, format: str) -> None:
+    files, line = FAULTS[name]
+    ok, flaws = look(MAKERS[format](files, tmp_path / "image"))
+    assert ok is False
+    assert len(flaws) == 1
+    assert flaws[0].startswith(line)
+
+
+@pytest.mark.parametrize("format", MAKERS)
+def test_a_whole_model_of_another_tool_is_whole(tmp_path: Path, format: str) -> None:
+    assert look(MAKERS[format](MODEL, tmp_path / "image")) == (True, ())
+
+
+@pytest.mark.parametrize("format", Format)
+def test_carferrys_own_image_is_whole(tmp_path: Path, format: Format) -> None:
+    target = to_layout(tmp_path / "image")
+    ferry(from_folder(write(MODEL, tmp_path / "model")), target, format=format, large_bytes=2048)
+    assert look(target) == (True, ())
+
+
+def test_what_a_later_layer_covers_or_takes_away_counts(tmp_path: Path) -> None:
+    below = tar_of({f"models/{path}": body for path, body in MODEL.items()})
+    above = tar_of({f"models/{FIRST}": POINTER, f"models/.wh.{SECOND}": b""})
+    write_layout(tmp_path / "image", [below, above], "v1")
+    ok, flaws = look(to_layout(tmp_path / "image"))
+    assert ok is False
+    assert [flaw.split(": ")[0] for flaw in flaws] == [f"models/{FIRST}", f"models/{SECOND}"]
+
+
+def test_what_is_compressed_is_not_looked_at_and_not_missing(tmp_path: Path) -> None:
+    plain = tar_of({f"models/{path}": body for path, body in without(SECOND).items()})
+    packed = gzip.compress(tar_of({f"models/{SECOND}": MODEL[SECOND]}), mtime=0)
+    types = (LAYER, f"{LAYER}+gzip")
+    write_layout(tmp_path / "image", [plain, packed], "v1", types=types)
+    assert look(to_layout(tmp_path / "image")) == (None, ())
+
+
+def test_the_command_says_it_of_a_registry_and_ends_with_2(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = put_modelpack({**MODEL, FIRST: POINTER}, to_registry(registry))
+    how = ("--verify", "--progress", "none", "--plain-http", registry.host)
+    seen = carferry(capsys, "inspect", target.ref, *how)
+    assert seen.code == 2
+    assert f"BROKEN  whole       1 faults: models/{FIRST}: a git-lfs pointer" in seen.out
+
+
+def test_without_verify_no_file_is_looked_at(tmp_path: Path) -> None:
+    found = api.inspect(str(as_modelcar(without(SECOND), tmp_path / "image").ref))
+    assert "whole" not in {name for name, *_ in found.rules}
