@@ -25,8 +25,9 @@ from servers.hub import Hub
 from servers.models import filled, write
 from servers.registry import Registry
 
-from carferry.assembly.build import build, plan_build, seal_shares, stream_share
+from carferry.assembly.build import build, seal_shares, stream_share
 from carferry.assembly.options import Options
+from carferry.assembly.planning import plan_build
 from carferry.assembly.shards import PREFIX
 from carferry.image.layers import Format, Layer
 from carferry.io.progress import Silent

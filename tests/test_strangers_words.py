@@ -25,7 +25,8 @@ from carferry.image.inspection import inspect
 from carferry.image.provenance import COMMIT, SOURCE
 from carferry.io.markup import in_html, in_markdown
 from carferry.io.terminal import open_progress
-from carferry.steps.results import Built, Downloaded, Inspected, Planned, PlannedLayer
+from carferry.steps.inspected import Inspected
+from carferry.steps.results import Built, Downloaded, Planned, PlannedLayer
 
 HOSTILE = {
     "line break": "a\nBROKEN  all",

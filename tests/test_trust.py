@@ -15,9 +15,10 @@ from servers.proxy import Proxy
 from servers.registry import Registry
 
 from carferry import BuildSettings, InputError
-from carferry.assembly.build import build, plan_build, seal_shares, stream_share
+from carferry.assembly.build import build, seal_shares, stream_share
 from carferry.assembly.options import Options
 from carferry.assembly.plan import How, Plan
+from carferry.assembly.planning import plan_build
 from carferry.assembly.results import BuildResult
 from carferry.assembly.shards import plan_prefix
 from carferry.assembly.trust import MAC, Reuse, is_signed, signed

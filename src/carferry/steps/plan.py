@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
-from carferry.assembly.build import plan_build
 from carferry.assembly.plan import MOST_WORKERS, Plan
+from carferry.assembly.planning import plan_build
 from carferry.errors import InputError
 from carferry.form.readers import read_count, read_image, read_model
 from carferry.refs import parse_image
