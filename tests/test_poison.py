@@ -22,7 +22,7 @@ from ferrying import (
 )
 from poison import EVIL, claim, manifest_of, other_bytes, other_frame
 from servers.hub import Hub
-from servers.models import write
+from servers.models import filled, write
 from servers.registry import Registry
 
 from carferry.assembly.build import build, plan_build, seal_shares, stream_share
@@ -39,8 +39,8 @@ LARGE_BYTES = 4096
 FILES = {
     "config.json": b'{"architectures": ["Tiny"]}',
     "generation_config.json": b'{"temperature": 0.6}',
-    "model-1.safetensors": bytes(range(256)) * 40,
-    "model-2.safetensors": bytes(reversed(range(256))) * 33,
+    "model-1.safetensors": filled(10_240, seed=1),
+    "model-2.safetensors": filled(8_448, seed=2),
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from ferrying import access, carferry, ferry, from_folder, manifest, model_files, to_registry
 from poison import claim
 from servers.chaos import Answer, ResetDownload, Rule
-from servers.models import write
+from servers.models import filled, write
 from servers.proxy import Proxy
 from servers.registry import Registry
 
@@ -34,7 +33,7 @@ LARGE_BYTES = 4096
 FILES = {
     "config.json": b"{}",
     "generation_config.json": b'{"temperature": 0.6}',
-    **{f"model-{n}.safetensors": random.Random(n).randbytes(50_000 + n) for n in range(5)},
+    **{f"model-{n}.safetensors": filled(50_000 + n, seed=n) for n in range(5)},
 }
 RUN = "6a1f0c7de92b4853"
 OTHER = "0000000000000000"
@@ -266,7 +265,7 @@ def test_plan_and_build_say_what_is_read_back(
 
 
 def test_reading_back_goes_on_where_the_connection_broke(yard: Yard) -> None:
-    (yard.folder / "model-5.safetensors").write_bytes(random.Random(5).randbytes(4 << 20))
+    (yard.folder / "model-5.safetensors").write_bytes(filled(4 << 20, seed=5))
     first = yard.build()
     reset = Rule(ResetDownload(3 << 20), method="GET", path="/blobs/", times=None)
     with Proxy(yard.registry.url, [reset]) as proxy:
@@ -323,35 +322,37 @@ def test_a_text_that_holds_no_ids_is_refused(text: str) -> None:
 def test_a_manifest_that_registries_refuse_is_refused_before_a_byte_moves(
     tmp_path: Path, files: int, format: str
 ) -> None:
+    from ferrying import to_layout
+
+    from carferry.assembly.foresee import check_seal
     from carferry.assembly.plan import make_plan
-    from carferry.assembly.seal import check_manifest
     from carferry.image.base import Base
     from carferry.image.layers import arrange
     from carferry.oci.documents import Platform
-    from carferry.refs import LayoutRef
     from carferry.source.snapshot import Snapshot, SourceFile
 
     every = tuple(
         SourceFile(f"files/{n:06}.json", 10, ContentId("sha256", f"{n:064x}")) for n in range(files)
     )
-    kind, ref = Format(format), LayoutRef(tmp_path)
+    kind, target = Format(format), to_layout(tmp_path / "out")
     for count, fits in ((files, False), (5000, True)):
         some = every[:count]
         layers = arrange(some, base_layers=0, format=kind)
         snapshot = Snapshot("org/many", "0" * 40, some)
-        plan = make_plan(snapshot, [Base("", None, Platform())], layers, {}, ref, kind)
+        plan = make_plan(snapshot, [Base("", None, Platform())], layers, {}, target.ref, kind)
         if fits:
-            check_manifest(plan, "stream", ref)
+            check_seal(plan, "stream", target)
             continue
-        with pytest.raises(InputError, match=f"{files} files make a manifest of .* take 4; leave"):
-            check_manifest(plan, "stream", ref)
+        said = f"its manifest would be .* MiB for {files} files, registries take 4; leave"
+        with pytest.raises(InputError, match=said):
+            check_seal(plan, "stream", target)
 
 
 def test_a_bundle_of_thousands_of_files_is_built_and_found_again(tmp_path: Path) -> None:
     from ferrying import to_layout
 
     files = {f"parts/{n:04}.json": b"%d" % n for n in range(5000)}
-    folder = write(files | {"model.safetensors": b"w" * 9000}, tmp_path / "model")
+    folder = write(files | {"model.safetensors": filled(9000)}, tmp_path / "model")
     first = ferry(from_folder(folder), to_layout(tmp_path / "layout"))
     assert len(first.document.data) < 300_000
     again = ferry(from_folder(folder), to_layout(tmp_path / "layout"))
