@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sys
 import tarfile
 import tracemalloc
 from collections.abc import Callable, Mapping
@@ -44,6 +45,11 @@ from carferry.oci.documents import INDEX, LAYER, Descriptor, Document, Platform,
 from carferry.registry.access import Access
 from carferry.registry.blobs import put_blob
 from carferry.registry.target import Target
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 LARGE_BYTES = 4096
 FILES = {
@@ -341,6 +347,18 @@ def test_a_header_that_says_it_is_huge_is_not_kept(
         tracemalloc.stop()
     assert "a header of" in flaw
     assert peak < 24 << 20
+
+
+def test_a_small_layer_that_unpacks_without_end_is_not_read_to_it(
+    folder: Path, layout: Target
+) -> None:
+    make(folder, layout)
+    whole = entry("models/zeros")[0]
+    whole.size = 1 << 42
+    member = zstd.compress(whole.tobuf(tarfile.GNU_FORMAT)) + zstd.compress(bytes(64 << 20)) * 40
+    add(layout, member, f"{LAYER}+zstd")
+    (flaw,) = verify_alone(layout)
+    assert flaw.endswith("over the limit of unpacked_bytes")
 
 
 HOSTILE = {

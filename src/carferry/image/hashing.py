@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 
 from carferry.errors import CarferryError, TargetError
 from carferry.image.layers import ROOT
-from carferry.image.unpack import readable, uncompressed
+from carferry.image.unpack import Budget, Unpacked, readable
 from carferry.image.whiteouts import is_whiteout
 from carferry.io.retry import Retry
 from carferry.oci import tarball
@@ -30,6 +30,9 @@ Kinds = Callable[[str], Iterable[str]]
 """Says which kinds of id (``sha256``, ``git``) are wanted of a file, from its path in the model."""
 
 _BUFFER = 1024 * 1024
+# Weights shrink by half, texts to a tenth; a layer made of zeros would be read for days.
+_FREE_BYTES = 1024 * 1024 * 1024
+_MOST_TIMES = 100
 _LONGEST_HEADER_BYTES = 64 * 1024
 _MOST_ENTRIES = 200_000
 _MOST_NAMES_BYTES = 32 * 1024 * 1024
@@ -212,7 +215,10 @@ def _plain(layer: Descriptor, chunks: Iterator[bytes]) -> IO[bytes]:
     if layer.media_type not in LAYER_TYPES:
         raise TargetError("read layer", layer.digest, f"it is no tar ({layer.media_type})")
     packed = as_file(chunks)
-    return packed if layer.media_type == LAYER else uncompressed(packed, layer)
+    if layer.media_type == LAYER:
+        return packed
+    most = max(_FREE_BYTES, _MOST_TIMES * layer.size_bytes)
+    return cast(IO[bytes], Unpacked(packed, layer, Budget(unpacked_bytes=most)))
 
 
 def _normal(name: str) -> str:
