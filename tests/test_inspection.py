@@ -23,7 +23,7 @@ from carferry.image.layers import LARGE_BYTES
 from carferry.oci.documents import CONFIG, Descriptor, Document, canonical
 from carferry.registry.blobs import put_blob
 from carferry.registry.target import Target
-from carferry.steps.results import Inspected
+from carferry.steps.inspected import Inspected
 
 
 @pytest.fixture(scope="module")

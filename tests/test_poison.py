@@ -25,8 +25,9 @@ from servers.hub import Hub
 from servers.models import filled, write
 from servers.registry import Registry
 
-from carferry.assembly.build import build, plan_build, seal_shares, stream_share
+from carferry.assembly.build import build, seal_shares, stream_share
 from carferry.assembly.options import Options
+from carferry.assembly.planning import plan_build
 from carferry.assembly.shards import PREFIX
 from carferry.image.layers import Format, Layer
 from carferry.io.progress import Silent
@@ -39,8 +40,8 @@ LARGE_BYTES = 4096
 FILES = {
     "config.json": b'{"architectures": ["Tiny"]}',
     "generation_config.json": b'{"temperature": 0.6}',
-    "model-1.safetensors": filled(10_240, seed=1),
-    "model-2.safetensors": filled(8_448, seed=2),
+    "model-1.safetensors": filled(10240, 1),
+    "model-2.safetensors": filled(8448, 2),
 }
 
 

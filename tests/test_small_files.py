@@ -20,9 +20,9 @@ from servers.personal import PERSONALITIES, PersonalRegistry
 from servers.serving import Exchange
 
 from carferry.assembly import read_ahead
-from carferry.assembly.build import plan_build
 from carferry.assembly.layer_reader import LayerReader
 from carferry.assembly.options import Options
+from carferry.assembly.planning import plan_build
 from carferry.assembly.read_ahead import BUDGET_BYTES, LONGEST_BYTES, ReadAhead
 from carferry.assembly.results import BuildResult
 from carferry.errors import CarferryError, InputError, SourceChanged, SourceDenied, SourceError

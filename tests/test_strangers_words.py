@@ -20,11 +20,13 @@ from servers.proxy import Proxy
 
 from carferry.cli import _Redacting
 from carferry.errors import TargetError, one_line, printable
-from carferry.image.compose import COMMIT, LAYER_PATH, SOURCE
+from carferry.image.compose import LAYER_PATH
 from carferry.image.inspection import inspect
+from carferry.image.provenance import COMMIT, SOURCE
 from carferry.io.markup import in_html, in_markdown
 from carferry.io.terminal import open_progress
-from carferry.steps.results import Built, Downloaded, Inspected, Planned, PlannedLayer
+from carferry.steps.inspected import Inspected
+from carferry.steps.results import Built, Downloaded, Planned, PlannedLayer
 
 HOSTILE = {
     "line break": "a\nBROKEN  all",

@@ -24,7 +24,7 @@ from carferry.image import unpack
 from carferry.image.contract import TOOLS
 from carferry.image.inspection import Inspection, inspect
 from carferry.image.unpack import Budget
-from carferry.steps.results import Inspected
+from carferry.steps.inspected import Inspected
 
 if sys.version_info >= (3, 14):
     from compression import zstd

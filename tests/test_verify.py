@@ -32,8 +32,8 @@ from servers.proxy import Proxy
 from servers.registry import Registry
 
 import carferry as api
-from carferry.assembly.build import plan_build
 from carferry.assembly.options import Options
+from carferry.assembly.planning import plan_build
 from carferry.assembly.trust import Reuse
 from carferry.errors import ContractViolation
 from carferry.image.compose import model_descriptor

@@ -54,9 +54,10 @@ if TYPE_CHECKING:
     from carferry.steps.fit import FitSettings, fit
     from carferry.steps.fitted import Fit
     from carferry.steps.inspect import inspect
+    from carferry.steps.inspected import Inspected
     from carferry.steps.plan import plan
     from carferry.steps.push import push
-    from carferry.steps.results import Built, Downloaded, Inspected, Planned, PlannedLayer, Streamed
+    from carferry.steps.results import Built, Downloaded, Planned, PlannedLayer, Streamed
     from carferry.steps.settings import BuildahJob, BuildSettings
     from carferry.steps.stream import seal, stream
 
@@ -97,12 +98,12 @@ _HOMES = {
     "carferry.steps.fit": ("FitSettings", "fit"),
     "carferry.steps.fitted": ("Fit",),
     "carferry.steps.inspect": ("inspect",),
+    "carferry.steps.inspected": ("Inspected",),
     "carferry.steps.plan": ("plan",),
     "carferry.steps.push": ("push",),
     "carferry.steps.results": (
         "Built",
         "Downloaded",
-        "Inspected",
         "Planned",
         "PlannedLayer",
         "Streamed",

@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from carferry.assembly import buildah, shards
-from carferry.assembly.foresee import check_seal
 from carferry.assembly.job import Job
 from carferry.assembly.options import Options
 from carferry.assembly.pack import pack
 from carferry.assembly.plan import (
     MOST_WORKERS,
-    Claim,
     How,
     LayerPlan,
     Plan,
-    check_lengths,
     is_same_home,
-    layers_key,
-    make_plan,
 )
+from carferry.assembly.planning import plan_build
 from carferry.assembly.results import BuildResult, LayerResult, in_image_order
-from carferry.assembly.reuse import find_claims
 from carferry.assembly.seal import seal
 from carferry.assembly.stream import gather, stream
 from carferry.errors import CarferryError, InputError, TargetError
-from carferry.image import base
-from carferry.image.layers import Format, Layer, arrange
 from carferry.io.progress import Progress, Silent
-from carferry.refs import Digest, ImageRef, LayoutRef, check_push_tag
+from carferry.refs import ImageRef, LayoutRef, check_push_tag
 from carferry.registry.access import Access
 from carferry.registry.target import Target
-from carferry.selection.select import choose
-from carferry.source.folder import FolderSource
-from carferry.source.snapshot import Snapshot
 from carferry.source.source import Source
 from carferry.weights.check import check_whole
 
@@ -177,60 +165,6 @@ def _refuse_missing(job: Job, missing: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def plan_build(
-    source: Source, target: Target, options: Options, access: Access, *, whole: bool = True
-) -> Plan:
-    """Resolve everything and say what would move; nothing is written.
-
-    Args:
-        source: The model.
-        target: Where the image would go.
-        options: How it would be made.
-        access: How the registries of base and ``mount_from`` are reached.
-        whole: Look whether the model is whole first; else its caller does, or moves nothing.
-
-    Raises:
-        IncompleteModel: A file is broken or missing.
-        InputError: The image would become part of what it is made of, or a layer is too long.
-        CarferryError: The source or a registry failed.
-    """
-    _check_apart(source, target)
-    selection = choose(source, options.patterns)
-    if whole:
-        check_whole(source, selection.files, retry=access.retry)
-    snapshot = source.snapshot([file.path for file in selection.files.files])
-    bases = _open_bases(options, access)
-    base.check_apart(bases, target.ref)
-    layers = arrange(
-        snapshot.files,
-        base_layers=max(len(each.layers) for each in bases),
-        format=options.format,
-        large_bytes=options.large_bytes,
-    )
-    claims = _find_claims(snapshot, layers, target, options, access)
-    made = make_plan(snapshot, bases, layers, claims, target.ref, options.format)
-    plan = replace(made, selection=selection)
-    check_lengths(plan, target.largest_blob_bytes, target.ref)
-    check_seal(plan, options.engine, target)
-    return plan
-
-
-def _find_claims(
-    snapshot: Snapshot, layers: Sequence[Layer], target: Target, options: Options, access: Access
-) -> dict[Digest, tuple[Claim, ...]]:
-    if options.engine != "stream":
-        # Buildah's tar bytes are its own: its layers are neither reused nor offered for reuse.
-        return {}
-    return find_claims(
-        target,
-        layers,
-        (access.open(ref) for ref in options.mount_from),
-        reuse=options.reuse,
-        run=options.run,
-        prefix=shards.prefix_of(layers_key(snapshot, options.format, layers)),
-    )
-
-
 def _plan_job(
     source: Source,
     target: Target,
@@ -251,28 +185,6 @@ def _check_share(job: Job, share: Sequence[LayerPlan]) -> None:
     paths = {file.path for layer in moving for file in layer.files}
     only = None if len(share) == len(job.plan.layers) else paths
     check_whole(job.source, job.plan.snapshot, only=only, retry=job.retry)
-
-
-def _open_bases(options: Options, access: Access) -> tuple[base.Base, ...]:
-    """Resolve the base for every platform; ModelPack stands on none and has no platform."""
-    if options.format is Format.MODELPACK:
-        return base.open_bases(base.SCRATCH, options.platforms[:1], access.open)
-    return base.open_bases(options.base, options.platforms, access.open, access.retry)
-
-
-def _check_apart(source: Source, target: Target) -> None:
-    """Refuse a layout in the model's folder, or around it: the next build would take it in."""
-    if not isinstance(source, FolderSource) or not isinstance(target.ref, LayoutRef):
-        return
-    # Path.resolve would raise at a loop of links, which has an error of its own later.
-    folder, layout = (Path(os.path.realpath(path)) for path in (source.root, target.ref.path))
-    if layout.is_relative_to(folder):
-        reason = f"it lies in the model's folder {source.root}"
-    elif folder.is_relative_to(layout):
-        reason = f"the model's folder {source.root} lies in it"
-    else:
-        return
-    raise InputError("write", target.ref, reason, "choose a folder beside the model")
 
 
 def _stream(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from carferry.assembly import shards
 from carferry.assembly.plan import Claim
@@ -31,6 +31,19 @@ _OTHER_SHARDS = 64
 _ABOUT_OTHERS = re.compile(r"sha(?:256|512)-[0-9a-f]{64}")
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An image that a model is read from.
+
+    Attributes:
+        home: Where it is.
+        manifest: As it was read first; its tag may have moved since.
+    """
+
+    home: Target
+    manifest: Document
+
+
 def find_claims(
     target: Target,
     layers: Sequence[Layer],
@@ -39,6 +52,7 @@ def find_claims(
     reuse: Reuse,
     run: str,
     prefix: str,
+    given: Given | None = None,
 ) -> dict[Digest, tuple[Claim, ...]]:
     """Return where layers are said to exist already, by content key, best first.
 
@@ -50,7 +64,10 @@ def find_claims(
         reuse: Whose claims are believed.
         run: Secret that signs the shards of the run; empty: none.
         prefix: What tags of this plan's shards start with.
+        given: The image that the model itself is read from.
     """
+    given_layers = _survey_given(target, layers, given) if given else {}
+    layers = [layer for layer in layers if layer.content_key not in given_layers]
     every = reuse is Reuse.REPOSITORY
     trust = Trust(named=reuse is not Reuse.NONE, others=every, run=run, prefix=prefix)
     found = _survey(target, layers, target.ref.push_tag, trust)
@@ -59,7 +76,19 @@ def find_claims(
     for origin in origins:
         wanted = [layer for layer in layers if layer.content_key not in found]
         found |= _survey(origin, wanted, origin.ref.reference, trust)
-    return {key: tuple(claims) for key, claims in found.items()}
+    return {key: tuple(claims) for key, claims in (given_layers | found).items()}
+
+
+def _survey_given(
+    target: Target, layers: Sequence[Layer], given: Given
+) -> dict[Digest, list[Claim]]:
+    """Look for layers of the image that is the model: what it holds is what was asked for."""
+    found: dict[Digest, list[Claim]] = {}
+    for place in (target, given.home):
+        survey = _Survey(place, [layer for layer in layers if layer.content_key not in found])
+        survey.note_given(given)
+        found |= survey.found
+    return found
 
 
 def _survey(
@@ -131,6 +160,10 @@ class _Survey:
         """Note what the manifest of a tag or digest claims."""
         if document := _manifest(self._target, reference):
             self._note(_claims(document), reference, believed=believed)
+
+    def note_given(self, given: Given) -> None:
+        """Note the layers of the image that the model is read from."""
+        self._note(_claims(given.manifest), str(given.home.ref), believed=True)
 
     def read_shard(self, tag: str, trust: Trust) -> None:
         """Note what a tag with the name of this plan's shards claims."""

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from carferry.image.base import MODELCAR_ENTRYPOINT, SCRATCH, Base
+from carferry.image.base import MODELCAR_ENTRYPOINT, Base
 from carferry.image.ids import pack_ids, unpack_ids
 from carferry.image.layers import ROOT, Layer
 from carferry.image.modelpack import compose_modelpack, modelpack_annotations, modelpack_type
+from carferry.image.provenance import provenance
 from carferry.oci.documents import (
     CONFIG,
     EPOCH,
@@ -28,20 +29,7 @@ CONTENT_KEY = "dev.carferry.layer.content"
 LAYER_PATH = "dev.carferry.layer.path"
 LAYER_SOURCE = "dev.carferry.layer.source-id"
 LAYER_SOURCES = "dev.carferry.layer.source-ids"
-SOURCE = "dev.carferry.source"
-COMMIT = "dev.carferry.commit"
-ENGINE = "dev.carferry.engine"
-_PREFIX = "org.opencontainers.image."
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# The hub's licence ids as SPDX ids; any other becomes a LicenseRef.
-_SPDX = {
-    "apache-2.0": "Apache-2.0",
-    "mit": "MIT",
-    "bsd-3-clause": "BSD-3-Clause",
-    "cc-by-4.0": "CC-BY-4.0",
-    "cc-by-nc-4.0": "CC-BY-NC-4.0",
-    "gpl-3.0": "GPL-3.0-only",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,23 +134,6 @@ def index_of(images: Sequence[tuple[Base, Image]]) -> Document:
     )
 
 
-def provenance(base: Base | None, snapshot: Snapshot, engine: str) -> dict[str, str]:
-    """Return the image's annotations; no time and nothing of this machine, so they repeat."""
-    facts = {
-        ENGINE: engine,
-        SOURCE: snapshot.place or (f"hf://{snapshot.repo}" if snapshot.repo else ""),
-        COMMIT: snapshot.commit,
-        f"{_PREFIX}title": snapshot.repo,
-        f"{_PREFIX}source": snapshot.url,
-        f"{_PREFIX}revision": snapshot.commit,
-        f"{_PREFIX}licenses": _licence(snapshot.license),
-    }
-    if base is not None:
-        facts[f"{_PREFIX}base.name"] = base.name or SCRATCH
-        facts[f"{_PREFIX}base.digest"] = str(base.digest or "")
-    return {key: value for key, value in facts.items() if value}
-
-
 def _config(base: Base, model: Sequence[Descriptor], facts: Mapping[str, str]) -> dict[str, Any]:
     history = list(base.config.get("history") or [])
     steps = [
@@ -196,9 +167,3 @@ def _settings(base: Base, facts: Mapping[str, str]) -> dict[str, Any]:
         "Labels": labels,
         **({"Entrypoint": MODELCAR_ENTRYPOINT} if keep else {}),
     }
-
-
-def _licence(hub_id: str) -> str:
-    if not hub_id:
-        return ""
-    return _SPDX.get(hub_id.lower(), f"LicenseRef-{hub_id}")

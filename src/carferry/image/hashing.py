@@ -158,7 +158,7 @@ class _Reading:
         with (
             readable(layer),
             tarfile.open(
-                fileobj=_plain(layer, chunks), mode="r|", bufsize=_BUFFER, tarinfo=_Bounded
+                fileobj=_plain(layer, chunks), mode="r|", bufsize=_BUFFER, tarinfo=Bounded
             ) as tar,
         ):
             self._members(tar)
@@ -199,7 +199,7 @@ class _Reading:
             self.entries.append(replace(held, ids=ids))
 
 
-class _Bounded(tarfile.TarInfo):
+class Bounded(tarfile.TarInfo):
     """A header whose extensions are short: tarfile reads them whole, however long they say."""
 
     def _proc_member(self, tar: Any) -> Any:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from carferry.errors import InvalidReference
-from carferry.image.compose import COMMIT, CONTENT_KEY, LAYER_PATH, SOURCE, file_ids
+from carferry.image.compose import CONTENT_KEY, LAYER_PATH, file_ids
 from carferry.image.contract import Clause
 from carferry.image.hashing import Hashed, Held, Kinds, read_ids
 from carferry.image.kinds import images_of
 from carferry.image.layers import ROOT
 from carferry.image.modelpack import CONFIG as MODELPACK_CONFIG
 from carferry.image.modelpack import RAW, file_path
+from carferry.image.provenance import COMMIT, SOURCE
 from carferry.image.whiteouts import Whiteouts
 from carferry.io.parallel import advance, run_parallel
 from carferry.io.progress import Progress

@@ -1,12 +1,48 @@
-"""A blob as a seekable file: only what is read is asked for, by Range."""
+"""Parts of blobs by Range: as a seekable file, or from one byte to another."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
+from carferry.errors import TargetError
+from carferry.io.retry import Retry
 from carferry.oci.documents import Descriptor
+from carferry.refs import Digest
 from carferry.registry.target import Target
+
+_PART_BYTES = 8 * 1024 * 1024
+_CHUNK = 1024 * 1024
+
+
+def read_part(
+    target: Target, digest: Digest, start: int, stop: int, retry: Retry
+) -> Iterator[bytes]:
+    """Yield a blob's bytes from ``start`` to ``stop``, 8 MiB a request.
+
+    Args:
+        target: Where it is.
+        digest: Which; the caller checks what the bytes are.
+        start: Of the first byte.
+        stop: Behind the last.
+        retry: Policy for each request.
+
+    Raises:
+        TargetError: Not there, shorter, or the registry ignores ranges.
+    """
+    while start < stop:
+        size = min(_PART_BYTES, stop - start)
+        part = retry.call(partial(_part, target, digest, start, size))
+        yield from (part[at : at + _CHUNK] for at in range(0, size, _CHUNK))
+        start += size
+
+
+def _part(target: Target, digest: Digest, start: int, size_bytes: int) -> bytes:
+    part = target.read_range(digest, start, size_bytes)
+    if len(part) != size_bytes:
+        raise TargetError("read", digest, f"it ends after {start + len(part)} bytes")
+    return part
 
 
 class Ranged(io.RawIOBase):

@@ -7,18 +7,20 @@ fits, and whether the cluster would take the objects.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from carferry.io.retry import Retry
 from carferry.run.request import Run
 from carferry.run.sizing import size
 from carferry.selection.select import select
-from carferry.source.open import open_source, pinned
+from carferry.source.open import pinned
 from carferry.steps.access import patience
 from carferry.steps.deploy import check
+from carferry.steps.models import open_model
 from carferry.steps.plan import plan
 from carferry.steps.rights import DEPLOY
+from carferry.steps.settings import BuildSettings
 
 if TYPE_CHECKING:
     from carferry.cluster.api import Api
@@ -85,7 +87,8 @@ def first(
 
 
 def _pinned(run: Run, retry: Retry) -> str:
-    snapshot = select(open_source(run.model, retry=retry), run.patterns)
+    access = replace(BuildSettings(**run.build).access(), retry=retry)
+    snapshot = select(open_model(run.model, "", access), run.patterns)
     return pinned(run.model, snapshot)
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from carferry.errors import InvalidReference
+from carferry.errors import InputError, InvalidReference
 from carferry.io.retry import Retry
+from carferry.refs import parse_image
 from carferry.source.claim import ClaimRef
 from carferry.source.folder import FolderSource
 from carferry.source.hubnames import parse_model
@@ -81,6 +82,11 @@ def is_folder(model: str) -> bool:
     return _scheme(model) == "file"
 
 
+def is_image(model: str) -> bool:
+    """Return whether a model's text names an image that holds it."""
+    return _scheme(model) in _IMAGES
+
+
 def claim_of(model: str) -> str:
     """Return the claim that a model lies on; empty if on none.
 
@@ -99,6 +105,8 @@ def _scheme(model: str) -> str:
     text = model.lstrip()
     if text.startswith(_PATHS) or text[:5].lower() == "file:" or text in {".", ".."}:
         return "file"
+    if text.startswith("oci:"):
+        return "oci"
     found = _SCHEME.match(text)
     return found[1].lower() if found else "hf"
 
@@ -180,8 +188,19 @@ def _at_commit(model: str, found: Snapshot) -> str:
     return f"{found.repo}@{found.commit}" if found.repo else model
 
 
+def _image(model: str, revision: str) -> object:
+    _check_no(revision, model)
+    return parse_image(model)
+
+
+def _open_image(model: str, revision: str, reach: Reach) -> Source:
+    raise InputError("read", ascii(model[:200]), "an image, for which no registry was opened")
+
+
 _HUB = Kind(parse_model, _open_hub, _at_commit)
+_IMAGES = ("oci", "docker")
 _KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(_IMAGES, Kind(_image, _open_image, _as_it_is)),
     "hf": _HUB,
     "https": _HUB,
     "http": _HUB,

@@ -9,10 +9,10 @@ from carferry.assembly.build import build as assemble
 from carferry.form.readers import read_image, read_model
 from carferry.io.progress import Progress
 from carferry.refs import parse_image
-from carferry.source.open import open_source
 from carferry.steps.access import shown
 from carferry.steps.builder import open_runner
 from carferry.steps.describe import describe
+from carferry.steps.models import open_model
 from carferry.steps.results import Built
 from carferry.steps.settings import BUILD_DEFAULTS, BuildKeywords, BuildSettings
 from carferry.steps.signature import takes
@@ -55,7 +55,7 @@ def build(
     access, display = how.access(), shown(progress)
     target = access.open(parse_image(read_image(image)), write=True)
     result = assemble(
-        open_source(read_model(model), how.revision, retry=access.retry, ca_file=access.ca_file),
+        open_model(read_model(model), how.revision, access),
         target,
         how.options(),
         access=access,

@@ -18,8 +18,8 @@ from carferry.io.progress import Progress
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
 from carferry.source.download import download as fetch
-from carferry.source.open import open_source
-from carferry.steps.access import patience, shown
+from carferry.steps.access import open_access, shown
+from carferry.steps.models import open_model
 from carferry.steps.remarks import remarks
 from carferry.steps.results import Downloaded
 from carferry.weights.check import check_whole
@@ -74,20 +74,20 @@ def download(
         read_items("exclude", exclude),
         read_switch("allow_no_weights", allow_no_weights),
     )
-    at_once, retry, display = read_parallel("parallel", parallel), patience(), shown(progress)
-    source = open_source(read_model(model), read_text("revision", revision), retry=retry)
+    at_once, access, display = read_parallel("parallel", parallel), open_access(), shown(progress)
+    source = open_model(read_model(model), read_text("revision", revision), access)
     selection = choose(source, wanted)
     # Whoever names files gets those: a single shard is no fault then, a cut one is.
     is_named = wanted.include or wanted.exclude
     beside = [file.path for file in source.listing().files] if is_named else []
-    check_whole(source, selection.files, beside=beside, retry=retry)
+    check_whole(source, selection.files, beside=beside, retry=access.retry)
     snapshot = source.snapshot([file.path for file in selection.files.files])
     moved = fetch(
         source,
         snapshot,
         place,
         parallel=at_once,
-        retry=retry,
+        retry=access.retry,
         progress=display,
     )
     return Downloaded(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
@@ -27,10 +27,11 @@ from carferry.gpu.search.plan import Goal
 from carferry.io.retry import Retry
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
-from carferry.source.open import open_source
 from carferry.source.snapshot import SourceFile
 from carferry.source.source import Source
+from carferry.steps.access import open_access
 from carferry.steps.fitted import Fit
+from carferry.steps.models import open_model
 from carferry.steps.signature import defaults_of, read_fields, takes
 from carferry.weights.check import check_whole, reader_of
 
@@ -174,7 +175,7 @@ def fit(
     """
     how, name = FitSettings(**settings), read_model(model)
     again = retry or Retry()
-    source = open_source(name, how.revision, retry=again)
+    source = open_model(name, how.revision, replace(open_access(), retry=again))
     wanted = Patterns.parse(how.include, how.exclude, how.allow_no_weights)
     selection = choose(source, wanted, for_image=False)
     files = {file.path: file for file in selection.files.files}

@@ -19,7 +19,7 @@ from carferry.refs import parse_image
 from carferry.source.open import open_source
 from carferry.source.snapshot import ContentId, Snapshot
 from carferry.steps.access import open_access, shown
-from carferry.steps.results import Inspected
+from carferry.steps.inspected import Inspected
 from carferry.steps.whole import Examined, examine_image
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
-from carferry.assembly.build import plan_build
 from carferry.assembly.plan import MOST_WORKERS, Plan
+from carferry.assembly.planning import plan_build
 from carferry.errors import InputError
 from carferry.form.readers import read_count, read_image, read_model
 from carferry.refs import parse_image
-from carferry.source.open import open_source, pinned
+from carferry.source.open import pinned
+from carferry.steps.models import open_model
 from carferry.steps.remarks import remarks
 from carferry.steps.results import Planned, PlannedLayer
 from carferry.steps.settings import BUILD_DEFAULTS, BuildKeywords, BuildSettings
@@ -63,9 +64,7 @@ def plan(
     how = BuildSettings(**settings)
     access = how.access()
     target = access.open(parse_image(read_image(image)), write=True)
-    source = open_source(
-        read_model(model), how.revision, retry=access.retry, ca_file=access.ca_file
-    )
+    source = open_model(read_model(model), how.revision, access)
     made = plan_build(source, target, how.options(), access)
     if prove:
         target.check_push()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from carferry.form.readers import read_image, read_parallel
-from carferry.image.compose import COMMIT
+from carferry.image.provenance import COMMIT
 from carferry.io.progress import Progress
 from carferry.oci.documents import image_size
 from carferry.refs import parse_image

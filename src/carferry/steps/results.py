@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from carferry.errors import ContractViolation
-from carferry.image.compose import COMMIT, LAYER_PATH, LAYER_SOURCES, SOURCE
-from carferry.image.inspection import Inspection
-from carferry.image.verify import Verified
 from carferry.io.terminal import human_bytes
-from carferry.oci.documents import Descriptor
-from carferry.registry.target import Target
 from carferry.steps.markdown import Column, page, table
-from carferry.steps.whole import Examined
 
 _ANSWERS = {True: "ok", False: "**broken**", None: "not looked at"}
 _NUMBERS = (
@@ -86,7 +78,7 @@ class Downloaded(Result):
     def markdown(self) -> str:
         """The folder, its model and its size."""
         facts = [
-            _model(self.repo, self.commit),
+            origin_line(self.repo, self.commit),
             f"{self.files} files, {human_bytes(self.size_bytes)}",
             f"{human_bytes(self.moved_bytes)} moved",
             *_remarks(self.notes, self.left_out),
@@ -164,7 +156,7 @@ class Planned(Result):
     def markdown(self) -> str:
         """What moves, what does not, and who takes it."""
         facts = [
-            _model(self.repo, self.commit),
+            origin_line(self.repo, self.commit),
             f"{self.files} files, {human_bytes(self.size_bytes)} in {len(self.layers)} layers",
             f"To move: {human_bytes(self.bytes_to_move)} by {self.workers} workers, "
             f"about {self.seconds:.0f} s",
@@ -260,101 +252,8 @@ class Built(Result):
         return page(self.uri, facts)
 
 
-@dataclass(frozen=True, slots=True)
-class Inspected(Result):
-    """An image checked against the contract.
-
-    Attributes:
-        reference: Its immutable reference.
-        digest: Of the manifest or index.
-        source: ``hf://org/name``; empty if the image does not say.
-        commit: Of the model; empty likewise.
-        size_bytes: All blobs together.
-        layers: What each holds, its size in bytes and its digest, base first.
-        files: Path and size in bytes of each file under ``/models``.
-        rules: Clause, whether it holds, and the finding; None where the answer may lie in a
-            layer that was not looked at.
-        ok: Whether no clause is broken.
-        kind: What it is if it is no image, as in ``a Helm chart (...)``; empty for an image.
-        flaws: If its files were looked at and compared, a line for each that no server could
-            load or that is not what it should be.
-    """
-
-    reference: str
-    digest: str
-    source: str
-    commit: str
-    size_bytes: int
-    layers: tuple[tuple[str, int, str], ...]
-    files: tuple[tuple[str, int], ...]
-    rules: tuple[tuple[str, bool | None, str], ...]
-    ok: bool
-    kind: str = ""
-    flaws: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls, found: Inspection, target: Target, checks: Sequence[Verified | Examined] = ()
-    ) -> Inspected:
-        """Return what an inspection found as plain values, and what looking at the files did."""
-        clauses = (*found.clauses, *(check.clause for check in checks))
-        return cls(
-            target.location(found.document.digest),
-            str(found.document.digest),
-            found.annotations.get(SOURCE, ""),
-            found.annotations.get(COMMIT, ""),
-            found.size_bytes,
-            tuple((_holds(d), d.size_bytes, str(d.digest)) for d in found.layers),
-            tuple((e.path, e.size_bytes) for e in found.models if e.kind == "file"),
-            tuple((clause.name, clause.ok, clause.detail) for clause in clauses),
-            all(clause.ok is not False for clause in clauses),
-            found.kind,
-            tuple(flaw for check in checks for flaw in check.flaws),
-        )
-
-    def require(self) -> Inspected:
-        """Return itself if KServe's modelcar mode can serve the image.
-
-        Raises:
-            ContractViolation: Names every broken clause.
-        """
-        broken = [f"{name} ({detail})" for name, ok, detail in self.rules if ok is False]
-        if broken:
-            reason = "; ".join(broken)
-            raise ContractViolation(
-                "accept", self.reference, reason, "build it with carferry build"
-            )
-        return self
-
-    @property
-    def markdown(self) -> str:
-        """Reference, contract, layers and files."""
-        layers = [(held, human_bytes(size), digest[7:19]) for held, size, digest in self.layers]
-        rules = [(name, _ANSWERS[ok], detail) for name, ok, detail in self.rules]
-        files = [(path, human_bytes(size)) for path, size in self.files]
-        facts = [
-            *([self.kind] if self.kind else []),
-            _model(self.source, self.commit),
-            f"{human_bytes(self.size_bytes)} in {len(layers)} layers, {len(files)} files",
-        ]
-        is_layout = self.reference.startswith("oci:")
-        return page(
-            self.reference if is_layout else f"oci://{self.reference}",
-            facts,
-            table((Column("Contract"), Column(""), Column("Found")), rules),
-            *([table((Column("Wrong"),), [(flaw,) for flaw in self.flaws])] if self.flaws else []),
-            table((Column("Layer"), Column("Size", True), Column("Digest")), layers),
-            table((Column("File"), Column("Size", True)), files),
-        )
-
-
-def _holds(layer: Descriptor) -> str:
-    """Return what a layer says it holds: a file's path, several files, or what is not ours."""
-    several = "several files" if LAYER_SOURCES in layer.annotations else "base"
-    return layer.annotations.get(LAYER_PATH, several)
-
-
-def _model(name: str, commit: str) -> str:
+def origin_line(name: str, commit: str) -> str:
+    """Return the line that says of which model a result is."""
     return f"Model: {name or 'a folder'} {commit}".rstrip()
 
 

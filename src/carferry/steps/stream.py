@@ -12,9 +12,9 @@ from carferry.errors import InputError
 from carferry.form.readers import read_image, read_model, read_text
 from carferry.io.progress import Progress
 from carferry.refs import parse_image
-from carferry.source.open import open_source
 from carferry.steps.access import shown
 from carferry.steps.describe import describe
+from carferry.steps.models import open_model
 from carferry.steps.results import Built, Streamed
 from carferry.steps.settings import BUILD_DEFAULTS, BuildKeywords, BuildSettings
 from carferry.steps.signature import takes
@@ -60,7 +60,7 @@ def stream(
     how = BuildSettings(**settings)
     access, display = how.access(), shown(progress)
     plan, moved = stream_share(
-        open_source(read_model(model), how.revision, retry=access.retry, ca_file=access.ca_file),
+        open_model(read_model(model), how.revision, access),
         access.open(parse_image(read_image(image)), write=True),
         how.options(),
         worker,
@@ -117,7 +117,7 @@ def seal(
     access, display = how.access(), shown(progress)
     target = access.open(parse_image(read_image(image)), write=True)
     result = seal_shares(
-        open_source(read_model(model), how.revision, retry=access.retry, ca_file=access.ca_file),
+        open_model(read_model(model), how.revision, access),
         target,
         how.options(),
         access=access,

@@ -14,6 +14,7 @@ from functools import cached_property
 from posixpath import dirname, join, normpath
 
 from carferry.errors import BrokenFile
+from carferry.weights.standins import check_page, check_pointer
 
 SUFFIX = ".safetensors.index.json"
 INDEX_CAP_BYTES = 64 * 1024 * 1024
@@ -50,6 +51,8 @@ def parse_index(path: str, data: bytes) -> WeightIndex:
     Raises:
         BrokenFile: Not an index, or a file outside the repository.
     """
+    check_pointer(path, data)
+    check_page(path, data)
     document = _object(path, data)
     found = document.get("weight_map")
     if not isinstance(found, dict) or not all(isinstance(file, str) for file in found.values()):

@@ -146,10 +146,7 @@ def _index(path: str, size_bytes: int, read: ReadRange) -> WeightIndex:
     check_filled(path, size_bytes)
     if size_bytes > INDEX_CAP_BYTES:
         raise BrokenFile("check", path, f"{size_bytes} bytes long, no index is", "report it")
-    data = read(path, 0, size_bytes)
-    check_pointer(path, data)
-    check_page(path, data)
-    return parse_index(path, data)
+    return parse_index(path, read(path, 0, size_bytes))
 
 
 def _text(path: str, size_bytes: int, read: ReadRange) -> dict[str, Any] | None:

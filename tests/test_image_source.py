@@ -1,0 +1,197 @@
+"""An image as the source of a model: another format, another base, another place."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+from ferrying import access, from_hub, hashes, model_files, to_layout, to_registry
+from servers.hub import Hub
+from servers.models import sharded, tiny
+from servers.registry import Registry
+
+from carferry.assembly.build import build
+from carferry.assembly.options import Options
+from carferry.assembly.results import BuildResult
+from carferry.cli import main
+from carferry.errors import InputError, SourceNotFound
+from carferry.image.layers import Format
+from carferry.image.source import ImageSource
+from carferry.oci.documents import CONFIG, LAYER, MANIFEST, Document, canonical
+from carferry.refs import Digest
+from carferry.registry.blobs import put_blob
+from carferry.registry.target import Target
+from carferry.selection.patterns import Patterns
+from carferry.selection.select import take
+from carferry.source.source import Source
+
+REPO = "org/tiny"
+MODEL = sharded() | {"tokenizer.json": tiny()["tokenizer.json"]}
+
+
+def make(source: Source, target: Target, host: str, **options: object) -> BuildResult:
+    chosen = Options(**{"base": "scratch", "large_bytes": 300} | options)  # type: ignore[arg-type]
+    return build(source, target, chosen, access=access(host))
+
+
+@pytest.fixture
+def filled_hub(hub: Hub) -> Hub:
+    hub.add(REPO, MODEL, card={"license": "apache-2.0"})
+    return hub
+
+
+@pytest.mark.parametrize("first", list(Format))
+@pytest.mark.parametrize("second", list(Format))
+@pytest.mark.parametrize("repository", ["org/tiny", "org/other"])
+def test_an_image_made_of_an_image_is_the_one_made_of_the_hub(
+    filled_hub: Hub, registry: Registry, first: Format, second: Format, repository: str
+) -> None:
+    host = registry.host
+    make(from_hub(filled_hub), to_registry(registry, tag="first"), host, format=first)
+    asked = len(filled_hub.log)
+    source = ImageSource(to_registry(registry, tag="first"))
+    done = make(source, to_registry(registry, repository, "second"), host, format=second)
+    assert len(filled_hub.log) == asked
+    there = make(from_hub(filled_hub), to_registry(registry, "org/third"), host, format=second)
+    assert str(done.document.digest) == str(there.document.digest)
+    if first is second:
+        assert done.moved_bytes == done.checked_bytes == 0
+
+
+def test_another_base_leaves_every_layer_of_the_model_where_it_is(
+    filled_hub: Hub, registry: Registry
+) -> None:
+    host = registry.host
+    first = make(from_hub(filled_hub), to_registry(registry, tag="first"), host)
+    layers = {str(result.descriptor.digest) for result in first.results}
+    source = ImageSource(to_registry(registry, tag="first"))
+    registry.log.clear()
+    done = make(source, to_registry(registry, tag="second"), host, base="embedded")
+    assert (done.moved_bytes, done.checked_bytes) == (0, 0)
+    assert layers <= {str(layer.digest) for layer in done.document.layers}
+    whole = [e for e in registry.log if e.method == "GET" and e.status == 200]
+    assert not [e.path for e in whole if e.path.rpartition("/")[2] in layers]
+
+
+def test_an_image_in_a_layout_goes_into_a_registry(
+    filled_hub: Hub, registry: Registry, tmp_path: Path
+) -> None:
+    make(from_hub(filled_hub), to_layout(tmp_path / "out"), registry.host)
+    done = make(ImageSource(to_layout(tmp_path / "out")), to_registry(registry), registry.host)
+    assert done.moved_bytes == sum(result.layer.size_bytes for result in done.results)
+    assert model_files(to_registry(registry)) == hashes(MODEL)
+
+
+def foreign(target: Target, layers: list[tuple[str, bytes]], tag: str = "v1") -> None:
+    """Write an image as another tool would: no annotations, media types and tars as given."""
+    described = [
+        {"mediaType": kind, "digest": str(put_blob(target, data)), "size": len(data)}
+        for kind, data in layers
+    ]
+    plain = [gzip.decompress(data) if "gzip" in kind else data for kind, data in layers]
+    config = {
+        "architecture": "amd64", "os": "linux", "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [str(Digest.of(data)) for data in plain]},
+    }  # fmt: skip
+    document = Document(CONFIG, canonical(config))
+    put_blob(target, document.data)
+    manifest = {
+        "schemaVersion": 2, "mediaType": MANIFEST,
+        "config": document.descriptor().to_json(), "layers": described,
+    }  # fmt: skip
+    target.put_manifest(Document(MANIFEST, canonical(manifest)), tag)
+
+
+def tar_of(files: dict[str, bytes], *, links: dict[str, str] | None = None) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, body in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime, info.uid = len(body), 1_700_000_000, 1000
+            tar.addfile(info, io.BytesIO(body))
+        for name, to in (links or {}).items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, to
+            tar.addfile(info)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("packing", ["plain", "gzip"])
+@pytest.mark.parametrize("format", list(Format))
+def test_an_image_of_another_tool_is_read_too(tmp_path: Path, packing: str, format: Format) -> None:
+    """Podman's layers: one COPY, gzip by default, an owner, a base below."""
+    model = {f"./models/{name}": body for name, body in MODEL.items()}
+    stale = {"models/config.json": b"{}", "bin/sh": b"#!"}
+    data = [tar_of(stale), tar_of(model)]
+    kind = LAYER if packing == "plain" else f"{LAYER}+gzip"
+    packed = [each if packing == "plain" else gzip.compress(each) for each in data]
+    foreign(to_layout(tmp_path / "old"), [(kind, each) for each in packed])
+    source = ImageSource(to_layout(tmp_path / "old"))
+    assert {file.path for file in take(source, Patterns()).files} == set(MODEL)
+    done = make(source, to_layout(tmp_path / "new"), "", format=format)
+    assert done.moved_bytes == sum(result.layer.size_bytes for result in done.results)
+    if format is Format.MODELCAR:
+        assert model_files(to_layout(tmp_path / "new")) == hashes(MODEL)
+
+
+def test_any_part_of_a_compressed_layers_file_can_be_read(tmp_path: Path) -> None:
+    body = bytes(range(256)) * 4096
+    files = {"models/a.json": b"{}", "models/b.bin": body}
+    foreign(to_layout(tmp_path / "old"), [(f"{LAYER}+gzip", gzip.compress(tar_of(files)))])
+    source = ImageSource(to_layout(tmp_path / "old"))
+    file = next(each for each in source.listing().files if each.path == "b.bin")
+    for start, stop in [(0, 5), (200_000, 300_000), (len(body) - 3, len(body)), (7, 7)]:
+        assert b"".join(source.read(file, start, stop)) == body[start:stop]
+
+
+def test_a_file_that_is_not_what_its_image_says_is_not_packed_again(
+    filled_hub: Hub, tmp_path: Path
+) -> None:
+    """The image's ids are a claim: whoever reads the bytes finds out."""
+    make(from_hub(filled_hub), to_layout(tmp_path / "old"), "")
+    target = to_layout(tmp_path / "old")
+    document = target.get_manifest("v1")
+    assert document is not None
+    changed = document.json
+    ids = "dev.carferry.layer.source-id"
+    (single, *_) = [each for each in changed["layers"] if ids in each["annotations"]]
+    single["annotations"][ids] = f"sha256:{'0' * 64}"
+    target.put_manifest(Document(MANIFEST, canonical(changed)), "v1")
+    with pytest.raises(Exception, match="its bytes hash to"):
+        make(ImageSource(target), to_layout(tmp_path / "new"), "", format=Format.MODELPACK)
+    assert to_layout(tmp_path / "new").get_manifest("v1") is None
+
+
+@pytest.mark.parametrize(
+    ("files", "links", "said"),
+    [
+        ({"models/config.json": b"{}"}, {"models/w.safetensors": "/etc/passwd"}, "no plain file"),
+        ({"models/.wh.config.json": b""}, {}, "a deletion"),
+    ],
+)
+def test_what_is_no_file_is_refused_by_name(
+    tmp_path: Path, files: dict[str, bytes], links: dict[str, str], said: str
+) -> None:
+    foreign(to_layout(tmp_path / "old"), [(LAYER, tar_of(files, links=links))])
+    with pytest.raises(InputError, match=said):
+        ImageSource(to_layout(tmp_path / "old")).listing()
+
+
+def test_no_such_image_is_a_wrong_model(registry: Registry) -> None:
+    with pytest.raises(SourceNotFound, match="no such image"):
+        ImageSource(to_registry(registry, "org/none")).listing()
+
+
+def test_the_command_line_takes_an_image_for_a_model(
+    filled_hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(from_hub(filled_hub), to_layout(tmp_path / "old"), "")
+    old, new = f"oci:{tmp_path / 'old'}:v1", f"oci:{tmp_path / 'new'}:v1"
+    assert main(["build", old, new, "--format", "modelpack"]) == 0
+    assert main(["inspect", new, "--verify"]) == 0
+    assert main(["plan", old, new, "--base", "embedded"]) == 0
+    assert main(["build", old, new, "--revision", "v2"]) == 2
+    assert "only the hub has a revision" in capsys.readouterr().err
