@@ -11,7 +11,7 @@ import pytest
 from ferrying import access, carferry, ferry, from_folder, manifest, to_layout, to_registry
 from servers.chaos import Answer, Rule, Truncate
 from servers.images import LAYER, tar_of, write_layout
-from servers.models import tiny, write
+from servers.models import filled, tiny, write
 from servers.proxy import Proxy
 from servers.registry import Registry
 
@@ -133,7 +133,7 @@ def test_a_base_layer_that_the_registry_would_not_take_is_named(
     (layer,) = manifest(to_layout(tmp_path / "base"), "latest").layers
     limit = layer.size_bytes - 1
     monkeypatch.setattr(LayoutTarget, "largest_blob_bytes", property(lambda _: limit))
-    small = write({"config.json": b"{}", "model.safetensors": b"x"}, tmp_path / "small")
+    small = write({"config.json": b"{}", "model.safetensors": filled(200)}, tmp_path / "small")
     with pytest.raises(InputError, match=r"use base .*: its layer sha256:.* MiB, this registry"):
         ferry(from_folder(small), to_layout(tmp_path / "out"), base=base)
     assert not (tmp_path / "out").exists()

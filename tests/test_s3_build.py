@@ -63,7 +63,7 @@ def test_a_model_in_a_bucket_becomes_an_image_in_one_command(
 def test_a_second_build_moves_nothing_and_a_changed_object_its_layer(
     bucket: Bucket, tmp_path: Path
 ) -> None:
-    files = tiny() | {"tokenizer.json": b"{}" + b" " * (2 << 20)}  # a layer of its own
+    files = tiny() | {"tokenizer.json": b"{" + b" " * (2 << 20) + b"}"}  # a layer of its own
     model, image = bucket.fill(files), f"oci:{tmp_path / 'out'}:v1"
     first = api.build(model, image, base="scratch")
     again = api.build(model, image, base="scratch", reuse="tag")
@@ -103,6 +103,37 @@ def test_workers_share_a_build_from_a_bucket(bucket: Bucket, tmp_path: Path) -> 
         api.stream(model, image, share, **how)
     assert api.seal(model, image, **how).moved_bytes == 0
     assert model_files(to_layout(tmp_path / "out")) == hashes(tiny())
+
+
+@pytest.mark.parametrize("reuse", ["none", "tag"])
+def test_what_workers_read_is_recorded_by_the_sealer(
+    bucket: Bucket, tmp_path: Path, reuse: str
+) -> None:
+    model, image = bucket.fill(tiny()), f"oci:{tmp_path / 'out'}:v1"
+    how = {"base": "scratch", "run": "0123456789abcdef", "reuse": reuse}
+    for share in ("1/2", "2/2"):
+        api.stream(model, image, share, **how)
+    built = api.seal(model, image, **how)
+    assert api.inspect(built.reference, verify=True).flaws == ()
+    written = manifest(to_layout(tmp_path / "out")).data.decode()
+    assert "etag:" not in written
+
+
+def test_workers_of_a_bucket_need_a_runs_secret_and_say_so(bucket: Bucket, tmp_path: Path) -> None:
+    model, image = bucket.fill(tiny()), f"oci:{tmp_path / 'out'}:v1"
+    with pytest.raises(InputError, match="--run"):
+        api.stream(model, image, "1/2", base="scratch")
+    with pytest.raises(InputError, match="--run"):
+        api.seal(model, image, base="scratch")
+
+
+def test_an_image_is_not_compared_with_tags_that_no_bytes_have(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    model, image = bucket.fill(tiny()), f"oci:{tmp_path / 'out'}:v1"
+    built = api.build(model, image, base="scratch")
+    with pytest.raises(InputError, match="entity tag"):
+        api.inspect(built.reference, model=model)
 
 
 def test_an_object_replaced_while_it_moves_leaves_no_image(

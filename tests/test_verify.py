@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sys
 import tarfile
 import tracemalloc
 from collections.abc import Callable, Mapping
@@ -40,10 +41,15 @@ from carferry.image.inspection import inspect
 from carferry.image.layers import Format, Layer
 from carferry.image.modelpack import CONFIG as MODELPACK_CONFIG
 from carferry.image.stored import stored_files
-from carferry.oci.documents import LAYER, Descriptor, Document, Platform, canonical
+from carferry.oci.documents import INDEX, LAYER, Descriptor, Document, Platform, canonical
 from carferry.registry.access import Access
 from carferry.registry.blobs import put_blob
 from carferry.registry.target import Target
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 LARGE_BYTES = 4096
 FILES = {
@@ -261,6 +267,47 @@ def test_what_an_upper_layer_takes_away_needs_no_id(folder: Path, layout: Target
     assert verify_alone(layout) == ()
 
 
+@pytest.mark.parametrize("name", [".wh.models", ".wh..wh..opq", "./.wh.models"])
+def test_a_layer_that_takes_the_whole_folder_away_is_seen(
+    folder: Path, layout: Target, name: str
+) -> None:
+    make(folder, layout)
+    add(layout, tar(entry("models/bad.json", b"evil")))
+    add(layout, tar(entry(name)))
+    add(layout, tar(entry("models/x.py", b"evil")))
+    found = look(layout)
+    assert found.flaws == ("models/x.py: no id says what it should be",)
+    assert [path for path, _ in found.files] == ["models/x.py"]
+
+
+def test_what_a_builder_attests_beside_the_image_is_no_part_of_it(
+    folder: Path, layout: Target
+) -> None:
+    make(folder, layout)
+    image = manifest(layout)
+    statement = b"{}"
+    attested = Document(
+        image.media_type,
+        canonical(
+            image.json
+            | {
+                "layers": [
+                    Descriptor(
+                        "application/vnd.in-toto+json", put_blob(layout, statement), len(statement)
+                    ).to_json()
+                ]
+            }
+        ),
+    )
+    layout.put_manifest(attested, str(attested.digest))
+    mark = {"annotations": {"vnd.docker.reference.type": "attestation-manifest"}}
+    listed = [image.descriptor().to_json(), attested.descriptor().to_json() | mark]
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": listed}
+    layout.put_manifest(Document(INDEX, canonical(index)), "v1")
+    found = look(layout)
+    assert (files_clause(found)[0], found.flaws) == (True, ())
+
+
 def test_a_frame_that_another_reader_might_read_otherwise_is_broken(
     folder: Path, layout: Target
 ) -> None:
@@ -300,6 +347,18 @@ def test_a_header_that_says_it_is_huge_is_not_kept(
         tracemalloc.stop()
     assert "a header of" in flaw
     assert peak < 24 << 20
+
+
+def test_a_small_layer_that_unpacks_without_end_is_not_read_to_it(
+    folder: Path, layout: Target
+) -> None:
+    make(folder, layout)
+    whole = entry("models/zeros")[0]
+    whole.size = 1 << 42
+    member = zstd.compress(whole.tobuf(tarfile.GNU_FORMAT)) + zstd.compress(bytes(64 << 20)) * 40
+    add(layout, member, f"{LAYER}+zstd")
+    (flaw,) = verify_alone(layout)
+    assert flaw.endswith("over the limit of unpacked_bytes")
 
 
 HOSTILE = {

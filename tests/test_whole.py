@@ -28,7 +28,7 @@ from carferry.source.snapshot import Snapshot
 from carferry.steps.fit import fit
 from carferry.weights.check import check_whole, require_whole
 from carferry.weights.safetensors import FIRST_READ
-from carferry.weights.whole import Whole, examine
+from carferry.weights.whole import ALL_HEADERS_BYTES, Whole, examine
 
 Files = dict[str, bytes]
 SECOND = "model-00002-of-00003.safetensors"
@@ -329,6 +329,20 @@ def test_what_the_safetensors_library_refuses_is_refused_and_nothing_raises(seed
     except SafetensorError as error:
         # A dtype that this library does not know yet may be a later one's.
         assert found.faults or "unknown variant" in str(error)
+
+
+def test_headers_of_a_stranger_are_not_read_without_end() -> None:
+    header, asked = 30_000_000, list[int]()
+    files = {f"model-{n}.safetensors": 10**9 for n in range(40)}
+
+    def read(_: str, start: int, end: int) -> bytes:
+        asked.append(end - start if start else 0)
+        return struct.pack("<Q", header) + bytes(end - start - 8)
+
+    faults = examine(files, read).faults
+    assert sum(asked) <= ALL_HEADERS_BYTES
+    assert {"not JSON" in fault.reason or "64" in fault.reason for fault in faults} == {True}
+    assert len(faults) == 40
 
 
 def test_a_byte_that_was_wrong_once_is_read_again() -> None:

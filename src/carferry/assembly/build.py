@@ -98,6 +98,7 @@ def stream_share(
         reason = f"write I/N with I from 1 to N, and N at most {MOST_WORKERS}"
         raise InputError("use --worker", f"{worker}/{workers}", reason)
     job = _plan_job(source, target, options, access, progress, whole=False)
+    shards.check_run(job)
     share = job.plan.share(worker, workers)
     _check_share(job, share)
     target.check_push()
@@ -130,6 +131,7 @@ def seal_shares(
     start = time.monotonic()
     check_push_tag(target.ref, action="build")
     job = _plan_job(source, target, options, access, progress, whole=False)
+    shards.check_run(job)
     result = _seal(job, _arrived(job), start)
     shards.remove(target, job.plan)
     return result

@@ -13,10 +13,11 @@ from carferry.assembly.seal import compose_images
 from carferry.errors import InputError
 from carferry.image.base import Base
 from carferry.image.compose import Image, index_of, model_descriptor
-from carferry.image.layers import MOST_LAYERS, Format
+from carferry.image.layers import MOST_LAYERS, Format, Layer
 from carferry.oci.documents import MANIFEST_CAP_BYTES, Document
 from carferry.refs import Digest
 from carferry.registry.target import Target
+from carferry.source.snapshot import ContentId
 
 _MIB = 1024 * 1024
 _UNKNOWN = Digest("0" * 64)
@@ -83,5 +84,10 @@ def _documents(plan: Plan, engine: str) -> Iterator[tuple[str, Document]]:
 
 def _composed(plan: Plan, engine: str) -> list[tuple[Base, Image]]:
     """Compose the image that the seal will, with digests in the place of those to come."""
-    model = [model_descriptor(each.layer, _UNKNOWN) for each in plan.layers]
+    model = [model_descriptor(each.layer, _UNKNOWN, _unread(each.layer)) for each in plan.layers]
     return compose_images(plan, engine, model)
+
+
+def _unread(layer: Layer) -> tuple[ContentId, ...]:
+    """Return ids of the length of those that reading will give, where the source has none."""
+    return () if layer.is_provable else (ContentId("sha256", _UNKNOWN.hex),) * len(layer.files)

@@ -178,8 +178,8 @@ class _Survey:
         with ThreadPoolExecutor(_THREADS) as pool:
             sizes = dict(zip(new, pool.map(self._target.blob_size, new.values()), strict=True))
         for key, digest in new.items():
-            if sizes[key] == self._wanted[key].size_bytes:
-                ids = () if self._wanted[key].is_provable else _ids(claims[key])
+            ids = _ids_for(self._wanted[key], claims[key])
+            if sizes[key] == self._wanted[key].size_bytes and ids is not None:
                 claim = Claim(digest, self._target.ref, by, believed, ids)
                 self.found.setdefault(key, []).append(claim)
 
@@ -217,12 +217,19 @@ def _manifest(target: Target, reference: str) -> Document | None:
     return document
 
 
-def _ids(layer: Descriptor) -> tuple[ContentId, ...]:
-    """Return the ids that a layer gives its files; none if nobody could read them."""
-    try:
-        return file_ids(layer)
-    except InvalidReference:
+def _ids_for(layer: Layer, claim: Descriptor) -> tuple[ContentId, ...] | None:
+    """Return the ids that only a claim has, one for each of a layer's files; None if it lacks them.
+
+    A layer whose source has ids needs none.
+    """
+    if layer.is_provable:
         return ()
+    try:
+        ids = file_ids(claim)
+    except InvalidReference:
+        return None
+    is_right = len(ids) == len(layer.files) and all(each.is_provable for each in ids)
+    return ids if is_right else None
 
 
 def _claims(document: Document) -> dict[Digest, Descriptor]:

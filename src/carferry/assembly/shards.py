@@ -12,14 +12,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from carferry.assembly.job import Job
 from carferry.assembly.plan import Plan
-from carferry.assembly.trust import signed
-from carferry.errors import CarferryError
-from carferry.image.compose import CONTENT_KEY, LAYER_PATH
+from carferry.assembly.trust import Reuse, signed
+from carferry.errors import CarferryError, InputError
+from carferry.image.compose import CONTENT_KEY, LAYER_PATH, LAYER_SOURCE, LAYER_SOURCES
 from carferry.image.kinds import SHARD as ARTIFACT
 from carferry.oci.documents import EMPTY, EMPTY_DATA, MANIFEST, Descriptor, Document, canonical
 from carferry.refs import Digest
@@ -32,6 +32,7 @@ SHARD = "dev.carferry.shard"
 EVERY_S = 60.0
 _KEY_DIGITS = 16
 _KEPT = (CONTENT_KEY, LAYER_PATH)
+_IDS = (LAYER_SOURCE, LAYER_SOURCES)
 _log = logging.getLogger("carferry")
 
 
@@ -43,6 +44,21 @@ def plan_prefix(plan: Plan) -> str:
 def prefix_of(key: Digest) -> str:
     """Return the same from the plan's ``layers_key`` alone."""
     return f"{PREFIX}{key.hex[:_KEY_DIGITS]}-"
+
+
+def check_run(job: Job) -> None:
+    """Refuse a build by shares whose sealer could not believe what the workers moved.
+
+    Raises:
+        InputError: The source names files by entity tags, and no secret signs the shards.
+    """
+    tagged = [each.layer.name for each in job.plan.layers if not each.layer.is_provable]
+    if tagged and not job.options.run and job.options.reuse is not Reuse.REPOSITORY:
+        raise InputError(
+            "share the build of", job.source,
+            f"only an entity tag names {tagged[0]}, so no sealer can prove what a worker moved",
+            'give all of them one secret, as in --run "$(openssl rand -hex 16)", or run build',
+        )  # fmt: skip
 
 
 class ShardPublisher:
@@ -66,6 +82,8 @@ class ShardPublisher:
         self._target = job.target
         self._tag = f"{plan_prefix(job.plan)}{worker}of{workers}"
         self._run = job.options.run
+        layers = [each.layer for each in job.plan.layers]
+        self._unprovable = {str(each.content_key) for each in layers if not each.is_provable}
         self._retry = job.retry
         self._clock = clock
         self._lock = threading.Lock()
@@ -101,7 +119,8 @@ class ShardPublisher:
             _log.debug("pin %s: %s", self._tag, error)
 
     def _publish(self) -> None:
-        document = shard_manifest(list(self._layers.values()), self._tag, self._run)
+        layers = [_claim(layer, self._unprovable) for layer in self._layers.values()]
+        document = shard_manifest(layers, self._tag, self._run)
         self._retry.call(lambda: put_blob(self._target, EMPTY_DATA))
         self._retry.call(lambda: self._target.put_manifest(document, self._tag))
         self._published_at = self._clock()
@@ -122,15 +141,20 @@ def shard_manifest(layers: list[Descriptor], tag: str, run: str = "") -> Documen
         "artifactType": ARTIFACT,
         "config": empty.to_json(),
         # A manifest must list something; a worker without work lists the empty blob.
-        "layers": [_claim(layer).to_json() for layer in ordered] or [empty.to_json()],
+        "layers": [layer.to_json() for layer in ordered] or [empty.to_json()],
         "annotations": {SHARD: tag},
     }
     return Document(MANIFEST, canonical(signed(manifest, run)))
 
 
-def _claim(layer: Descriptor) -> Descriptor:
-    """Keep what the sealer reads: ids of thousands of files would be sent once a minute."""
-    kept = {key: layer.annotations[key] for key in _KEPT if key in layer.annotations}
+def _claim(layer: Descriptor, unprovable: Collection[str]) -> Descriptor:
+    """Keep what the sealer reads: ids of thousands of files would be sent once a minute.
+
+    Those that were computed from the bytes, where the source has none, are known to nobody else.
+    """
+    is_new = layer.annotations[CONTENT_KEY] in unprovable
+    names = (*_KEPT, *(_IDS if is_new else ()))
+    kept = {key: layer.annotations[key] for key in names if key in layer.annotations}
     return replace(layer, annotations=kept)
 
 

@@ -71,6 +71,8 @@ def file_annotations(layer: Layer, ids: Sequence[ContentId] = ()) -> dict[str, s
         ids: As for ``model_descriptor``.
     """
     every = ids or [file.content for file in layer.files]
+    if not all(each.is_provable for each in every):
+        raise ValueError(f"{layer.name}: entity tags are no ids that a reader could check")
     if len(layer.files) > 1:
         return {LAYER_SOURCES: pack_ids(every)}
     return {LAYER_PATH: layer.files[0].path, LAYER_SOURCE: str(every[0])}

@@ -10,12 +10,12 @@ import posixpath
 import stat
 import tarfile
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 from typing import IO
 
 from carferry.image.contract import TOOL_PATHS, Contents, Entry, Place
 from carferry.image.layers import ROOT
 from carferry.image.unpack import Budget, NotLookedAt, readable, unpacked
+from carferry.image.whiteouts import Whiteouts, is_whiteout
 from carferry.oci.documents import LAYER, LAYER_TYPES, Descriptor
 from carferry.oci.headers import read_headers
 from carferry.registry.ranged import Ranged
@@ -26,8 +26,6 @@ _MOST_LAYERS = 500
 _RANGE_BYTES = 64 * 1024
 # What one kept entry takes beside its texts, measured.
 _ENTRY_BYTES = 500
-_WHITEOUT = ".wh."
-_OPAQUE = ".wh..wh..opq"
 
 
 def look(
@@ -74,17 +72,10 @@ class _Overlay:
 
     def add(self, layer: Sequence[Entry]) -> None:
         """Lay one layer over the others: its whiteouts first, which never hide its own."""
-        gone, emptied = set[str](), set[str]()
-        for folder, name in (posixpath.split(entry.path) for entry in layer):
-            if name == _OPAQUE:
-                emptied.add(folder)
-            elif name.startswith(_WHITEOUT):
-                gone.add(posixpath.join(folder, name.removeprefix(_WHITEOUT)))
-        if gone or emptied:
-            kept = {p: e for p, e in self._entries.items() if not _is_gone(p, gone, emptied)}
-            self._entries = kept
+        if taken := Whiteouts.among(entry.path for entry in layer):
+            self._entries = {p: e for p, e in self._entries.items() if not taken.hide(p)}
         for entry in layer:
-            if not posixpath.basename(entry.path).startswith(_WHITEOUT):
+            if not is_whiteout(entry.path):
                 self._entries[entry.path] = entry
                 self._covered.discard(entry.path)
 
@@ -98,11 +89,6 @@ class _Overlay:
             unread,
             wrong,
         )
-
-
-def _is_gone(path: str, gone: set[str], emptied: set[str]) -> bool:
-    above = ["", *accumulate(path.split("/"), posixpath.join)]
-    return not gone.isdisjoint(above) or not emptied.isdisjoint(above[:-1])
 
 
 def _entries(target: Target, layer: Descriptor, budget: Budget) -> tuple[list[Entry], str]:
@@ -132,8 +118,7 @@ def _kept(file: IO[bytes], layer: Descriptor, budget: Budget) -> Iterator[Entry]
 
 
 def _counts(path: str) -> bool:
-    is_whiteout = posixpath.basename(path).startswith(_WHITEOUT)
-    return _is_model(path) or path in TOOL_PATHS or is_whiteout
+    return _is_model(path) or path in TOOL_PATHS or is_whiteout(path)
 
 
 def _is_model(path: str) -> bool:

@@ -17,7 +17,8 @@ from typing import IO, Any, cast
 
 from carferry.errors import CarferryError, TargetError
 from carferry.image.layers import ROOT
-from carferry.image.unpack import readable, uncompressed
+from carferry.image.unpack import Budget, Unpacked, readable
+from carferry.image.whiteouts import is_whiteout
 from carferry.io.retry import Retry
 from carferry.oci import tarball
 from carferry.oci.documents import LAYER, LAYER_TYPES, Descriptor
@@ -29,11 +30,12 @@ Kinds = Callable[[str], Iterable[str]]
 """Says which kinds of id (``sha256``, ``git``) are wanted of a file, from its path in the model."""
 
 _BUFFER = 1024 * 1024
+# Weights shrink by half, texts to a tenth; a layer made of zeros would be read for days.
+_FREE_BYTES = 1024 * 1024 * 1024
+_MOST_TIMES = 100
 _LONGEST_HEADER_BYTES = 64 * 1024
 _MOST_ENTRIES = 200_000
 _MOST_NAMES_BYTES = 32 * 1024 * 1024
-_WHITEOUT = ".wh."
-_OPAQUE = ".wh..wh..opq"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,7 @@ class Held:
     @property
     def is_file(self) -> bool:
         """Whether it is a file of the model, and not what hides one."""
-        return not (self.is_folder or self.flaw or self.hides)
-
-    @property
-    def hides(self) -> str:
-        """The path that it takes away from the layers below; empty if none."""
-        folder, name = posixpath.split(self.path)
-        if name == _OPAQUE:
-            return folder
-        return f"{folder}/{name.removeprefix(_WHITEOUT)}" if name.startswith(_WHITEOUT) else ""
+        return not (self.is_folder or self.flaw or is_whiteout(self.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,25 +176,25 @@ class _Reading:
     def _member(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         if member.isdir():
             self._frame.update(tarball.directory_header(member.name))
-            if _under_root(member.name):
+            if _counts(member.name):
                 self.entries.append(Held(_normal(member.name), is_folder=True))
         elif member.isreg() and not member.issparse():
             content = cast(IO[bytes], tar.extractfile(member))
             self._frame.update(tarball.file_header(member.name, member.size))
             self._take(member.name, member.size, iter(lambda: content.read(_BUFFER), b""))
             self._frame.update(tarball.padding(member.size))
-        elif _under_root(member.name):
+        elif _counts(member.name):
             self.entries.append(Held(_normal(member.name), flaw="a link or device, not a file"))
 
     def _take(self, name: str, size_bytes: int, chunks: Iterator[bytes]) -> None:
         held = Held(_normal(name))
-        kinds = self._kinds(held.in_model) if _under_root(name) else ()
+        kinds = self._kinds(held.in_model) if _counts(name) else ()
         hashers = {kind: ContentId(kind, "").hasher(size_bytes) for kind in kinds}
         for chunk in chunks:
             self._frame.update(chunk)
             for hasher in hashers.values():
                 hasher.update(chunk)
-        if _under_root(name):
+        if _counts(name):
             ids = tuple(ContentId(kind, each.hexdigest()) for kind, each in hashers.items())
             self.entries.append(replace(held, ids=ids))
 
@@ -221,13 +215,18 @@ def _plain(layer: Descriptor, chunks: Iterator[bytes]) -> IO[bytes]:
     if layer.media_type not in LAYER_TYPES:
         raise TargetError("read layer", layer.digest, f"it is no tar ({layer.media_type})")
     packed = as_file(chunks)
-    return packed if layer.media_type == LAYER else uncompressed(packed, layer)
+    if layer.media_type == LAYER:
+        return packed
+    most = max(_FREE_BYTES, _MOST_TIMES * layer.size_bytes)
+    return cast(IO[bytes], Unpacked(packed, layer, Budget(unpacked_bytes=most)))
 
 
 def _normal(name: str) -> str:
     return posixpath.normpath(f"/{name}").lstrip("/")
 
 
-def _under_root(name: str) -> bool:
+def _counts(name: str) -> bool:
+    """Return whether an entry lies at or under ``/models``, or takes all of it away."""
     path = _normal(name)
-    return path == ROOT or path.startswith(f"{ROOT}/") or path == f"{_WHITEOUT}{ROOT}"
+    takes = "/" not in path and is_whiteout(path)
+    return path == ROOT or path.startswith(f"{ROOT}/") or takes

@@ -77,10 +77,20 @@ def first_image(manifests: Sequence[Document], listed: Sequence[Descriptor]) -> 
         manifests: As read; never empty.
         listed: The index's own words about each; empty if there is no index.
     """
-    for manifest, descriptor in zip(manifests, listed, strict=False):
-        if _ATTESTED not in descriptor.annotations:
-            return manifest
-    return manifests[0]
+    return images_of(manifests, listed)[0]
+
+
+def images_of(manifests: Sequence[Document], listed: Sequence[Descriptor]) -> list[Document]:
+    """Return the manifests of an index that are not attestations of others, at least the first.
+
+    Args:
+        manifests: As for ``first_image``.
+        listed: Likewise.
+    """
+    if not listed:
+        return list(manifests)
+    pairs = zip(manifests, listed, strict=True)
+    return [m for m, each in pairs if _ATTESTED not in each.annotations] or [manifests[0]]
 
 
 def layers_flaw(layers: Sequence[Descriptor]) -> str:

@@ -33,11 +33,6 @@ _BROKEN: tuple[type[Exception], ...] = (
     EOFError,
     ValueError,
     RecursionError,
-    tarfile.TarError,
-    OSError,
-    EOFError,
-    ValueError,
-    RecursionError,
     zlib.error,
 )
 _CHUNK = 256 * 1024

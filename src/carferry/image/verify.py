@@ -14,10 +14,12 @@ from carferry.errors import InvalidReference
 from carferry.image.compose import CONTENT_KEY, LAYER_PATH, file_ids
 from carferry.image.contract import Clause
 from carferry.image.hashing import Hashed, Held, Kinds, read_ids
+from carferry.image.kinds import images_of
 from carferry.image.layers import ROOT
 from carferry.image.modelpack import CONFIG as MODELPACK_CONFIG
 from carferry.image.modelpack import RAW, file_path
 from carferry.image.provenance import COMMIT, SOURCE
+from carferry.image.whiteouts import Whiteouts
 from carferry.io.parallel import advance, run_parallel
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
@@ -95,7 +97,9 @@ def verify(
         TargetError: Its documents cannot be read.
         Unreachable: The registry broke off again and again.
     """
-    manifests = read_manifests(target, read_image(target))
+    top = read_image(target)
+    listed = top.manifests if top.is_index else ()
+    manifests = images_of(read_manifests(target, top), listed)
     images = [[*map(partial(_part, manifest), manifest.layers)] for manifest in manifests]
     distinct = list({part.key: part for image in images for part in image}.values())
     size = sum(part.layer.size_bytes for part in distinct)
@@ -124,12 +128,12 @@ class _Found:
 
     Attributes:
         files: Path in the image to what is wrong with the file; empty if nothing is.
-        hidden: Paths that it takes away from the layers below.
+        taken: What it takes away from the layers below.
         flaws: What is wrong with the layer as a whole.
     """
 
     files: Mapping[str, str]
-    hidden: tuple[str, ...]
+    taken: Whiteouts
     flaws: tuple[str, ...]
 
 
@@ -140,7 +144,8 @@ def _read(
     try:
         ids = file_ids(layer)
     except InvalidReference as error:
-        return _Found({}, (), (f"layer {layer.digest}: its ids cannot be read: {error.reason}",))
+        flaw = f"layer {layer.digest}: its ids cannot be read: {error.reason}"
+        return _Found({}, Whiteouts(), (flaw,))
     progress.begin(name, layer.size_bytes)
     contents = read_ids(
         target,
@@ -154,7 +159,8 @@ def _read(
     progress.end(name, "read")
     files, flaw = _compared(contents, ids, promises)
     flaws = tuple(f"layer {layer.digest}: {each}" for each in (contents.flaw, flaw) if each)
-    return _Found(files, tuple(e.hides for e in contents.entries if e.hides), flaws[:1])
+    taken = Whiteouts.among(entry.path for entry in contents.entries)
+    return _Found(files, taken, flaws[:1])
 
 
 def _kinds(ids: Sequence[ContentId], promises: Promises | None) -> Kinds:
@@ -193,17 +199,9 @@ def _topmost(layers: Sequence[_Found]) -> dict[str, str]:
     """Return what a container sees: a later layer covers an earlier one, or takes away from it."""
     seen: dict[str, str] = {}
     for layer in layers:
-        # What it takes away is of the layers below, never its own.
-        hidden = {*layer.hidden}
-        kept = {path: flaw for path, flaw in seen.items() if hidden.isdisjoint(_ways(path))}
+        kept = {path: flaw for path, flaw in seen.items() if not layer.taken.hide(path)}
         seen = kept | dict(layer.files)
     return seen
-
-
-def _ways(path: str) -> list[str]:
-    """Return a path and every folder above it."""
-    parts = path.split("/")
-    return ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 def _own_basis(manifest: Document) -> str:

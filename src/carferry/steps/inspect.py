@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from carferry.errors import InputError
 from carferry.form.readers import read_image, read_model, read_parallel
 from carferry.image import inspection
 from carferry.image.inspection import Inspection
@@ -16,7 +17,7 @@ from carferry.io.progress import Progress
 from carferry.io.retry import Retry
 from carferry.refs import parse_image
 from carferry.source.open import open_source
-from carferry.source.snapshot import ContentId
+from carferry.source.snapshot import ContentId, Snapshot
 from carferry.steps.access import open_access, shown
 from carferry.steps.inspected import Inspected
 from carferry.steps.whole import Examined, examine_image
@@ -100,5 +101,16 @@ def _ids_of(model: str, revision: str, seen: Inspection, retry: Retry) -> _Ids:
     source = open_source(model, revision, retry=retry)
     listed = [file.path for file in source.listing().files]
     snapshot = source.snapshot([path for path in listed if path in held])
+    _check_provable(model, snapshot)
     name = f"{snapshot.repo}@{snapshot.commit}" if snapshot.commit else model
     return _Ids({file.path: file.content for file in snapshot.files}, f"the ids of {name}")
+
+
+def _check_provable(model: str, snapshot: Snapshot) -> None:
+    tagged = [file.path for file in snapshot.files if not file.content.is_provable]
+    if tagged:
+        raise InputError(
+            "compare with", model,
+            f"only an entity tag names {tagged[0]}, and no bytes can be compared with one",
+            "download the model and name the folder with --model",
+        )  # fmt: skip

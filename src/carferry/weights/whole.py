@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from posixpath import dirname
+from threading import Lock
 from typing import Any
 
 from carferry.errors import BrokenFile
@@ -31,6 +32,8 @@ from carferry.weights.standins import POINTER_BYTES, check_filled, check_page, c
 
 WEIGHTS = ".safetensors"
 _PARALLEL = 16
+ALL_HEADERS_BYTES = 64 * 1024 * 1024
+"""Beyond the first read of each file: 207,000 tensors, as of a quantized Kimi-K2, take 25 MB."""
 _MOST_SHORT = 256
 """Short files looked at: a repository of thousands must not cost thousands of requests."""
 
@@ -74,6 +77,7 @@ def examine(
     Raises:
         CarferryError: ``read`` failed.
     """
+    read = _counted(read)
     paths = sorted(path for path in files if only is None or path in only or _is_small(path))
     looks: dict[str, Look] = {path: look for path in paths if (look := _look_for(path)) is not None}
     short = [path for path in paths if path not in looks and files[path] in POINTER_BYTES]
@@ -93,6 +97,26 @@ def examine(
     there = set(files) | set(beside)
     is_part = only is not None or len(there) > len(files)
     return _judged(files, there, dict(zip(looks, found, strict=True)), is_part=is_part)
+
+
+def _counted(read: ReadRange) -> ReadRange:
+    """Return a reader that refuses what all headers together take beyond any model's.
+
+    Parsed they take seventeen times their length, and several are parsed at once.
+    """
+    lock, taken = Lock(), 0
+
+    def counted(path: str, start: int, end: int) -> bytes:
+        nonlocal taken
+        if start and path.endswith(WEIGHTS):
+            with lock:
+                taken += end - start
+                if taken > ALL_HEADERS_BYTES:
+                    reason = f"its header and those before are over {ALL_HEADERS_BYTES} bytes"
+                    raise BrokenFile("check", path, reason, "report it")
+        return read(path, start, end)
+
+    return counted
 
 
 def _is_small(path: str) -> bool:
