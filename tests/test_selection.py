@@ -251,6 +251,14 @@ def test_every_module_of_a_sentence_encoder_has_its_weights(
         assert paths(chosen(tmp_path, *hint.split(","))) == {*MODEL, *more, *files}
 
 
+@pytest.mark.parametrize("path", ["", ".", "./", "/"])
+def test_a_module_at_the_root_has_the_weights_of_the_root(path: str, tmp_path: Path) -> None:
+    static = [{"path": path, "type": "sentence_transformers.models.StaticEmbedding"}]
+    more = {"modules.json": json.dumps(static).encode()}
+    write(MODEL | more, tmp_path)
+    assert paths(chosen(tmp_path)) == {*MODEL, *more}
+
+
 ROOTS: dict[str, tuple[dict[str, bytes], str]] = {
     "a folder above": (
         {f"snap/{n}": b for n, b in MODEL.items()}, r"lie in snap; package .*/snap$"
@@ -325,6 +333,33 @@ def test_the_hint_of_a_refusal_takes_weights_of_this_very_model(
     assert got & set(OTHERS[kind])
     assert "config.json" in got
     assert ("README.md" in got) is not include
+
+
+@pytest.mark.parametrize(
+    "halves",
+    [
+        {"onnx/model.onnx", "onnx/model.onnx_data", "onnx/model.onnx_data_1"},
+        {"model.onnx", "model.onnx.data"},
+        {"openvino_model.xml", "openvino_model.bin"},
+        {"openvino/openvino_model.xml", "openvino/openvino_model.bin"},
+    ],
+    ids=min,
+)
+def test_the_hint_takes_both_halves_of_a_model(halves: set[str], tmp_path: Path) -> None:
+    write(dict.fromkeys(halves, b"weights") | {"config.json": b"{}"}, tmp_path)
+    with pytest.raises((NothingSelected, UnsafeWeights)) as caught:
+        chosen(tmp_path)
+    words = shlex.split(str(caught.value).partition("--include ")[2])
+    assert paths(chosen(tmp_path, *words[0].split(","))) == {*halves, "config.json"}
+
+
+def test_an_index_left_over_from_other_weights_can_be_left_out(tmp_path: Path) -> None:
+    index = {"weight_map": {"a": "model-00001-of-00001.safetensors"}}
+    write(MODEL | {"model.safetensors.index.json": json.dumps(index).encode()}, tmp_path)
+    with pytest.raises(NothingSelected, match=r"no file that .* names is there") as caught:
+        chosen(tmp_path)
+    words = shlex.split(str(caught.value).partition("--exclude ")[2])
+    assert paths(chosen(tmp_path, exclude=words)) == set(MODEL)
 
 
 def test_of_many_quantizations_one_is_named_whole(tmp_path: Path) -> None:

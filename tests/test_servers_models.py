@@ -70,3 +70,10 @@ def test_a_hub_serves_a_folder_from_its_own_process(tmp_path: Path) -> None:
 def test_a_hub_that_cannot_start_says_so() -> None:
     with pytest.raises(RuntimeError, match="ended before it served"), hub_process("--unknown"):
         pass
+
+
+def test_an_absolute_name_overwrites_nothing(tmp_path: Path) -> None:
+    name = str(tmp_path / "outside")
+    with pytest.raises(ValueError, match="would overwrite a file of this machine"):
+        models.write({"config.json": b"{}", name: b"x"}, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import pytest
 from ferrying import access, carferry, ferry, from_folder, manifest, model_files, to_registry
 from poison import claim
 from servers.chaos import Answer, ResetDownload, Rule
-from servers.models import filled, write
+from servers.models import filled, tiny, write
 from servers.proxy import Proxy
 from servers.registry import Registry
 
@@ -303,6 +303,22 @@ def test_a_sealer_names_the_layer_that_is_not_what_was_said(yard: Yard) -> None:
     with pytest.raises(Exception, match=r"layers have not arrived, first model-0\.safetensors"):
         yard.seal()
     assert "v1" not in yard.registry.tags("org/tiny")
+
+
+@pytest.mark.parametrize("place", ["the first header", "the last byte"])
+def test_a_layer_that_is_damaged_where_it_lies_is_moved_again(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tiny(), tmp_path / "model")
+    words = ["build", folder, f"oci:{tmp_path / 'out'}:1", "--base", "scratch"]
+    assert carferry(capsys, *words).code == 0
+    blobs = (tmp_path / "out/blobs/sha256").iterdir()
+    (blob,) = [path for path in blobs if not path.read_bytes().startswith(b"{")]
+    whole = blob.read_bytes()
+    at = 100 if place == "the first header" else -1
+    blob.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 or len(whole) :])
+    assert carferry(capsys, *words).code == 0
+    assert blob.read_bytes() == whole
 
 
 def test_ids_of_many_files_are_one_short_text() -> None:

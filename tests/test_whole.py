@@ -242,6 +242,12 @@ ODD: dict[str, Files] = {
         "config.json": b'{"num_hidden_layers": 12}',
         "model.safetensors": weights({"albert_layer_groups.0.albert_layers.0.w": (2,)}),
     },
+    "parts of a block that are numbered too, as T5's": {
+        "config.json": b'{"num_layers": 4}',
+        "model.safetensors": weights(
+            {f"encoder.block.{n}.layer.{p}.w": (2,) for n in range(4) for p in range(2)}
+        ),
+    },
     "an adapter of some layers": {
         "config.json": b'{"num_hidden_layers": 12}',
         "adapter_model.safetensors": weights({"base_model.model.layers.3.lora_A.weight": (2,)}),
@@ -273,6 +279,7 @@ def test_what_public_repositories_hold_is_no_fault(name: str) -> None:
         (1, b"{}"),  # saved with weights offloaded
         (864 + 512, b"{}"),  # a tied tensor counted twice
         (sum(len(GOOD[p]) for p in GOOD if "-of-" in p), b"{}"),  # lengths of whole files
+        (2 * 864, b"{}"),  # of F32, the tensors converted one by one
         (1 << 40, b'{"quantization_config": {"quant_method": "gptq"}}'),  # as it was before
     ],
 )

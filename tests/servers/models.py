@@ -87,7 +87,14 @@ def header_bytes(file: bytes) -> int:
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> Path:
-    """Write a model into a folder, made if missing; return the folder."""
+    """Write a model into a folder, made if missing; return the folder.
+
+    Raises:
+        ValueError: An absolute name, as `HOSTILE` has one: nothing is written.
+    """
+    for name in files:
+        if name.startswith("/"):
+            raise ValueError(f"{name!a} would overwrite a file of this machine")
     for name, body in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

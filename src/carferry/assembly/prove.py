@@ -1,8 +1,8 @@
 """Proving a claim: the blob is read back and must be, byte for byte, the layer that was asked for.
 
 Each file's own id is recomputed from the blob's bytes. Around them the frame (headers, padding,
-end) is not compared but put in anew: if the whole then has the blob's digest, the blob can hold
-nothing else, no second file of the same name and no other owner or mode.
+end) is compared: the blob can hold nothing else, no second file of the same name and no other
+owner or mode, and what was damaged where it lies is not taken for whole.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from carferry.io.retry import Cancelled
 from carferry.refs import Digest
 from carferry.registry.blobs import read_blob
 from carferry.source.snapshot import SourceFile
+
+_FRAME = "around its files it holds something else"
 
 
 def flaw_at_target(job: Job, layer: Layer, digest: Digest) -> str:
@@ -64,8 +66,8 @@ def flaw_of(
     for piece in layer.pieces:
         if isinstance(piece, Literal):
             whole.update(piece.data)
-            for _ in blob.take(len(piece.data)):
-                pass
+            if b"".join(blob.take(len(piece.data))) != piece.data:
+                return _FRAME
             moved(len(piece.data))
             continue
         file = piece.file
@@ -77,7 +79,7 @@ def flaw_of(
         if hasher.hexdigest() != file.content.hex:
             return _other(file)
     if whole.hexdigest() != digest.hex:
-        return "around its files it holds something else"
+        return _FRAME
     return ""
 
 

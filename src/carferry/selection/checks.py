@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -162,7 +163,10 @@ def _none(choice: Choice, weights: list[str]) -> str:
 
 
 def _remedy(choice: Choice, weights: list[str]) -> str:
+    layout = choice.needs.layout
     if weights and weights[0].endswith(".safetensors"):
+        if layout.index and not layout.files:
+            return f"if it is left over from other weights: --exclude {shlex.quote(layout.index)}"
         return f"name them too: {choice.hint(weights)}"
     if weights:
         return f"use a safetensors revision, or name them: {choice.hint(weights)}"

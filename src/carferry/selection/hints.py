@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
@@ -15,6 +16,7 @@ from carferry.weights.layout import CONFIG, PARAMS, Layout
 
 _FEW = 3
 _TEXT_ENDINGS = (".json", ".txt", ".jinja", ".model")
+_ONNX_DATA = re.compile(r"\.onnx[._]data(?:_\d+)?$")
 _GGUF_SHARD = re.compile(r"-\d+-of-\d+(?=\.gguf$)")
 # The size most people serve: https://github.com/ggml-org/llama.cpp tools/quantize/README.md.
 _USUAL = "q4_k_m"
@@ -42,7 +44,16 @@ def weights_of(files: Mapping[str, SourceFile], layout: Layout) -> list[str]:
     ]
     found = next((group for group in groups if group), [])
     least = min((path.count("/") for path in found), default=0)
-    return sorted(path for path in found if path.count("/") == least)
+    nearest = {path for path in found if path.count("/") == least}
+    return sorted(nearest | {path for path in files if _other_half(path) & nearest})
+
+
+def _other_half(path: str) -> set[str]:
+    """Return what a file holds the other half of: ONNX's data, or the graph of OpenVINO's."""
+    stem, ending = posixpath.splitext(path)
+    if ending in {".xml", ".bin"}:
+        return {f"{stem}.bin", f"{stem}.xml"}
+    return {_ONNX_DATA.sub(".onnx", path)}
 
 
 def include(texts: Iterable[str], weights: Collection[str], given: Collection[str] = ()) -> str:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from carferry.errors import InputError
 from carferry.selection.checks import Choice, check_choice
-from carferry.selection.kinds import PICKLE, is_text, is_weights, matches
+from carferry.selection.kinds import PICKLE, is_index, is_text, is_weights, matches
 from carferry.selection.leftovers import Leftover, is_secret, leftovers
 from carferry.selection.needs import Needs, find_needs
 from carferry.selection.notes import arguments_of, notes_of
@@ -55,7 +55,7 @@ def choose(source: Source, patterns: Patterns, *, for_image: bool = True) -> Sel
         if fault_of(path) and _may_enter(path, patterns):
             check_path(path)
     reader = Reader(source, files)
-    needs = find_needs([path for path in usable if not fault_of(path)], reader)
+    needs = find_needs([path for path in usable if _may_decide(path, patterns)], reader)
     reasons = {path: _reason(path, needs, stays, patterns) for path in files}
     chosen = sorted((path for path, why in reasons.items() if why is None), key=path_bytes)
     for path in _secrets(chosen, files, reader, patterns):
@@ -115,6 +115,11 @@ def _reason(
     if patterns.include:
         return None if patterns.includes(path) else ""
     return None if needs.wants(path) else _kind(path)
+
+
+def _may_decide(path: str, patterns: Patterns) -> bool:
+    """Return whether a file may say what a model needs; an index that a user leaves out is mute."""
+    return not fault_of(path) and not (is_index(path) and patterns.excludes(path))
 
 
 def _may_enter(path: str, patterns: Patterns) -> bool:

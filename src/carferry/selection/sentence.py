@@ -6,6 +6,7 @@ for the transformer at the root, and ``type``, a class of the library or of the 
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -46,9 +47,14 @@ def find_modules(reader: Reader) -> tuple[Module, ...]:
         return ()
     entries = [entry for entry in listed if isinstance(entry, dict)]
     return tuple(
-        Module(str(entry.get("path") or "").strip("/"), str(entry.get("type") or ""))
-        for entry in entries
+        Module(_folder(entry.get("path")), str(entry.get("type") or "")) for entry in entries
     )
+
+
+def _folder(path: object) -> str:
+    """Return a module's folder; empty for the root, which model2vec writes as a dot."""
+    folder = posixpath.normpath(str(path or "").strip("/"))
+    return "" if folder == "." else folder
 
 
 def own_classes(modules: Collection[Module], files: Collection[str]) -> list[str]:

@@ -23,6 +23,7 @@ _AGAIN = "download it again or report it"
 _TIED = frozenset(
     {"lm_head", "embed_tokens", "embed_out", "shared", "word_embeddings", "wte", "decoder"}
 )
+_F32_BYTES = 4
 _COMPUTED = ("inv_freq", "masked_bias", "position_ids")
 
 
@@ -80,9 +81,12 @@ def compare_total(
     if index.total_size is None or index.total_size == held:
         return None, ""
     words = f"total_size is {index.total_size}, the tensors of its files are {held} bytes"
-    largest = max((t.size_bytes for p in index.files for t in headers[p].tensors), default=0)
-    # Files count whole where a writer added up their lengths; a tied tensor counts twice.
-    most = max(sum(files[path] for path in index.files), held + 2 * largest)
+    tensors = [tensor for path in index.files for tensor in headers[path].tensors]
+    largest = max((tensor.size_bytes for tensor in tensors), default=0)
+    # Files count whole where a writer added up their lengths; a tied tensor counts twice; the
+    # sum of F32 stays where tensors were converted one by one and the index was kept.
+    before = _F32_BYTES * sum(tensor.count for tensor in tensors)
+    most = max(sum(files[path] for path in index.files), held + 2 * largest, before)
     if index.total_size <= most or _is_quantized(config):
         return None, f"{index.path}: {words}; nothing is missing"
     return BrokenFile("check", index.path, words, _AGAIN), ""

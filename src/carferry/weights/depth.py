@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from carferry.errors import BrokenFile
 
-_LAYER = re.compile(
-    r"(?P<stack>(?:.+\.)?(?:layers|layer|h|blocks|block))\.(?P<number>[0-9]{1,5})\."
-)
+# T5 numbers the parts of a block too: encoder.block.11.layer.0; so every number is looked at.
+_LAYER = re.compile(r"(?<![^.])(?:layers|layer|h|blocks|block)\.(?P<number>[0-9]{1,5})\.")
 _NAMES = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _NESTED = ("text_config", "llm_config")
 
@@ -31,12 +29,9 @@ def check_depth(names: Iterable[str], config: Mapping[str, Any], subject: str) -
         BrokenFile: Says how many layers there are.
     """
     layers = _layers(config)
-    stacks: dict[str, int] = defaultdict(int)
-    for name in names:
-        if found := _LAYER.match(name):
-            stacks[found["stack"]] = max(stacks[found["stack"]], int(found["number"]) + 1)
-    deepest = max(stacks.values(), default=0)
-    if stacks and deepest < layers:
+    numbers = (int(found["number"]) for name in names for found in _LAYER.finditer(name))
+    deepest = max(numbers, default=-1) + 1
+    if 0 < deepest < layers:
         raise BrokenFile(
             "check", subject,
             f"its tensors end with layer {deepest} of the {layers} that config.json counts",
