@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from ferrying import ANY, carferry, ferry, from_folder, from_hub, manifest, point_to, to_layout
 from huggingface_hub import hf_hub_download, snapshot_download
-from servers.content import Synthetic
 from servers.hub import Hub
-from servers.models import tiny, write
+from servers.models import filled, synthetic, tiny, write
 
 from carferry.errors import SourceChanged, SourceNotFound, UnsafePath
 from carferry.selection.patterns import Patterns
@@ -24,13 +23,13 @@ from carferry.source.open import open_source, pinned
 from carferry.source.snapshot import Snapshot
 
 CARD = b"---\nlicense: mit\ntags: [a]\n---\n# A model\n"
-FILES = tiny() | {"README.md": CARD, "sub/model.safetensors": b"more weights"}
+FILES = tiny() | {"README.md": CARD, "sub/model.safetensors": filled(200)}
 
 
 @pytest.fixture
 def snapshot(hub: Hub, tmp_path: Path) -> Path:
     """A snapshot that huggingface_hub itself has put into a cache."""
-    hub.add("org/tiny", FILES | {"big.safetensors": Synthetic(70_000)}, card={"license": "mit"})
+    hub.add("org/tiny", FILES | {"big.safetensors": synthetic(70_000)}, card={"license": "mit"})
     cache = tmp_path / "cache"
     return Path(snapshot_download("org/tiny", cache_dir=cache, endpoint=hub.endpoint))
 

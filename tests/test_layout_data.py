@@ -27,7 +27,7 @@ def tensors_of(files: Mapping[str, bytes], path: str) -> dict[str, int]:
     """Return the tensors of a safetensors file and their sizes, as our own reader sees them."""
     body = files[path]
     header = read_header(path, len(body), lambda _, start, end: body[start:end])
-    return {tensor.name: tensor.size_bytes for tensor in header}
+    return {tensor.name: tensor.size_bytes for tensor in header.tensors}
 
 
 def code_names(value: Any) -> Iterator[str]:

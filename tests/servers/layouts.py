@@ -20,12 +20,14 @@ from servers import models
 
 FOLDER = Path(__file__).parent.parent / "data" / "layouts"
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+# A zip archive, which torch.save writes, ends with its directory's record.
+_ZIP, _ZIP_END = b"PK\x03\x04", b"PK\x05\x06" + bytes(18)
 # How a file of this kind begins, so that nobody takes it for text.
 _MAGIC = {
-    ".bin": b"PK\x03\x04", ".pt": b"PK\x03\x04", ".pth": b"PK\x03\x04", ".gguf": b"GGUF",
+    ".bin": _ZIP, ".pt": _ZIP, ".pth": _ZIP, ".gguf": b"GGUF",
     ".h5": b"\x89HDF\r\n\x1a\n", ".png": b"\x89PNG\r\n\x1a\n", ".jpg": b"\xff\xd8\xff\xe0",
     ".jpeg": b"\xff\xd8\xff\xe0", ".pdf": b"%PDF-1.4\n", ".wav": b"RIFF", ".onnx": b"\x08\x07",
-    ".tflite": b"\x00\x00\x00\x00TFL3", ".ot": b"PK\x03\x04", ".msgpack": b"\x81",
+    ".tflite": b"\x00\x00\x00\x00TFL3", ".ot": _ZIP, ".msgpack": b"\x81",
 }  # fmt: skip
 
 
@@ -185,7 +187,8 @@ def _filler(repo: str, path: str) -> bytes:
         return f"---\nlicense: other\n---\n# {repo}\n\n{text}".encode()
     if ending == ".jinja":
         return b"{% for message in messages %}{{ message['content'] }}{% endfor %}\n"
-    return _MAGIC.get(ending, b"") + text.encode()
+    end = _ZIP_END if _MAGIC.get(ending) == _ZIP else b""
+    return _MAGIC.get(ending, b"") + text.encode() + end
 
 
 def _json(document: object) -> bytes:

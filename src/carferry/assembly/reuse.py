@@ -98,8 +98,8 @@ def _survey(
     survey = _Survey(target, layers)
     if not layers or survey.is_settled:
         return survey.found
-    if trust.named and named:
-        survey.read(named, believed=True)
+    if named:
+        survey.read(named, believed=trust.named)
     if not survey.is_settled:
         _survey_tags(survey, target.tags(), named, trust)
     return survey.found

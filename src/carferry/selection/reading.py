@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from carferry.errors import InputError
+from carferry.source.pieces import read_piece
 from carferry.source.snapshot import SourceFile
 from carferry.source.source import Source
 
@@ -55,12 +56,12 @@ class Reader:
         if path in self._read:
             return self._read[path][start:end]
         file = self.files[path]
-        return b"".join(self.source.read(file, start, min(end, file.size_bytes)))
+        return read_piece(self.source, file, start, end)
 
     def _whole(self, path: str) -> bytes:
         # Asked for its identity first: a link that leads out of a folder is refused there.
         (file,) = self.source.snapshot([path]).files
-        return b"".join(self.source.read(file))
+        return read_piece(self.source, file)
 
 
 def _json(data: bytes) -> object:

@@ -27,6 +27,7 @@ from carferry.gpu.search.plan import Goal
 from carferry.io.retry import Retry
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
+from carferry.source.pieces import read_piece
 from carferry.source.snapshot import SourceFile
 from carferry.source.source import Source
 from carferry.steps.access import open_access
@@ -203,7 +204,7 @@ def _config(source: Source, files: Mapping[str, SourceFile]) -> dict[str, Any] |
         return None
     if file.size_bytes > _CONFIG_CAP_BYTES:
         raise InputError("read", _CONFIG, f"{file.size_bytes} bytes long, no config is")
-    return load_config(b"".join(source.read(file)))
+    return load_config(read_piece(source, file))
 
 
 def _connect(kubeconfig: str | Path | None, context: str) -> Lists:

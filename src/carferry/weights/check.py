@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from carferry.errors import BrokenFile, IncompleteModel, SourceError
 from carferry.io.retry import Retry
+from carferry.source.pieces import read_piece
 from carferry.source.snapshot import Snapshot
 from carferry.source.source import Source
 from carferry.weights.safetensors import Header, ReadRange
@@ -76,7 +77,7 @@ def reader_of(source: Source, snapshot: Snapshot) -> ReadRange:
     def read(path: str, start: int, end: int) -> bytes:
         file = files[path]
         try:
-            return b"".join(source.read(file, start, min(end, file.size_bytes)))
+            return read_piece(source, file, start, end)
         except SourceError:
             source.snapshot([path])  # a file that nobody may read is the caller's to mend
             raise
