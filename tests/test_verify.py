@@ -390,6 +390,14 @@ def test_ids_that_cannot_be_read_are_broken_and_no_crash(
     assert any("ids" in flaw or "no id" in flaw for flaw in flaws)
 
 
+def test_an_entity_tag_in_an_image_is_no_id(folder: Path, layout: Target) -> None:
+    make(folder, layout)
+    annotate(layout, "dev.carferry.layer.source-id", f"etag:{'0' * 64}")
+    flaws = look(layout).flaws
+    assert len(flaws) == 2
+    assert all("its ids cannot be read: an entity tag" in flaw for flaw in flaws)
+
+
 def test_the_files_of_an_image_can_be_read_in_part(folder: Path, layout: Target) -> None:
     for format in Format:
         make(folder, layout, format=format)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from carferry.errors import InvalidReference
 from carferry.image.base import MODELCAR_ENTRYPOINT, Base
 from carferry.image.ids import pack_ids, unpack_ids
 from carferry.image.layers import ROOT, Layer
@@ -87,7 +88,12 @@ def file_ids(layer: Descriptor) -> tuple[ContentId, ...]:
     if several := layer.annotations.get(LAYER_SOURCES):
         return unpack_ids(str(several))
     one = layer.annotations.get(LAYER_SOURCE)
-    return (ContentId.parse(str(one)),) if one else ()
+    if not one:
+        return ()
+    content = ContentId.parse(str(one))
+    if not content.is_provable:
+        raise InvalidReference("read file id", content, "an entity tag, which no bytes prove")
+    return (content,)
 
 
 def compose(base: Base, model: Sequence[Descriptor], snapshot: Snapshot, engine: str) -> Image:

@@ -19,8 +19,9 @@ from carferry.image.compose import CONTENT_KEY, file_ids
 from carferry.image.hashing import Bounded
 from carferry.image.kinds import is_modelpack
 from carferry.image.layers import ROOT
-from carferry.image.modelpack import file_path
+from carferry.image.modelpack import RAW, file_path
 from carferry.image.unpack import Budget, readable, unpacked
+from carferry.image.whiteouts import is_whiteout
 from carferry.oci.documents import LAYER, Descriptor, Document
 from carferry.oci.headers import read_headers
 from carferry.registry.ranged import Ranged
@@ -100,7 +101,7 @@ def _model_layers(manifest: Document) -> tuple[Descriptor, ...]:
 
 def _raw(layer: Descriptor) -> HeldFile:
     path = file_path(layer)
-    if not path or not layer.media_type.endswith(".raw"):
+    if not path or not layer.media_type.endswith(RAW):
         raise InputError(
             "read the model in", layer.digest, "this layer is an archive, or names no path",
             "pack the model anew from its source",
@@ -162,7 +163,7 @@ def _in_model(member: tarfile.TarInfo) -> str:
     path = name.removeprefix(f"{ROOT}/")
     if path == name or member.isdir():
         return ""
-    if not member.isreg() or posixpath.basename(path).startswith(".wh."):
+    if not member.isreg() or is_whiteout(path):
         reason = "it is no plain file in one layer (a link, a device or a deletion)"
         raise InputError("read the model in", ascii(name), reason, "pack the model anew")
     return path
