@@ -117,7 +117,7 @@ REFUSED = {
     ".\\name": "a path of Windows",
     "\\\\server\\share": "a path of Windows",
     "file://server/models/name": "a folder of another machine (server); write ./path or file:path",
-    "gs://bucket/name": "no place that models are read from; known: hf://",
+    "gs://bucket/name": "no place that models are read from; known: oci://",
     "ftp://host/name": "no place that models are read from",
     "ollama://name": "no place that models are read from",
     "a/b/c": "not org/name[@revision]; for a folder write ./path",

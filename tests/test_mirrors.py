@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 from ferrying import carferry, from_hub, point_to
-from servers.content import Synthetic
 from servers.hub import Hub
 from servers.mirror import Mirror
-from servers.models import tiny
+from servers.models import filled, synthetic, tiny
 
 from carferry.errors import CarferryError, SourceDenied
 from carferry.selection.patterns import Patterns
@@ -22,7 +21,7 @@ from carferry.source.hub import HubSource
 from carferry.source.snapshot import Snapshot
 
 TOKEN = "hf_" + "granted" * 4
-FILES = tiny() | {"big.safetensors": Synthetic((1 << 20) + 3)}
+FILES = tiny() | {"big.safetensors": synthetic((1 << 20) + 3)}
 ETAGS = frozenset({"etag", "x-linked-etag"})
 SIZES = frozenset({"content-length", "x-linked-size"})
 
@@ -215,7 +214,7 @@ def test_a_head_that_is_sent_elsewhere_takes_no_token_along(
             return document
 
         hub.mirror = Mirror(edit=moved)
-        take(from_hub(hub), Patterns(include=("config.json",)))
+        from_hub(hub).listing()
         assert [e.method for e in other.log] == ["HEAD"]
         assert all("authorization" not in exchange.headers for exchange in other.log)
 
@@ -258,12 +257,12 @@ def test_a_refusal_names_a_renamed_repository_by_its_present_name(hub: Hub) -> N
 def test_a_small_file_in_lfs_whose_id_is_left_out_is_asked_for(hub: Hub) -> None:
     """The list's oid is the pointer's; taken for the file's it failed after the last byte."""
     hub.mirror = Mirror(edit=without("tree", "lfs"))
-    hub.add("org/tiny", {"config.json": b"{}", "model.safetensors": b"weights"})
+    hub.add("org/tiny", {"config.json": b"{}", "model.safetensors": filled(200)})
     files = {file.path: str(file.content) for file in take(from_hub(hub), Patterns()).files}
-    assert files["model.safetensors"] == f"sha256:{hashlib.sha256(b'weights').hexdigest()}"
+    assert files["model.safetensors"] == f"sha256:{hashlib.sha256(filled(200)).hexdigest()}"
 
 
 def test_nothing_more_is_asked_of_the_real_hub(hub: Hub) -> None:
     hub.add("org/tiny", FILES)
-    take(from_hub(hub), Patterns())
+    from_hub(hub).listing()
     assert [exchange.method for exchange in hub.log] == ["GET", "GET", "HEAD"]

@@ -46,6 +46,8 @@ MODEL = {
 COUNT = len(MODEL)
 # Until the first redirect is known, every reader that has begun meanwhile takes it too.
 LEARNERS = SMALL_AT_ONCE
+# A plan looks at configs and at what is as short as a git-lfs pointer, whatever moves later.
+LOOKED_AT = 48
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def test_a_bundle_of_small_files_takes_one_request_each_and_many_at_once(
     far: Hub, tmp_path: Path
 ) -> None:
     done = ferry(from_hub(far), to_layout(tmp_path / "layout"))
-    assert COUNT - 1 <= len(reads(far)) <= COUNT + LEARNERS
+    assert COUNT - 1 <= len(reads(far)) <= COUNT + LEARNERS + LOOKED_AT
     assert 1 < far.busiest <= LEARNERS
     there = ferry(from_folder(write(MODEL, tmp_path / "model")), to_layout(tmp_path / "other"))
     digests = [[layer.digest for layer in each.document.layers] for each in (done, there)]
@@ -82,7 +84,7 @@ def test_a_download_of_small_files_takes_one_request_each_and_many_at_once(
     source = from_hub(far)
     snapshot = take(source, Patterns())
     download(source, snapshot, tmp_path, parallel=1, retry=quick(), progress=Silent())
-    assert len(reads(far)) <= COUNT + LEARNERS
+    assert len(reads(far)) <= COUNT + LEARNERS + LOOKED_AT
     assert 1 < far.busiest <= LEARNERS
     assert {path: (tmp_path / path).read_bytes() for path in MODEL} == MODEL
 
@@ -124,7 +126,7 @@ def test_a_hub_that_only_answers_where_it_has_just_redirected_to_is_read_as_it_w
     }
     tries = COUNT if name in {"busy", "too many"} else 3 + LEARNERS
     assert 3 <= len(refused) <= tries
-    assert len(reads(far)) <= 2 * COUNT + tries
+    assert len(reads(far)) <= 2 * (COUNT + LOOKED_AT) + tries
 
 
 def test_a_file_that_cannot_be_read_is_named_and_nothing_is_tagged(
@@ -291,7 +293,7 @@ def test_small_blobs_take_two_requests_each_and_many_go_at_once(
     assert asked.count("POST") == COUNT + 2
     assert (asked.count("PUT"), asked.count("PATCH")) == (COUNT + 1, 1)
     assert registry_in_memory.busiest > 1
-    assert len(reads(far)) <= COUNT + LEARNERS
+    assert len(reads(far)) <= COUNT + LEARNERS + LOOKED_AT
     held = registry_in_memory.repository(REPO).blobs
     files = {d.annotations["org.cncf.model.filepath"]: d for d in done.document.layers}
     assert {path: held[str(d.digest)] for path, d in files.items()} == MODEL
@@ -314,12 +316,9 @@ def test_identical_blobs_are_sent_once(hub: Hub, registry_in_memory: PersonalReg
     done = packed(hub, registry_in_memory)
     posts = [e for e in registry_in_memory.log if e.method == "POST"]
     assert len(posts) == len(TWINS) - 2 + 2
-    twice = [
-        path
-        for path in ("/a/same", "/b/same", "/c/large", "/d/large")
-        if any(path in asked for asked in reads(hub))
-    ]
-    assert twice == ["/a/same", "/c/large"]
+    twins = ("/a/same", "/b/same", "/c/large", "/d/large")
+    asked = {path: sum(path in each for each in reads(hub)) for path in twins}
+    assert asked["/b/same"] < asked["/a/same"] and asked["/d/large"] < asked["/c/large"]
     assert done.moved_bytes + done.reused_bytes == sum(map(len, TWINS.values()))
     assert done.moved_bytes == plan.bytes_to_move
     assert done.reused_bytes == len(TWINS["a/same.json"]) + (3 << 20)

@@ -151,7 +151,7 @@ def harmless(markdown: str, rows: int | None = None) -> None:
 def test_markdown_of_every_result_is_harmless(name: str) -> None:
     word = EVERY[name]
     layer = PlannedLayer(word, 1, "move", 1)
-    planned = Planned(word, word, word, word, 1, 1, 1, 1, 1.0, (layer,))
+    planned = Planned(word, word, word, word, 1, 1, 1, 1, 1, 1.0, (layer,))
     built = Built(word, word, word, word, 1, 1, 1, 1, 0, 1.0)
     harmless(planned.markdown, rows=1)
     harmless(built.markdown)
