@@ -14,9 +14,10 @@ from servers.hub import Hub
 from servers.mirror import Mirror
 from servers.models import filled, synthetic, tiny
 
-from carferry.errors import CarferryError, SourceDenied
+from carferry.errors import CarferryError, SourceDenied, SourceNotFound
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import take
+from carferry.source import paths
 from carferry.source.hub import HubSource
 from carferry.source.snapshot import Snapshot
 
@@ -266,3 +267,11 @@ def test_nothing_more_is_asked_of_the_real_hub(hub: Hub) -> None:
     hub.add("org/tiny", FILES)
     from_hub(hub).listing()
     assert [exchange.method for exchange in hub.log] == ["GET", "GET", "HEAD"]
+
+
+def test_a_list_without_an_end_is_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "MOST_FILES", 5)
+    hub.page_size = 2
+    hub.add("org/tiny", FILES)
+    with pytest.raises(SourceNotFound, match="more than 5 files, no model has so many"):
+        from_hub(hub).listing()

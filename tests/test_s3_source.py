@@ -43,6 +43,7 @@ from carferry.errors import (
 )
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import take
+from carferry.source import paths
 from carferry.source.open import check_model, open_source
 from carferry.source.s3 import S3Source
 from carferry.source.s3_ref import S3Ref
@@ -494,3 +495,12 @@ def test_a_secret_is_in_no_error(bucket: Bucket) -> None:
     parts = repr((caught.value.args, caught.value.__cause__, caught.value.__cause__.__dict__))
     assert SECRET not in parts
     assert isinstance(S3Ref.parse("s3://bucket/m"), S3Ref)
+
+
+def test_a_bucket_without_an_end_is_given_up(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "MOST_FILES", 1)
+    model = bucket.fill(FILES)
+    with pytest.raises(SourceNotFound, match="more than 1 files, no model has so many"):
+        source(model).listing()

@@ -29,6 +29,7 @@ from carferry.io.retry import Retry
 from carferry.refs import ModelRef
 from carferry.source.hublogin import Endpoint
 from carferry.source.hubnames import folder_hint
+from carferry.source.paths import check_count
 
 Row = dict[str, Any]
 _CAP_BYTES = 256 * 1024 * 1024
@@ -96,6 +97,7 @@ class HubApi:
             if not isinstance(page, list) or not all(isinstance(row, dict) for row in page):
                 return None
             rows += page
+            check_count(ref, len(rows))
         return rows
 
     def head(self, ref: ModelRef, revision: str, path: str) -> Mapping[str, str]:

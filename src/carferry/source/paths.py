@@ -11,10 +11,27 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from carferry.errors import UnsafePath
+from carferry.errors import SourceNotFound, UnsafePath
 
+MOST_FILES = 100_000
+"""The hub recommends no more in one repository (docs/hub/storage-limits.md)."""
 _LONGEST_PART = 255
 _LONGEST_PATH = 1024
+
+
+def check_count(subject: object, count: int) -> None:
+    """Refuse a list that has no end in sight: a bucket's root, a server that makes up pages.
+
+    Args:
+        subject: What is listed.
+        count: Files found so far.
+
+    Raises:
+        SourceNotFound: More than any model has.
+    """
+    if count > MOST_FILES:
+        reason = f"more than {MOST_FILES} files, no model has so many"
+        raise SourceNotFound("list", subject, reason, "name the folder of one model")
 
 
 def check_path(path: str) -> str:

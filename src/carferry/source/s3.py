@@ -21,7 +21,7 @@ from carferry.errors import InputError, SourceChanged, SourceError, SourceNotFou
 from carferry.io.http import Http
 from carferry.io.retry import Retry
 from carferry.source.httpread import CHUNK, resumed
-from carferry.source.paths import path_bytes
+from carferry.source.paths import check_count, path_bytes
 from carferry.source.s3_client import S3Client
 from carferry.source.s3_connection import Connection
 from carferry.source.s3_failures import archived
@@ -151,10 +151,13 @@ class S3Source:
 
     def _pages(self, start: str) -> Iterator[S3Object]:
         more: dict[str, str] = {}
+        count = 0
         while True:
             page = self._client.ask(
                 "list_objects_v2", self.ref, Bucket=self.ref.bucket, Prefix=start, **more
             )
+            count += len(page.get("Contents", ()))
+            check_count(self.ref, count)
             yield from map(read_object, page.get("Contents", ()))
             token = page.get("NextContinuationToken", "")
             if not page.get("IsTruncated"):
