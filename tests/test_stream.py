@@ -178,7 +178,8 @@ def test_a_broken_upload_lets_go_of_what_it_was_reading(shared: Registry, tmp_pa
             ferry(source, to_registry(shared, "broken/reader", host=proxy.host), parallel=1)
     finally:
         gc.enable()
-    assert (source.open, source.most) == (0, 1)
+    # A plan looks at the config and the header at once; the upload reads one file at a time.
+    assert source.open == 0 and source.most <= 2
 
 
 class Interrupted(Silent):
