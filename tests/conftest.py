@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from servers.buckets import Bucket, connect, make_bucket, s3_server
 from servers.hub import Hub
 from servers.own_wheel import build_wheel
 from servers.python_base import python_base
@@ -129,3 +130,17 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def package(fresh: Path) -> Path:
     """The streaming pipeline, compiled."""
     return fresh / "modelcar.yaml"
+
+
+@pytest.fixture(scope="module")
+def s3_endpoint() -> Iterator[str]:
+    """A real S3 server."""
+    with s3_server() as found:
+        yield found
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> Bucket:
+    """An empty bucket, whose server and keys are in the environment."""
+    connect(monkeypatch, own_home, s3_endpoint)
+    return make_bucket(s3_endpoint)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ferrying import carferry, from_folder, hashes, left_behind, manifest, model_files, to_layout
-from servers.buckets import ACCESS, SECRET, Bucket, connect, make_bucket, s3_server
+from servers.buckets import ACCESS, SECRET, Bucket
 from servers.certs import Certificates
 from servers.chaos import Answer, ResetDownload, Rule
 from servers.models import tiny
@@ -21,20 +20,6 @@ from carferry.errors import InputError, Unreachable
 from carferry.source.open import open_source
 from carferry.source.origin import RECORD
 from carferry.source.s3_connection import FOLDER, Connection
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """A real S3 server."""
-    with s3_server() as found:
-        yield found
-
-
-@pytest.fixture
-def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> Bucket:
-    """An empty bucket, whose server and keys are in the environment."""
-    connect(monkeypatch, own_home, endpoint)
-    return make_bucket(endpoint)
 
 
 @pytest.mark.parametrize("format", ["modelcar", "modelpack"])

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from botocore.config import Config
 from botocore.session import Session
 from ferrying import ANY, quick
-from servers.buckets import ACCESS, SECRET, Bucket, connect, make_bucket, s3_server
+from servers.buckets import ACCESS, SECRET, Bucket, make_bucket
 from servers.chaos import (
     Action,
     Answer,
@@ -53,20 +51,6 @@ SIZE = (3 << 20) + 17
 WEIGHTS = "model.safetensors"
 BODY = bytes(range(251)) * (SIZE // 251) + bytes(SIZE % 251)
 FILES = {"config.json": b"{}", WEIGHTS: BODY}
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """A real S3 server."""
-    with s3_server() as found:
-        yield found
-
-
-@pytest.fixture
-def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> Bucket:
-    """An empty bucket, whose server and keys are in the environment."""
-    connect(monkeypatch, own_home, endpoint)
-    return make_bucket(endpoint)
 
 
 def source(model: str) -> S3Source:

@@ -103,6 +103,13 @@ def add_image(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_PLATFORM,
         help="comma-separated; two make an index that shares every model layer",
     )
+    _add_reuse(parser)
+    add_patterns(parser)
+    add_access(parser)
+
+
+def _add_reuse(parser: argparse.ArgumentParser) -> None:
+    """Add which layers need not move, and whose word on them counts."""
     parser.add_argument(
         "--mount-from",
         action="append",
@@ -126,8 +133,6 @@ def add_image(parser: argparse.ArgumentParser) -> None:
         help="16 characters or more that the workers and the seal of one run share, as from "
         "'openssl rand -hex 16': what they moved is then not read back",
     )
-    add_patterns(parser)
-    add_access(parser)
 
 
 def add_moving(parser: argparse.ArgumentParser, *, parallel: int, unit: str) -> None:

@@ -6,7 +6,6 @@ Only the entries that the contract asks about are kept; a base has tens of thous
 from __future__ import annotations
 
 import io
-import posixpath
 import stat
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from carferry.image.layers import ROOT
 from carferry.image.unpack import Budget, NotLookedAt, readable, unpacked
 from carferry.image.whiteouts import Whiteouts, is_whiteout
 from carferry.oci.documents import LAYER, LAYER_TYPES, Descriptor
-from carferry.oci.headers import read_headers
+from carferry.oci.headers import path_in_image, read_headers
 from carferry.registry.ranged import Ranged
 from carferry.registry.target import Target
 
@@ -128,7 +127,7 @@ def _is_model(path: str) -> bool:
 def _entry(member: tarfile.TarInfo, place: Place | None) -> Entry:
     kind = "directory" if member.isdir() else "file" if member.isreg() else "link"
     return Entry(
-        posixpath.normpath(f"/{member.name}").lstrip("/"),
+        path_in_image(member.name),
         member.size if member.isreg() else 0,
         stat.S_IMODE(member.mode),
         kind,

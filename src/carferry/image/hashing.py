@@ -8,7 +8,6 @@ other reader of tar can see anything else in it.
 from __future__ import annotations
 
 import hashlib
-import posixpath
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -22,6 +21,7 @@ from carferry.image.whiteouts import is_whiteout
 from carferry.io.retry import Retry
 from carferry.oci import tarball
 from carferry.oci.documents import LAYER, LAYER_TYPES, Descriptor
+from carferry.oci.headers import path_in_image
 from carferry.registry.blobs import as_file, read_blob
 from carferry.registry.target import Target
 from carferry.source.snapshot import ContentId
@@ -177,17 +177,19 @@ class _Reading:
         if member.isdir():
             self._frame.update(tarball.directory_header(member.name))
             if _counts(member.name):
-                self.entries.append(Held(_normal(member.name), is_folder=True))
+                self.entries.append(Held(path_in_image(member.name), is_folder=True))
         elif member.isreg() and not member.issparse():
             content = cast(IO[bytes], tar.extractfile(member))
             self._frame.update(tarball.file_header(member.name, member.size))
             self._take(member.name, member.size, iter(lambda: content.read(_BUFFER), b""))
             self._frame.update(tarball.padding(member.size))
         elif _counts(member.name):
-            self.entries.append(Held(_normal(member.name), flaw="a link or device, not a file"))
+            self.entries.append(
+                Held(path_in_image(member.name), flaw="a link or device, not a file")
+            )
 
     def _take(self, name: str, size_bytes: int, chunks: Iterator[bytes]) -> None:
-        held = Held(_normal(name))
+        held = Held(path_in_image(name))
         kinds = self._kinds(held.in_model) if _counts(name) else ()
         hashers = {kind: ContentId(kind, "").hasher(size_bytes) for kind in kinds}
         for chunk in chunks:
@@ -221,12 +223,8 @@ def _plain(layer: Descriptor, chunks: Iterator[bytes]) -> IO[bytes]:
     return cast(IO[bytes], Unpacked(packed, layer, Budget(unpacked_bytes=most)))
 
 
-def _normal(name: str) -> str:
-    return posixpath.normpath(f"/{name}").lstrip("/")
-
-
 def _counts(name: str) -> bool:
     """Return whether an entry lies at or under ``/models``, or takes all of it away."""
-    path = _normal(name)
+    path = path_in_image(name)
     takes = "/" not in path and is_whiteout(path)
     return path == ROOT or path.startswith(f"{ROOT}/") or takes

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import posixpath
 import tarfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from carferry.image.modelpack import RAW, file_path
 from carferry.image.unpack import Budget, readable, unpacked
 from carferry.image.whiteouts import is_whiteout
 from carferry.oci.documents import LAYER, Descriptor, Document
-from carferry.oci.headers import read_headers
+from carferry.oci.headers import path_in_image, read_headers
 from carferry.registry.ranged import Ranged
 from carferry.registry.target import Target
 from carferry.source.paths import path_bytes
@@ -159,7 +158,7 @@ def _read_through(layer: Descriptor, raw: io.BufferedReader) -> Iterator[HeldFil
 
 def _in_model(member: tarfile.TarInfo) -> str:
     """Return a file's path in the model; empty for what lies elsewhere, and for folders."""
-    name = posixpath.normpath(f"/{member.name}").lstrip("/")
+    name = path_in_image(member.name)
     path = name.removeprefix(f"{ROOT}/")
     if path == name or member.isdir():
         return ""

@@ -7,7 +7,6 @@ registry.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -23,7 +22,8 @@ from carferry.registry.ranged import read_part
 from carferry.registry.read import read_image, read_manifests
 from carferry.registry.target import Target
 from carferry.source.paths import path_bytes
-from carferry.source.snapshot import ContentId, Snapshot, SourceFile
+from carferry.source.pieces import read_id
+from carferry.source.snapshot import Snapshot, SourceFile
 
 
 class ImageSource:
@@ -112,7 +112,4 @@ class ImageSource:
         file = self._held[path].file
         if file.content != UNKNOWN:
             return file
-        hasher = hashlib.sha256()
-        for chunk in self.read(file):
-            hasher.update(chunk)
-        return replace(file, content=ContentId("sha256", hasher.hexdigest()))
+        return replace(file, content=read_id(self, file))

@@ -9,6 +9,7 @@ are skipped, as container engines skip them (containerd pkg/archive, moby pkg/ar
 from __future__ import annotations
 
 import io
+import posixpath
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -43,6 +44,11 @@ class BoundedInfo(tarfile.TarInfo):
         if entry.type in {*_LONG, *_LOCAL, tarfile.XGLTYPE} and entry.size > _EXTENDED_BYTES:
             raise tarfile.ReadError(f"an extended header of {entry.size} bytes")
         return entry
+
+
+def path_in_image(name: str) -> str:
+    """Return the path that an entry's name means when it is unpacked, without a leading slash."""
+    return posixpath.normpath(f"/{name}").lstrip("/")
 
 
 def read_headers(file: IO[bytes]) -> Iterator[tarfile.TarInfo]:

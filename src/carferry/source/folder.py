@@ -21,6 +21,7 @@ from carferry.errors import SourceChanged, SourceError, SourceNotFound, UnsafePa
 from carferry.source.hfcache import check_place
 from carferry.source.origin import Origin, origin_of
 from carferry.source.paths import path_bytes
+from carferry.source.pieces import read_id
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 
 _CHUNK = 1024 * 1024
@@ -160,11 +161,8 @@ class FolderSource:
     def _hash(self, path: str, size_bytes: int) -> SourceFile:
         """Hash in the kind that is claimed; a file edited since gets an identity of its own."""
         claimed = self._origin.claim(path, size_bytes)
-        content = ContentId(claimed.kind if claimed else "sha256", "")
-        hasher = content.hasher(size_bytes)
-        for chunk in self.read(SourceFile(path, size_bytes, content)):
-            hasher.update(chunk)
-        return SourceFile(path, size_bytes, ContentId(content.kind, hasher.hexdigest()))
+        file = SourceFile(path, size_bytes, ContentId(claimed.kind if claimed else "sha256", ""))
+        return replace(file, content=read_id(self, file))
 
     @property
     def _known(self) -> Snapshot:

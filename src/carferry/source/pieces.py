@@ -1,9 +1,9 @@
-"""Small pieces of a source's files, in memory: what a plan looks at before a byte moves."""
+"""A source's files outside of layers: small pieces in memory, and ids of files read through."""
 
 from __future__ import annotations
 
 from carferry.errors import SourceChanged
-from carferry.source.snapshot import SourceFile
+from carferry.source.snapshot import ContentId, SourceFile
 from carferry.source.source import Source
 
 
@@ -28,3 +28,15 @@ def read_piece(source: Source, file: SourceFile, start: int = 0, stop: int | Non
         return b"".join(source.read(file, start, end))
     except SourceChanged:
         return b"".join(source.read(file, start, end))
+
+
+def read_id(source: Source, file: SourceFile) -> ContentId:
+    """Read a file through and return its id, of the kind that its content names.
+
+    Raises:
+        SourceError: The source failed.
+    """
+    hasher = file.content.hasher(file.size_bytes)
+    for chunk in source.read(file):
+        hasher.update(chunk)
+    return ContentId(file.content.kind, hasher.hexdigest())

@@ -18,12 +18,6 @@ from carferry.steps.results import Result, origin_line
 from carferry.steps.whole import Examined
 
 _ANSWERS = {True: "ok", False: "**broken**", None: "not looked at"}
-_NUMBERS = (
-    "size_bytes", "bytes_to_move", "bytes_to_check", "moved_bytes", "reused_bytes",
-    "checked_bytes", "retries", "seconds",
-)  # fmt: skip
-
-_BELIEVING = "reuse=tag believes the image's own tag"
 
 
 @dataclass(frozen=True, slots=True)

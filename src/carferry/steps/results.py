@@ -8,7 +8,6 @@ from typing import Any
 from carferry.io.terminal import human_bytes
 from carferry.steps.markdown import Column, page, table
 
-_ANSWERS = {True: "ok", False: "**broken**", None: "not looked at"}
 _NUMBERS = (
     "size_bytes", "bytes_to_move", "bytes_to_check", "moved_bytes", "reused_bytes",
     "checked_bytes", "retries", "seconds",
