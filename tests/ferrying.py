@@ -27,7 +27,7 @@ from carferry.registry.access import Access
 from carferry.registry.target import Target
 from carferry.selection.patterns import Patterns
 from carferry.source.folder import FolderSource
-from carferry.source.hub import HubSource
+from carferry.source.hub.source import HubSource
 from carferry.source.source import Source
 
 REPO = "org/tiny"

@@ -16,7 +16,7 @@ from carferry.io.progress import Silent
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import take
 from carferry.source.download import download
-from carferry.source.hub import HubSource
+from carferry.source.hub.source import HubSource
 from carferry.source.origin import RECORD
 from carferry.source.snapshot import Snapshot
 

@@ -17,7 +17,7 @@ from carferry.errors import SourceChanged, SourceNotFound, UnsafePath
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import take
 from carferry.source.folder import FolderSource
-from carferry.source.hub import HubSource
+from carferry.source.hub.source import HubSource
 from carferry.source.offline import is_offline
 from carferry.source.open import open_source, pinned
 from carferry.source.snapshot import Snapshot

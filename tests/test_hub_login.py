@@ -19,7 +19,7 @@ from carferry.io.progress import Silent
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import take
 from carferry.source.download import download
-from carferry.source.hublogin import Endpoint, read_token
+from carferry.source.hub.login import Endpoint, read_token
 from carferry.source.open import open_source
 from carferry.source.snapshot import Snapshot
 

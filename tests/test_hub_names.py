@@ -13,8 +13,8 @@ from carferry.errors import InvalidReference
 from carferry.refs import ModelRef
 from carferry.run.request import Run
 from carferry.source.folder import FolderSource
-from carferry.source.hub import HubSource
-from carferry.source.hubnames import parse_model
+from carferry.source.hub.names import parse_model
+from carferry.source.hub.source import HubSource
 from carferry.source.open import check_model, is_folder, open_source, pinned
 from carferry.source.snapshot import Snapshot
 

@@ -30,7 +30,7 @@ from carferry.io.retry import Cancelled
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import take
 from carferry.source.folder import FolderSource
-from carferry.source.hub import HubSource
+from carferry.source.hub.source import HubSource
 from carferry.source.open import open_source
 from carferry.source.snapshot import SourceFile
 

@@ -183,7 +183,7 @@ def test_a_package_without_a_pin_fails_the_compilation(monkeypatch: pytest.Monke
 
 def greet_the_hub(model: str) -> None:
     """Need a package."""
-    from carferry.source.hub import HubSource
+    from carferry.source.hub.source import HubSource
 
     print(HubSource, model)
 

@@ -18,7 +18,7 @@ from carferry.errors import CarferryError, SourceDenied, SourceNotFound
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import take
 from carferry.source import paths
-from carferry.source.hub import HubSource
+from carferry.source.hub.source import HubSource
 from carferry.source.snapshot import Snapshot
 
 TOKEN = "hf_" + "granted" * 4

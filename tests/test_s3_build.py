@@ -19,7 +19,7 @@ import carferry as api
 from carferry.errors import InputError, Unreachable
 from carferry.source.open import open_source
 from carferry.source.origin import RECORD
-from carferry.source.s3_connection import FOLDER, Connection
+from carferry.source.s3.connection import FOLDER, Connection
 
 
 @pytest.mark.parametrize("format", ["modelcar", "modelpack"])

@@ -43,8 +43,8 @@ from carferry.selection.patterns import Patterns
 from carferry.selection.select import take
 from carferry.source import paths
 from carferry.source.open import check_model, open_source
-from carferry.source.s3 import S3Source
-from carferry.source.s3_ref import S3Ref
+from carferry.source.s3.ref import S3Ref
+from carferry.source.s3.source import S3Source
 from carferry.source.snapshot import ContentId, SourceFile
 
 SIZE = (3 << 20) + 17

@@ -195,7 +195,7 @@ class Interrupted(Silent):
 
 
 def test_an_interrupt_stops_all_layers_and_leaves_nothing(large: Hub, tmp_path: Path) -> None:
-    """Python drops an interrupt that falls into a finalizer, such as those of earlier tests' pools."""
+    """Python drops an interrupt that falls into a finalizer: those of earlier tests run before."""
     options, target = Options(base="scratch", patterns=Patterns()), to_layout(tmp_path / "layout")
     gc.collect()
     gc.disable()

@@ -29,7 +29,7 @@ from carferry.refs import ImageRef, LayoutRef, ModelRef
 from carferry.registry.access import Access
 from carferry.registry.target import Target
 from carferry.selection.patterns import Patterns
-from carferry.source.hub import HubSource
+from carferry.source.hub.source import HubSource
 
 MODELS = 6
 LARGE_BYTES = 200_000

@@ -9,7 +9,7 @@ from carferry.errors import SourceNotFound
 from carferry.refs import ModelRef
 from carferry.source import hfcache
 from carferry.source.folder import FolderSource
-from carferry.source.hubnames import folder_hint
+from carferry.source.hub.names import folder_hint
 
 _YES = {"1", "ON", "YES", "TRUE"}
 

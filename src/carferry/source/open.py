@@ -14,9 +14,9 @@ from carferry.io.retry import Retry
 from carferry.refs import parse_image
 from carferry.source.claim import ClaimRef
 from carferry.source.folder import FolderSource
-from carferry.source.hubnames import parse_model
+from carferry.source.hub.names import parse_model
 from carferry.source.offline import cached_source, is_offline
-from carferry.source.s3_ref import S3Ref
+from carferry.source.s3.ref import S3Ref
 from carferry.source.snapshot import Snapshot
 from carferry.source.source import Source
 
@@ -153,7 +153,7 @@ def _open_hub(model: str, revision: str, reach: Reach) -> Source:
     if is_offline():
         return cached_source(ref)
     # The token's reader takes long to import: only who reads from the hub waits for it.
-    from carferry.source.hub import HubSource
+    from carferry.source.hub.source import HubSource
 
     return HubSource(ref, retry=reach.retry)
 
@@ -164,7 +164,7 @@ def _bucket(model: str, revision: str) -> S3Ref:
 
 
 def _open_bucket(model: str, revision: str, reach: Reach) -> Source:
-    from carferry.source.s3 import S3Source
+    from carferry.source.s3.source import S3Source
 
     return S3Source(_bucket(model, revision), retry=reach.retry, ca_file=reach.ca_file)
 

@@ -22,8 +22,8 @@ from carferry.io.retry import Retry
 from carferry.refs import ModelRef
 from carferry.source.hfcache import content_id
 from carferry.source.httpread import RangeReader
-from carferry.source.hubapi import HubApi, NotAsked, Row
-from carferry.source.hublogin import Endpoint
+from carferry.source.hub.api import HubApi, NotAsked, Row
+from carferry.source.hub.login import Endpoint
 from carferry.source.paths import fault_of, path_bytes
 from carferry.source.redirects import Redirects
 from carferry.source.snapshot import PUBLIC_HUB, ContentId, Snapshot, SourceFile

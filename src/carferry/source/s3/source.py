@@ -22,10 +22,10 @@ from carferry.io.http import Http
 from carferry.io.retry import Retry
 from carferry.source.httpread import CHUNK, resumed
 from carferry.source.paths import check_count, path_bytes
-from carferry.source.s3_client import S3Client
-from carferry.source.s3_connection import Connection
-from carferry.source.s3_failures import archived
-from carferry.source.s3_objects import (
+from carferry.source.s3.client import S3Client
+from carferry.source.s3.connection import Connection
+from carferry.source.s3.failures import archived
+from carferry.source.s3.objects import (
     S3Object,
     etag_of,
     is_archived,
@@ -33,7 +33,7 @@ from carferry.source.s3_objects import (
     read_object,
     sha256_of,
 )
-from carferry.source.s3_ref import S3Ref
+from carferry.source.s3.ref import S3Ref
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 
 _THREADS = 8

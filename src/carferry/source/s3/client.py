@@ -15,8 +15,8 @@ from typing import Any
 from carferry.errors import InputError
 from carferry.io.http import Http
 from carferry.io.retry import Retry
-from carferry.source.s3_connection import Connection
-from carferry.source.s3_failures import client_failed, refused, unlike_s3
+from carferry.source.s3.connection import Connection
+from carferry.source.s3.failures import client_failed, refused, unlike_s3
 
 _REGION = "us-east-1"
 _HEADER = "latin-1"

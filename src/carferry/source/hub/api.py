@@ -27,8 +27,8 @@ from carferry.errors import (
 from carferry.io.http import Http, drain, origin, retry_after, unreachable, whole
 from carferry.io.retry import Retry
 from carferry.refs import ModelRef
-from carferry.source.hublogin import Endpoint
-from carferry.source.hubnames import folder_hint
+from carferry.source.hub.login import Endpoint
+from carferry.source.hub.names import folder_hint
 from carferry.source.paths import check_count
 
 Row = dict[str, Any]

@@ -1,0 +1,1 @@
+"""The Hugging Face hub and its mirrors: names, what their API says, tokens, reading."""

@@ -1,0 +1,1 @@
+"""Buckets that speak S3: names, connections, the client, what it raises, reading."""
