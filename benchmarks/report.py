@@ -22,7 +22,7 @@ _TITLES = {
     "memory": "Memory: 2 GiB, 4 streams",
     "memory6": "Memory: 6 GiB, 4 streams",
     "disk": "Disk",
-    "plan": "Plan of a repository of 405B parameters: 191 shards, 2,000 small files, metadata only",
+    "plan": "Plan of a repository of 405B parameters: 191 shards, 2,000 small files",
     "fanout": "Many workers, each on a link of 8 MB/s: stream and seal of 16 shards of 128 MiB",
     "pulls": "The consumer: into empty storage",
     "small": "Hub to registry: 5,000 files of 4 KiB, every answer of the hub 50 ms late",

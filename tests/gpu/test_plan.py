@@ -12,6 +12,7 @@ from carferry.gpu.model.config import parse_config
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan
 from carferry.gpu.units import GIB
+from carferry.weights.safetensors import FIRST_READ
 
 
 def planned(model: str, gpus: Inventory | str, **goal: object) -> GpuPlan:
@@ -284,7 +285,7 @@ def test_headers_are_read_by_range_and_checked_against_the_config() -> None:
 
     plan = decide(LLAMA, gpus="T4", read_range=read, files={"model.safetensors": len(data)})
 
-    assert (plan.verdict, asked) == (Verdict.FITS, [(0, min(1 << 18, len(data)))])
+    assert (plan.verdict, asked) == (Verdict.FITS, [(0, min(FIRST_READ, len(data)))])
     with pytest.raises(InputError, match="embeddings are"):
         decide(
             LLAMA | {"hidden_size": 128},

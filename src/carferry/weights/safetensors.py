@@ -22,7 +22,7 @@ ReadRange = Callable[[str, int, int], bytes]
 
 _LENGTH = 8
 _LARGEST_HEADER = 100_000_000
-FIRST_READ = 1 << 18
+FIRST_READ = 1 << 16
 """Bytes that hold most headers whole: one request for each file."""
 
 _MOST_DIMENSIONS = 64  # PyTorch's limit; the product of a million would take minutes

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from carferry.errors import BrokenFile
-from carferry.weights.safetensors import FIRST_READ, ReadRange
+from carferry.weights.safetensors import ReadRange
 from carferry.weights.standins import check_page, check_pointer
 
 CONFIG = "config.json"
@@ -29,6 +29,7 @@ SERVED = frozenset(
 """What transformers, sentence-transformers and vLLM parse; other JSON may be anything."""
 
 _CONFIG_CAP_BYTES = 16 * 1024 * 1024
+_WHOLE_BYTES = 256 * 1024
 _END_BYTES = 1024
 _PAIRS = {b"{": b"}", b"[": b"]"}
 
@@ -43,7 +44,7 @@ def check_json(path: str, size_bytes: int, read: ReadRange) -> dict[str, Any] | 
         BrokenFile: Not JSON, or cut short.
     """
     is_config = path == CONFIG
-    if size_bytes > (_CONFIG_CAP_BYTES if is_config else FIRST_READ):
+    if size_bytes > (_CONFIG_CAP_BYTES if is_config else _WHOLE_BYTES):
         _check_ends(path, size_bytes, read)
         return None
     data = read(path, 0, size_bytes)
