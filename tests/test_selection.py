@@ -138,6 +138,28 @@ def test_an_image_of_before_never_enters_the_next(tmp_path: Path) -> None:
         chosen(tmp_path)
 
 
+@pytest.mark.parametrize("way", ["out", "deep/out", "", "link"])
+@pytest.mark.parametrize("command", ["build", "plan"])
+def test_a_build_never_writes_into_the_folder_that_it_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str, command: str
+) -> None:
+    model = write(tiny(), tmp_path / "model")
+    (model / "link").symlink_to(model, target_is_directory=True)
+    before = sorted(model.rglob("*"))
+    done = carferry(capsys, command, model, f"oci:{model / way}:v1", "--base", "scratch")
+    assert done.code == 2 and "it lies in the model's folder" in done.err
+    assert sorted(model.rglob("*")) == before
+
+
+def test_a_build_never_writes_around_the_folder_that_it_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = write(tiny(), tmp_path / "out" / "model")
+    done = carferry(capsys, "build", model, f"oci:{tmp_path / 'out'}:v1", "--base", "scratch")
+    assert done.code == 2 and "lies in it" in done.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["model"]
+
+
 def test_what_a_user_names_wins_over_every_exclusion(tmp_path: Path) -> None:
     extra = {
         "original/params.json": b"{}", "metal/x.json": b"{}", "model.fp16.safetensors": ONE,
