@@ -150,6 +150,8 @@ def _index(path: str, size_bytes: int, read: ReadRange) -> WeightIndex:
 
 
 def _text(path: str, size_bytes: int, read: ReadRange) -> dict[str, Any] | None:
+    if texts.is_harmless(path, size_bytes):
+        return None
     check_filled(path, size_bytes)
     return texts.check_json(path, size_bytes, read)
 
@@ -171,7 +173,8 @@ def _judged(
     known = config if isinstance(config, dict) else {}
     faults = [each for each in seen.values() if isinstance(each, BrokenFile)]
     faults += _missing(files, there, indices)
-    remarks: list[str] = []
+    harmless = [path for path in seen if texts.is_harmless(path, files[path])]
+    remarks = [f"{path}: empty; servers make one from {texts.CONFIG}" for path in harmless]
     for index in indices:
         more = list(misplaced_tensors(index, headers, known))
         faults += more
