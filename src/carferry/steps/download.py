@@ -20,6 +20,7 @@ from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
 from carferry.selection.selection import Selection
 from carferry.source.download import download as fetch
+from carferry.source.pieces import Pieces
 from carferry.source.source import Source
 from carferry.steps.access import open_access, shown
 from carferry.steps.models import open_model
@@ -107,8 +108,8 @@ def _chosen(source: Source, wanted: Patterns, retry: Retry) -> Selection:
 
     Whoever names files gets those: a single shard is no fault then, a cut one is.
     """
-    selection = choose(source, wanted)
-    is_named = wanted.include or wanted.exclude
-    beside = [file.path for file in source.listing().files] if is_named else []
-    check_whole(source, selection.files, beside=beside, retry=retry)
+    pieces = Pieces(source)
+    selection = choose(source, wanted, pieces=pieces)
+    beside = pieces.files if wanted.include or wanted.exclude else ()
+    check_whole(source, selection.files, beside=beside, retry=retry, pieces=pieces)
     return selection

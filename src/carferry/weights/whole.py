@@ -63,6 +63,7 @@ def examine(
     only: Collection[str] | None = None,
     beside: Collection[str] = (),
     retry: Retry | None = None,
+    forget: Callable[[str], object] | None = None,
 ) -> Whole:
     """Look at a model's files.
 
@@ -73,6 +74,7 @@ def examine(
             besides, and nothing is said about the model as a whole.
         beside: Paths that exist and were left out on purpose: they are not missing.
         retry: What governs ``read``.
+        forget: Called with a path before it is looked at again, so that ``read`` reads it anew.
 
     Raises:
         CarferryError: ``read`` failed.
@@ -87,7 +89,9 @@ def examine(
         try:
             return looks[path](path, files[path], read)
         except BrokenFile:
-            pass  # a byte may be wrong by a fault on the way: only what stays wrong is
+            # A byte may be wrong by a fault on the way: only what stays wrong is.
+            if forget:
+                forget(path)
         try:
             return looks[path](path, files[path], read)
         except BrokenFile as error:
