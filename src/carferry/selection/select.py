@@ -66,9 +66,10 @@ def choose(
         reasons[path] = Leftover.CREDENTIAL.value
     check_paths(chosen)
     known = {**usable, **{path: files[path] for path in chosen}}
-    is_folder = isinstance(source, FolderSource)
     seen = [path for path in files if stays.get(path) in (None, Leftover.TRAINING)]
-    choice = Choice(origin, is_folder, seen, known, chosen, needs, patterns)
+    choice = Choice(
+        origin, listing.repo, _place(source, listing), seen, known, chosen, needs, patterns
+    )
     check_choice(choice, for_image=for_image)
     left_out = tuple(LeftOut(p, files[p].size_bytes, why) for p, why in reasons.items() if why)
     return _selection(listing.only(chosen), left_out, needs, reader)
@@ -90,6 +91,11 @@ def take(source: Source, patterns: Patterns) -> Snapshot:
         CarferryError: As ``choose``, or the source failed.
     """
     return source.snapshot([file.path for file in select(source, patterns).files])
+
+
+def _place(source: Source, listing: Snapshot) -> str:
+    """Return what a model's folder is named by on a command line; empty if it has no such name."""
+    return str(source) if isinstance(source, FolderSource) else listing.place.partition("?")[0]
 
 
 def _selection(
