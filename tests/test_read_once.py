@@ -12,8 +12,11 @@ from ferrying import REPO, carferry, point_to
 from gpu.samples import LLAMA, llama_file
 from servers.hub import Hub
 from servers.models import sharded, weights
+from servers.personal import PersonalRegistry
 
 from carferry.errors import IncompleteModel
+from carferry.run.first import first
+from carferry.run.request import Run
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
 from carferry.source.pieces import SHORT_BYTES, Pieces
@@ -84,6 +87,17 @@ MOVES: dict[str, Callable[[Path], Sequence[object]]] = {
 }
 LOOKS: dict[str, Callable[[Path], Sequence[object]]] = {
     "plan": lambda place: ("plan", REPO, f"oci:{place}:v1", "--base", "scratch"),
+    "plan and fit": lambda place: (
+        "plan",
+        REPO,
+        f"oci:{place}:v1",
+        "--base",
+        "scratch",
+        "--gpu",
+        "L4",
+        "--max-model-len",
+        "512",
+    ),
     "fit": lambda _: ("plan", REPO, "--gpu", "L4", "--max-model-len", "512"),
 }
 Reads = Counter[tuple[str, str | None]]
@@ -124,6 +138,29 @@ def test_a_step_that_moves_reads_what_it_looks_at_once_and_each_file_once_more(
     more = moved - Counter(set(looked))
     assert max(more.values()) == 1
     assert all(part is None for _, part in more)
+
+
+@pytest.fixture
+def registry_in_memory() -> Iterator[PersonalRegistry]:
+    """A registry that answers on loopback."""
+    with PersonalRegistry() as server:
+        yield server
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_first_step_of_a_run_reads_nothing_twice(
+    model: str, hub: Hub, registry_in_memory: PersonalRegistry
+) -> None:
+    hub.add(REPO, MODELS[model])
+    host = registry_in_memory.host
+    run = Run(
+        REPO, f"docker://{host}/org/m:1", serve="render", gpus="L4", max_model_len=512, prove=True,
+        settings={"base": "scratch", "plain_http": [host]},
+    )  # fmt: skip
+    assert first(run).sizing["max_model_len"] == 512
+    found = hub.reads()
+    assert found
+    assert [each for each, count in found.items() if count > 1] == []
 
 
 def test_a_plan_costs_one_request_for_each_file_that_it_looks_at(
@@ -191,6 +228,8 @@ def test_no_more_is_kept_than_there_is_room_for() -> None:
     [
         (SHORT_BYTES, [(0, 10), (5, 20), (0, SHORT_BYTES), (SHORT_BYTES - 9, SHORT_BYTES)], 1),
         (SHORT_BYTES + 1, [(0, 10), (5, 20)], 2),
+        (SHORT_BYTES + 1, [(0, 10), (0, 10)], 1),
+        (SHORT_BYTES + 1, [(9, SHORT_BYTES + 9), (9, SHORT_BYTES + 1)], 1),
         (SHORT_BYTES + 1, [(0, SHORT_BYTES + 1), (5, 20), (0, SHORT_BYTES)], 1),
         (0, [(0, 10), (0, 0)], 1),
     ],

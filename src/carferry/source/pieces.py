@@ -14,13 +14,16 @@ SHORT_BYTES = 1 << 18
 """Files up to this length are read whole, whatever part of them is asked for: one request each."""
 
 KEPT_BYTES = 64 * 1024 * 1024
+"""Room for the longest index that is read, or for the first reads of 256 weight files."""
+
+_Part = tuple[str, int, int]
 
 
 class Pieces:
-    """Pieces of a source's files, whole files sent once: what one step reads to choose and check.
+    """Pieces of a source's files, each sent once: what one step reads to choose and to check.
 
-    Choosing, checking and planning ask for the same configs and indices. Files that were read
-    whole are kept until there is no more room; the first ones, which everybody asks for, stay.
+    Choosing, checking and planning ask for the same configs, indices and headers. What was read
+    is kept until there is no more room; what comes first, which everybody asks for, stays.
     Whoever moves layers drops it before.
 
     Args:
@@ -31,7 +34,7 @@ class Pieces:
     def __init__(self, source: Source, *, room_bytes: int = KEPT_BYTES) -> None:
         self.source = source
         self._room_bytes = room_bytes
-        self._kept: dict[str, bytes] = {}
+        self._kept: dict[_Part, bytes] = {}
         self._lock = Lock()
 
     @cached_property
@@ -45,8 +48,8 @@ class Pieces:
         return {file.path: file for file in self.listing.files}
 
     def holds(self, path: str) -> bool:
-        """Return whether a file is kept, so that it costs no request."""
-        return path in self._kept
+        """Return whether a listed file is kept whole, so that it costs no request."""
+        return self._all_of(path) in self._kept
 
     def whole(self, path: str) -> bytes:
         """Return a listed file's bytes.
@@ -54,7 +57,7 @@ class Pieces:
         Raises:
             CarferryError: The source failed.
         """
-        return self.read(path, 0, self.files[path].size_bytes)
+        return self.read(*self._all_of(path))
 
     def read(self, path: str, start: int, end: int) -> bytes:
         """Return bytes [start, end) of a listed file, shorter only at the end of the file.
@@ -62,28 +65,33 @@ class Pieces:
         Raises:
             CarferryError: The source failed.
         """
-        kept = self._kept.get(path)
-        if kept is not None:
-            return kept[start:end]
-        size = self.files[path].size_bytes
-        if size > SHORT_BYTES and (start, end) != (0, size):
-            return self._fetched(path, start, end)
-        data = self._fetched(path, 0, size)
-        self._keep(path, data)
-        return data[start:end]
+        every = self._all_of(path)
+        size = every[2]
+        is_whole = size <= SHORT_BYTES or every in self._kept
+        part = every if is_whole else (path, start, min(end, size))
+        data = self._kept.get(part)
+        if data is None:
+            data = self._fetched(part)
+            self._keep(part, data)
+        return data[start:end] if is_whole else data
 
     def forget(self, path: str) -> None:
         """Read a file anew next time: a byte of it may have been wrong by a fault on the way."""
         with self._lock:
-            self._room_bytes += len(self._kept.pop(path, b""))
+            for part in [part for part in self._kept if part[0] == path]:
+                self._room_bytes += len(self._kept.pop(part))
 
-    def _keep(self, path: str, data: bytes) -> None:
+    def _all_of(self, path: str) -> _Part:
+        return (path, 0, self.files[path].size_bytes)
+
+    def _keep(self, part: _Part, data: bytes) -> None:
         with self._lock:
-            if path not in self._kept and len(data) <= self._room_bytes:
+            if part not in self._kept and len(data) <= self._room_bytes:
                 self._room_bytes -= len(data)
-                self._kept[path] = data
+                self._kept[part] = data
 
-    def _fetched(self, path: str, start: int, end: int) -> bytes:
+    def _fetched(self, part: _Part) -> bytes:
+        path, start, end = part
         try:
             return _read_piece(self.source, self.files[path], start, end)
         except SourceError:
@@ -97,7 +105,6 @@ def _read_piece(source: Source, file: SourceFile, start: int, end: int) -> bytes
     An answer may be wrong by a fault on the way, so what changed meanwhile is read once more; as
     with layers, what stays changed is.
     """
-    end = min(end, file.size_bytes)
     try:
         return b"".join(source.read(file, start, end))
     except SourceChanged:

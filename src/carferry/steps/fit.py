@@ -144,6 +144,7 @@ def fit(
     context: str = "",
     connect: Callable[[], Lists] | None = None,
     retry: Retry | None = None,
+    opened: Pieces | None = None,
     **settings: Unpack[FitKeywords],
 ) -> Fit:
     """Decide whether and how a model runs; reads its config and headers, a few MB at the most.
@@ -155,6 +156,7 @@ def fit(
         context: Of the kubeconfig; empty means the current one.
         connect: Reaches the cluster some other way.
         retry: How often what fails for the moment is tried again.
+        opened: The same model, if it was opened before: what was read of it is not read again.
         **settings: The fields of ``carferry.FitSettings``.
 
     Returns:
@@ -174,13 +176,12 @@ def fit(
     """
     how, name = FitSettings(**settings), read_model(model)
     again = retry or Retry()
-    source = open_model(name, how.revision, replace(open_access(), retry=again))
+    pieces = opened or _open(name, how, again)
     wanted = Patterns.parse(how.include, how.exclude, how.allow_no_weights)
-    pieces = Pieces(source)
-    selection = choose(source, wanted, for_image=False, pieces=pieces)
+    selection = choose(pieces.source, wanted, for_image=False, pieces=pieces)
     sizes = {file.path: file.size_bytes for file in selection.files.files}
     reach = connect or partial(_connect, kubeconfig, context)
-    headers = check_whole(source, selection.files, retry=again, pieces=pieces)
+    headers = check_whole(pieces.source, selection.files, retry=again, pieces=pieces)
     return Fit(
         decide(
             _config(pieces, sizes),
@@ -195,6 +196,10 @@ def fit(
             notes=selection.notes,
         )
     )
+
+
+def _open(name: str, how: FitSettings, retry: Retry) -> Pieces:
+    return Pieces(open_model(name, how.revision, replace(open_access(), retry=retry)))
 
 
 def _config(pieces: Pieces, sizes: Mapping[str, int]) -> dict[str, Any] | None:
