@@ -146,7 +146,7 @@ LINES = {
         )
         for name, value in [
             *(("path", each) for each in (None, 5, {})),
-            *(("size", each) for each in (None, "5", -1, {})),
+            *(("size", each) for each in (None, "5", -1, {}, True, False, 1.5)),
             *(("oid", each) for each in (None, 5)),
             *(("lfs", each) for each in (5, "x", [], {}, {"oid": 5})),
         ]

@@ -18,12 +18,17 @@ from carferry.selection.select import choose
 from carferry.selection.selection import Selection
 
 ONE = weights({"a": (2, 2)})
+INDEX = "model.safetensors.index.json"
 CONFIG = b'{"architectures": ["LlamaForCausalLM"]}'
 MODEL = {"config.json": CONFIG, "model.safetensors": ONE}
 
 
 def chosen(folder: Path, *include: str, exclude: tuple[str, ...] = ()) -> Selection:
     return choose(from_folder(folder), Patterns.parse(include, exclude))
+
+
+def as_json(value: object) -> bytes:
+    return json.dumps(value).encode()
 
 
 def paths(selection: Selection) -> set[str]:
@@ -316,6 +321,103 @@ def test_a_config_that_would_not_lie_at_the_root_is_refused(case: str, tmp_path:
         chosen(tmp_path)
     if found := re.search(r"package (\S+)$", str(caught.value)):
         assert paths(chosen(Path(found[1]))) == set(MODEL)
+
+
+def below(folder: str, *names: str) -> dict[str, bytes]:
+    return {"config.json": CONFIG, **{f"{folder}/{name}": MODEL.get(name, ONE) for name in names}}
+
+
+HEADS = {f"model-0000{n}-of-00002.safetensors": weights({f"{n}": (2,)}) for n in (1, 2)}
+AT_ROOT = as_json({"weight_map": {"a": "hf/model.safetensors"}})
+IN_FOLDER = as_json({"weight_map": {str(n): f"model-0000{n}-of-00002.safetensors" for n in (1, 2)}})
+DECODER = {"decoder/config.json": b'{"architectures": ["D"]}', "decoder/m.safetensors": ONE}
+# A config at the root and all weights in folders, where no server looks: files, and what to do.
+OUT_OF_REACH: dict[str, tuple[dict[str, bytes], str]] = {
+    "the same model in a folder": (below("hf", "config.json", "model.safetensors"), "package X/hf"),
+    "a folder of one precision": (below("fp16", "model.safetensors"), "move fp16/model.safeten"),
+    "one precision with a config": (
+        below("bf16", "config.json", "model.safetensors"), "package X/bf16",
+    ),
+    "weights alone in a folder": (below("hf", "model.safetensors"), "move hf/model.safetensors"),
+    "two precisions": (
+        below("fp16", "model.safetensors") | below("fp32", "model.safetensors"), "move fp16/model",
+    ),
+    "shards in a folder": (below("hf", *HEADS) | {f"hf/{INDEX}": IN_FOLDER}, "move hf/model-00001"),
+    "another name": (below("weights", "adapted.safetensors"), "move weights/adapted.safetensors"),
+    "two folders deep": (below("a/b", "config.json", "model.safetensors"), "package X/a/b"),
+    "another architecture in a folder": ({"config.json": CONFIG} | DECODER, "package X/decoder"),
+    "modules of which none holds them": (
+        below("hf", "model.safetensors") | {"modules.json": as_json(SENTENCE[:2])}, "move hf/model",
+    ),
+}  # fmt: skip
+IN_REACH: dict[str, tuple[dict[str, bytes], tuple[str, ...]]] = {
+    "an index at the root that names a folder": (
+        below("hf", "model.safetensors") | {INDEX: AT_ROOT}, (),
+    ),
+    "a module of a sentence encoder": (
+        below("0_Transformer", "config.json", "model.safetensors")
+        | {"modules.json": as_json([SENTENCE[0] | {"path": "0_Transformer"}])}, (),
+    ),
+    "weights at the root too": (MODEL | DECODER, ()),
+    "weights at the root, of another name": (
+        {"config.json": CONFIG, "pytorch.safetensors": ONE} | DECODER, (),
+    ),
+    "Mistral's layout": (
+        {"params.json": b"{}", "consolidated.safetensors": ONE, "hf/model.safetensors": ONE}, (),
+    ),
+    "another server's format, named": (
+        {"config.json": CONFIG, "onnx/model.onnx": ONE}, ("onnx/*", "*.json"),
+    ),
+    "GGUF at the root": (
+        {"config.json": CONFIG, "m.gguf": b"GGUF", "hf/m.safetensors": ONE}, ("*",),
+    ),
+    "a pipeline that a user names": (
+        {"config.json": CONFIG, "model_index.json": b"{}", "unet/m.safetensors": ONE},
+        ("model_index.json", "*.json", "*.safetensors"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "include", [(), ("*.json", "*.safetensors"), ("*.json", "*/*.safetensors"), ("*",)], ids=str
+)
+@pytest.mark.parametrize("case", OUT_OF_REACH)
+def test_weights_that_no_server_finds_are_refused_whoever_names_them(
+    case: str, include: tuple[str, ...], tmp_path: Path
+) -> None:
+    files, says = OUT_OF_REACH[case]
+    write(files, tmp_path)
+    with pytest.raises(InputError, match=r"no server finds its weights .*at its root; ") as caught:
+        chosen(tmp_path, *include)
+    assert says.replace("X/", f"{tmp_path}/") in str(caught.value)
+    assert "--include" not in str(caught.value)
+    if found := re.search(r"package (\S+);", str(caught.value)):
+        assert "config.json" in paths(chosen(Path(found[1])))
+    insisted = choose(from_folder(tmp_path), Patterns.parse(include, allow_no_weights=True))
+    assert "config.json" in paths(insisted)
+
+
+@pytest.mark.parametrize("case", IN_REACH)
+def test_weights_in_folders_that_servers_find_enter(case: str, tmp_path: Path) -> None:
+    files, include = IN_REACH[case]
+    write(files, tmp_path)
+    assert any(
+        path.endswith((".safetensors", ".onnx")) for path in paths(chosen(tmp_path, *include))
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("config.json", "model.safetensors"), "hf download org/model --include 'hf/*' --local-di"),
+        (("model.safetensors",), "hf download org/model --local-dir model, then move hf/model.saf"),
+    ],
+)
+def test_of_a_hub_what_to_download_is_said(names: tuple[str, ...], says: str, hub: Hub) -> None:
+    hub.add("org/model", below("hf", *names))
+    with pytest.raises(InputError, match="no server finds") as caught:
+        choose(from_hub(hub, "org/model"), Patterns())
+    assert says in str(caught.value)
 
 
 def test_a_config_that_a_pattern_leaves_out_is_asked_for(tmp_path: Path) -> None:

@@ -291,6 +291,31 @@ def test_a_total_that_public_writers_get_wrong_is_a_remark(total: int, config: b
     assert f"total_size is {total}" in found.remarks[0]
 
 
+@pytest.mark.parametrize("folder", ["", "1_Extra/"])
+def test_an_empty_generation_config_is_a_remark(folder: str) -> None:
+    """Transformers raises OSError for it, and vLLM then makes one from config.json."""
+    found = look(tiny() | {f"{folder}generation_config.json": b""})
+    assert found.faults == ()
+    assert found.remarks == (
+        f"{folder}generation_config.json: empty; servers make one from config.json",
+    )
+    assert look(tiny() | {"generation_config.json": b"{}"}).remarks == ()
+
+
+@pytest.mark.parametrize("body", [LFS, PAGE, b'{"eos_token_id": [1', b"[]"])
+def test_a_generation_config_that_lost_what_it_said_is_a_fault(body: bytes) -> None:
+    (fault,) = look(tiny() | {"generation_config.json": body}).faults
+    assert fault.subject == "generation_config.json"
+
+
+@pytest.mark.parametrize(
+    "path", ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
+)
+def test_another_empty_text_that_servers_parse_is_a_fault(path: str) -> None:
+    (fault,) = look(tiny() | {path: b""}).faults
+    assert (fault.subject, fault.reason) == (path, "empty")
+
+
 @pytest.mark.parametrize(
     ("path", "body", "reason"),
     [

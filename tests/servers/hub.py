@@ -8,6 +8,7 @@ It sends no Xet headers, so clients take plain HTTP.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
@@ -121,6 +122,12 @@ class Hub:
         asked = [e.path for e in [*self.log, *self.cdn_log] if e.method == "GET" and e.sent]
         files = [path for path in asked if "/api/" not in path]
         return sorted({path for path in files if files.count(path) > 1})
+
+    def reads(self) -> Counter[tuple[str, str | None]]:
+        """Return how often each part of a file was sent: by address and Range, None for all."""
+        asked = [e for e in [*self.log, *self.cdn_log] if e.method == "GET" and e.sent]
+        files = ("/resolve", "/api/resolve-cache/", "/cdn/")
+        return Counter((e.path, e.range) for e in asked if any(part in e.path for part in files))
 
     def clear_log(self) -> None:
         """Forget all requests so far."""

@@ -26,6 +26,7 @@ from carferry.io.progress import Progress, Silent
 from carferry.refs import ImageRef, LayoutRef, check_push_tag
 from carferry.registry.access import Access
 from carferry.registry.target import Target
+from carferry.source.pieces import Pieces
 from carferry.source.source import Source
 from carferry.weights.check import check_whole
 
@@ -97,10 +98,12 @@ def stream_share(
     if not 1 <= worker <= workers <= MOST_WORKERS:
         reason = f"write I/N with I from 1 to N, and N at most {MOST_WORKERS}"
         raise InputError("use --worker", f"{worker}/{workers}", reason)
-    job = _plan_job(source, target, options, access, progress, whole=False)
+    pieces = Pieces(source)
+    job = _plan_job(source, target, options, access, progress, whole=False, pieces=pieces)
     shards.check_run(job)
     share = job.plan.share(worker, workers)
-    _check_share(job, share)
+    _check_share(job, share, pieces)
+    del pieces  # what it keeps is room for layers
     target.check_push()
     publisher = shards.ShardPublisher(job, worker, workers)
     results = _stream(job, share, publisher)
@@ -173,18 +176,19 @@ def _plan_job(
     progress: Progress | None,
     *,
     whole: bool = True,
+    pieces: Pieces | None = None,
 ) -> Job:
     access = access or Access()
-    plan = plan_build(source, target, options, access, whole=whole)
+    plan = plan_build(source, target, options, access, whole=whole, pieces=pieces)
     return Job(source, target, options, access, progress or Silent(), plan)
 
 
-def _check_share(job: Job, share: Sequence[LayerPlan]) -> None:
+def _check_share(job: Job, share: Sequence[LayerPlan], pieces: Pieces) -> None:
     """Check the files that one worker moves: among them, workers look at each file once."""
     moving = [each.layer for each in share if each.how is not How.REUSE]
     paths = {file.path for layer in moving for file in layer.files}
     only = None if len(share) == len(job.plan.layers) else paths
-    check_whole(job.source, job.plan.snapshot, only=only, retry=job.retry)
+    check_whole(job.source, job.plan.snapshot, only=only, retry=job.retry, pieces=pieces)
 
 
 def _stream(

@@ -27,14 +27,22 @@ from carferry.registry.access import Access
 from carferry.registry.target import Target
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
+from carferry.selection.selection import Selection
 from carferry.source.folder import FolderSource
+from carferry.source.pieces import Pieces
 from carferry.source.snapshot import Snapshot
 from carferry.source.source import Source
 from carferry.weights.check import check_whole
 
 
 def plan_build(
-    source: Source, target: Target, options: Options, access: Access, *, whole: bool = True
+    source: Source,
+    target: Target,
+    options: Options,
+    access: Access,
+    *,
+    whole: bool = True,
+    pieces: Pieces | None = None,
 ) -> Plan:
     """Resolve everything and say what would move; nothing is written.
 
@@ -44,6 +52,7 @@ def plan_build(
         options: How it would be made.
         access: How the registries of base and ``mount_from`` are reached.
         whole: Look whether the model is whole first; else its caller does, or moves nothing.
+        pieces: Reads the source, and keeps what it read for that caller.
 
     Raises:
         IncompleteModel: A file is broken or missing.
@@ -51,9 +60,7 @@ def plan_build(
         CarferryError: The source or a registry failed.
     """
     _check_apart(source, target)
-    selection = choose(source, _patterns(source, options))
-    if whole:
-        check_whole(source, selection.files, retry=access.retry)
+    selection = _chosen(source, options, access, pieces or Pieces(source), whole=whole)
     snapshot = source.snapshot([file.path for file in selection.files.files])
     bases = _open_bases(options, access)
     base.check_apart(bases, target.ref)
@@ -70,6 +77,15 @@ def plan_build(
     check_lengths(plan, target.largest_blob_bytes, target.ref)
     check_seal(plan, options.engine, target)
     return plan
+
+
+def _chosen(
+    source: Source, options: Options, access: Access, pieces: Pieces, *, whole: bool
+) -> Selection:
+    selection = choose(source, _patterns(source, options), pieces=pieces)
+    if whole:
+        check_whole(source, selection.files, retry=access.retry, pieces=pieces)
+    return selection
 
 
 def _patterns(source: Source, options: Options) -> Patterns:

@@ -9,13 +9,16 @@ from typing import Any
 
 from carferry.cli import options
 from carferry.errors import InputError
-from carferry.form.readers import read_count, split_lists
+from carferry.form.readers import read_count, read_model, split_lists
 from carferry.io import files
 from carferry.io.terminal import human_bytes
+from carferry.source.pieces import Pieces
 from carferry.steps.fit import SERVED, fit
 from carferry.steps.fitted import Fit
+from carferry.steps.models import open_model
 from carferry.steps.plan import DEFAULT_RATE, plan
 from carferry.steps.results import Planned
+from carferry.steps.settings import BuildSettings
 
 _BELIEVING = "--reuse tag believes the image's own tag"
 
@@ -63,8 +66,10 @@ def _plan(arguments: argparse.Namespace) -> int:
     if not (arguments.image or arguments.gpu or arguments.cluster):
         remedy = "name IMAGE, --gpu 'L40S x2' or --cluster"
         raise InputError("plan", arguments.model, "for what?", remedy)
-    fitted = _fit(arguments) if arguments.gpu or arguments.cluster else None
-    moves = _moves(arguments) if arguments.image else None
+    is_fit = bool(arguments.gpu or arguments.cluster)
+    opened = _opened(arguments) if is_fit and arguments.image else None
+    fitted = _fit(arguments, opened) if is_fit else None
+    moves = _moves(arguments, opened) if arguments.image else None
     if arguments.json:
         document = {
             "fit": fitted.as_json() if fitted else None,
@@ -81,7 +86,13 @@ def _plan(arguments: argparse.Namespace) -> int:
     return 2 if fitted and not fitted.ok else 0
 
 
-def _fit(arguments: argparse.Namespace) -> Fit:
+def _opened(arguments: argparse.Namespace) -> Pieces:
+    """Open a model that two questions are asked about: each file is read once."""
+    how = BuildSettings(**options.settings(arguments))
+    return Pieces(open_model(read_model(arguments.model), how.revision, how.access()))
+
+
+def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:
     counts = {
         name: read_count(name, getattr(arguments, name) or "0")
         for name in ("max_model_len", "max_num_seqs", "gpu_count")
@@ -101,16 +112,18 @@ def _fit(arguments: argparse.Namespace) -> Fit:
         include=split_lists(arguments.include),
         exclude=split_lists(arguments.exclude),
         allow_no_weights=arguments.allow_no_weights,
+        opened=opened,
     )
     if arguments.html:
         files.save(Path(arguments.html), found.html.encode(), action="write --html")
     return found
 
 
-def _moves(arguments: argparse.Namespace) -> Planned:
+def _moves(arguments: argparse.Namespace, opened: Pieces | None) -> Planned:
     how = options.settings(arguments)
     rate = arguments.rate * 1e6
-    return plan(arguments.model, arguments.image, workers=arguments.workers, rate=rate, **how)
+    workers = arguments.workers
+    return plan(arguments.model, arguments.image, workers=workers, rate=rate, opened=opened, **how)
 
 
 def _table(planned: Planned) -> list[str]:

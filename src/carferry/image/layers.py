@@ -174,9 +174,10 @@ def _check_not_empty(files: Sequence[SourceFile]) -> None:
     empty = [file.path for file in files if not file.size_bytes]
     if empty:
         shown = ",".join(map(glob.escape, empty[:_EMPTY_SHOWN]))
+        counted = "1 of its files is" if len(empty) == 1 else f"{len(empty)} of its files are"
         raise InputError(
             "make modelpack with", empty[0],
-            f"{len(empty)} of its files are empty, and containerd pulls no layer of 0 bytes",
+            f"{counted} empty, and containerd pulls no layer of 0 bytes",
             f"leave them out with --exclude '{shown}', or make a modelcar, which can hold them",
         )  # fmt: skip
 

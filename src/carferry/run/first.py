@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from carferry.io.retry import Retry
 from carferry.run.request import Run
 from carferry.run.sizing import size
-from carferry.selection.select import select
+from carferry.selection.select import choose
 from carferry.source.open import pinned
+from carferry.source.pieces import Pieces
 from carferry.steps.access import patience
 from carferry.steps.deploy import check
 from carferry.steps.models import open_model
@@ -65,9 +66,10 @@ def first(
     run.check()
     if run.is_served and run.image:
         check(run.image, run.form({}))
-    exact = _pinned(run, again)
+    opened = _opened(run, again)
+    exact = _pinned(run, opened)
     if run.prove:
-        plan(exact, run.image, prove=True, **run.build)
+        plan(exact, run.image, prove=True, opened=opened, **run.build)
     made = size(
         exact,
         run.plan_settings(),
@@ -79,6 +81,7 @@ def first(
         chart=chart,
         connect=connect,
         retry=again,
+        opened=opened,
     )
     sizing = made.as_json()
     if run.serve == DEPLOY and run.image:
@@ -86,10 +89,14 @@ def first(
     return Found(exact, sizing)
 
 
-def _pinned(run: Run, retry: Retry) -> str:
+def _opened(run: Run, retry: Retry) -> Pieces:
+    """Open the model for every question that is asked about it: each file is read once."""
     access = replace(BuildSettings(**run.build).access(), retry=retry)
-    snapshot = select(open_model(run.model, "", access), run.patterns)
-    return pinned(run.model, snapshot)
+    return Pieces(open_model(run.model, "", access))
+
+
+def _pinned(run: Run, opened: Pieces) -> str:
+    return pinned(run.model, choose(opened.source, run.patterns, pieces=opened).files)
 
 
 def _cluster(connect: Callable[[], Api] | None) -> Cluster:

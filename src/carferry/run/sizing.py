@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from carferry.cluster.tolerations import Toleration
 from carferry.errors import RightsMissing
 from carferry.io.retry import Retry
+from carferry.source.pieces import Pieces
 from carferry.steps import rights as asking
 from carferry.steps.fit import FitKeywords, Lists, fit
 from carferry.steps.fitted import Fit
@@ -69,6 +70,7 @@ def size(
     connect: Callable[[], SizingApi] | None = None,
     retry: Retry | None = None,
     rights: Callable[..., Rights] = check_rights,
+    opened: Pieces | None = None,
 ) -> Sizing:
     """Decide what a deployment asks for; the reports are written whatever the answer.
 
@@ -87,6 +89,7 @@ def size(
         connect: Reaches the cluster, if something is to be asked there.
         retry: How often what fails for the moment is tried again.
         rights: Finds out whether the account may do what the run will need.
+        opened: The model, if it was opened before.
 
     Raises:
         RightsMissing: The account may not; all of it is in log and report, as YAML.
@@ -106,7 +109,8 @@ def size(
         reason = "not served" if serve == NO else "no GPU was asked about"
         _unplanned(report, chart, reason, held.markdown)
         return replace(wishes, gpu_count=wishes.gpu_count or 1)
-    found = fit(model, connect=connect, retry=retry, **_pinned(settings, wishes))
+    wanted = _pinned(settings, wishes)
+    found = fit(model, connect=connect, retry=retry, opened=opened, **wanted)
     _write(report, found.markdown + held.markdown)
     _write(chart, found.html)
     return _sized(found, wishes)

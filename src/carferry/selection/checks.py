@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from carferry.errors import InputError, NothingSelected, UnsafeWeights
+from carferry.selection.folders import are_out_of_reach, is_beside, right_folder
 from carferry.selection.hints import include, root_config, weights_of
 from carferry.selection.kinds import PICKLE, is_weights, matches
 from carferry.selection.needs import Needs
+from carferry.selection.notes import some
 from carferry.selection.patterns import Patterns
 from carferry.selection.sentence import MODULES
 from carferry.source.snapshot import SourceFile
@@ -27,7 +28,8 @@ class Choice:
 
     Attributes:
         origin: What the model is called.
-        is_folder: Whether it lies in a folder, and ``origin`` is its path.
+        repo: Its repository on the hub; empty if there is none.
+        place: What a folder of it is named by, if that is a model too: a path, ``s3://...``.
         listed: Where a model may lie: also in what training left over.
         files: What of it may enter an image, by path.
         chosen: What does.
@@ -36,7 +38,8 @@ class Choice:
     """
 
     origin: str
-    is_folder: bool
+    repo: str
+    place: str
     listed: Collection[str]
     files: Mapping[str, SourceFile]
     chosen: Collection[str]
@@ -73,7 +76,8 @@ def check_choice(choice: Choice, *, for_image: bool = True) -> None:
     Raises:
         NothingSelected: No file, or no weights among them.
         UnsafeWeights: Pickled weights that no pattern names by their ending.
-        InputError: A mere LoRA adapter, a module without weights, or no config at the root.
+        InputError: A mere LoRA adapter, a module without weights, no config at the root, or no
+            weights there.
     """
     _check_pickles(choice)
     if not choice.chosen:
@@ -81,10 +85,12 @@ def check_choice(choice: Choice, *, for_image: bool = True) -> None:
     weightless = not for_image and not any(map(is_weights, choice.files))
     if choice.patterns.allow_no_weights or weightless:
         return
-    if not any(is_weights(p) and not matches(p, _ADAPTERS) for p in choice.chosen):
+    weights = [p for p in choice.chosen if is_weights(p) and not matches(p, _ADAPTERS)]
+    if not weights:
         _refuse_no_weights(choice)
     _check_modules(choice)
     _check_root(choice)
+    _check_reach(choice, weights)
 
 
 def _check_pickles(choice: Choice) -> None:
@@ -134,6 +140,8 @@ def _refuse_no_weights(choice: Choice) -> None:
         _check_pipeline(choice)
     if not weights or ("/" in weights[0] and not root_config(choice.files)):
         _check_folders(choice)
+    if not choice.needs.layout.index:
+        _check_reach(choice, weights)
     weights += _pickled_heads(choice, {*choice.wanted, *weights})
     if weights and matches(weights[0], PICKLE) and not choice.patterns.include:
         raise _unsafe(choice, weights[0], weights)
@@ -239,34 +247,36 @@ def _check_pipeline(choice: Choice) -> None:
 
 def _check_folders(choice: Choice) -> None:
     """Refuse a model that lies in a folder of its own, with all that describes it."""
-    if folder := _right_folder([p for p in choice.listed if not choice.patterns.excludes(p)]):
+    if folder := right_folder(_not_excluded(choice)):
         reason = f"{CONFIG} and the weights must lie at its root, and lie in {folder}"
         raise InputError("package", choice.origin, reason, _go_to(choice, folder))
 
 
-def _right_folder(files: Collection[str]) -> str:
-    """Return the nearest folder that holds a config and weights; empty if none does."""
-    folders = {
-        path.rpartition("/")[0] for path in files if path.endswith((f"/{CONFIG}", f"/{PARAMS}"))
-    }
-    weighted = {path.rpartition("/")[0] for path in files if is_weights(path)}
-    if not folders & weighted:
-        return ""
-    least = min(folder.count("/") for folder in folders & weighted)
-    near = [folder for folder in folders & weighted if folder.count("/") == least]
-    # The last of a trainer's checkpoints, by number; the first of others, by name.
-    return max(sorted(near, reverse=True), key=_number)
+def _check_reach(choice: Choice, weights: Collection[str]) -> None:
+    """Refuse a model whose config lies at the root, and all its weights in folders below."""
+    if not are_out_of_reach(weights, choice.needs) or choice.patterns.names_exactly(_DIFFUSERS):
+        return
+    first = min(weights, key=lambda path: (path.count("/"), path))
+    reason = f"no server finds its weights ({some(weights)}): they must lie at its root"
+    beside = [path for path in _not_excluded(choice) if is_beside(path, weights)]
+    if folder := right_folder(beside):
+        remedy = _go_to(choice, folder)
+    else:
+        got = f"hf download {choice.repo} --local-dir model, then " if choice.repo else ""
+        remedy = f"{got}move {first} and what is beside it there"
+    raise InputError("package", choice.origin, reason, f"{remedy}; {_INSIST}")
 
 
-def _number(folder: str) -> int:
-    found = re.search(r"-(\d{1,18})$", folder)
-    return int(found[1]) if found else 0
+def _not_excluded(choice: Choice) -> list[str]:
+    return [path for path in choice.listed if not choice.patterns.excludes(path)]
 
 
 def _go_to(choice: Choice, folder: str) -> str:
-    if choice.is_folder:
-        return f"package {choice.origin.rstrip('/')}/{folder}"
+    if choice.place:
+        return f"package {choice.place.rstrip('/')}/{folder}"
+    if not choice.repo:
+        return f"package only what lies in {folder}"
     return (
-        f"hf download {choice.origin} --include '{folder}/*' --local-dir model, then package "
+        f"hf download {choice.repo} --include '{folder}/*' --local-dir model, then package "
         f"./model/{folder}"
     )

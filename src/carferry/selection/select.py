@@ -16,6 +16,7 @@ from carferry.selection.reading import Reader
 from carferry.selection.selection import LeftOut, Selection
 from carferry.source.folder import FolderSource
 from carferry.source.paths import check_path, check_paths, fault_of, path_bytes
+from carferry.source.pieces import Pieces
 from carferry.source.snapshot import Snapshot, SourceFile
 from carferry.source.source import Source
 from carferry.weights.layout import read_layout
@@ -29,13 +30,16 @@ _KNOWN = (
 )  # fmt: skip
 
 
-def choose(source: Source, patterns: Patterns, *, for_image: bool = True) -> Selection:
+def choose(
+    source: Source, patterns: Patterns, *, for_image: bool = True, pieces: Pieces | None = None
+) -> Selection:
     """Decide which files enter the image, from what the model says of itself.
 
     Args:
         source: The model.
         patterns: What the user says.
         for_image: Refuse a model without any weights; a plan can be made from its config alone.
+        pieces: Reads the source, and keeps what it read for those who look at it next.
 
     Raises:
         NothingSelected: No file is admitted, or no weights.
@@ -44,8 +48,8 @@ def choose(source: Source, patterns: Patterns, *, for_image: bool = True) -> Sel
         InputError: Something that no server could load.
         CarferryError: The source failed.
     """
-    listing = source.listing()
-    files = {file.path: file for file in listing.files}
+    reader = Reader(pieces := pieces or Pieces(source))
+    listing, files = pieces.listing, pieces.files
     origin = str(source) if isinstance(source, FolderSource) else listing.repo or str(source)
     stays = leftovers(files)
     _refuse_layout(stays, origin)
@@ -54,7 +58,6 @@ def choose(source: Source, patterns: Patterns, *, for_image: bool = True) -> Sel
         # Before a byte is read: who sends such a name is not asked what the model needs.
         if fault_of(path) and _may_enter(path, patterns):
             check_path(path)
-    reader = Reader(source, files)
     needs = find_needs([path for path in usable if _may_decide(path, patterns)], reader)
     reasons = {path: _reason(path, needs, stays, patterns) for path in files}
     chosen = sorted((path for path, why in reasons.items() if why is None), key=path_bytes)
@@ -63,9 +66,10 @@ def choose(source: Source, patterns: Patterns, *, for_image: bool = True) -> Sel
         reasons[path] = Leftover.CREDENTIAL.value
     check_paths(chosen)
     known = {**usable, **{path: files[path] for path in chosen}}
-    is_folder = isinstance(source, FolderSource)
     seen = [path for path in files if stays.get(path) in (None, Leftover.TRAINING)]
-    choice = Choice(origin, is_folder, seen, known, chosen, needs, patterns)
+    choice = Choice(
+        origin, listing.repo, _place(source, listing), seen, known, chosen, needs, patterns
+    )
     check_choice(choice, for_image=for_image)
     left_out = tuple(LeftOut(p, files[p].size_bytes, why) for p, why in reasons.items() if why)
     return _selection(listing.only(chosen), left_out, needs, reader)
@@ -87,6 +91,11 @@ def take(source: Source, patterns: Patterns) -> Snapshot:
         CarferryError: As ``choose``, or the source failed.
     """
     return source.snapshot([file.path for file in select(source, patterns).files])
+
+
+def _place(source: Source, listing: Snapshot) -> str:
+    """Return what a model's folder is named by on a command line; empty if it has no such name."""
+    return str(source) if isinstance(source, FolderSource) else listing.place.partition("?")[0]
 
 
 def _selection(

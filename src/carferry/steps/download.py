@@ -15,9 +15,13 @@ from carferry.form.readers import (
     read_text,
 )
 from carferry.io.progress import Progress
+from carferry.io.retry import Retry
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
+from carferry.selection.selection import Selection
 from carferry.source.download import download as fetch
+from carferry.source.pieces import Pieces
+from carferry.source.source import Source
 from carferry.steps.access import open_access, shown
 from carferry.steps.models import open_model
 from carferry.steps.remarks import remarks
@@ -64,32 +68,13 @@ def download(
         >>> got.path
         'copy'
     """
-    place = read_path("folder", folder)
-    if place is None:
-        raise InputError(
-            "download to", repr(folder), "no folder", "name one; it is made if missing"
-        )
-    wanted = Patterns.parse(
-        read_items("include", include),
-        read_items("exclude", exclude),
-        read_switch("allow_no_weights", allow_no_weights),
-    )
+    place = _folder(folder)
     at_once, access, display = read_parallel("parallel", parallel), open_access(), shown(progress)
+    wanted = _patterns(include, exclude, allow_no_weights)
     source = open_model(read_model(model), read_text("revision", revision), access)
-    selection = choose(source, wanted)
-    # Whoever names files gets those: a single shard is no fault then, a cut one is.
-    is_named = wanted.include or wanted.exclude
-    beside = [file.path for file in source.listing().files] if is_named else []
-    check_whole(source, selection.files, beside=beside, retry=access.retry)
+    selection = _chosen(source, wanted, access.retry)
     snapshot = source.snapshot([file.path for file in selection.files.files])
-    moved = fetch(
-        source,
-        snapshot,
-        place,
-        parallel=at_once,
-        retry=access.retry,
-        progress=display,
-    )
+    moved = fetch(source, snapshot, place, parallel=at_once, retry=access.retry, progress=display)
     return Downloaded(
         str(folder),
         snapshot.repo,
@@ -100,3 +85,31 @@ def download(
         **remarks(selection),
         place=snapshot.place,
     )
+
+
+def _folder(folder: str | Path) -> Path:
+    place = read_path("folder", folder)
+    if place is None:
+        remedy = "name one; it is made if missing"
+        raise InputError("download to", repr(folder), "no folder", remedy)
+    return place
+
+
+def _patterns(include: Sequence[str], exclude: Sequence[str], allow_no_weights: bool) -> Patterns:
+    return Patterns.parse(
+        read_items("include", include),
+        read_items("exclude", exclude),
+        read_switch("allow_no_weights", allow_no_weights),
+    )
+
+
+def _chosen(source: Source, wanted: Patterns, retry: Retry) -> Selection:
+    """Return the files to download, each of them whole.
+
+    Whoever names files gets those: a single shard is no fault then, a cut one is.
+    """
+    pieces = Pieces(source)
+    selection = choose(source, wanted, pieces=pieces)
+    beside = pieces.files if wanted.include or wanted.exclude else ()
+    check_whole(source, selection.files, beside=beside, retry=retry, pieces=pieces)
+    return selection

@@ -27,14 +27,12 @@ from carferry.gpu.search.plan import Goal
 from carferry.io.retry import Retry
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
-from carferry.source.pieces import read_piece
-from carferry.source.snapshot import SourceFile
-from carferry.source.source import Source
+from carferry.source.pieces import Pieces
 from carferry.steps.access import open_access
 from carferry.steps.fitted import Fit
 from carferry.steps.models import open_model
 from carferry.steps.signature import defaults_of, read_fields, takes
-from carferry.weights.check import check_whole, reader_of
+from carferry.weights.check import check_whole
 
 # The version in the default serving image: the plan must be for what will run.
 SERVED = "0.24.0"
@@ -146,6 +144,7 @@ def fit(
     context: str = "",
     connect: Callable[[], Lists] | None = None,
     retry: Retry | None = None,
+    opened: Pieces | None = None,
     **settings: Unpack[FitKeywords],
 ) -> Fit:
     """Decide whether and how a model runs; reads its config and headers, a few MB at the most.
@@ -157,6 +156,7 @@ def fit(
         context: Of the kubeconfig; empty means the current one.
         connect: Reaches the cluster some other way.
         retry: How often what fails for the moment is tried again.
+        opened: The same model, if it was opened before: what was read of it is not read again.
         **settings: The fields of ``carferry.FitSettings``.
 
     Returns:
@@ -176,18 +176,18 @@ def fit(
     """
     how, name = FitSettings(**settings), read_model(model)
     again = retry or Retry()
-    source = open_model(name, how.revision, replace(open_access(), retry=again))
+    pieces = opened or _open(name, how, again)
     wanted = Patterns.parse(how.include, how.exclude, how.allow_no_weights)
-    selection = choose(source, wanted, for_image=False)
-    files = {file.path: file for file in selection.files.files}
+    selection = choose(pieces.source, wanted, for_image=False, pieces=pieces)
+    sizes = {file.path: file.size_bytes for file in selection.files.files}
     reach = connect or partial(_connect, kubeconfig, context)
-    headers = check_whole(source, selection.files, retry=again)
+    headers = check_whole(pieces.source, selection.files, retry=again, pieces=pieces)
     return Fit(
         decide(
-            _config(source, files),
+            _config(pieces, sizes),
             gpus=how.gpus or again.call(lambda: _cluster_gpus(reach(), how)),
-            read_range=reader_of(source, selection.files),
-            files={path: file.size_bytes for path, file in files.items()},
+            read_range=pieces.read,
+            files=sizes,
             headers=headers,
             goal=how.goal(selection.files.size_bytes),
             subject=selection.files.repo or name,
@@ -198,13 +198,16 @@ def fit(
     )
 
 
-def _config(source: Source, files: Mapping[str, SourceFile]) -> dict[str, Any] | None:
-    file = files.get(_CONFIG)
-    if file is None:
+def _open(name: str, how: FitSettings, retry: Retry) -> Pieces:
+    return Pieces(open_model(name, how.revision, replace(open_access(), retry=retry)))
+
+
+def _config(pieces: Pieces, sizes: Mapping[str, int]) -> dict[str, Any] | None:
+    if _CONFIG not in sizes:
         return None
-    if file.size_bytes > _CONFIG_CAP_BYTES:
-        raise InputError("read", _CONFIG, f"{file.size_bytes} bytes long, no config is")
-    return load_config(read_piece(source, file))
+    if sizes[_CONFIG] > _CONFIG_CAP_BYTES:
+        raise InputError("read", _CONFIG, f"{sizes[_CONFIG]} bytes long, no config is")
+    return load_config(pieces.whole(_CONFIG))
 
 
 def _connect(kubeconfig: str | Path | None, context: str) -> Lists:

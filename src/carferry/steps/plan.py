@@ -11,6 +11,7 @@ from carferry.errors import InputError
 from carferry.form.readers import read_count, read_image, read_model
 from carferry.refs import parse_image
 from carferry.source.open import pinned
+from carferry.source.pieces import Pieces
 from carferry.steps.models import open_model
 from carferry.steps.remarks import remarks
 from carferry.steps.results import Planned, PlannedLayer
@@ -33,6 +34,7 @@ def plan(
     at_most: bool = False,
     prove: bool = False,
     rate: float = DEFAULT_RATE,
+    opened: Pieces | None = None,
     **settings: Unpack[BuildKeywords],
 ) -> Planned:
     """Say what a build would move, reuse and mount; nothing is left written.
@@ -44,6 +46,7 @@ def plan(
         at_most: Take fewer workers if there is too little to move for them.
         prove: Open an upload and drop it again: the build would be let in.
         rate: Bytes per second of one stream, for the prediction.
+        opened: The same model, if it was opened before: what was read of it is not read again.
         **settings: The fields of ``carferry.BuildSettings``, as for the build.
 
     Returns:
@@ -64,8 +67,8 @@ def plan(
     how = BuildSettings(**settings)
     access = how.access()
     target = access.open(parse_image(read_image(image)), write=True)
-    source = open_model(read_model(model), how.revision, access)
-    made = plan_build(source, target, how.options(), access)
+    pieces = opened or Pieces(open_model(read_model(model), how.revision, access))
+    made = plan_build(pieces.source, target, how.options(), access, pieces=pieces)
     if prove:
         target.check_push()
     count = made.worth(workers) if at_most else workers

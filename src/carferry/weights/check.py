@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 
-from carferry.errors import BrokenFile, IncompleteModel, SourceError
+from carferry.errors import BrokenFile, IncompleteModel
 from carferry.io.retry import Retry
-from carferry.source.pieces import read_piece
+from carferry.source.pieces import Pieces
 from carferry.source.snapshot import Snapshot
 from carferry.source.source import Source
-from carferry.weights.safetensors import Header, ReadRange
+from carferry.weights.safetensors import Header
 from carferry.weights.whole import Whole, examine
 
 _log = logging.getLogger("carferry")
@@ -23,6 +23,7 @@ def check_whole(
     only: Collection[str] | None = None,
     beside: Collection[str] = (),
     retry: Retry | None = None,
+    pieces: Pieces | None = None,
 ) -> Mapping[str, Header]:
     """Refuse a model that no server could load, from its headers and small files.
 
@@ -32,6 +33,7 @@ def check_whole(
         only: As for ``examine``: one worker's share.
         beside: As for ``examine``: what is there and was not chosen.
         retry: What governs the source.
+        pieces: Reads the source; what it has read already is not asked for again.
 
     Returns:
         The headers that were read.
@@ -41,8 +43,8 @@ def check_whole(
         CarferryError: The source failed.
     """
     files = {file.path: file.size_bytes for file in snapshot.files}
-    read = reader_of(source, snapshot)
-    found = examine(files, read, only=only, beside=beside, retry=retry)
+    pieces = pieces or Pieces(source)
+    found = examine(files, pieces.read, only=only, beside=beside, retry=retry, forget=pieces.forget)
     # A folder lists what it cannot look at with no length; its own error says more.
     source.snapshot([fault.subject for fault in found.faults if files.get(fault.subject) == 0])
     require_whole(snapshot.repo or "the model", found)
@@ -68,18 +70,3 @@ def require_whole(subject: object, found: Whole) -> None:
 def _incomplete(subject: object, faults: Sequence[BrokenFile]) -> IncompleteModel:
     reason = "; ".join(f"{fault.subject}: {fault.reason}" for fault in faults)
     return IncompleteModel("check", subject, reason, faults[0].remedy, faults=faults)
-
-
-def reader_of(source: Source, snapshot: Snapshot) -> ReadRange:
-    """Return what reads a byte range of one of the snapshot's files."""
-    files = {file.path: file for file in snapshot.files}
-
-    def read(path: str, start: int, end: int) -> bytes:
-        file = files[path]
-        try:
-            return read_piece(source, file, start, end)
-        except SourceError:
-            source.snapshot([path])  # a file that nobody may read is the caller's to mend
-            raise
-
-    return read

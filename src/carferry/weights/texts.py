@@ -28,10 +28,21 @@ SERVED = frozenset(
 )
 """What transformers, sentence-transformers and vLLM parse; other JSON may be anything."""
 
+_GENERATION = "generation_config.json"
 _CONFIG_CAP_BYTES = 16 * 1024 * 1024
 _WHOLE_BYTES = 256 * 1024
 _END_BYTES = 1024
 _PAIRS = {b"{": b"}", b"[": b"]"}
+
+
+def is_harmless(path: str, size_bytes: int) -> bool:
+    """Return whether a file of no bytes stops no server.
+
+    transformers' GenerationConfig.from_pretrained raises OSError for what is no JSON, as if it
+    were not there; vLLM (``transformers_utils/config.py``, try_get_generation_config) and
+    transformers then make one from config.json.
+    """
+    return not size_bytes and path.rpartition("/")[2] == _GENERATION
 
 
 def check_json(path: str, size_bytes: int, read: ReadRange) -> dict[str, Any] | None:

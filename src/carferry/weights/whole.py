@@ -63,6 +63,7 @@ def examine(
     only: Collection[str] | None = None,
     beside: Collection[str] = (),
     retry: Retry | None = None,
+    forget: Callable[[str], object] | None = None,
 ) -> Whole:
     """Look at a model's files.
 
@@ -73,6 +74,7 @@ def examine(
             besides, and nothing is said about the model as a whole.
         beside: Paths that exist and were left out on purpose: they are not missing.
         retry: What governs ``read``.
+        forget: Called with a path before it is looked at again, so that ``read`` reads it anew.
 
     Raises:
         CarferryError: ``read`` failed.
@@ -87,7 +89,9 @@ def examine(
         try:
             return looks[path](path, files[path], read)
         except BrokenFile:
-            pass  # a byte may be wrong by a fault on the way: only what stays wrong is
+            # A byte may be wrong by a fault on the way: only what stays wrong is.
+            if forget:
+                forget(path)
         try:
             return looks[path](path, files[path], read)
         except BrokenFile as error:
@@ -150,6 +154,8 @@ def _index(path: str, size_bytes: int, read: ReadRange) -> WeightIndex:
 
 
 def _text(path: str, size_bytes: int, read: ReadRange) -> dict[str, Any] | None:
+    if texts.is_harmless(path, size_bytes):
+        return None
     check_filled(path, size_bytes)
     return texts.check_json(path, size_bytes, read)
 
@@ -171,7 +177,8 @@ def _judged(
     known = config if isinstance(config, dict) else {}
     faults = [each for each in seen.values() if isinstance(each, BrokenFile)]
     faults += _missing(files, there, indices)
-    remarks: list[str] = []
+    harmless = [path for path in seen if texts.is_harmless(path, files[path])]
+    remarks = [f"{path}: empty; servers make one from {texts.CONFIG}" for path in harmless]
     for index in indices:
         more = list(misplaced_tensors(index, headers, known))
         faults += more

@@ -215,7 +215,8 @@ def _entries(ref: ModelRef, rows: Sequence[Row]) -> list[RepoFile]:
         lfs = row.get("lfs")
         large = lfs is None or (isinstance(lfs, dict) and isinstance(lfs.get("oid"), str))
         texts = isinstance(row.get("path"), str) and isinstance(row.get("oid"), str)
-        if not (large and texts and isinstance(row.get("size"), int) and row["size"] >= 0):
+        # type, not isinstance: JSON's true would be a length of 1.
+        if not (large and texts and type(row.get("size")) is int and row["size"] >= 0):
             reason = f"its list of files holds something else: {ascii(row)[:80]}"
             raise SourceError("resolve", ref, reason, "check HF_ENDPOINT")
     return [_entry(row) for row in files]
@@ -257,11 +258,8 @@ def _id_in(headers: dict[str, str]) -> ContentId | None:
 def _source_file(entry: RepoFile) -> SourceFile:
     """Return what the hub says of a file; an id that is none would only fail after hours."""
     kind, found = ("sha256", entry.lfs.sha256) if entry.lfs else ("git", entry.blob_id)
-    size: object = entry.size
     try:
-        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-            raise SourceError("list", ascii(entry.path), f"the hub says it has {size!a} bytes")
-        return SourceFile(entry.path, size, ContentId.parse(f"{kind}:{found}"))
+        return SourceFile(entry.path, entry.size, ContentId.parse(f"{kind}:{found}"))
     except InvalidReference as error:
         reason = f"the hub gives {str(found)[:80]!a} as its id, which is no {_IDS[kind]}"
         raise SourceError("list", ascii(entry.path), reason, "report it to the hub") from error
