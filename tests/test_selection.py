@@ -63,9 +63,40 @@ CREDENTIALS = [
     "tls.key", "kubeconfig", "kubeconfig.json", "netrc", "token", "token.txt", "hf_token",
     "hf_token.txt", "access_token.json", "client_secret_123.json", "my-service-account.json",
     "secrets.json", "kaggle.json", "auth.json", "api_key.txt", "Credentials.JSON", "passwords.txt",
-    "deep/er/HF_TOKEN.txt",
+    "deep/er/HF_TOKEN.txt", "dockerconfig.json", "docker-config.json", "my_token.txt",
+    "openai_api_key.txt", "s3_secret.txt", "connection-secret.json", "AWS_SECRET_ACCESS_KEY.txt",
+    "github_pat.txt", "cookies.txt", "htpasswd", "hf.token", "ssh_host_rsa_key", "passwd.bak.txt",
+    "terraform.tfstate", "terraform.tfstate.backup", "team.secrets.yaml", "deploy_key.txt",
 ]  # fmt: skip
-ACCOUNT = json.dumps({"type": "service_account", "private_key": "-----BEGIN"}).encode()
+NO_CREDENTIALS = [
+    "secretary.safetensors", "secret-agent.json.txt.md", "keywords.txt", "keys_to_ignore.json",
+    "passages.json", "tokens.json", "tokenizer_config.json", "special_tokens_map.json",
+    "author.json", "environment.yaml", "monkey.txt", "bypass.txt", "session.json", "image_token.md",
+]  # fmt: skip
+HOLDING = {
+    "x.json": b'{"nested": {"auths": {"quay.io": {"auth": "abcd"}}}}',
+    "dataset_config.json": b'{"auths": {"quay.io": {"auth": "abcd"}}}',
+    "my-project-1234.json": b'{"type": "service_account", "private_key": "-----BEGIN"}',
+    "sub/gcp.json": b'{"private_key": "x"}',
+    "notes.txt": b"export HF_TOKEN=hf_" + b"a1B2" * 9,
+    "notes2.txt": b"remote: https://ghp_" + b"a1B2" * 9 + b"@github.com/org/name",
+    "aws.json": b'{"aws_secret_access_key": "abc"}',
+    "aws.txt": b"[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\n",
+    "readable.txt": b"-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n",
+    "kube.json": b'{"apiVersion": "v1", "kind": "Config", "users": [{"user": {"token": "abc"}}]}',
+    "cluster.txt": b"kind: Config\nusers:\n- user:\n    client-key-data: abc\n",
+    "login.txt": b"sha256~" + b"a1B2" * 10 + b"\n",
+    "the-token.txt": b"0123456789abcdef0123456789abcdef\n",
+    "env.txt": b"OPENAI=sk-" + b"a1B2" * 10,
+}
+HOLDING_NONE = {
+    "labels.txt": b"0123456789abcdef0123456789abcdef\n",
+    "token_counts.json": b'{"a": 1}',
+    "sha.json": b'{"sha256": "0123456789abcdef0123456789abcdef"}',
+    "dataset_config.json": b'{"type": "account", "key": "value", "users": 3}',
+    "README.md": b"export HF_TOKEN=hf_" + b"x1B2" * 9,
+    "tokenizer_extra.json": b'{"private_key": "a token of the vocabulary"}',
+}
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -120,13 +151,32 @@ def test_a_credential_enters_only_if_it_is_spelled_out(name: str, tmp_path: Path
     assert (left.path, left.reason) == (name, "looks like a credential")
 
 
-@pytest.mark.parametrize("body", [ACCOUNT, b'{"auths": {"quay.io": {}}}', b'{"private_key": "x"}'])
-def test_a_key_is_known_by_its_content_whatever_it_is_called(body: bytes, tmp_path: Path) -> None:
-    write(MODEL | {"my-project-1234.json": body}, tmp_path)
+@pytest.mark.parametrize("name", NO_CREDENTIALS)
+def test_a_word_that_only_begins_like_one_is_no_credential(name: str, tmp_path: Path) -> None:
+    write(MODEL | {name: ONE if name.endswith("safetensors") else b"{}"}, tmp_path)
+    assert not [e for e in chosen(tmp_path).left_out if e.reason == "looks like a credential"]
+    assert name in paths(chosen(tmp_path, "*"))
+
+
+@pytest.mark.parametrize("name", HOLDING)
+def test_a_credential_is_known_by_what_it_holds(name: str, tmp_path: Path) -> None:
+    write(MODEL | {name: HOLDING[name]}, tmp_path)
     (left,) = chosen(tmp_path).left_out
-    assert (left.path, left.reason) == ("my-project-1234.json", "looks like a credential")
-    assert "my-project-1234.json" not in paths(chosen(tmp_path, "*"))
-    assert "my-project-1234.json" in paths(chosen(tmp_path, "*", "my-project-1234.json"))
+    assert (left.path, left.reason) == (name, "looks like a credential")
+    assert name not in paths(chosen(tmp_path, "*"))
+    assert name in paths(chosen(tmp_path, "*", name))
+
+
+@pytest.mark.parametrize("name", HOLDING_NONE)
+def test_what_only_resembles_one_enters(name: str, tmp_path: Path) -> None:
+    write(MODEL | {name: HOLDING_NONE[name]}, tmp_path)
+    assert name in paths(chosen(tmp_path))
+
+
+def test_many_small_files_do_not_hide_a_credential(tmp_path: Path) -> None:
+    many = {f"a{number:04}.json": b"{}" for number in range(500)}
+    write(MODEL | many | {"zz-login.json": HOLDING["x.json"]}, tmp_path)
+    assert [left.path for left in chosen(tmp_path).left_out] == ["zz-login.json"]
 
 
 def test_an_image_of_before_never_enters_the_next(tmp_path: Path) -> None:
@@ -195,6 +245,8 @@ def test_exclude_wins_over_what_the_model_needs(tmp_path: Path) -> None:
     assert (paths(selection), selection.left_out) == (set(MODEL), ())
     with pytest.raises(NothingSelected, match=r"drop the --exclude that takes model\.safetensors"):
         chosen(tmp_path, exclude=("*.safetensors",))
+    with pytest.raises(InputError, match=r"drop the --exclude that takes config\.json"):
+        chosen(tmp_path, exclude=("config*",))
 
 
 CODE = {

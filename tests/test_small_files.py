@@ -46,8 +46,8 @@ MODEL = {
 COUNT = len(MODEL)
 # Until the first redirect is known, every reader that has begun meanwhile takes it too.
 LEARNERS = SMALL_AT_ONCE
-# A plan looks at configs and at what is as short as a git-lfs pointer, whatever moves later.
-LOOKED_AT = 48
+# A plan looks at configs, at what may hold a credential or is as short as a git-lfs pointer.
+LOOKED_AT = 80
 
 
 @pytest.fixture

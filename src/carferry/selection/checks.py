@@ -229,7 +229,10 @@ def _check_root(choice: Choice) -> None:
         return
     if config := root_config(choice.files):
         reason = f"{config[0]} would not be in the image, and servers look for it"
-        raise InputError("package", choice.origin, reason, f"take it too: {choice.hint(())}")
+        is_excluded = choice.patterns.excludes(config[0])
+        take = f"take it too: {choice.hint(())}"
+        remedy = f"drop the --exclude that takes {config[0]}" if is_excluded else take
+        raise InputError("package", choice.origin, reason, remedy)
     _check_pipeline(choice)
     _check_folders(choice)
     if any(path.endswith(".safetensors") for path in chosen):

@@ -36,7 +36,12 @@ _INDEX = re.compile(r".*\.(?:safetensors|bin|h5|msgpack)\.index(?:\.[^/]+)?\.jso
 
 def is_text(path: str) -> bool:
     """Return whether a file is one that servers or people read beside the weights."""
-    return matches(path, TEXTS) and not matches(path, _NO_TEXTS)
+    return matches(path, TEXTS) and not is_code_or_picture(path)
+
+
+def is_code_or_picture(path: str) -> bool:
+    """Return whether a file's ending is one that no text for a server has."""
+    return matches(path, _NO_TEXTS)
 
 
 def is_weights(path: str) -> bool:

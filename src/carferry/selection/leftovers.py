@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection
 from enum import StrEnum
 
+from carferry.selection.credentials import is_credential_name
+
 
 class Leftover(StrEnum):
     """Why a file stays out unless a user names it."""
@@ -24,16 +26,6 @@ _TRAINING = re.compile(
     r"|rng_state.*\.pth|.*optim_states\.pt|.*tfevents.*|zero_to_fp32\.py"
 )
 _CACHES = re.compile(r"__pycache__|\.ipynb_checkpoints|thumbs\.db|.*\.pyc")
-_CREDENTIAL = re.compile(
-    r"\.env(?:\..+)?|.+\.env|[._]?netrc|\.git-credentials|\.pypirc|\.npmrc|\.pgpass|\.htpasswd"
-    r"|\.s3cfg|\.boto|rclone\.conf|id_(?:rsa|dsa|ecdsa|ed25519)(?:\..+)?"
-    r"|.+\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk|kubeconfig)|kubeconfig(?:\..+)?"
-    r"|(?:.*[._-])?credentials?(?:\.(?:json|ya?ml|txt|csv|ini))?|client[_-]secrets?.*\.json"
-    r"|.*service[_-]?account.*\.json|secrets?\.(?:json|ya?ml|txt|toml|env)|kaggle\.json"
-    r"|(?:hf|hub|huggingface|access|api|auth|bearer|refresh|github|gh|wandb|openai)"
-    r"[_-]?(?:token|key)s?(?:\.(?:txt|json|ya?ml))?"
-    r"|token(?:\.txt)?|stored_tokens|passwords?(?:\.txt)?|\.?dockerconfigjson|auth\.json"
-)
 _PRIVATE_FOLDERS = {".ssh", ".aws", ".gnupg", ".kube", ".docker", ".huggingface"}
 
 
@@ -44,18 +36,9 @@ def leftovers(paths: Collection[str]) -> dict[str, Leftover]:
     return {path: why for path, why in found.items() if why}
 
 
-def is_secret(document: object) -> bool:
-    """Return whether a JSON document is a service account's key or a registry login."""
-    if not isinstance(document, dict):
-        return False
-    if isinstance(document.get("private_key"), str) or document.get("type") == "service_account":
-        return True
-    return isinstance(document.get("auths"), dict)
-
-
 def _why(path: str, layouts: Collection[str]) -> Leftover | None:
     *folders, name = path.lower().split("/")
-    if _CREDENTIAL.fullmatch(name) or not _PRIVATE_FOLDERS.isdisjoint(folders):
+    if is_credential_name(name) or not _PRIVATE_FOLDERS.isdisjoint(folders):
         return Leftover.CREDENTIAL
     if any(path.startswith(layout) for layout in layouts):
         return Leftover.LAYOUT

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
+from collections.abc import Mapping
 
 from carferry.errors import InputError
 from carferry.selection.checks import Choice, check_choice
+from carferry.selection.credentials import hidden_credentials
 from carferry.selection.kinds import PICKLE, is_index, is_text, is_weights, matches
-from carferry.selection.leftovers import Leftover, is_secret, leftovers
+from carferry.selection.leftovers import Leftover, leftovers
 from carferry.selection.needs import Needs, find_needs
 from carferry.selection.notes import arguments_of, notes_of
 from carferry.selection.patterns import Patterns
@@ -17,17 +17,9 @@ from carferry.selection.selection import LeftOut, Selection
 from carferry.source.folder import FolderSource
 from carferry.source.paths import check_path, check_paths, fault_of, path_bytes
 from carferry.source.pieces import Pieces
-from carferry.source.snapshot import Snapshot, SourceFile
+from carferry.source.snapshot import Snapshot
 from carferry.source.source import Source
 from carferry.weights.layout import read_layout
-
-_LARGEST_SECRET = 16 * 1024
-_MOST_SUSPECTS = 32
-_KNOWN = (
-    "*config.json", "tokenizer*.json", "*tokens*.json", "vocab*.json", "*.index.json",
-    "modules.json", "params.json", "tekken.json", "chat_template.json", "normalizer.json",
-    "preprocessor*.json", "processor*.json",
-)  # fmt: skip
 
 
 def choose(
@@ -61,7 +53,8 @@ def choose(
     needs = find_needs([path for path in usable if _may_decide(path, patterns)], reader)
     reasons = {path: _reason(path, needs, stays, patterns) for path in files}
     chosen = sorted((path for path, why in reasons.items() if why is None), key=path_bytes)
-    for path in _secrets(chosen, files, reader, patterns):
+    unnamed = [path for path in chosen if not (patterns.names_exactly(path) or fault_of(path))]
+    for path in hidden_credentials(unnamed, files, reader):
         chosen.remove(path)
         reasons[path] = Leftover.CREDENTIAL.value
     check_paths(chosen)
@@ -150,20 +143,3 @@ def _refuse_layout(stays: Mapping[str, Leftover], origin: str) -> None:
     if stays.get("oci-layout") is Leftover.LAYOUT:
         remedy = "package the model's own folder; carferry push copies images"
         raise InputError("package", origin, "an OCI layout and not a model", remedy)
-
-
-def _secrets(
-    chosen: list[str], files: Mapping[str, SourceFile], reader: Reader, patterns: Patterns
-) -> Iterator[str]:
-    """Yield the small JSON files that hold a key or a login, whatever they are called."""
-    suspects = [
-        path
-        for path in chosen
-        if PurePosixPath(path).suffix.lower() == ".json"
-        and not matches(path, _KNOWN)
-        and files[path].size_bytes <= _LARGEST_SECRET
-        and not patterns.names_exactly(path)
-        and not fault_of(path)
-    ][:_MOST_SUSPECTS]
-    found = reader.documents_of(suspects)
-    yield from [path for path, document in found.items() if is_secret(document)]
