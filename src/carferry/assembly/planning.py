@@ -25,7 +25,6 @@ from carferry.image.source import ImageSource
 from carferry.refs import Digest, LayoutRef
 from carferry.registry.access import Access
 from carferry.registry.target import Target
-from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
 from carferry.source.folder import FolderSource
 from carferry.source.snapshot import Snapshot
@@ -51,7 +50,7 @@ def plan_build(
         CarferryError: The source or a registry failed.
     """
     _check_apart(source, target)
-    selection = choose(source, _patterns(source, options))
+    selection = choose(source, options.patterns)
     if whole:
         check_whole(source, selection.files, retry=access.retry)
     snapshot = source.snapshot([file.path for file in selection.files.files])
@@ -70,14 +69,6 @@ def plan_build(
     check_lengths(plan, target.largest_blob_bytes, target.ref)
     check_seal(plan, options.engine, target)
     return plan
-
-
-def _patterns(source: Source, options: Options) -> Patterns:
-    """Return which files to take; of an image all, since somebody has chosen them already."""
-    wanted = options.patterns
-    if isinstance(source, ImageSource) and not wanted.include:
-        return replace(wanted, include=("*",))
-    return wanted
 
 
 def _find_claims(

@@ -76,10 +76,11 @@ def _add_download(commands: Any) -> None:
         help="fetch a model's files into a folder, verified",
         description="First step of the staged path; build reads the folder afterwards.",
     )
-    parser.add_argument("model", metavar="MODEL", help="org/name[@revision], or s3://bucket/prefix")
+    options.add_model(parser)
     parser.add_argument("folder", metavar="FOLDER")
     parser.add_argument("--revision", default="", help="branch, tag or commit (default: main)")
     options.add_patterns(parser)
+    options.add_access(parser)
     options.add_moving(parser, parallel=4, unit="files")
     options.finish(parser, _download)
 
@@ -156,6 +157,8 @@ def _download(arguments: argparse.Namespace) -> int:
         include=split_lists(arguments.include),
         exclude=split_lists(arguments.exclude),
         allow_no_weights=arguments.allow_no_weights,
+        plain_http=split_lists(arguments.plain_http),
+        ca_file=arguments.ca,
         parallel=arguments.parallel,
         progress=open_progress(arguments.progress),
     )

@@ -177,9 +177,15 @@ def add_access(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="HOST",
-        help="speak HTTP to this registry host[:port]; repeat for more",
+        help="speak HTTP to this registry host[:port], of IMAGE or of a model oci://...; repeat "
+        "for more",
     )
-    parser.add_argument("--ca", default="", metavar="FILE", help="PEM certificates to trust")
+    parser.add_argument(
+        "--ca",
+        default="",
+        metavar="FILE",
+        help="PEM certificates to trust, of a registry or an S3 server",
+    )
 
 
 def settings(arguments: argparse.Namespace) -> BuildKeywords:

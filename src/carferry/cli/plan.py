@@ -101,6 +101,8 @@ def _fit(arguments: argparse.Namespace) -> Fit:
         include=split_lists(arguments.include),
         exclude=split_lists(arguments.exclude),
         allow_no_weights=arguments.allow_no_weights,
+        plain_http=split_lists(arguments.plain_http),
+        ca_file=arguments.ca,
     )
     if arguments.html:
         files.save(Path(arguments.html), found.html.encode(), action="write --html")
@@ -118,8 +120,10 @@ def _table(planned: Planned) -> list[str]:
         f"{layer.how:<6}  {human_bytes(layer.size_bytes):>10}  {layer.worker:>6}  {layer.name}"
         for layer in planned.layers
     ]
+    pinned = [planned.model] if "@sha256:" in planned.model else []
     return [
         f"{planned.repo or planned.model} {planned.commit}".rstrip(),
+        *pinned,
         f"{'how':<6}  {'size':>10}  {'worker':>6}  layer",
         *rows,
         f"{human_bytes(planned.bytes_to_move)} of {human_bytes(planned.size_bytes)} to move, "

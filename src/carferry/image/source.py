@@ -50,7 +50,7 @@ class ImageSource:
             SourceNotFound: No such image.
             InputError: It is neither an image nor a ModelPack artifact.
         """
-        top = self._retry.call(self._top)
+        top = self._top
         manifests = self._retry.call(lambda: read_manifests(self.target, top))
         found = first_image(manifests, top.manifests if top.is_index else ())
         if not is_modelpack(found) and (kind := kind_of(found)):
@@ -84,9 +84,10 @@ class ImageSource:
         except TargetError as error:
             raise SourceError("read", f"{file.path} of {self}", error.reason) from error
 
+    @cached_property
     def _top(self) -> Document:
         try:
-            return read_image(self.target)
+            return self._retry.call(lambda: read_image(self.target))
         except ManifestMissing as error:
             raise SourceNotFound("read", self, error.reason, "check the reference") from error
 
@@ -96,7 +97,8 @@ class ImageSource:
 
     @property
     def _origin(self) -> Snapshot:
-        return read_provenance(self.manifest.annotations)
+        said = read_provenance(self.manifest.annotations)
+        return replace(said, image=self._top.digest)
 
     def _read(self, held: HeldFile, start: int, end: int) -> Iterator[bytes]:
         layer, at = held.layer, held.offset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from carferry.errors import InputError
@@ -45,6 +46,9 @@ def choose(source: Source, patterns: Patterns, *, for_image: bool = True) -> Sel
         CarferryError: The source failed.
     """
     listing = source.listing()
+    if listing.image and not patterns.include:
+        # Whoever made the image has chosen already.
+        patterns = replace(patterns, include=("*",))
     files = {file.path: file for file in listing.files}
     origin = str(source) if isinstance(source, FolderSource) else listing.repo or str(source)
     stays = leftovers(files)

@@ -38,7 +38,8 @@ def plan(
     """Say what a build would move, reuse and mount; nothing is left written.
 
     Args:
-        model: ``org/name[@revision]`` on the hub, or a folder as ``./path``.
+        model: ``org/name[@revision]`` on the hub, a folder as ``./path``, or an image that holds
+            it, as ``oci://host/repository:tag``.
         image: ``docker://host/repository:tag`` or ``oci:path:tag``.
         workers: Pods that would share it.
         at_most: Take fewer workers if there is too little to move for them.
