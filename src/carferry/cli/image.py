@@ -104,7 +104,9 @@ def _add_inspect(commands: Any) -> None:
         help="check an image against what KServe needs",
         description="Read manifest, config and tar headers (not the weights) and check them; "
         "with --verify read everything and compare every file. Exit 2 if a clause is broken, or if "
-        "it is no image; 'unread' is what a layer that was not looked at may hold.",
+        "it is no image; the clauses are those of modelcar mode, which oci:// means by default, so "
+        "an image on 'scratch' breaks 'tools'; 'unread' is what a layer that was not looked at may "
+        "hold.",
     )
     parser.add_argument("image", metavar="IMAGE", help="docker://... or oci:path[:tag]")
     parser.add_argument(
