@@ -42,7 +42,7 @@ def plan_model(
     from carferry.steps.plan import plan
 
     how = build_settings(settings, include=include)
-    planned = plan(model, image, workers=workers, at_most=True, prove=True, **how)
+    planned = plan(model, image, workers=workers, at_most=True, prove=True, progress=True, **how)
     Path(report.path).write_text(planned.markdown)
     metrics.metadata.update(planned.numbers)
     build = build_of(planned.model, image, settings, include=include)

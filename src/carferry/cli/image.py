@@ -64,9 +64,11 @@ def _add_seal(commands: Any) -> None:
     parser = commands.add_parser(
         "seal",
         help="complete and tag what the workers moved",
-        description="Check every layer, write the manifest by digest, tag, remove shard tags.",
+        description="Check every layer, write the manifest by digest, tag, remove shard tags. "
+        "Without --run, layers are read back first.",
     )
     options.add_settings(parser)
+    options.add_moving(parser, parallel=2, unit="layers read back")
     options.finish(parser, _seal)
 
 
@@ -145,8 +147,9 @@ def _stream(arguments: argparse.Namespace) -> int:
 
 
 def _seal(arguments: argparse.Namespace) -> int:
+    progress = open_progress(arguments.progress)
     how = options.settings(arguments)
-    built = seal(arguments.model, arguments.image, progress=True, **how)
+    built = seal(arguments.model, arguments.image, progress=progress, **how)
     options.show(built, arguments, *_summary(built))
     return 0
 

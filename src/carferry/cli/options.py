@@ -141,6 +141,11 @@ def add_moving(parser: argparse.ArgumentParser, *, parallel: int, unit: str) -> 
         "--parallel", type=int, default=parallel, metavar="N",
         help=f"{unit} at once, about 20 MiB of memory each (default %(default)s)",
     )  # fmt: skip
+    add_progress(parser)
+
+
+def add_progress(parser: argparse.ArgumentParser) -> None:
+    """Add how what takes long is shown."""
     parser.add_argument(
         "--progress",
         default="auto",

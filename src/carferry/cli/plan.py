@@ -11,7 +11,7 @@ from carferry.cli import options
 from carferry.errors import InputError
 from carferry.form.readers import read_count, split_lists
 from carferry.io import files
-from carferry.io.terminal import human_bytes
+from carferry.io.terminal import human_bytes, open_progress
 from carferry.steps.fit import SERVED, fit
 from carferry.steps.fitted import Fit
 from carferry.steps.plan import DEFAULT_RATE, plan
@@ -41,6 +41,7 @@ def add_plan_command(commands: Any) -> None:
         "--rate", type=float, default=DEFAULT_RATE / 1e6, metavar="MB/S",
         help="one stream's rate, for the predicted time (default %(default)s)",
     )  # fmt: skip
+    options.add_progress(parser)
     _add_fit(parser)
     options.finish(parser, _plan)
 
@@ -112,7 +113,8 @@ def _fit(arguments: argparse.Namespace) -> Fit:
 def _moves(arguments: argparse.Namespace) -> Planned:
     how = options.settings(arguments)
     rate = arguments.rate * 1e6
-    return plan(arguments.model, arguments.image, workers=arguments.workers, rate=rate, **how)
+    shown = {"workers": arguments.workers, "progress": open_progress(arguments.progress)}
+    return plan(arguments.model, arguments.image, rate=rate, **shown, **how)
 
 
 def _table(planned: Planned) -> list[str]:

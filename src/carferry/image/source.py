@@ -16,13 +16,14 @@ from carferry.errors import InputError, ManifestMissing, SourceError, SourceNotF
 from carferry.image.held import UNKNOWN, HeldFile, held_files, read_unpacked
 from carferry.image.kinds import first_image, is_modelpack, kind_of
 from carferry.image.provenance import read_provenance
+from carferry.io.progress import Progress, Silent
 from carferry.io.retry import Retry
 from carferry.oci.documents import LAYER, Document
 from carferry.registry.ranged import read_part
 from carferry.registry.read import read_image, read_manifests
 from carferry.registry.target import Target
 from carferry.source.paths import path_bytes
-from carferry.source.pieces import read_id
+from carferry.source.pieces import Moved, read_id, reading
 from carferry.source.snapshot import Snapshot, SourceFile
 
 
@@ -32,10 +33,14 @@ class ImageSource:
     Args:
         target: Where the image is.
         retry: Policy for broken reads.
+        progress: Receives what is read for the ids of files that have none, if that takes long.
     """
 
-    def __init__(self, target: Target, *, retry: Retry | None = None) -> None:
+    def __init__(
+        self, target: Target, *, retry: Retry | None = None, progress: Progress | None = None
+    ) -> None:
         self.target = target
+        self._progress = progress or Silent()
         self._retry = retry or Retry()
 
     def __str__(self) -> str:
@@ -70,7 +75,11 @@ class ImageSource:
 
     def snapshot(self, paths: Sequence[str]) -> Snapshot:
         """Return these files; one without an id is read and hashed."""
-        return replace(self._origin, files=tuple(map(self._identified, paths)))
+        files = [self._held[path].file for path in paths]
+        unknown = [file.size_bytes for file in files if file.content == UNKNOWN]
+        with reading(self._progress, unknown) as moved:
+            identified = tuple(self._identified(file, moved) for file in files)
+        return replace(self._origin, files=identified)
 
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from ``start`` to ``stop`` or its end.
@@ -110,8 +119,7 @@ class ImageSource:
             with closing(read_unpacked(self.target, layer, at + start, at + end)) as chunks:
                 yield from chunks
 
-    def _identified(self, path: str) -> SourceFile:
-        file = self._held[path].file
+    def _identified(self, file: SourceFile, moved: Moved) -> SourceFile:
         if file.content != UNKNOWN:
             return file
-        return replace(file, content=read_id(self, file))
+        return replace(file, content=read_id(self, file, moved))

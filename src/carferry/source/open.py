@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from carferry.errors import InputError, InvalidReference
+from carferry.io.progress import Progress
 from carferry.io.retry import Retry
 from carferry.refs import ImageRef, LayoutRef, parse_image
 from carferry.source.claim import ClaimRef
@@ -33,11 +34,13 @@ class Reach:
         ca_file: PEM certificates that a server's may be signed by.
         open_image: Opens the image that holds a model. It comes from whoever reaches registries,
             since what an image is builds on what a source is; None: no image can be opened.
+        progress: Receives what is read before anything moves.
     """
 
     retry: Retry | None = None
     ca_file: Path | None = None
     open_image: Callable[[ImageRef | LayoutRef], Source] | None = None
+    progress: Progress | None = None
 
 
 _ALONE = Reach()
@@ -152,13 +155,13 @@ def _file_path(model: str, rest: str) -> str:
 
 
 def _open_folder(model: str, revision: str, reach: Reach) -> Source:
-    return FolderSource(_folder_of(model))
+    return FolderSource(_folder_of(model), progress=reach.progress)
 
 
 def _open_hub(model: str, revision: str, reach: Reach) -> Source:
     ref = parse_model(model, revision)
     if is_offline():
-        return cached_source(ref)
+        return cached_source(ref, reach.progress)
     # The token's reader takes long to import: only who reads from the hub waits for it.
     from carferry.source.hub.source import HubSource
 
@@ -179,6 +182,10 @@ def _open_bucket(model: str, revision: str, reach: Reach) -> Source:
 def _claim(model: str, revision: str) -> ClaimRef:
     _check_no(revision, model)
     return ClaimRef.parse(model)
+
+
+def _open_claim(model: str, revision: str, reach: Reach) -> Source:
+    return _claim(model, revision).open(progress=reach.progress)
 
 
 def _check_no(revision: str, model: str) -> None:
@@ -227,5 +234,5 @@ _KINDS: Mapping[str, Kind] = {
     "http": _HUB,
     "file": Kind(lambda model, _: _folder_of(model), _open_folder, _as_it_is),
     "s3": Kind(_bucket, _open_bucket, _as_it_is),
-    "pvc": Kind(_claim, lambda model, revision, _: _claim(model, revision).open(), _as_it_is),
+    "pvc": Kind(_claim, _open_claim, _as_it_is),
 }

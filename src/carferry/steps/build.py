@@ -56,7 +56,7 @@ def build(
     access, display = how.access(), shown(progress)
     target = access.open(parse_image(read_image(image)), write=True)
     result = assemble(
-        open_model(read_model(model), how.revision, access),
+        open_model(read_model(model), how.revision, access, display),
         target,
         how.options(),
         access=access,

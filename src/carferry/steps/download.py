@@ -83,7 +83,7 @@ def download(
     at_once, display = read_parallel("parallel", parallel), shown(progress)
     access = open_access(plain_http, ca_file)
     access = replace(access, connections=max(access.connections, at_once))
-    source = open_model(read_model(model), read_text("revision", revision), access)
+    source = open_model(read_model(model), read_text("revision", revision), access, display)
     selection = choose(source, wanted)
     # Whoever names files gets those: a single shard is no fault then, a cut one is.
     is_named = wanted.include or wanted.exclude

@@ -69,16 +69,17 @@ def inspect(
         True
     """
     access, at_once = open_access(plain_http, ca_file), read_parallel("parallel", parallel)
+    display = shown(progress)
     access = replace(access, connections=max(access.connections, at_once))
     target = access.open(parse_image(read_image(image)))
     seen, checks = inspection.inspect(target), list[Verified | Examined]()
     if verify or model:
-        ids = _ids_of(read_model(model), revision, seen, access) if model else _OWN
+        ids = _ids_of(read_model(model), revision, seen, access, display) if model else _OWN
         examined = examine_image(target, seen, access.retry)
         checks += [examined] if examined else []
         compared = verify_files(
             target, ids.promises, source=ids.source,
-            parallel=at_once, retry=access.retry, progress=shown(progress),
+            parallel=at_once, retry=access.retry, progress=display,
         )  # fmt: skip
         checks.append(compared)
     found = Inspected.of(seen, target, checks)
@@ -96,10 +97,10 @@ class _Ids:
 _OWN = _Ids()
 
 
-def _ids_of(model: str, revision: str, seen: Inspection, access: Access) -> _Ids:
+def _ids_of(model: str, revision: str, seen: Inspection, access: Access, display: Progress) -> _Ids:
     """Ask a source for the ids of the files that an image has."""
     held = {e.path.removeprefix(f"{ROOT}/") for e in seen.models if e.kind == "file"}
-    source = open_model(model, revision, access)
+    source = open_model(model, revision, access, display)
     listed = [file.path for file in source.listing().files]
     snapshot = source.snapshot([path for path in listed if path in held])
     _check_provable(model, snapshot)
