@@ -33,7 +33,16 @@ from carferry.steps.stream import seal, stream
 
 CONFIG = {"config.json": json.dumps({**models.CONFIG, "vocab_size": 64}).encode()}
 OLD, NEW = sharded() | CONFIG, sharded(seed=7) | CONFIG
-MORE = OLD | {"notes.xyz": b"read by no server"}
+SHARD = "model-00001-of-00003.safetensors"
+PICKLED = b"\x80\x02}q\x00."
+MORE = OLD | {
+    "notes.xyz": b"read by no server",
+    "original/params.json": b"{}",
+    "original/consolidated.00.pth": PICKLED,
+    "pytorch_model.bin": PICKLED,
+    "checkpoint-5/optimizer.pt": PICKLED,
+}
+NAMED = ["*", "original/*", "pytorch_model.bin", "checkpoint-5/*", "*.pth", "*.pt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +176,37 @@ def test_an_image_is_a_model_for_every_command(
 
 def test_all_files_of_an_image_are_taken_by_every_step(layout: Place, tmp_path: Path) -> None:
     """Somebody chose them already, also what none would take by itself."""
-    layout.put(MORE, "v1", tmp_path, include=["*"])
+    layout.put(MORE, "v1", tmp_path, include=NAMED)
     model = layout.image("v1")
+    build(model, layout.image("other"), base="embedded", format="modelpack")
+    build(layout.image("other"), layout.image("back"), base="scratch")
+    assert layout.files(layout.image("back")) == hashes(MORE)
+    assert fit(model, gpus="L40S", max_model_len=16).ok
     assert download(model, tmp_path / "to").files == len(MORE)
     assert plan(model, layout.image("two"), base="scratch").files == len(MORE)
     assert first(Run(model, layout.image("two"), serve="no")).model.startswith("oci:")
+
+
+def test_a_pipeline_for_another_server_gets_another_base(layout: Place, tmp_path: Path) -> None:
+    files = {"model_index.json": b'{"_class_name": "X"}', "unet/w.safetensors": OLD[SHARD]}
+    layout.put(files, "v1", tmp_path, include=["model_index.json", "*.safetensors"])
+    build(layout.image("v1"), layout.image("two"), base="embedded")
+    assert layout.files(layout.image("two")) == hashes(files)
+
+
+def test_patterns_choose_among_an_images_files(layout: Place, tmp_path: Path) -> None:
+    layout.put(MORE, "v1", tmp_path, include=NAMED)
+    kept = {path: body for path, body in MORE.items() if not path.startswith("checkpoint-")}
+    build(layout.image("v1"), layout.image("less"), base="scratch", exclude=["checkpoint-*"])
+    assert layout.files(layout.image("less")) == hashes(kept)
+
+
+def test_a_credential_stays_out_of_the_next_image_too(layout: Place, tmp_path: Path) -> None:
+    layout.put(OLD | {".netrc": b"machine x"}, "v1", tmp_path, include=["*", ".netrc"])
+    assert ".netrc" in layout.files(layout.image("v1"))
+    made = build(layout.image("v1"), layout.image("two"), base="scratch")
+    assert layout.files(layout.image("two")) == hashes(OLD)
+    assert any(".netrc" in line for line in made.left_out)
 
 
 def test_the_first_step_of_a_run_plans_for_an_image(plain: Place, tmp_path: Path) -> None:

@@ -22,8 +22,9 @@ from carferry.oci.documents import LAYER, Document
 from carferry.registry.ranged import read_part
 from carferry.registry.read import read_image, read_manifests
 from carferry.registry.target import Target
+from carferry.source.counting import Moved, reading
 from carferry.source.paths import path_bytes
-from carferry.source.pieces import Moved, read_id, reading
+from carferry.source.pieces import read_id
 from carferry.source.snapshot import Snapshot, SourceFile
 
 

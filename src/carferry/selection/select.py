@@ -48,7 +48,7 @@ def choose(source: Source, patterns: Patterns, *, for_image: bool = True) -> Sel
     listing = source.listing()
     if listing.image and not patterns.include:
         # Whoever made the image has chosen already.
-        patterns = replace(patterns, include=("*",))
+        patterns = replace(patterns, every=True)
     files = {file.path: file for file in listing.files}
     origin = str(source) if isinstance(source, FolderSource) else listing.repo or str(source)
     stays = leftovers(files)
@@ -116,7 +116,7 @@ def _reason(
         return "" if why is Leftover.HIDDEN else why.value
     if (copy := needs.copies.get(path)) and not patterns.names(path, needs.layout.files):
         return copy
-    if patterns.include:
+    if patterns.replaces:
         return None if patterns.includes(path) else ""
     return None if needs.wants(path) else _kind(path)
 
@@ -130,7 +130,7 @@ def _may_enter(path: str, patterns: Patterns) -> bool:
     if patterns.excludes(path):
         return False
     by_name = is_text(path) or path.endswith(".safetensors")
-    return patterns.includes(path) if patterns.include else by_name
+    return patterns.includes(path) if patterns.replaces else by_name
 
 
 def _kind(path: str) -> str:

@@ -19,10 +19,11 @@ from typing import NoReturn
 
 from carferry.errors import SourceChanged, SourceError, SourceNotFound, UnsafePath
 from carferry.io.progress import Progress, Silent
+from carferry.source.counting import Moved, reading
 from carferry.source.hfcache import check_place
 from carferry.source.origin import Origin, origin_of
 from carferry.source.paths import path_bytes
-from carferry.source.pieces import Moved, read_id, reading
+from carferry.source.pieces import read_id
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 
 _CHUNK = 1024 * 1024

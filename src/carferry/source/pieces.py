@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-
 from carferry.errors import SourceChanged
-from carferry.io.progress import Progress
+from carferry.source.counting import Moved, unseen
 from carferry.source.snapshot import ContentId, SourceFile
 from carferry.source.source import Source
-
-Moved = Callable[[int], None]
-_LONG_BYTES = 64 * 1024 * 1024  # less is read before anybody would look
 
 
 def read_piece(source: Source, file: SourceFile, start: int = 0, stop: int | None = None) -> bytes:
@@ -35,29 +29,6 @@ def read_piece(source: Source, file: SourceFile, start: int = 0, stop: int | Non
         return b"".join(source.read(file, start, end))
     except SourceChanged:
         return b"".join(source.read(file, start, end))
-
-
-def unseen(size_bytes: int) -> None:
-    """Count nothing."""
-
-
-@contextmanager
-def reading(progress: Progress, sizes: Iterable[int]) -> Iterator[Moved]:
-    """Show files that are read through for their ids as one, and give what counts their bytes.
-
-    Args:
-        progress: Receives it, if it takes long.
-        sizes: Each file's, in bytes.
-    """
-    every = list(sizes)
-    size, name = sum(every), f"ids of {len(every)} files"
-    if size < _LONG_BYTES:
-        yield unseen
-        return
-    progress.expect(size)
-    progress.begin(name, size)
-    yield lambda more: progress.advance(name, more)
-    progress.end(name, "hashed")
 
 
 def read_id(source: Source, file: SourceFile, moved: Moved = unseen) -> ContentId:
