@@ -22,7 +22,8 @@ def build_image(
     """Assemble a ModelCar image and write it to its place.
 
     Args:
-        model: Model on the hub (org/name or org/name@revision) or a folder this step can see.
+        model: Model on the hub (org/name or org/name@revision), a folder this step can see, or
+            an image (oci://host/repository:tag).
         image: docker://host/repository:tag, or oci:path:tag for an OCI layout.
         modelcar: Lineage: the image by digest, with its size and source. Carries no bytes.
         engine: stream (no privilege, no container engine) or buildah.

@@ -18,21 +18,23 @@ def download_model(
     """Download one commit of a model into a folder that later steps can see.
 
     Args:
-        model: Model on the hub (org/name or org/name@revision) or a folder.
+        model: Model on the hub (org/name or org/name@revision), a folder, or an image
+            (oci://host/repository:tag).
         folder: Where the files go: a path on a volume that the next step mounts too.
         snapshot: Lineage: the model at the commit that was read. Carries no bytes.
         include: File patterns by comma or line. Empty: what the model's servers load.
-        settings: allow_no_weights, exclude; others are for other steps.
+        settings: allow_no_weights, exclude, plain_http; others are for other steps.
 
     Returns:
         path: The folder.
         commit: The 40-hex commit that was read.
         size_bytes: Bytes in the folder.
     """
-    from carferry.run.settings import patterns
+    from carferry.run.settings import entry, patterns
     from carferry.steps.download import download
 
-    got = download(model, folder, progress=True, **patterns(settings, include))
+    hosts = entry(settings, "plain_http") or ()
+    got = download(model, folder, plain_http=hosts, progress=True, **patterns(settings, include))
     snapshot.uri = got.uri
     snapshot.metadata.update(got.as_json())
     return got.path, got.commit, got.size_bytes

@@ -28,7 +28,8 @@ def fit_model(
     """Check all that a run will need, and plan the GPUs; stop the pipeline if it cannot be done.
 
     Args:
-        model: Model on the hub (org/name or org/name@revision) or a folder this step can see.
+        model: Model on the hub (org/name or org/name@revision), a folder this step can see, or
+            an image (oci://host/repository:tag).
         report: The answer, the arithmetic, and the smallest change if it does not fit.
         chart: The same as a page, with the memory of each GPU option drawn against its capacity.
         image: Where the image goes; nodes that hold it already need no room for it.

@@ -20,7 +20,8 @@ def plan_model(
     """Resolve a model to a commit, look at the registry, and divide what is missing among workers.
 
     Args:
-        model: Model on the hub (org/name or org/name@revision) or a folder this step can see.
+        model: Model on the hub (org/name or org/name@revision), a folder this step can see, or
+            an image (oci://host/repository:tag).
         image: docker://host/repository:tag, or oci:path:tag for an OCI layout.
         report: The layers: what moves, what is reused, who takes it.
         metrics: Bytes in all and to move, predicted seconds.
@@ -41,7 +42,7 @@ def plan_model(
     from carferry.steps.plan import plan
 
     how = build_settings(settings, include=include)
-    planned = plan(model, image, workers=workers, at_most=True, prove=True, **how)
+    planned = plan(model, image, workers=workers, at_most=True, prove=True, progress=True, **how)
     Path(report.path).write_text(planned.markdown)
     metrics.metadata.update(planned.numbers)
     build = build_of(planned.model, image, settings, include=include)

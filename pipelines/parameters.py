@@ -17,7 +17,8 @@ MODEL = (
     ),
     PipelineParameter(
         "model",
-        "Model on the hub: org/name, or org/name@branch-tag-or-commit; or s3://bucket/prefix",
+        "Model on the hub: org/name, or org/name@branch-tag-or-commit; or s3://bucket/prefix; or "
+        "oci://host/repository:tag",
     ),
 )
 CLAIM = (

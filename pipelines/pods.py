@@ -130,6 +130,11 @@ def claimed(given: Mapping[str, Text]) -> Volume | None:
     return Volume(CLAIM_FILES, given["model_claim"]) if "model_claim" in given else None
 
 
+def logins(given: Mapping[str, Text]) -> dict[str, Text]:
+    """Return the Secrets of a step that reads the model: it may be in an image too."""
+    return {"hub": given.get("secret_hub"), "registry": given["secret_registry"]}
+
+
 def delegated(volume: Volume) -> dict[str, Text]:
     """Return the arguments that make a build run Buildah in a Job; none in a local run.
 

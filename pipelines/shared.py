@@ -35,11 +35,7 @@ def fit(site: Site, given: Channels, *, staged: bool = False) -> PipelineTask:
         **({"claim": given["model_claim"]} if "model_claim" in given else {}),
         settings=given["settings"],
     )
-    login = given["secret_registry"] if staged else None
-    mounted = pods.claimed(given)
-    pods.settle(
-        fitted, pods.PLANNER, site, hub=given.get("secret_hub"), registry=login, volume=mounted
-    )
+    pods.settle(fitted, pods.PLANNER, site, **pods.logins(given), volume=pods.claimed(given))
     return fitted
 
 

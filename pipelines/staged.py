@@ -42,8 +42,8 @@ def _download(site: Site, given: Channels, volume: Volume, fitted: PipelineTask)
         include=given["pack_include"],
         settings=given["settings"],
     )
-    login = given["secret_hub"]
-    pods.settle(got, pods.MOVER, site, retries=pods.RESTARTS, hub=login, volume=volume)
+    logins = pods.logins(given)
+    pods.settle(got, pods.MOVER, site, retries=pods.RESTARTS, **logins, volume=volume)
     return got
 
 

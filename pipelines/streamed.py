@@ -109,5 +109,4 @@ def _move_shares(site: Site, given: Channels) -> None:
 
 def _access(given: Channels) -> dict[str, pods.Text]:
     """Return what a step reads the model and writes the image with."""
-    logins = {"hub": given.get("secret_hub"), "registry": given["secret_registry"]}
-    return {**logins, "volume": pods.claimed(given)}
+    return {**pods.logins(given), "volume": pods.claimed(given)}

@@ -32,6 +32,8 @@ MEANT = {
     "models/org/name": "org/name@main",
     "gpt2": "gpt2@main",
     "hf://gpt2@v1": "gpt2@v1",
+    "org/models": "org/models@main",
+    "hf://org/models": "org/models@main",
     "org/name@refs/pr/1": "org/name@refs/pr/1",
     "org/name@refs%2Fpr%2F1": "org/name@refs/pr/1",
     "org/name@feature/x": "org/name@feature/x",
@@ -43,6 +45,9 @@ MEANT = {
     "https://www.huggingface.co/org/name": "org/name@main",
     "https://hf.co/org/name": "org/name@main",
     "hf.co/org/name": "org/name@main",
+    "hf.co/org/name.git": "org/name@main",
+    "huggingface.co/api/models/org/name": "org/name@main",
+    "huggingface.co/models/org/name/": "org/name@main",
     "huggingface.co/org/name/tree/v1": "org/name@v1",
     "https://huggingface.co/org/name?library=vllm": "org/name@main",
     "https://huggingface.co/org/name#readme": "org/name@main",
@@ -94,8 +99,6 @@ REFUSED = {
     "https://huggingface.co/spaces/org/name": "a space, not a model",
     "hf://buckets/org/name": "a bucket, not a model",
     "https://huggingface.co/collections/org/name-1": "a collection, not a model",
-    "https://huggingface.co": "the hub itself, not a model; write org/name",
-    "https://huggingface.co/": "the hub itself, not a model",
     "https://huggingface.co/org/name/tree/v1/onnx/fp16": "a folder inside a repository; carferry "
     "download org/name@v1 DIR --include 'onnx/fp16/*', then give DIR/onnx/fp16",
     "https://huggingface.co/org/name/blob/main/a/model.Q4.gguf": "one file of a model; "
@@ -131,6 +134,54 @@ REFUSED = {
 }
 
 
+PASTE = "open a model there and give its address, or write org/name"
+PAGES = {
+    "": "the hub itself, not a model; " + PASTE,
+    "models": "the list of all models, not one of them; " + PASTE,
+    "datasets": "the list of all datasets, not a model; write org/name of a model",
+    "datasets/org/name": "a dataset, not a model; write org/name of a model",
+    "datasets/org/name/viewer/default/train": "a dataset, not a model",
+    "datasets/squad": "a dataset, not a model",
+    "spaces": "the list of all spaces, not a model",
+    "spaces/org/name": "a space, not a model; write org/name of a model",
+    "spaces/org/name/tree/main": "a space, not a model",
+    "collections": "the list of all collections, not a model",
+    "collections/org/name-65a01de864520347aa351a9b": "a collection, not a model; " + PASTE,
+    "papers": "the list of all papers, not a model",
+    "papers/2309.06180": "a paper, not a model; " + PASTE,
+    "papers/date/2025-01-31": "a paper, not a model",
+    "buckets/org/name": "a bucket, not a model",
+    "docs/transformers/index": "a page of the hub itself (docs), not a model; " + PASTE,
+    "blog/org/post": "a page of the hub itself (blog), not a model",
+    "posts/user/1": "a page of the hub itself (posts), not a model",
+    "learn/llm-course/chapter1/1": "a page of the hub itself (learn), not a model",
+    "tasks/text-generation": "a page of the hub itself (tasks), not a model",
+    "organizations/org/activity/all": "a page of the hub itself (organizations), not a model",
+    "settings/tokens": "a page of the hub itself (settings), not a model",
+    "login": "a page of the hub itself (login), not a model",
+    "org/models": "the list of models of org, not a model; " + PASTE,
+    "org/datasets": "the list of datasets of org, not a model; " + PASTE,
+    "org/spaces": "the list of spaces of org, not a model",
+    "org/collections": "the list of collections of org, not a model",
+    "org/papers": "the list of papers of org, not a model",
+    "user/likes": "the list of likes of user, not a model",
+    "user/activity/all": "the activity of user, not a model; " + PASTE,
+    "org/activity": "a page without files; write org/name",
+    "org/name/discussions": "a page without files; write org/name",
+    "org/name/settings": "a page without files; write org/name",
+    "org/name/activity": "a page without files; write org/name",
+}
+HUBS = ("https://huggingface.co", "https://hf.co", "huggingface.co", MIRROR.rstrip("/"))
+ENDS = ("", "/", "?sort=trending&search=llama", "/?p=1", "#top", "/#top", "/?p=1#top")
+REFUSED |= {
+    f"{hub}/{page}{end}": said
+    for page, said in PAGES.items()
+    for hub in (HUBS if page else HUBS[:2])
+    for end in (ENDS if hub == HUBS[0] else ("/",))
+    if page or not end.startswith("/")
+}
+
+
 @pytest.mark.parametrize("text", REFUSED)
 def test_what_cannot_be_meant_is_refused_before_anything_is_asked(text: str) -> None:
     for refuse in (open_source, check_model, lambda model: Run(model).check()):
@@ -145,6 +196,29 @@ def test_a_refused_address_is_one_line_at_the_command_line(
 ) -> None:
     told = carferry(capsys, "plan", "https://hf.co/datasets/org/name", "oci:out:v1")
     assert (told.code, told.out, told.err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "org",
+        "org@v1",
+        *(f"https://huggingface.co/org{end}" for end in ENDS),
+        "hf.co/org",
+        "hf://org",
+        "https://huggingface.co/org/tree/main",
+    ],
+)
+def test_an_organisations_page_is_no_model(
+    text: str, hub: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some old models have a name of one part: the hub is asked."""
+    hub.add("org/tiny", tiny())
+    point_to(hub, monkeypatch)
+    told = carferry(capsys, "build", text, "oci:out:v1", "--base", "scratch")
+    assert (told.code, told.out, told.err.count("\n")) == (2, "", 1)
+    said = "one part names an organisation or a user: give one model, as org/name\n"
+    assert told.err.endswith(said)
 
 
 FOLDERS = ["name", "org/name", "org/name/", "org", "org/", "a/b/c", "my model", "model:v1"]

@@ -121,7 +121,8 @@ def test_a_large_image_is_checked_by_its_headers_alone(hub: Hub, shared: Registr
     ferry(from_hub(hub, "org/large"), target)
     before = len(shared.log)
     report = inspect(target)
-    assert broken(report) == {"tools": "no sh, ls, ln, sleep, mkdir"}
+    assert broken(report).keys() == {"tools"}
+    assert broken(report)["tools"].startswith("no sh, ls, ln, sleep, mkdir, which KServe runs in ")
     assert sum(access.sent for access in shared.log[before:]) < 1 << 20
 
 

@@ -17,7 +17,7 @@ from servers.proxy import Proxy
 
 import carferry as api
 from carferry.errors import InputError, Unreachable
-from carferry.source.open import open_source
+from carferry.source.open import Reach, open_source
 from carferry.source.origin import RECORD
 from carferry.source.s3.connection import FOLDER, Connection
 
@@ -321,7 +321,7 @@ def test_a_servers_own_authority_is_trusted_where_it_is_named(
         ca_file = made.ca if way == "ca_file" else None
         model = f"s3://{bucket.name}/models/tiny"
         if way:
-            assert open_source(model, ca_file=ca_file).listing().files
+            assert open_source(model, reach=Reach(ca_file=ca_file)).listing().files
         else:
             with pytest.raises(Unreachable, match="certificate is not trusted"):
                 open_source(model).listing()

@@ -42,7 +42,7 @@ from carferry.errors import (
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import take
 from carferry.source import paths
-from carferry.source.open import check_model, open_source
+from carferry.source.open import Reach, check_model, open_source
 from carferry.source.s3.ref import S3Ref
 from carferry.source.s3.source import S3Source
 from carferry.source.snapshot import ContentId, SourceFile
@@ -55,7 +55,7 @@ FILES = {"config.json": b"{}", WEIGHTS: BODY}
 
 def source(model: str) -> S3Source:
     """Return a source whose pauses are too short to notice."""
-    found = open_source(model, retry=quick())
+    found = open_source(model, reach=Reach(quick()))
     assert isinstance(found, S3Source)
     return found
 

@@ -22,6 +22,8 @@ _PORTS = range(1, 65536)
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+# A path may hold an @; only a whole digest at the end, as ORAS writes it, is one.
+_LAYOUT_DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})\Z")
 _MODEL_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,254}")
 
@@ -114,42 +116,53 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class LayoutRef:
-    """An image in an OCI layout on disk: ``oci:path[:tag]``."""
+    """An image in an OCI layout on disk: ``oci:path[:tag][@digest]``."""
 
     path: Path
     tag: str = "latest"
+    digest: Digest | None = None
 
     @property
     def reference(self) -> str:
-        """What to ask the layout for."""
-        return self.tag
+        """What to ask the layout for: the digest if there is one, else the tag."""
+        return str(self.digest) if self.digest else self.tag
 
     @property
     def push_tag(self) -> str:
-        """The tag that a push moves."""
+        """The tag that a push moves; empty for a digest, which follows from the content."""
         return self.tag
 
     @classmethod
     def parse(cls, image: str) -> LayoutRef:
-        """Parse ``oci:path[:tag]``; the first colon parts path and tag, as skopeo does.
+        """Parse ``oci:path[:tag][@digest]``; the first colon parts path and tag, as skopeo does.
 
         Raises:
-            InvalidReference: No path, or a tag that no tool would accept.
+            InvalidReference: No path, or a tag or digest that no tool would accept.
         """
-        path, _, tag = image.removeprefix("oci:").partition(":")
+        rest, digest = image.removeprefix("oci:"), None
+        if at := _LAYOUT_DIGEST.search(rest):
+            rest, digest = rest[: at.start()], Digest.parse(at[1])
+        path, _, tag = rest.partition(":")
         if not path:
             raise InvalidReference("parse image", repr(image), "no path", "write oci:path:tag")
         if tag and not _TAG.fullmatch(tag):
             raise InvalidReference("parse image", repr(image), f"tag {tag!r} is malformed")
-        return cls(Path(path), tag or "latest")
+        return cls(Path(path), tag or ("" if digest else "latest"), digest)
+
+    def at(self, digest: Digest) -> LayoutRef:
+        """Return the immutable form ``oci:path@digest``."""
+        return LayoutRef(self.path, "", digest)
 
     def __str__(self) -> str:
         """Return the form that was parsed."""
-        return f"oci:{self.path}:{self.tag}"
+        tag = f":{self.tag}" if self.tag else ""
+        return f"oci:{self.path}{tag}" + (f"@{self.digest}" if self.digest else "")
 
 
 def parse_image(image: str) -> ImageRef | LayoutRef:
     """Parse a place an image lives: ``[docker://]host/repo:tag`` or ``oci:path:tag``.
+
+    Either may end in ``@sha256:...``, which then says what is read.
 
     Raises:
         InvalidReference: No known scheme, or a malformed reference behind it.
@@ -176,7 +189,8 @@ def check_push_tag(ref: ImageRef | LayoutRef, *, action: str) -> None:
     """
     if not ref.push_tag:
         reason = "a digest cannot be chosen, it follows from the content"
-        raise InputError(action, ref, reason, "write host/repository:tag")
+        where = "oci:path:tag" if isinstance(ref, LayoutRef) else "host/repository:tag"
+        raise InputError(action, ref, reason, f"write {where}")
 
 
 @dataclass(frozen=True, slots=True)

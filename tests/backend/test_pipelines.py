@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from ferrying import carferry, hashes, model_files, to_layout
+from servers.models import write
 from servers.registry import Registry
 from servers.tools import need
 
@@ -18,6 +19,7 @@ from backend.graph import Pipeline
 from backend.metadata import CONTAINER, DAG
 from backend.steps import Run
 from backend.walk import Backend
+from carferry.steps.build import build
 
 SHARES = ["1/3", "2/3", "3/3"]
 ENDS = {"fit-model": 1, "deploy-model": 1}
@@ -76,6 +78,34 @@ def test_buildah_packs_in_a_job_over_a_volume_that_is_gone_afterwards(
     assert quay.certificates is not None
     seen = carferry(capsys, "inspect", "--ca", quay.certificates.ca, staged["image"])
     assert (seen.code, digest in seen.out) == (0, True), seen.err
+
+
+@pytest.mark.parametrize("name", ["modelcar", "modelcar-buildah"])
+def test_a_model_in_a_registry_with_a_login_is_read_by_every_step(
+    backend: Backend,
+    compiled: Path,
+    staged: dict[str, Any],
+    values: dict[str, Any],
+    quay: Registry,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if name == "modelcar-buildah":
+        need("buildah")
+    assert quay.certificates is not None
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(quay.auth_file))
+    old = f"oci://{quay.host}/org/old"
+    folder = write(FILES, tmp_path / "model")
+    built = build(folder, f"{old}:v1", base="scratch", ca_file=quay.certificates.ca)
+    form = values if name == "modelcar" else staged
+    pipeline = Pipeline.read(compiled / f"{name}.yaml")
+    run = backend.run(pipeline, **form | {"model": f"{old}:v1"}, serve="no")
+    assert not run.failed, run.problems()
+    assert pushed_files(quay, tmp_path) == hashes(FILES)
+    (execution,) = by_task(backend, run, "fit-model")
+    assert backend.metadata.outputs(int(execution["id"]))["model"] == f"{old}@{built.digest}"
+    keeps_secrets(run, quay)
 
 
 def pushed_files(registry: Registry, folder: Path) -> dict[str, str]:

@@ -25,7 +25,6 @@ from carferry.image.source import ImageSource
 from carferry.refs import Digest, LayoutRef
 from carferry.registry.access import Access
 from carferry.registry.target import Target
-from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
 from carferry.selection.selection import Selection
 from carferry.source.folder import FolderSource
@@ -82,18 +81,10 @@ def plan_build(
 def _chosen(
     source: Source, options: Options, access: Access, pieces: Pieces, *, whole: bool
 ) -> Selection:
-    selection = choose(source, _patterns(source, options), pieces=pieces)
+    selection = choose(source, options.patterns, pieces=pieces)
     if whole:
         check_whole(source, selection.files, retry=access.retry, pieces=pieces)
     return selection
-
-
-def _patterns(source: Source, options: Options) -> Patterns:
-    """Return which files to take; of an image all, since somebody has chosen them already."""
-    wanted = options.patterns
-    if isinstance(source, ImageSource) and not wanted.include:
-        return replace(wanted, include=("*",))
-    return wanted
 
 
 def _find_claims(

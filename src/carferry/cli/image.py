@@ -64,9 +64,11 @@ def _add_seal(commands: Any) -> None:
     parser = commands.add_parser(
         "seal",
         help="complete and tag what the workers moved",
-        description="Check every layer, write the manifest by digest, tag, remove shard tags.",
+        description="Check every layer, write the manifest by digest, tag, remove shard tags. "
+        "Without --run, layers are read back first.",
     )
     options.add_settings(parser)
+    options.add_moving(parser, parallel=2, unit="layers read back")
     options.finish(parser, _seal)
 
 
@@ -76,10 +78,11 @@ def _add_download(commands: Any) -> None:
         help="fetch a model's files into a folder, verified",
         description="First step of the staged path; build reads the folder afterwards.",
     )
-    parser.add_argument("model", metavar="MODEL", help="org/name[@revision], or s3://bucket/prefix")
+    options.add_model(parser)
     parser.add_argument("folder", metavar="FOLDER")
     parser.add_argument("--revision", default="", help="branch, tag or commit (default: main)")
     options.add_patterns(parser)
+    options.add_access(parser)
     options.add_moving(parser, parallel=4, unit="files")
     options.finish(parser, _download)
 
@@ -103,7 +106,9 @@ def _add_inspect(commands: Any) -> None:
         help="check an image against what KServe needs",
         description="Read manifest, config and tar headers (not the weights) and check them; "
         "with --verify read everything and compare every file. Exit 2 if a clause is broken, or if "
-        "it is no image; 'unread' is what a layer that was not looked at may hold.",
+        "it is no image; the clauses are those of modelcar mode, which oci:// means by default, so "
+        "an image on 'scratch' breaks 'tools'; 'unread' is what a layer that was not looked at may "
+        "hold.",
     )
     parser.add_argument("image", metavar="IMAGE", help="docker://... or oci:path[:tag]")
     parser.add_argument(
@@ -142,8 +147,9 @@ def _stream(arguments: argparse.Namespace) -> int:
 
 
 def _seal(arguments: argparse.Namespace) -> int:
+    progress = open_progress(arguments.progress)
     how = options.settings(arguments)
-    built = seal(arguments.model, arguments.image, progress=True, **how)
+    built = seal(arguments.model, arguments.image, progress=progress, **how)
     options.show(built, arguments, *_summary(built))
     return 0
 
@@ -156,6 +162,8 @@ def _download(arguments: argparse.Namespace) -> int:
         include=split_lists(arguments.include),
         exclude=split_lists(arguments.exclude),
         allow_no_weights=arguments.allow_no_weights,
+        plain_http=split_lists(arguments.plain_http),
+        ca_file=arguments.ca,
         parallel=arguments.parallel,
         progress=open_progress(arguments.progress),
     )

@@ -141,6 +141,11 @@ def add_moving(parser: argparse.ArgumentParser, *, parallel: int, unit: str) -> 
         "--parallel", type=int, default=parallel, metavar="N",
         help=f"{unit} at once, about 20 MiB of memory each (default %(default)s)",
     )  # fmt: skip
+    add_progress(parser)
+
+
+def add_progress(parser: argparse.ArgumentParser) -> None:
+    """Add how what takes long is shown."""
     parser.add_argument(
         "--progress",
         default="auto",
@@ -177,9 +182,15 @@ def add_access(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="HOST",
-        help="speak HTTP to this registry host[:port]; repeat for more",
+        help="speak HTTP to this registry host[:port], of IMAGE or of a model oci://...; repeat "
+        "for more",
     )
-    parser.add_argument("--ca", default="", metavar="FILE", help="PEM certificates to trust")
+    parser.add_argument(
+        "--ca",
+        default="",
+        metavar="FILE",
+        help="PEM certificates to trust, of a registry or an S3 server",
+    )
 
 
 def settings(arguments: argparse.Namespace) -> BuildKeywords:

@@ -11,7 +11,7 @@ from carferry.cli import options
 from carferry.errors import InputError
 from carferry.form.readers import read_count, read_model, split_lists
 from carferry.io import files
-from carferry.io.terminal import human_bytes
+from carferry.io.terminal import human_bytes, open_progress
 from carferry.source.pieces import Pieces
 from carferry.steps.fit import SERVED, fit
 from carferry.steps.fitted import Fit
@@ -44,6 +44,7 @@ def add_plan_command(commands: Any) -> None:
         "--rate", type=float, default=DEFAULT_RATE / 1e6, metavar="MB/S",
         help="one stream's rate, for the predicted time (default %(default)s)",
     )  # fmt: skip
+    options.add_progress(parser)
     _add_fit(parser)
     options.finish(parser, _plan)
 
@@ -88,8 +89,8 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 def _opened(arguments: argparse.Namespace) -> Pieces:
     """Open a model that two questions are asked about: each file is read once."""
-    how = BuildSettings(**options.settings(arguments))
-    return Pieces(open_model(read_model(arguments.model), how.revision, how.access()))
+    how, shown = BuildSettings(**options.settings(arguments)), open_progress(arguments.progress)
+    return Pieces(open_model(read_model(arguments.model), how.revision, how.access(), shown))
 
 
 def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:
@@ -113,6 +114,8 @@ def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:
         exclude=split_lists(arguments.exclude),
         allow_no_weights=arguments.allow_no_weights,
         opened=opened,
+        plain_http=split_lists(arguments.plain_http),
+        ca_file=arguments.ca,
     )
     if arguments.html:
         files.save(Path(arguments.html), found.html.encode(), action="write --html")
@@ -122,8 +125,8 @@ def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:
 def _moves(arguments: argparse.Namespace, opened: Pieces | None) -> Planned:
     how = options.settings(arguments)
     rate = arguments.rate * 1e6
-    workers = arguments.workers
-    return plan(arguments.model, arguments.image, workers=workers, rate=rate, opened=opened, **how)
+    shown = {"workers": arguments.workers, "progress": open_progress(arguments.progress)}
+    return plan(arguments.model, arguments.image, rate=rate, opened=opened, **shown, **how)
 
 
 def _table(planned: Planned) -> list[str]:
@@ -131,8 +134,10 @@ def _table(planned: Planned) -> list[str]:
         f"{layer.how:<6}  {human_bytes(layer.size_bytes):>10}  {layer.worker:>6}  {layer.name}"
         for layer in planned.layers
     ]
+    pinned = [planned.model] if "@sha256:" in planned.model else []
     return [
         f"{planned.repo or planned.model} {planned.commit}".rstrip(),
+        *pinned,
         f"{'how':<6}  {'size':>10}  {'worker':>6}  layer",
         *rows,
         f"{human_bytes(planned.bytes_to_move)} of {human_bytes(planned.size_bytes)} to move, "

@@ -91,9 +91,7 @@ def open_bases(
     if base == SCRATCH:
         return tuple(Base("", None, platform) for platform in platforms)
     home = open_target(_locate(base))
-    document = home.get_manifest(
-        home.ref.tag or "latest" if isinstance(home.ref, LayoutRef) else home.ref.reference
-    )
+    document = home.get_manifest(home.ref.reference)
     if document is None:
         raise ManifestMissing("pull base", base, "no such image or tag", "check --base")
     name = EMBEDDED if base == EMBEDDED else base.removeprefix("docker://")
@@ -139,7 +137,7 @@ def embedded_layout() -> LayoutRef:
 
 def _is_same(first: ImageRef | LayoutRef, second: ImageRef | LayoutRef) -> bool:
     if isinstance(first, LayoutRef) and isinstance(second, LayoutRef):
-        same_tag = first.tag == second.tag
+        same_tag = first.reference == second.reference
         return same_tag and second.path.exists() and first.path.samefile(second.path)
     if isinstance(first, ImageRef) and isinstance(second, ImageRef):
         return (first.name, first.reference) == (second.name, second.reference)

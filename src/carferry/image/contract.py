@@ -21,6 +21,11 @@ from carferry.oci.documents import Descriptor
 TOOLS = ("sh", "ls", "ln", "sleep", "mkdir")
 _BIN = ("bin", "usr/bin", "sbin", "usr/sbin", "usr/local/bin")
 TOOL_PATHS = frozenset(f"{folder}/{tool}" for folder in _BIN for tool in TOOLS)
+_RUN_BY = "which KServe runs in the image to serve oci:// (modelcar mode)"
+_BASELESS = (
+    "put a base under it: carferry build oci://THIS NEW --base embedded; as it is, only clusters "
+    "that mount images as volumes serve it (ociModelMode native, oci+native://)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +200,19 @@ def _entrypoint(settings: Mapping[str, Any]) -> Clause:
 
 
 def _tools(settings: Mapping[str, Any], contents: Contents) -> Clause:
-    """Check for a shell: scratch has none, so it serves native image volumes only."""
+    """Check for what KServe runs in the image; scratch has none, and suits image volumes only.
+
+    Nothing in an image says how a cluster will mount it, and plain ``oci://`` is modelcar mode
+    unless its administrator chose otherwise: so it is a broken clause, and no remark.
+    Source: kserve pkg/utils/storage.go; ociModelMode, oci+native:// (0.20).
+    """
     if settings.get("Entrypoint") == MODELCAR_ENTRYPOINT:
         return Clause("tools", True, "the modelcar entrypoint stands in for a shell")
     sure = contents.tools - contents.covered
     missing = [tool for tool in TOOLS if not any(f"{folder}/{tool}" in sure for folder in _BIN)]
     detail = f"no {', '.join(missing)}" if missing else "all there"
+    if missing and not contents.unread:
+        detail = f"{detail}, {_RUN_BY}; {_BASELESS}"
     return _clause("tools", not missing, contents, detail)
 
 

@@ -16,11 +16,13 @@ from carferry.errors import InputError, ManifestMissing, SourceError, SourceNotF
 from carferry.image.held import UNKNOWN, HeldFile, held_files, read_unpacked
 from carferry.image.kinds import first_image, is_modelpack, kind_of
 from carferry.image.provenance import read_provenance
+from carferry.io.progress import Progress, Silent
 from carferry.io.retry import Retry
 from carferry.oci.documents import LAYER, Document
 from carferry.registry.ranged import read_part
 from carferry.registry.read import read_image, read_manifests
 from carferry.registry.target import Target
+from carferry.source.counting import Moved, reading
 from carferry.source.paths import path_bytes
 from carferry.source.pieces import read_id
 from carferry.source.snapshot import Snapshot, SourceFile
@@ -32,10 +34,14 @@ class ImageSource:
     Args:
         target: Where the image is.
         retry: Policy for broken reads.
+        progress: Receives what is read for the ids of files that have none, if that takes long.
     """
 
-    def __init__(self, target: Target, *, retry: Retry | None = None) -> None:
+    def __init__(
+        self, target: Target, *, retry: Retry | None = None, progress: Progress | None = None
+    ) -> None:
         self.target = target
+        self._progress = progress or Silent()
         self._retry = retry or Retry()
 
     def __str__(self) -> str:
@@ -50,7 +56,7 @@ class ImageSource:
             SourceNotFound: No such image.
             InputError: It is neither an image nor a ModelPack artifact.
         """
-        top = self._retry.call(self._top)
+        top = self._top
         manifests = self._retry.call(lambda: read_manifests(self.target, top))
         found = first_image(manifests, top.manifests if top.is_index else ())
         if not is_modelpack(found) and (kind := kind_of(found)):
@@ -70,7 +76,11 @@ class ImageSource:
 
     def snapshot(self, paths: Sequence[str]) -> Snapshot:
         """Return these files; one without an id is read and hashed."""
-        return replace(self._origin, files=tuple(map(self._identified, paths)))
+        files = [self._held[path].file for path in paths]
+        unknown = [file.size_bytes for file in files if file.content == UNKNOWN]
+        with reading(self._progress, unknown) as moved:
+            identified = tuple(self._identified(file, moved) for file in files)
+        return replace(self._origin, files=identified)
 
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from ``start`` to ``stop`` or its end.
@@ -84,9 +94,10 @@ class ImageSource:
         except TargetError as error:
             raise SourceError("read", f"{file.path} of {self}", error.reason) from error
 
+    @cached_property
     def _top(self) -> Document:
         try:
-            return read_image(self.target)
+            return self._retry.call(lambda: read_image(self.target))
         except ManifestMissing as error:
             raise SourceNotFound("read", self, error.reason, "check the reference") from error
 
@@ -96,7 +107,8 @@ class ImageSource:
 
     @property
     def _origin(self) -> Snapshot:
-        return read_provenance(self.manifest.annotations)
+        said = read_provenance(self.manifest.annotations)
+        return replace(said, image=self._top.digest)
 
     def _read(self, held: HeldFile, start: int, end: int) -> Iterator[bytes]:
         layer, at = held.layer, held.offset
@@ -108,8 +120,7 @@ class ImageSource:
             with closing(read_unpacked(self.target, layer, at + start, at + end)) as chunks:
                 yield from chunks
 
-    def _identified(self, path: str) -> SourceFile:
-        file = self._held[path].file
+    def _identified(self, file: SourceFile, moved: Moved) -> SourceFile:
         if file.content != UNKNOWN:
             return file
-        return replace(file, content=read_id(self, file))
+        return replace(file, content=read_id(self, file, moved))

@@ -17,6 +17,7 @@ from carferry.errors import TargetError
 from carferry.io import files
 from carferry.oci.documents import (
     INDEX,
+    MANIFEST,
     MANIFEST_CAP_BYTES,
     REF_NAME,
     Descriptor,
@@ -119,7 +120,7 @@ class LayoutTarget:
             return Document(wanted[-1].media_type, self._small_blob(wanted[-1].digest))
         if reference.startswith("sha256:") and self.blob_size(Digest.parse(reference)) is not None:
             data = self._small_blob(Digest.parse(reference))
-            return Document(str(Document("", data).json.get("mediaType", "")), data)
+            return Document(_type_of(data), data)
         return None
 
     def put_manifest(self, document: Document, reference: str) -> None:
@@ -247,6 +248,13 @@ class LayoutUpload:
         """Remove what was written."""
         with contextlib.suppress(OSError):
             self._file.drop()
+
+
+def _type_of(data: bytes) -> str:
+    """Return a manifest's media type; without a tag nobody else says it, and it need not itself."""
+    found = Document("", data).json
+    kind = INDEX if "manifests" in found else MANIFEST
+    return str(found.get("mediaType") or kind)
 
 
 def _blobs(root: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 from carferry.errors import InputError
 from carferry.form.readers import read_arguments
-from carferry.refs import ImageRef, LayoutRef, parse_image
+from carferry.refs import LayoutRef, parse_image
 from carferry.run.settings import (
     FIT,
     Settings,
@@ -136,7 +136,7 @@ class Run:
 
     def _check_image(self) -> None:
         ref = parse_image(self.image)
-        if isinstance(ref, ImageRef) and (ref.digest or not ref.tag):
+        if ref.digest or not ref.tag:
             reason = "a digest cannot be chosen" if ref.digest else "no tag"
             raise InputError("push to", self.image, reason, "write docker://host/repository:tag")
         if self.is_served and isinstance(ref, LayoutRef):
@@ -161,6 +161,7 @@ class Run:
             "family": given.get("family", ""),
             "max_num_seqs": given.get("max_num_seqs", 0),
             "namespace": entry(self.settings, "namespace") or "",
+            "plain_http": entry(self.settings, "plain_http") or (),
         }
 
     def form(self, sizing: Mapping[str, Any]) -> DeploymentForm:

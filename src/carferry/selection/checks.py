@@ -223,7 +223,9 @@ def _pickled_heads(choice: Choice, chosen: Collection[str]) -> list[str]:
 def _check_root(choice: Choice) -> None:
     """Refuse an image whose root says nothing of the weights; GGUF says it in itself."""
     chosen = choice.chosen
-    if CONFIG in chosen or PARAMS in chosen or choice.patterns.names_exactly(_DIFFUSERS):
+    if CONFIG in chosen or PARAMS in chosen or choice.patterns.every:
+        return
+    if choice.patterns.names_exactly(_DIFFUSERS):
         return
     if any(map(_is_gguf, chosen)):
         return

@@ -22,11 +22,13 @@ class Patterns:
         include: Take only these; empty means what the model's servers need.
         exclude: Leave these out.
         allow_no_weights: Make an image that no server could load.
+        every: Take whatever is there but credentials: somebody has chosen already.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     allow_no_weights: bool = False
+    every: bool = False
 
     @classmethod
     def parse(
@@ -42,9 +44,14 @@ class Patterns:
         """
         return cls(_globs(include), _globs(exclude), allow_no_weights)
 
+    @property
+    def replaces(self) -> bool:
+        """Whether they replace the choice of what the model's servers need."""
+        return self.every or bool(self.include)
+
     def includes(self, path: str) -> bool:
         """Return whether a user's own pattern matches a path."""
-        return any(_match(glob, path) for glob in self.include)
+        return self.every or any(_match(glob, path) for glob in self.include)
 
     def excludes(self, path: str) -> bool:
         """Return whether a user takes a path away."""
@@ -57,7 +64,7 @@ class Patterns:
             path: A file that stays out unless it is named.
             beside: Files that a pattern for this one does not match.
         """
-        return any(
+        return self.every or any(
             _match(glob, path)
             and _says_more(glob, path)
             and not any(_match(glob, other) for other in beside)
@@ -71,8 +78,9 @@ class Patterns:
     def names_ending(self, path: str) -> bool:
         """Return whether a user's own pattern spells out this file's ending."""
         ending = PurePosixPath(path).suffix
-        return bool(ending) and any(
-            glob.endswith(ending) and _match(glob, path) for glob in self.include
+        return self.every or (
+            bool(ending)
+            and any(glob.endswith(ending) and _match(glob, path) for glob in self.include)
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from carferry.errors import InputError
 from carferry.selection.checks import Choice, check_choice
@@ -42,6 +43,9 @@ def choose(
     """
     reader = Reader(pieces := pieces or Pieces(source))
     listing, files = pieces.listing, pieces.files
+    if listing.image and not patterns.include:
+        # Whoever made the image has chosen already.
+        patterns = replace(patterns, every=True)
     origin = str(source) if isinstance(source, FolderSource) else listing.repo or str(source)
     stays = leftovers(files)
     _refuse_layout(stays, origin)
@@ -114,7 +118,7 @@ def _reason(
         return "" if why is Leftover.HIDDEN else why.value
     if (copy := needs.copies.get(path)) and not patterns.names(path, needs.layout.files):
         return copy
-    if patterns.include:
+    if patterns.replaces:
         return None if patterns.includes(path) else ""
     return None if needs.wants(path) else _kind(path)
 
@@ -128,7 +132,7 @@ def _may_enter(path: str, patterns: Patterns) -> bool:
     if patterns.excludes(path):
         return False
     by_name = is_text(path) or path.endswith(".safetensors")
-    return patterns.includes(path) if patterns.include else by_name
+    return patterns.includes(path) if patterns.replaces else by_name
 
 
 def _kind(path: str) -> str:

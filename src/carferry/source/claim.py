@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carferry.errors import InputError, InvalidReference, SourceNotFound
+from carferry.io.progress import Progress
 from carferry.source.folder import FolderSource
 from carferry.source.paths import fault_of
 
@@ -50,8 +51,14 @@ class ClaimRef:
             raise InvalidReference("parse model", ascii(model[:200]), reason, "pvc://claim/path")
         return cls(claim, path)
 
-    def open(self, environ: Mapping[str, str] = os.environ) -> FolderSource:
+    def open(
+        self, environ: Mapping[str, str] = os.environ, *, progress: Progress | None = None
+    ) -> FolderSource:
         """Return the folder, as this pod has it mounted.
+
+        Args:
+            environ: Names where it is.
+            progress: As for ``FolderSource``.
 
         Raises:
             InputError: This is no step of a pipeline that mounts a claim.
@@ -68,7 +75,7 @@ class ClaimRef:
             raise SourceNotFound(
                 "read", self, "no such folder in the claim", _beside(root, mounted)
             )
-        return FolderSource(root, place=str(self))
+        return FolderSource(root, place=str(self), progress=progress)
 
     def __str__(self) -> str:
         """Return ``pvc://claim/path``."""

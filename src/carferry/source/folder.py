@@ -13,11 +13,13 @@ import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NoReturn
 
 from carferry.errors import SourceChanged, SourceError, SourceNotFound, UnsafePath
+from carferry.io.progress import Progress, Silent
+from carferry.source.counting import Moved, reading
 from carferry.source.hfcache import check_place
 from carferry.source.origin import Origin, origin_of
 from carferry.source.paths import path_bytes
@@ -36,10 +38,14 @@ class FolderSource:
         root: The folder.
         threads: Files hashed at once.
         place: URL of the folder, if it has one that others can read.
+        progress: Receives what is hashed, if that takes long.
     """
 
-    def __init__(self, root: Path, *, threads: int = 4, place: str = "") -> None:
+    def __init__(
+        self, root: Path, *, threads: int = 4, place: str = "", progress: Progress | None = None
+    ) -> None:
         self.root = root
+        self._progress = progress or Silent()
         self._place = place
         self._threads = threads
 
@@ -67,8 +73,9 @@ class FolderSource:
             SourceNotFound: One is not there, or not readable.
             UnsafePath: A link that must not enter an image.
         """
-        with ThreadPoolExecutor(self._threads) as pool:
-            files = tuple(pool.map(self._hash, paths, map(self._size, paths)))
+        sizes = list(map(self._size, paths))
+        with reading(self._progress, sizes) as moved, ThreadPoolExecutor(self._threads) as pool:
+            files = tuple(pool.map(partial(self._hash, moved), paths, sizes))
         # A file that was edited or added is not of that commit, and so neither is the whole.
         proofs = [self._origin.prove(file) for file in files]
         return replace(self._known if all(proofs) else self._unknown, files=files)
@@ -158,11 +165,11 @@ class FolderSource:
             reason = getattr(error, "strerror", "") or str(error)
             raise SourceNotFound("read", place, reason, self._origin.remedy(place)) from error
 
-    def _hash(self, path: str, size_bytes: int) -> SourceFile:
+    def _hash(self, moved: Moved, path: str, size_bytes: int) -> SourceFile:
         """Hash in the kind that is claimed; a file edited since gets an identity of its own."""
         claimed = self._origin.claim(path, size_bytes)
         file = SourceFile(path, size_bytes, ContentId(claimed.kind if claimed else "sha256", ""))
-        return replace(file, content=read_id(self, file))
+        return replace(file, content=read_id(self, file, moved))
 
     @property
     def _known(self) -> Snapshot:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 from carferry.errors import SourceNotFound
+from carferry.io.progress import Progress
 from carferry.refs import ModelRef
 from carferry.source import hfcache
 from carferry.source.folder import FolderSource
@@ -20,14 +21,18 @@ def is_offline(environ: Mapping[str, str] = os.environ) -> bool:
     return said.upper() in _YES
 
 
-def cached_source(ref: ModelRef) -> FolderSource:
+def cached_source(ref: ModelRef, progress: Progress | None = None) -> FolderSource:
     """Return the snapshot of a repository in this account's cache.
+
+    Args:
+        ref: Repository and revision.
+        progress: As for ``FolderSource``.
 
     Raises:
         SourceNotFound: It holds none of that revision.
     """
     if folder := hfcache.find(ref):
-        return FolderSource(folder)
+        return FolderSource(folder, progress=progress)
     fetch = f"hf download {ref.repo} --revision {ref.revision}"
     raise SourceNotFound(
         "read",

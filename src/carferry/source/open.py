@@ -10,8 +10,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from carferry.errors import InputError, InvalidReference
+from carferry.io.progress import Progress
 from carferry.io.retry import Retry
-from carferry.refs import parse_image
+from carferry.refs import ImageRef, LayoutRef, parse_image
 from carferry.source.claim import ClaimRef
 from carferry.source.folder import FolderSource
 from carferry.source.hub.names import parse_model
@@ -26,10 +27,23 @@ _PATHS = ("./", "../", "/", "~")
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How places are reached: a policy, and PEM certificates that a server's may be signed by."""
+    """How places are reached.
+
+    Attributes:
+        retry: The policy of the whole build, so that what stops it also stops reading.
+        ca_file: PEM certificates that a server's may be signed by.
+        open_image: Opens the image that holds a model. It comes from whoever reaches registries,
+            since what an image is builds on what a source is; None: no image can be opened.
+        progress: Receives what is read before anything moves.
+    """
 
     retry: Retry | None = None
     ca_file: Path | None = None
+    open_image: Callable[[ImageRef | LayoutRef], Source] | None = None
+    progress: Progress | None = None
+
+
+_ALONE = Reach()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +53,7 @@ class Kind:
     Attributes:
         check: Refuses a text that cannot be meant; asks nobody. Gets text and revision.
         open: Returns the source. Gets text, revision and how places are reached.
-        pin: Returns the text that names the same model at the snapshot's commit.
+        pin: Returns the text that names the same model at the snapshot's commit or digest.
     """
 
     check: Callable[[str, str], object]
@@ -47,10 +61,8 @@ class Kind:
     pin: Callable[[str, Snapshot], str]
 
 
-def open_source(
-    model: str, revision: str = "", *, retry: Retry | None = None, ca_file: Path | None = None
-) -> Source:
-    """Return the source of a model: ``org/name[@rev]``, a page of the hub, ``s3://``, a folder.
+def open_source(model: str, revision: str = "", reach: Reach = _ALONE) -> Source:
+    """Return the source of a model: on the hub, in a bucket, an image, a claim or a folder.
 
     ``./x``, ``/x``, ``~/x`` and ``file:x`` are folders, and nothing else is: a stray local
     folder must not shadow the hub.
@@ -58,14 +70,14 @@ def open_source(
     Args:
         model: The text that names it.
         revision: Used if ``model`` carries none.
-        retry: The policy of the whole build, so that what stops it also stops reading.
-        ca_file: PEM certificates that an S3 server's may be signed by.
+        reach: How its place is reached.
 
     Raises:
         InvalidReference: None of these.
+        InputError: An image, and ``reach`` opens none.
         SourceNotFound: ``HF_HUB_OFFLINE`` is set, and the cache does not hold it.
     """
-    return _kind(model).open(model, revision, Reach(retry, ca_file))
+    return _kind(model).open(model, revision, reach)
 
 
 def check_model(model: str, revision: str = "") -> None:
@@ -82,11 +94,6 @@ def is_folder(model: str) -> bool:
     return _scheme(model) == "file"
 
 
-def is_image(model: str) -> bool:
-    """Return whether a model's text names an image that holds it."""
-    return _scheme(model) in _IMAGES
-
-
 def claim_of(model: str) -> str:
     """Return the claim that a model lies on; empty if on none.
 
@@ -97,7 +104,10 @@ def claim_of(model: str) -> str:
 
 
 def pinned(model: str, snapshot: Snapshot) -> str:
-    """Return the text that names the same model at one commit; a folder has no other name."""
+    """Return the text that names the same model when its branch or tag has moved.
+
+    A folder, a bucket and a claim have no other name.
+    """
     return _kind(model).pin(model, snapshot)
 
 
@@ -145,13 +155,13 @@ def _file_path(model: str, rest: str) -> str:
 
 
 def _open_folder(model: str, revision: str, reach: Reach) -> Source:
-    return FolderSource(_folder_of(model))
+    return FolderSource(_folder_of(model), progress=reach.progress)
 
 
 def _open_hub(model: str, revision: str, reach: Reach) -> Source:
     ref = parse_model(model, revision)
     if is_offline():
-        return cached_source(ref)
+        return cached_source(ref, reach.progress)
     # The token's reader takes long to import: only who reads from the hub waits for it.
     from carferry.source.hub.source import HubSource
 
@@ -174,6 +184,10 @@ def _claim(model: str, revision: str) -> ClaimRef:
     return ClaimRef.parse(model)
 
 
+def _open_claim(model: str, revision: str, reach: Reach) -> Source:
+    return _claim(model, revision).open(progress=reach.progress)
+
+
 def _check_no(revision: str, model: str) -> None:
     if revision:
         reason = f"only the hub has a revision {revision!a}"
@@ -188,23 +202,37 @@ def _at_commit(model: str, found: Snapshot) -> str:
     return f"{found.repo}@{found.commit}" if found.repo else model
 
 
-def _image(model: str, revision: str) -> object:
+def _image(model: str, revision: str) -> ImageRef | LayoutRef:
     _check_no(revision, model)
-    return parse_image(model)
+    scheme, mark, rest = model.strip().partition("://")
+    # A layout's path keeps its blanks, and its scheme has no slashes.
+    return parse_image(f"{scheme.lower()}://{rest}" if mark else model.lstrip())
+
+
+def _at_digest(model: str, found: Snapshot) -> str:
+    if found.image is None:
+        return model
+    ref = _image(model, "").at(found.image)
+    return f"oci://{ref}" if isinstance(ref, ImageRef) else str(ref)
 
 
 def _open_image(model: str, revision: str, reach: Reach) -> Source:
-    raise InputError("read", ascii(model[:200]), "an image, for which no registry was opened")
+    ref = _image(model, revision)
+    if reach.open_image is None:
+        remedy = "carferry download IMAGE DIR, then give ./DIR"
+        raise InputError("read", ref, "no image is read here", remedy)
+    return reach.open_image(ref)
 
 
 _HUB = Kind(parse_model, _open_hub, _at_commit)
-_IMAGES = ("oci", "docker")
+_IMAGE = Kind(_image, _open_image, _at_digest)
 _KINDS: Mapping[str, Kind] = {
-    **dict.fromkeys(_IMAGES, Kind(_image, _open_image, _as_it_is)),
+    "oci": _IMAGE,
+    "docker": _IMAGE,
     "hf": _HUB,
     "https": _HUB,
     "http": _HUB,
     "file": Kind(lambda model, _: _folder_of(model), _open_folder, _as_it_is),
     "s3": Kind(_bucket, _open_bucket, _as_it_is),
-    "pvc": Kind(_claim, lambda model, revision, _: _claim(model, revision).open(), _as_it_is),
+    "pvc": Kind(_claim, _open_claim, _as_it_is),
 }

@@ -7,6 +7,7 @@ from functools import cached_property
 from threading import Lock
 
 from carferry.errors import SourceChanged, SourceError
+from carferry.source.counting import Moved, unseen
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
 from carferry.source.source import Source
 
@@ -111,8 +112,13 @@ def _read_piece(source: Source, file: SourceFile, start: int, end: int) -> bytes
         return b"".join(source.read(file, start, end))
 
 
-def read_id(source: Source, file: SourceFile) -> ContentId:
+def read_id(source: Source, file: SourceFile, moved: Moved = unseen) -> ContentId:
     """Read a file through and return its id, of the kind that its content names.
+
+    Args:
+        source: Where it lies.
+        file: As the source lists it.
+        moved: Receives the bytes of each chunk.
 
     Raises:
         SourceError: The source failed.
@@ -120,4 +126,5 @@ def read_id(source: Source, file: SourceFile) -> ContentId:
     hasher = file.content.hasher(file.size_bytes)
     for chunk in source.read(file):
         hasher.update(chunk)
+        moved(len(chunk))
     return ContentId(file.content.kind, hasher.hexdigest())

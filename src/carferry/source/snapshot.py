@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from carferry.errors import InvalidReference, SourceChanged
+from carferry.refs import Digest
 
 PUBLIC_HUB = "https://huggingface.co"
 _ENDPOINT = re.compile(r"(?:https?://[^\s@?#]+)?")
@@ -136,6 +137,8 @@ class Snapshot:
         endpoint: Address of the hub it was read from, without login or slash at its end; empty
             for the public one.
         place: URL of where it was read, if that is not the hub: ``s3://bucket/prefix``.
+        image: Of the image that it was read from, which its tag may leave; None for other places.
+            It is no origin: the image carries on where its model came from.
     """
 
     repo: str
@@ -144,6 +147,7 @@ class Snapshot:
     license: str = ""
     endpoint: str = ""
     place: str = ""
+    image: Digest | None = None
 
     @property
     def url(self) -> str:

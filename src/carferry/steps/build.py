@@ -32,7 +32,8 @@ def build(
     that are there already do not move; run it again to complete what was interrupted.
 
     Args:
-        model: ``org/name[@revision]`` on the hub, or a folder as ``./path``.
+        model: ``org/name[@revision]`` on the hub, a folder as ``./path``, or an image that holds
+            it, as ``oci://host/repository:tag``.
         image: ``docker://host/repository:tag`` or, for an OCI layout on disk, ``oci:path:tag``.
         progress: True shows bars on a terminal and lines elsewhere, on stderr.
         **settings: The fields of ``carferry.BuildSettings``.
@@ -55,7 +56,7 @@ def build(
     access, display = how.access(), shown(progress)
     target = access.open(parse_image(read_image(image)), write=True)
     result = assemble(
-        open_model(read_model(model), how.revision, access),
+        open_model(read_model(model), how.revision, access, display),
         target,
         how.options(),
         access=access,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from carferry.errors import InputError
@@ -37,6 +38,8 @@ def download(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     allow_no_weights: bool = False,
+    plain_http: Sequence[str] = (),
+    ca_file: str | Path | None = None,
     parallel: int = 4,
     progress: Progress | bool = False,
 ) -> Downloaded:
@@ -45,12 +48,15 @@ def download(
     Files that are there already are checked and kept.
 
     Args:
-        model: ``org/name[@revision]`` on the hub, or a folder as ``./path``.
+        model: ``org/name[@revision]`` on the hub, a folder as ``./path``, or an image that holds
+            it, as ``oci://host/repository:tag``.
         folder: Where the files go; made if it is missing.
         revision: Branch, tag or commit, if ``model`` names none.
         include: Globs; empty means what a server needs.
         exclude: Globs.
         allow_no_weights: Also take files that no server could load.
+        plain_http: Registry hosts without TLS, for a model in an image.
+        ca_file: PEM certificates to trust, of a registry or an S3 server.
         parallel: Files at once; of those up to 1 MiB, 16 if that is more.
         progress: True shows bars on a terminal and lines elsewhere, on stderr.
 
@@ -69,9 +75,11 @@ def download(
         'copy'
     """
     place = _folder(folder)
-    at_once, access, display = read_parallel("parallel", parallel), open_access(), shown(progress)
+    at_once, display = read_parallel("parallel", parallel), shown(progress)
     wanted = _patterns(include, exclude, allow_no_weights)
-    source = open_model(read_model(model), read_text("revision", revision), access)
+    access = open_access(plain_http, ca_file)
+    access = replace(access, connections=max(access.connections, at_once))
+    source = open_model(read_model(model), read_text("revision", revision), access, display)
     selection = _chosen(source, wanted, access.retry)
     snapshot = source.snapshot([file.path for file in selection.files.files])
     moved = fetch(source, snapshot, place, parallel=at_once, retry=access.retry, progress=display)

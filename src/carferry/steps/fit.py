@@ -66,6 +66,8 @@ class FitKeywords(TypedDict, total=False):
     include: Sequence[str]
     exclude: Sequence[str]
     allow_no_weights: bool
+    plain_http: Sequence[str]
+    ca_file: str | Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class FitSettings:
         include: Globs, as for the build.
         exclude: Globs, as for the build.
         allow_no_weights: As for the build.
+        plain_http: Registry hosts without TLS, for a model in an image.
+        ca_file: PEM certificates to trust, of a registry or an S3 server.
     """
 
     gpus: str = ""
@@ -103,6 +107,8 @@ class FitSettings:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     allow_no_weights: bool = False
+    plain_http: Sequence[str] = ()
+    ca_file: str | Path | None = None
 
     def __post_init__(self) -> None:
         """Read each field, whatever a caller gave for it.
@@ -130,8 +136,9 @@ _TEXTS = ("gpus", "revision", "vllm", "quantization", "family", "namespace", "im
 _READERS: Mapping[str, Reader] = {
     **dict.fromkeys(_TEXTS, read_text),
     **dict.fromkeys(_COUNTS, read_open_count),
-    **dict.fromkeys(("include", "exclude"), read_items),
+    **dict.fromkeys(("include", "exclude", "plain_http"), read_items),
     "allow_no_weights": read_switch,
+    "ca_file": read_path,
 }
 FIT_DEFAULTS = defaults_of(FitSettings)
 
@@ -150,7 +157,8 @@ def fit(
     """Decide whether and how a model runs; reads its config and headers, a few MB at the most.
 
     Args:
-        model: ``org/name[@revision]`` on the hub, or a folder as ``./path``.
+        model: ``org/name[@revision]`` on the hub, a folder as ``./path``, or an image that holds
+            it, as ``oci://host/repository:tag``.
         kubeconfig: File with the cluster whose GPUs count if none is named; default the pod's,
             or as for kubectl.
         context: Of the kubeconfig; empty means the current one.
@@ -199,7 +207,8 @@ def fit(
 
 
 def _open(name: str, how: FitSettings, retry: Retry) -> Pieces:
-    return Pieces(open_model(name, how.revision, replace(open_access(), retry=retry)))
+    access = replace(open_access(how.plain_http, how.ca_file), retry=retry)
+    return Pieces(open_model(name, how.revision, access))
 
 
 def _config(pieces: Pieces, sizes: Mapping[str, int]) -> dict[str, Any] | None:

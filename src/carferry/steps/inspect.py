@@ -14,12 +14,13 @@ from carferry.image.layers import ROOT
 from carferry.image.verify import Verified
 from carferry.image.verify import verify as verify_files
 from carferry.io.progress import Progress
-from carferry.io.retry import Retry
 from carferry.refs import parse_image
-from carferry.source.open import open_source
+from carferry.registry.access import Access
+from carferry.source.open import pinned
 from carferry.source.snapshot import ContentId, Snapshot
 from carferry.steps.access import open_access, shown
 from carferry.steps.inspected import Inspected
+from carferry.steps.models import open_model
 from carferry.steps.whole import Examined, examine_image
 
 
@@ -68,16 +69,17 @@ def inspect(
         True
     """
     access, at_once = open_access(plain_http, ca_file), read_parallel("parallel", parallel)
+    display = shown(progress)
     access = replace(access, connections=max(access.connections, at_once))
     target = access.open(parse_image(read_image(image)))
     seen, checks = inspection.inspect(target), list[Verified | Examined]()
     if verify or model:
-        ids = _ids_of(read_model(model), revision, seen, access.retry) if model else _OWN
+        ids = _ids_of(read_model(model), revision, seen, access, display) if model else _OWN
         examined = examine_image(target, seen, access.retry)
         checks += [examined] if examined else []
         compared = verify_files(
             target, ids.promises, source=ids.source,
-            parallel=at_once, retry=access.retry, progress=shown(progress),
+            parallel=at_once, retry=access.retry, progress=display,
         )  # fmt: skip
         checks.append(compared)
     found = Inspected.of(seen, target, checks)
@@ -95,15 +97,15 @@ class _Ids:
 _OWN = _Ids()
 
 
-def _ids_of(model: str, revision: str, seen: Inspection, retry: Retry) -> _Ids:
+def _ids_of(model: str, revision: str, seen: Inspection, access: Access, display: Progress) -> _Ids:
     """Ask a source for the ids of the files that an image has."""
     held = {e.path.removeprefix(f"{ROOT}/") for e in seen.models if e.kind == "file"}
-    source = open_source(model, revision, retry=retry)
+    source = open_model(model, revision, access, display)
     listed = [file.path for file in source.listing().files]
     snapshot = source.snapshot([path for path in listed if path in held])
     _check_provable(model, snapshot)
-    name = f"{snapshot.repo}@{snapshot.commit}" if snapshot.commit else model
-    return _Ids({file.path: file.content for file in snapshot.files}, f"the ids of {name}")
+    promises = {file.path: file.content for file in snapshot.files}
+    return _Ids(promises, f"the ids of {pinned(model, snapshot)}")
 
 
 def _check_provable(model: str, snapshot: Snapshot) -> None:

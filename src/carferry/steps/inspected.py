@@ -82,7 +82,7 @@ class Inspected(Result):
         if broken:
             reason = "; ".join(broken)
             raise ContractViolation(
-                "accept", self.reference, reason, "build it with carferry build"
+                "accept", self.reference, reason, "build it with carferry build, on a base"
             )
         return self
 

@@ -1,27 +1,36 @@
-"""How a step opens a model, wherever it lies: as other sources, or in an image of a registry."""
+"""How a step opens a model, wherever it lies; the one way for every step."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from carferry.image.source import ImageSource
-from carferry.refs import parse_image
+from carferry.io.progress import Progress
+from carferry.refs import ImageRef, LayoutRef
 from carferry.registry.access import Access
-from carferry.source.open import check_model, is_image, open_source
+from carferry.source.open import Reach, open_source
 from carferry.source.source import Source
 
 
-def open_model(model: str, revision: str, access: Access) -> Source:
+def open_model(
+    model: str, revision: str, access: Access, progress: Progress | None = None
+) -> Source:
     """Return the source of a model.
 
     Args:
-        model: The text that names it; ``oci://host/repository:tag`` and ``oci:path:tag`` are
-            images that hold one.
+        model: The text that names it.
         revision: Used if ``model`` carries none.
         access: How registries are reached; its policy and certificates serve every source.
+        progress: Receives what is read before anything moves.
 
     Raises:
         InvalidReference: No place that models are read from.
     """
-    if is_image(model):
-        check_model(model, revision)
-        return ImageSource(access.open(parse_image(model)), retry=access.retry)
-    return open_source(model, revision, retry=access.retry, ca_file=access.ca_file)
+    open_image = partial(_open_image, access, progress)
+    return open_source(model, revision, Reach(access.retry, access.ca_file, open_image, progress))
+
+
+def _open_image(
+    access: Access, progress: Progress | None, ref: ImageRef | LayoutRef
+) -> ImageSource:
+    return ImageSource(access.open(ref), retry=access.retry, progress=progress)

@@ -9,9 +9,11 @@ from carferry.assembly.plan import MOST_WORKERS, Plan
 from carferry.assembly.planning import plan_build
 from carferry.errors import InputError
 from carferry.form.readers import read_count, read_image, read_model
+from carferry.io.progress import Progress
 from carferry.refs import parse_image
 from carferry.source.open import pinned
 from carferry.source.pieces import Pieces
+from carferry.steps.access import shown
 from carferry.steps.models import open_model
 from carferry.steps.remarks import remarks
 from carferry.steps.results import Planned, PlannedLayer
@@ -34,18 +36,21 @@ def plan(
     at_most: bool = False,
     prove: bool = False,
     rate: float = DEFAULT_RATE,
+    progress: Progress | bool = False,
     opened: Pieces | None = None,
     **settings: Unpack[BuildKeywords],
 ) -> Planned:
     """Say what a build would move, reuse and mount; nothing is left written.
 
     Args:
-        model: ``org/name[@revision]`` on the hub, or a folder as ``./path``.
+        model: ``org/name[@revision]`` on the hub, a folder as ``./path``, or an image that holds
+            it, as ``oci://host/repository:tag``.
         image: ``docker://host/repository:tag`` or ``oci:path:tag``.
         workers: Pods that would share it.
         at_most: Take fewer workers if there is too little to move for them.
         prove: Open an upload and drop it again: the build would be let in.
         rate: Bytes per second of one stream, for the prediction.
+        progress: True shows what is read for ids, if that takes long: a folder's files are.
         opened: The same model, if it was opened before: what was read of it is not read again.
         **settings: The fields of ``carferry.BuildSettings``, as for the build.
 
@@ -65,9 +70,9 @@ def plan(
     workers = read_count("workers", workers)
     _check(image, workers, at_most=at_most, rate=rate)
     how = BuildSettings(**settings)
-    access = how.access()
+    access, display = how.access(), shown(progress)
     target = access.open(parse_image(read_image(image)), write=True)
-    pieces = opened or Pieces(open_model(read_model(model), how.revision, access))
+    pieces = opened or Pieces(open_model(read_model(model), how.revision, access, display))
     made = plan_build(pieces.source, target, how.options(), access, pieces=pieces)
     if prove:
         target.check_push()

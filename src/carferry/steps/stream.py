@@ -60,7 +60,7 @@ def stream(
     how = BuildSettings(**settings)
     access, display = how.access(), shown(progress)
     plan, moved = stream_share(
-        open_model(read_model(model), how.revision, access),
+        open_model(read_model(model), how.revision, access, display),
         access.open(parse_image(read_image(image)), write=True),
         how.options(),
         worker,
@@ -117,7 +117,7 @@ def seal(
     access, display = how.access(), shown(progress)
     target = access.open(parse_image(read_image(image)), write=True)
     result = seal_shares(
-        open_model(read_model(model), how.revision, access),
+        open_model(read_model(model), how.revision, access, display),
         target,
         how.options(),
         access=access,

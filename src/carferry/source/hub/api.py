@@ -28,7 +28,7 @@ from carferry.io.http import Http, drain, origin, retry_after, unreachable, whol
 from carferry.io.retry import Retry
 from carferry.refs import ModelRef
 from carferry.source.hub.login import Endpoint
-from carferry.source.hub.names import folder_hint
+from carferry.source.hub.names import folder_hint, owner_hint
 from carferry.source.paths import check_count
 
 Row = dict[str, Any]
@@ -71,7 +71,7 @@ class HubApi:
         except NotAsked as error:
             if error.status != 404:
                 raise
-            remedy = folder_hint(ref.repo) or "check the name and HF_ENDPOINT"
+            remedy = _hint(ref.repo) or "check the name and HF_ENDPOINT"
             reason = f"{self.endpoint.url} has no such repository or revision (404)"
             raise SourceNotFound("resolve", ref, reason, remedy) from error
         if not isinstance(found, dict):
@@ -204,7 +204,7 @@ class HubApi:
         bad_token = told == "Invalid credentials in Authorization header"
         if code == "RepoNotFound" or (status == 401 and not bad_token):
             reason = "no such repository, or it is private and the token does not open it"
-            remedy = folder_hint(ref.repo) or "check the name; for a private one set HF_TOKEN"
+            remedy = _hint(ref.repo) or "check the name; for a private one set HF_TOKEN"
             return SourceNotFound("resolve", ref, reason, remedy)
         if status in {401, 403}:
             reason = f"the hub refused the token ({status})"
@@ -220,6 +220,10 @@ class HubApi:
             failure.temporary = status in {408, 429} or status >= 500
         failure.retry_after_s = retry_after_s
         return failure
+
+
+def _hint(repo: str) -> str:
+    return folder_hint(repo) or owner_hint(repo)
 
 
 def _joined(url: str, location: str, ref: ModelRef) -> str:

@@ -25,6 +25,15 @@ _OTHER_KINDS = {
     "collections": "a collection",
     "papers": "a paper",
 }
+_SITE = {
+    "blog", "chat", "changelog", "docs", "enterprise", "hardware", "inference",
+    "inference-endpoints", "join", "languages", "learn", "login", "metrics", "new",
+    "organizations", "posts", "pricing", "privacy", "settings", "storage", "tasks",
+    "terms-of-service",
+}  # fmt: skip
+_OF_AN_OWNER = {*_OTHER_KINDS, "models", "followers", "following", "likes"}
+_NAME_ONE = "write org/name of a model"
+_PASTE = "open a model there and give its address, or write org/name"
 _OF_A_REVISION = {"tree", "commit", "commits", "revision"}
 _OF_A_FILE = {"blob", "resolve", "raw", "blame", "edit"}
 _OF_A_REPOSITORY = {"discussions", "settings", "activity"}
@@ -41,7 +50,8 @@ def parse_model(model: str, revision: str = "") -> ModelRef:
         revision: Used if ``model`` carries none.
 
     Raises:
-        InvalidReference: Something else: a dataset, one file or folder, a page of another site.
+        InvalidReference: Something else: a dataset, one file or folder, a list of models, a page
+            of another site.
     """
     text = model.strip()
     try:
@@ -61,21 +71,25 @@ def folder_hint(text: str) -> str:
     return f"{text} is a folder here: write ./{text.rstrip('/')}" if there and text else ""
 
 
+def owner_hint(repo: str) -> str:
+    """Return what to write if a name that no model has may be an owner's; empty if it is not."""
+    if "/" in repo:
+        return ""
+    return f"one part names an organisation or a user: give one model, as {repo}/name"
+
+
 def _parsed(text: str, revision: str) -> ModelRef:
     if _WINDOWS.match(text):
         remedy = "write the path as this system knows it, such as ./model or /mnt/c/models/name"
         _refuse(text, "a path of Windows", remedy)
-    name, _, inline = _path(text).partition("@")
+    path = _path(text)
+    name, _, inline = path.partition("@")
     if ":" in name:
         remedy = "write org/name@revision; one file of several with --include '*Q4_K_M*'"
         _refuse(text, "a ':' in the name", remedy)
-    is_address = "://" in text
-    parts = [part for part in name.split("/") if part] if is_address else _bare(name)
-    if is_address or name.startswith("models/"):
-        parts = parts[1:] if parts[:1] == ["api"] else parts
-        parts = parts[1:] if parts[:1] == ["models"] else parts
-    if parts and parts[0] in _OTHER_KINDS:
-        _refuse(text, f"{_OTHER_KINDS[parts[0]]}, not a model", "write org/name of a model")
+    is_address = "://" in text or path != text
+    parts = _parts(text, name) if is_address else _bare(name)
+    _check_kind(text, parts)
     end = 1 if len(parts) > 1 and parts[1] in _PAGES else 2
     repo, page = "/".join(map(unquote, parts[:end])), parts[end:]
     if is_address:
@@ -84,10 +98,44 @@ def _parsed(text: str, revision: str) -> ModelRef:
     return ModelRef.parse(f"{repo}@{found}" if found else repo, revision)
 
 
+def _parts(text: str, name: str) -> list[str]:
+    """Return an address's parts, without what the hub puts before a model's name."""
+    parts = [part for part in name.split("/") if part]
+    parts = parts[1:] if parts[:1] == ["api"] else parts
+    if parts == ["models"]:
+        _refuse(text, "the list of all models, not one of them", _PASTE)
+    parts = parts[1:] if parts[:1] == ["models"] else parts
+    if not text.lower().startswith("hf://"):
+        _check_page(text, parts)
+    return parts
+
+
+def _check_kind(text: str, parts: Sequence[str]) -> None:
+    """Refuse what the hub holds beside models."""
+    if not parts or parts[0] not in _OTHER_KINDS:
+        return
+    if len(parts) == 1:
+        _refuse(text, f"the list of all {parts[0]}, not a model", _NAME_ONE)
+    remedy = _PASTE if parts[0] in {"collections", "papers"} else _NAME_ONE
+    _refuse(text, f"{_OTHER_KINDS[parts[0]]}, not a model", remedy)
+
+
+def _check_page(text: str, parts: Sequence[str]) -> None:
+    """Refuse the hub's own pages, and those of an owner; no repository is called as they are."""
+    if parts and parts[0] in _SITE:
+        _refuse(text, f"a page of the hub itself ({parts[0]}), not a model", _PASTE)
+    if parts[1:2] == ["activity"] and len(parts) > 2:
+        _refuse(text, f"the activity of {parts[0]}, not a model", _PASTE)
+    if len(parts) > 1 and parts[1] in _OF_AN_OWNER:
+        _refuse(text, f"the list of {parts[1]} of {parts[0]}, not a model", _PASTE)
+
+
 def _bare(name: str) -> list[str]:
     """Return a name's parts; "org/" stays no name, since a shell may have completed a folder's."""
     parts = name.rstrip("/").split("/")
-    return [name] if len(parts) == 1 else parts
+    if len(parts) == 1:
+        return [name]
+    return parts[1:] if parts[0] == "models" else parts
 
 
 def _path(text: str) -> str:
@@ -108,7 +156,7 @@ def _path(text: str) -> str:
     inside = url.path == prefix or url.path.startswith(f"{prefix}/")
     path = (url.path[len(prefix) :] if inside else url.path).lstrip("/")
     if not path:
-        _refuse(text, "the hub itself, not a model", "write org/name")
+        _refuse(text, "the hub itself, not a model", _PASTE)
     return path
 
 
@@ -118,7 +166,8 @@ def _of_page(text: str, repo: str, page: Sequence[str]) -> str:
     if kind not in _PAGES:
         _refuse(text, "not org/name[@revision]", "for a folder write ./path")
     if kind in _OF_A_REPOSITORY:
-        _refuse(text, "a page without files", f"write {repo}")
+        # Whether one part is an old model's name or an owner's, only the hub knows.
+        _refuse(text, "a page without files", f"write {repo if '/' in repo else 'org/name'}")
     # Branches with a slash come as one part; these two kinds also unescaped.
     long = rest[:1] == ["refs"] and len(rest) > 2 and rest[1] in ("pr", "convert")
     count = 3 if long else 1
