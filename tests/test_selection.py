@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from carferry.errors import InputError, NothingSelected, UnsafeWeights
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
 from carferry.selection.selection import Selection
+from carferry.source.snapshot import Snapshot, SourceFile
 
 ONE = weights({"a": (2, 2)})
 INDEX = "model.safetensors.index.json"
@@ -470,6 +473,52 @@ def test_of_a_hub_what_to_download_is_said(names: tuple[str, ...], says: str, hu
     with pytest.raises(InputError, match="no server finds") as caught:
         choose(from_hub(hub, "org/model"), Patterns())
     assert says in str(caught.value)
+
+
+class Placed:
+    """A folder as if its files lay elsewhere."""
+
+    def __init__(self, folder: Path, place: str) -> None:
+        self.inner, self.place = from_folder(folder), place
+
+    def __str__(self) -> str:
+        return "elsewhere"
+
+    def listing(self) -> Snapshot:
+        return replace(self.inner.listing(), place=self.place)
+
+    def snapshot(self, paths: Sequence[str]) -> Snapshot:
+        return replace(self.inner.snapshot(paths), place=self.place)
+
+    def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        return self.inner.read(file, start, stop)
+
+
+@pytest.mark.parametrize("root", [{}, {"config.json": CONFIG}], ids=["no config", "a config"])
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("s3://bucket/m?endpoint=https://minio.example", "; package s3://bucket/m/hf"),
+        ("", "; package only what lies in hf"),
+    ],
+)
+def test_of_a_bucket_or_an_image_the_folder_is_named_as_a_model_is(
+    place: str, says: str, root: dict[str, bytes], tmp_path: Path
+) -> None:
+    write(root | {f"hf/{name}": body for name, body in MODEL.items()}, tmp_path)
+    with pytest.raises(InputError) as caught:
+        choose(Placed(tmp_path, place), Patterns())
+    assert says in str(caught.value)
+    assert "hf download" not in str(caught.value)
+
+
+def test_a_pipeline_with_a_config_at_its_root_is_named_as_that(tmp_path: Path) -> None:
+    pipeline = {"config.json": CONFIG, "model_index.json": b"{}", "unet/m.safetensors": ONE}
+    write(pipeline, tmp_path)
+    with pytest.raises(InputError, match="a diffusers pipeline") as caught:
+        chosen(tmp_path)
+    (hint,) = re.findall(r"--include '([^']*)'", str(caught.value))
+    assert paths(chosen(tmp_path, *hint.split(","))) == set(pipeline)
 
 
 def test_a_config_that_a_pattern_leaves_out_is_asked_for(tmp_path: Path) -> None:

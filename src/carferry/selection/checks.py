@@ -259,8 +259,10 @@ def _check_folders(choice: Choice) -> None:
 
 def _check_reach(choice: Choice, weights: Collection[str]) -> None:
     """Refuse a model whose config lies at the root, and all its weights in folders below."""
-    if not are_out_of_reach(weights, choice.needs) or choice.patterns.names_exactly(_DIFFUSERS):
+    is_meant = choice.patterns.every or choice.patterns.names_exactly(_DIFFUSERS)
+    if is_meant or not are_out_of_reach(weights, choice.needs):
         return
+    _check_pipeline(choice)
     first = min(weights, key=lambda path: (path.count("/"), path))
     reason = f"no server finds its weights ({some(weights)}): they must lie at its root"
     beside = [path for path in _not_excluded(choice) if is_beside(path, weights)]
