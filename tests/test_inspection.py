@@ -288,6 +288,12 @@ THROUGH: dict[str, list[tarfile.TarInfo]] = {
     "a whiteout": [
         member("a", type=tarfile.SYMTYPE, linkname="models"), member("a/.wh.config.json"),
     ],
+    "a whiteout of all": [
+        member("a", type=tarfile.SYMTYPE, linkname="/"), member("a/.wh.models"),
+    ],
+    "an opaque root": [
+        member("a", type=tarfile.SYMTYPE, linkname="/"), member("a/.wh..wh..opq"),
+    ],
     "all of it": [
         member("a", type=tarfile.SYMTYPE, linkname="models"), member("a/.wh..wh..opq"),
     ],

@@ -75,11 +75,26 @@ READ: dict[str, tuple[bytes, str]] = {
 }  # fmt: skip
 
 
+READ |= {
+    "no padding behind the last": (header(HIDDEN, 3) + b"abc", HIDDEN),
+    "a length with a sign": (pax("size=+3") + header(HIDDEN) + b"abc", HIDDEN),
+}
+ENDS = [bytes(1024), bytes(512), b""]
+"""Archives end with two blocks of zeros, and need not."""
+
+
+@pytest.mark.parametrize("end", ENDS, ids=len)
 @pytest.mark.parametrize("name", READ)
-def test_an_entry_is_what_container_engines_make_of_it(name: str) -> None:
+def test_an_entry_is_what_container_engines_make_of_it(name: str, end: bytes) -> None:
     data, wanted = READ[name]
-    (member,) = read_members(io.BytesIO(data + bytes(1024)))
-    assert member.info.name == wanted
+    data += bytes(-len(data) % 512) if end else b""
+    assert [member.info.name for member in read_members(io.BytesIO(data + end))] == [wanted]
+
+
+def test_an_extended_header_of_solaris_is_none() -> None:
+    """Container engines take it for an entry of a kind that they do not unpack."""
+    data = extended(tarfile.SOLARIS_XHDTYPE, b"14 path=other\n") + header(HIDDEN)
+    assert [member.info.name for member in read_members(io.BytesIO(data))] == ["x", HIDDEN]
 
 
 DAMAGED: dict[str, bytes] = {

@@ -361,6 +361,33 @@ def test_a_small_layer_that_unpacks_without_end_is_not_read_to_it(
     assert flaw.endswith("over the limit of unpacked_bytes")
 
 
+# What somebody puts over an honest image, and the clause that says so.
+ABOVE = {
+    "its config taken away": (tar(entry("models/.wh.config.json")), "root"),
+    "all taken away": (tar(entry("models/.wh..wh..opq")), "models"),
+    "a file behind a link": (
+        tar(entry("opt", kind=tarfile.SYMTYPE, link="/models"), entry("opt/config.json", b"{}")),
+        "links",
+    ),
+    "a file behind an empty path": (
+        tar(entry("x", b"8 path=\n", kind=tarfile.XHDTYPE), entry("models/config.json", b"{}")),
+        "files",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ABOVE)
+def test_what_is_put_over_an_honest_image_breaks_a_clause(
+    folder: Path, layout: Target, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layer, clause = ABOVE[name]
+    make(folder, layout)
+    add(layout, layer)
+    seen = carferry(capsys, "inspect", layout.ref, "--verify", "--progress", "none")
+    assert seen.code == 2
+    assert f"BROKEN  {clause}" in seen.out
+
+
 # Each says that what follows is models/ab; container engines believe none of them.
 HARMLESS = {
     "a thousand headers of no file": tar(

@@ -84,35 +84,26 @@ class _Reading:
         can_seek = file.seekable()
         for member in read_members(file):
             self._budget.spend("entries", 1, self._layer)
-            entry = self._entry(member)
-            if _counts(entry.path):
+            path, link = path_in_image(member.info.name), member.info.linkname
+            reached = self._reached(path)
+            if reached or in_model(path) or path in TOOL_PATHS or is_whiteout(path):
                 # Every folder above a path is kept too.
-                texts = len(entry.path) * (1 + entry.path.count("/")) + len(entry.link)
+                texts = len(path) * (1 + path.count("/")) + len(link)
                 self._budget.spend("kept_bytes", _ENTRY_BYTES + texts, self._layer)
-                is_readable = entry.kind == "file" and member.is_file and in_model(entry.path)
+                entry = _entry(member, path, reached)
+                is_readable = entry.kind == "file" and member.is_file and in_model(path)
                 yield self._placed(entry, member, can_seek) if is_readable else entry
             elif member.info.issym():
-                texts = len(entry.path) + len(entry.link)
-                self._budget.spend("kept_bytes", _LINK_BYTES + texts, self._layer)
-                self._links.add(entry.path, entry.link)
+                self._budget.spend("kept_bytes", _LINK_BYTES + len(path + link), self._layer)
+                self._links.add(path, link)
 
-    def _entry(self, member: Member) -> Entry:
-        info = member.info
-        path = path_in_image(info.name)
-        found = Entry(
-            path,
-            info.size if info.isreg() else 0,
-            stat.S_IMODE(info.mode),
-            "directory" if info.isdir() else "file" if info.isreg() else "link",
-            (info.uid, info.gid),
-            info.linkname,
-        )
+    def _reached(self, path: str) -> str:
+        """Return what of the model an entry puts or takes away through a link; else empty."""
         real = self._links.resolve(path)
-        if in_model(path) or not in_model(real):
-            return found
-        # Some runtimes put it there, others where it says: nobody can tell what is served.
-        seen = taken_by(real) if is_whiteout(real) else real
-        return replace(found, path=seen, size_bytes=0, kind="link", link=path)
+        if real == path or in_model(path):
+            return ""
+        found = taken_by(real) if is_whiteout(real) else real
+        return (found if in_model(found) else "") if found else ROOT
 
     def _placed(self, entry: Entry, member: Member, can_seek: bool) -> Entry:
         """Say where a file lies; reads it where it cannot be asked for again."""
@@ -145,5 +136,11 @@ def _passed(member: Member, head_bytes: int, hashing: bool) -> tuple[bytes, byte
     return bytes(head), tail, hasher.hexdigest()
 
 
-def _counts(path: str) -> bool:
-    return in_model(path) or path in TOOL_PATHS or is_whiteout(path)
+def _entry(member: Member, path: str, reached: str) -> Entry:
+    info = member.info
+    mode, owner = stat.S_IMODE(info.mode), (info.uid, info.gid)
+    if reached:
+        # Some runtimes put it there, others where it says: nobody can tell what is served.
+        return Entry(reached, 0, mode, "link", owner, path)
+    kind = "directory" if info.isdir() else "file" if info.isreg() else "link"
+    return Entry(path, info.size if info.isreg() else 0, mode, kind, owner, info.linkname)

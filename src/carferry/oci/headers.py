@@ -25,9 +25,8 @@ _NAME_BYTES = 4096
 _LARGEST = 1 << 62
 _CHUNK = 256 * 1024
 _RECORD = re.compile(rb"([0-9]{1,7}) ([^=\n]{1,200})=")
-_NUMBER = re.compile(r"[0-9]{1,19}")
+_NUMBER = re.compile(r"\+?[0-9]{1,19}")
 _LONG = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
-_LOCAL = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 # GNU sparse maps go on in blocks of their own; these are the flags that say so.
 _SPARSE_MORE = (482, 504)
 _SPARSE = ("GNU.sparse.map", "GNU.sparse.major")
@@ -92,7 +91,7 @@ def read_members(file: IO[bytes]) -> Iterator[Member]:
         if entry.type in _LONG:
             long[_LONG[entry.type]] = _text(_extended(archive, entry).split(b"\0")[0])
             continue
-        if entry.type in _LOCAL:
+        if entry.type == tarfile.XHDTYPE:
             local = _records(_extended(archive, entry))
             continue
         if entry.type == tarfile.XGLTYPE:
@@ -104,7 +103,8 @@ def read_members(file: IO[bytes]) -> Iterator[Member]:
             start = archive.at
             is_sparse = entry.type == tarfile.GNUTYPE_SPARSE or _is_sparse(local)
             yield Member(entry, start, is_sparse, archive, start + stored)
-            archive.skip(start + _padded(stored) - archive.at)
+            archive.skip(start + stored - archive.at)
+            archive.pass_by(-stored % BLOCK)
         long, local = {}, {}
 
 
@@ -139,6 +139,11 @@ class _Archive:
         if data and len(data) < size:
             raise tarfile.ReadError("truncated header")
         return data
+
+    def pass_by(self, size: int) -> None:
+        """Pass over bytes that may be missing at the end."""
+        while size > 0 and (data := self.read(size)):
+            size -= len(data)
 
     def skip(self, size: int) -> None:
         """Pass over bytes that must be there."""
