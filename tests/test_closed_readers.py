@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ferrying import access, to_layout
+from ferrying import access, manifest, to_layout
 from servers.images import tar_of
 from servers.registry import Registry
 
 from carferry.assembly.pack import check_files
 from carferry.errors import SourceChanged, TargetError
 from carferry.image.base import Base
-from carferry.image.inspection import inspect
+from carferry.image.held import held_files
 from carferry.image.layers import Layer
 from carferry.io.retry import Cancelled
 from carferry.oci.documents import (
@@ -103,13 +103,13 @@ def wrong_file(home: Home) -> None:
 
 def bad_layer(home: Home) -> None:
     """List the files of an image whose layer is no tar."""
-    inspect(home.target)
+    held_files(home.target, manifest(home.target))
 
 
 def bad_base(home: Home) -> None:
     """Look for a file in a base whose layer is no tar."""
     base = Base("some", Digest("0" * 64), Platform("amd64"), (home.layer,), {}, home.target)
-    search(base, lambda _member, _tar: None)
+    search(base, lambda _member: None)
 
 
 @pytest.mark.parametrize(

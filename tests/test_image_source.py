@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from ferrying import access, from_hub, hashes, model_files, to_layout, to_registry
+from ferrying import access, from_hub, hashes, manifest, model_files, to_layout, to_registry
 from servers.hub import Hub
 from servers.models import sharded, tiny
 from servers.registry import Registry
@@ -18,6 +19,7 @@ from carferry.assembly.options import Options
 from carferry.assembly.results import BuildResult
 from carferry.cli import main
 from carferry.errors import InputError, SourceNotFound
+from carferry.image.inspection import inspect
 from carferry.image.layers import Format
 from carferry.image.source import ImageSource
 from carferry.oci.documents import CONFIG, LAYER, MANIFEST, Document, canonical
@@ -112,9 +114,9 @@ def tar_of(files: dict[str, bytes], *, links: dict[str, str] | None = None) -> b
             info.size, info.mtime, info.uid = len(body), 1_700_000_000, 1000
             tar.addfile(info, io.BytesIO(body))
         for name, to in (links or {}).items():
-            info = tarfile.TarInfo(name)
-            info.type, info.linkname = tarfile.SYMTYPE, to
-            tar.addfile(info)
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = tarfile.SYMTYPE, to
+            tar.addfile(entry)
     return out.getvalue()
 
 
@@ -164,18 +166,170 @@ def test_a_file_that_is_not_what_its_image_says_is_not_packed_again(
     assert to_layout(tmp_path / "new").get_manifest("v1") is None
 
 
-@pytest.mark.parametrize(
-    ("files", "links", "said"),
-    [
-        ({"models/config.json": b"{}"}, {"models/w.safetensors": "/etc/passwd"}, "no plain file"),
-        ({"models/.wh.config.json": b""}, {}, "a deletion"),
-    ],
-)
-def test_what_is_no_file_is_refused_by_name(
-    tmp_path: Path, files: dict[str, bytes], links: dict[str, str], said: str
+GZIP = f"{LAYER}+gzip"
+CONFIG_JSON, WEIGHTS = b'{"a": 1}', b"weights"
+BELOW = {"models/config.json": b"{}", "models/w.safetensors": WEIGHTS, "models/sub/a.txt": b"a"}
+
+# Layers over BELOW, and what a container sees; a link is text.
+SEEN: dict[str, tuple[list[dict[str, bytes | str]], dict[str, bytes]]] = {
+    "all": ([{"etc/x": b""}], {"config.json": b"{}", "w.safetensors": WEIGHTS, "sub/a.txt": b"a"}),
+    "covered": (
+        [{"models/config.json": CONFIG_JSON}],
+        {"config.json": CONFIG_JSON, "w.safetensors": WEIGHTS, "sub/a.txt": b"a"},
+    ),
+    "taken away": (
+        [{"models/.wh.config.json": b"", "models/sub/.wh.a.txt": b""}], {"w.safetensors": WEIGHTS},
+    ),
+    "taken away and put back": (
+        [{"models/.wh.config.json": b""}, {"models/config.json": CONFIG_JSON}],
+        {"config.json": CONFIG_JSON, "w.safetensors": WEIGHTS, "sub/a.txt": b"a"},
+    ),
+    "taken away and put in at once": (
+        [{"models/config.json": CONFIG_JSON, "models/.wh.config.json": b""}],
+        {"config.json": CONFIG_JSON, "w.safetensors": WEIGHTS, "sub/a.txt": b"a"},
+    ),
+    "a folder taken away": (
+        [{"models/.wh.sub": b""}], {"config.json": b"{}", "w.safetensors": WEIGHTS},
+    ),
+    "emptied": (
+        [{"models/.wh..wh..opq": b"", "models/config.json": CONFIG_JSON}],
+        {"config.json": CONFIG_JSON},
+    ),
+    "the model taken away": (
+        [{".wh.models": b"", "models/new.json": b"n"}], {"new.json": b"n"},
+    ),
+    "the root emptied": ([{".wh..wh..opq": b""}, {"models/new.json": b"n"}], {"new.json": b"n"}),
+    "a file for a folder": (
+        [{"models/sub": b"s"}], {"config.json": b"{}", "w.safetensors": WEIGHTS, "sub": b"s"},
+    ),
+    "a link that was taken away": (
+        [{"models/l": "/etc/passwd"}, {"models/.wh.l": b"", "models/.wh.sub": b""}],
+        {"config.json": b"{}", "w.safetensors": WEIGHTS},
+    ),
+    "a link that was covered": (
+        [{"models/sub": "/etc"}, {"models/sub": b"s"}],
+        {"config.json": b"{}", "w.safetensors": WEIGHTS, "sub": b"s"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("above", [LAYER, GZIP])
+@pytest.mark.parametrize("below", [LAYER, GZIP])
+@pytest.mark.parametrize("name", SEEN)
+def test_a_source_shows_what_a_container_would_see(
+    tmp_path: Path, name: str, below: str, above: str
 ) -> None:
-    foreign(to_layout(tmp_path / "old"), [(LAYER, tar_of(files, links=links))])
+    layers, wanted = SEEN[name]
+    packed = [(below, data_of(BELOW, below)), *((above, data_of(each, above)) for each in layers)]
+    foreign(to_layout(tmp_path / "old"), packed)
+    source = ImageSource(to_layout(tmp_path / "old"))
+    files = {file.path: b"".join(source.read(file)) for file in source.listing().files}
+    assert files == wanted
+    seen = {e.path for e in inspect(to_layout(tmp_path / "old")).models if e.kind == "file"}
+    assert seen == {f"models/{path}" for path in wanted}
+
+
+def data_of(files: Mapping[str, bytes | str], kind: str) -> bytes:
+    bodies = {name: body for name, body in files.items() if isinstance(body, bytes)}
+    links = {name: to for name, to in files.items() if isinstance(to, str)}
+    data = tar_of(bodies, links=links)
+    return data if kind == LAYER else gzip.compress(data, mtime=0)
+
+
+def lay_over(target: Target, files: Mapping[str, bytes], kind: str, *, below: bool = False) -> None:
+    """Put an unmarked layer over, or under, an image that carferry made."""
+    data = data_of(files, kind)
+    document = manifest(target, "first")
+    fields = document.json
+    layer = {"mediaType": kind, "digest": str(put_blob(target, data)), "size": len(data)}
+    fields["layers"].insert(0 if below else len(fields["layers"]), layer)
+    target.put_manifest(Document(MANIFEST, canonical(fields)), "first")
+
+
+@pytest.mark.parametrize("kind", [LAYER, GZIP])
+@pytest.mark.parametrize("below", [False, True])
+def test_layers_without_a_mark_count_beside_those_that_carferry_made(
+    filled_hub: Hub, registry: Registry, kind: str, below: bool
+) -> None:
+    """A base may hold files that are served too; what was added later covers and takes away."""
+    target = to_registry(registry, tag="first")
+    make(from_hub(filled_hub), target, registry.host)
+    more = {"models/config.json": MODEL["config.json"] + b" ", "models/new.json": b"{}"}
+    gone = {} if below else {"models/.wh.tokenizer.json": b""}
+    lay_over(target, more | gone, kind, below=below)
+    made = to_registry(registry, "org/other", "second")
+    make(ImageSource(target), made, registry.host)
+    wanted = {"new.json": b"{}"} | MODEL
+    if not below:
+        wanted = MODEL | {path.removeprefix("models/"): body for path, body in more.items()}
+        del wanted["tokenizer.json"]
+    assert model_files(made, "second") == hashes(wanted)
+
+
+def test_a_listing_asks_for_few_parts_of_the_layers_that_carferry_made(
+    filled_hub: Hub, registry: Registry
+) -> None:
+    target = to_registry(registry, tag="first")
+    done = make(from_hub(filled_hub), target, registry.host)
+    registry.log.clear()
+    ImageSource(target).listing()
+    blobs = [entry for entry in registry.log if "/blobs/" in entry.path and entry.method == "GET"]
+    assert {entry.status for entry in blobs} == {206}
+    assert len(blobs) <= 2 * len(done.results)
+
+
+REFUSED: dict[str, tuple[list[tuple[str, bytes]], str]] = {
+    "a link": ([(LAYER, tar_of({}, links={"models/w": "/etc/passwd"}))], "no plain file"),
+    "a link for the model": (
+        [(LAYER, tar_of({"data/w": b""}, links={"models": "data"}))], "no plain file",
+    ),
+    "a file for the model": ([(LAYER, tar_of({"models": b"x"}))], "no plain file"),
+    "a link in a base": (
+        [(GZIP, gzip.compress(tar_of({}, links={"models/w": "/etc/passwd"}))),
+         (LAYER, tar_of({"models/config.json": b"{}"}))], "no plain file",
+    ),
+    "a file in a link": (
+        [(LAYER, tar_of({}, links={"models/sub": "/opt"})),
+         (LAYER, tar_of({"models/sub/deep/x": b"x"}))], "which is no folder",
+    ),
+    "a file in a file": (
+        [(LAYER, tar_of({"models/sub": b"x"})), (LAYER, tar_of({"models/sub/y": b"y"}))],
+        "which is no folder",
+    ),
+    "an encrypted layer": (
+        [(LAYER, tar_of({"models/config.json": b"{}"})), (f"{LAYER}+encrypted", b"???")],
+        "nobody can tell what it shows: layer sha256:.* is encrypted",
+    ),
+    "an encrypted base": (
+        [(f"{LAYER}+encrypted", b"???"), (LAYER, tar_of({"models/config.json": b"{}"}))],
+        "nobody can tell what it shows: layer sha256:.* is encrypted",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_nobody_can_tell_is_refused_in_one_line(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layers, said = REFUSED[name]
+    foreign(to_layout(tmp_path / "old"), layers)
     with pytest.raises(InputError, match=said):
+        ImageSource(to_layout(tmp_path / "old")).listing()
+    assert main(["build", f"oci:{tmp_path / 'old'}:v1", f"oci:{tmp_path / 'new'}:v1"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("carferry: read the model in ")
+    assert line.endswith("pack the model anew from its source")
+
+
+def test_a_file_with_holes_is_not_read_as_if_it_had_none(tmp_path: Path) -> None:
+    """What is stored of it are its parts and where they go."""
+    info = tarfile.TarInfo("models/w.safetensors")
+    info.size = 512
+    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0",
+                        "GNU.sparse.realsize": "100000"}  # fmt: skip
+    data = info.tobuf(tarfile.PAX_FORMAT) + bytes(512 + 1024)
+    foreign(to_layout(tmp_path / "old"), [(LAYER, data)])
+    with pytest.raises(InputError, match="one with holes"):
         ImageSource(to_layout(tmp_path / "old")).listing()
 
 

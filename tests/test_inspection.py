@@ -10,16 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ferrying import ferry, from_folder, from_hub, manifest, to_layout, to_registry
+from ferrying import carferry, ferry, from_folder, from_hub, manifest, to_layout, to_registry
 from servers.busybox import busybox_base
 from servers.hub import Hub
 from servers.images import write_layout
 from servers.models import synthetic, tiny, write
 from servers.registry import Registry
 
-from carferry.errors import ContractViolation, ManifestMissing, TargetError
+from carferry.errors import ContractViolation, InputError, ManifestMissing, TargetError
 from carferry.image.inspection import Inspection, inspect
 from carferry.image.layers import LARGE_BYTES
+from carferry.image.source import ImageSource
 from carferry.oci.documents import CONFIG, Descriptor, Document, canonical
 from carferry.registry.blobs import put_blob
 from carferry.registry.target import Target
@@ -187,9 +188,9 @@ def test_too_many_layers_are_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("body", [os.urandom(4096), b"\x1f\x8b" + bytes(100)])
-def test_a_layer_that_is_no_tar_is_an_error_in_words(tmp_path: Path, body: bytes) -> None:
-    with pytest.raises(TargetError, match="not a readable tar"):
-        inspected(tmp_path / "layout", body)
+def test_a_layer_that_is_no_tar_is_broken_in_words(tmp_path: Path, body: bytes) -> None:
+    report = inspected(tmp_path / "layout", body)
+    assert "is damaged: not a readable tar" in broken(report)["layers"]
 
 
 @pytest.mark.parametrize("config", [b"", b"[]", b"not json", b'{"config": 3}'])
@@ -211,3 +212,117 @@ def _swap_config(target: Target, config: bytes) -> None:
     described = Descriptor(CONFIG, put_blob(target, config), len(config)).to_json()
     fields = json.loads(image.data) | {"config": described}
     target.put_manifest(Document(image.media_type, canonical(fields)), "v1")
+
+
+def held(*paths: str, size: int = 2) -> bytes:
+    return tar(*(member(f"models/{path}", size=size) for path in paths))
+
+
+# Layers from the bottom, whether the clause holds, and what it says.
+ROOTS: dict[str, tuple[list[bytes], bool, str]] = {
+    "a config": ([held("config.json", "a.safetensors")], True, "models/config.json"),
+    "Mistral's": ([held("params.json", "a.safetensors")], True, "models/params.json"),
+    "GGUF": ([held("a.gguf")], True, "models/a.gguf"),
+    "another server's": ([held("model.onnx")], True, "no weights that need a config"),
+    "a pipeline, by its name": (
+        [held("model_index.json", "unet/a.safetensors")], True, "models/model_index.json",
+    ),
+    "no weights": ([held("tokenizer.json")], True, "no weights that need a config"),
+    "an adapter": ([held("adapter_model.safetensors", "adapter_config.json")], True, "no weights"),
+    "no config": ([held("a.safetensors")], False, "so no server can load models/a.safetensors"),
+    "pickled": ([held("pytorch_model.bin")], False, "can load models/pytorch_model.bin"),
+    "in a folder": ([held("m/config.json", "m/a.safetensors")], False, "directly under /models"),
+    "taken away": (
+        [held("config.json", "a.safetensors"), held(".wh.config.json", size=0)], False, "directly",
+    ),
+    "emptied": (
+        [held("config.json"), held(".wh..wh..opq", "a.safetensors", size=0)], False, "directly",
+    ),
+    "taken away and put back": (
+        [held("config.json", "a.safetensors"), held(".wh.config.json"), held("config.json")],
+        True, "models/config.json",
+    ),
+    "a folder of its name": (
+        [held("config.json", "a.safetensors"),
+         tar(member("models/config.json", type=tarfile.DIRTYPE, mode=0o755))],
+        False, "directly",
+    ),
+    "under a folder that became a file": (
+        [held("config.json", "sub/a.safetensors"), held("sub")], True, "models/config.json",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_servers_find_at_the_root_how_to_load_the_weights(name: str, tmp_path: Path) -> None:
+    layers, ok, says = ROOTS[name]
+    report = inspected(tmp_path / "layout", *layers, settings={"User": "1001"})
+    (clause,) = [each for each in report.clauses if each.name == "root"]
+    assert (clause.ok, says in clause.detail) == (ok, True), clause.detail
+    assert set(broken(report)) - {"tools"} == (set() if ok else {"root"})
+
+
+def test_what_a_build_insists_on_is_not_called_broken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = {"tokenizer.json": b"{}", "adapter_config.json": b"{}",
+             "adapter_model.safetensors": tiny()["model.safetensors"]}  # fmt: skip
+    target = to_layout(tmp_path / "layout")
+    folder = write(model, tmp_path / "model")
+    done = carferry(capsys, "build", folder, target.ref, "--base", "scratch", "--allow-no-weights")
+    assert (done.code, set(broken(inspect(target)))) == (0, {"tools"})
+
+
+# Entries that a link outside of the model leads into it.
+THROUGH: dict[str, list[tarfile.TarInfo]] = {
+    "in one layer": [
+        member("opt", type=tarfile.SYMTYPE, linkname="/models"), member("opt/config.json", size=2),
+    ],
+    "by two links": [
+        member("a", type=tarfile.SYMTYPE, linkname="b/c"),
+        member("b/c", type=tarfile.SYMTYPE, linkname="../models"),
+        member("a/config.json", size=2),
+    ],
+    "over the root": [
+        member("a", type=tarfile.SYMTYPE, linkname="/"), member("a/models/config.json", size=2),
+    ],
+    "a whiteout": [
+        member("a", type=tarfile.SYMTYPE, linkname="models"), member("a/.wh.config.json"),
+    ],
+    "a whiteout of all": [
+        member("a", type=tarfile.SYMTYPE, linkname="/"), member("a/.wh.models"),
+    ],
+    "an opaque root": [
+        member("a", type=tarfile.SYMTYPE, linkname="/"), member("a/.wh..wh..opq"),
+    ],
+    "all of it": [
+        member("a", type=tarfile.SYMTYPE, linkname="models"), member("a/.wh..wh..opq"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("name", THROUGH)
+def test_what_is_unpacked_through_a_link_into_the_model_is_found(
+    name: str, apart: bool, tmp_path: Path
+) -> None:
+    """Containerd follows links of the layers below; whoever compares paths sees nothing."""
+    *links, last = THROUGH[name]
+    layers = [tar(*links), tar(last)] if apart else [tar(*links, last)]
+    model = tar(FOLDER, GOOD)
+    report = inspected(tmp_path / "layout", model, *layers, settings={"User": "1001"})
+    assert set(broken(report)) - {"tools", "models", "root"} == {"links"}
+    with pytest.raises(InputError, match=r"no plain file|no folder"):
+        ImageSource(to_layout(tmp_path / "layout")).listing()
+
+
+def test_links_that_lead_elsewhere_break_nothing(tmp_path: Path) -> None:
+    model = tar(FOLDER, GOOD)
+    base = tar(
+        member("bin", type=tarfile.SYMTYPE, linkname="usr/bin"), member("bin/x", size=1),
+        member("loop", type=tarfile.SYMTYPE, linkname="loop"), member("loop/x", size=1),
+        member("up", type=tarfile.SYMTYPE, linkname="../../.."), member("up/x", size=1),
+        member("in", type=tarfile.SYMTYPE, linkname="models"),
+    )  # fmt: skip
+    report = inspected(tmp_path / "layout", base, model, settings={"User": "1001"})
+    assert set(broken(report)) == {"tools"}

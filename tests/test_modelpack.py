@@ -88,7 +88,13 @@ def test_inspect_checks_it_against_its_own_contract(tmp_path: Path) -> None:
     ferry(from_folder(folder), target, format=PACK)
     report = inspect(target)
     assert report.ok
-    assert {clause.name for clause in report.clauses} == {"models", "raw", "paths", "diff ids"}
+    assert {clause.name for clause in report.clauses} == {
+        "models",
+        "root",
+        "raw",
+        "paths",
+        "diff ids",
+    }
 
 
 def test_buildah_cannot_make_it() -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
+import struct
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,12 +17,18 @@ from servers.models import sharded, tiny, write
 from servers.registry import Registry
 
 import carferry as api
+from carferry.image.inspection import inspect
 from carferry.image.layers import Format
 from carferry.image.modelpack import compose_modelpack, modelpack_annotations, modelpack_type
 from carferry.oci.documents import Descriptor
 from carferry.registry.blobs import put_blob
 from carferry.registry.target import Target
 from carferry.source.snapshot import Snapshot
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 Files = Mapping[str, bytes]
 MODEL = sharded(2)
@@ -54,8 +64,26 @@ def put_modelpack(files: Files, target: Target) -> Target:
     return target
 
 
+def as_gzip(files: Files, folder: Path) -> Target:
+    """Make an image as podman does, which compresses by default."""
+    return packed(files, folder, lambda data: gzip.compress(data, mtime=0), f"{LAYER}+gzip")
+
+
+def as_zstd(files: Files, folder: Path) -> Target:
+    return packed(files, folder, zstd.compress, f"{LAYER}+zstd")
+
+
+def packed(files: Files, folder: Path, pack: Callable[[bytes], bytes], kind: str) -> Target:
+    data = tar_of({f"models/{path}": body for path, body in files.items()})
+    diff_ids = [f"sha256:{hashlib.sha256(data).hexdigest()}"]
+    write_layout(folder, [pack(data)], "v1", types=[kind], diff_ids=diff_ids)
+    return to_layout(folder)
+
+
 MAKERS: dict[str, Callable[[Files, Path], Target]] = {
     "modelcar": as_modelcar,
+    "gzip": as_gzip,
+    "zstd": as_zstd,
     "modelpack": as_modelpack,
 }
 
@@ -117,12 +145,64 @@ def test_what_a_later_layer_covers_or_takes_away_counts(tmp_path: Path) -> None:
     assert [flaw.split(": ")[0] for flaw in flaws] == [f"models/{FIRST}", f"models/{SECOND}"]
 
 
-def test_what_is_compressed_is_not_looked_at_and_not_missing(tmp_path: Path) -> None:
+def test_what_is_compressed_counts_with_what_is_not(tmp_path: Path) -> None:
     plain = tar_of({f"models/{path}": body for path, body in without(SECOND).items()})
     packed = gzip.compress(tar_of({f"models/{SECOND}": MODEL[SECOND]}), mtime=0)
     types = (LAYER, f"{LAYER}+gzip")
     write_layout(tmp_path / "image", [plain, packed], "v1", types=types)
-    assert look(to_layout(tmp_path / "image")) == (None, ())
+    assert look(to_layout(tmp_path / "image")) == (True, ())
+
+
+HEAD = 256 * 1024
+LONG_HEADER = {
+    f"t{n:05}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(6000)
+}
+LONG_WEIGHTS = struct.pack("<Q", len(json.dumps(LONG_HEADER))) + json.dumps(LONG_HEADER).encode()
+LONG_TEXT = json.dumps({"vocab": list(range(100_000))}).encode()
+
+
+@pytest.mark.parametrize("maker", ["gzip", "zstd"])
+def test_a_header_longer_than_what_is_kept_is_said_and_not_broken(
+    tmp_path: Path, maker: str
+) -> None:
+    assert len(LONG_WEIGHTS) > HEAD
+    files = {**MODEL, "extra.safetensors": LONG_WEIGHTS}
+    target = MAKERS[maker](files, tmp_path / "image")
+    assert look(target) == (None, ())
+    (detail,) = [text for name, _, text in api.inspect(str(target.ref), verify=True).rules
+                 if name == "whole"]  # fmt: skip
+    assert f"{len(files) - 1} files looked at; " in detail
+    assert detail.endswith(
+        "1 are compressed and longer than what was kept of them: extra.safetensors"
+    )
+    assert look(MAKERS["modelcar"](files, tmp_path / "plain"))[0] is True
+
+
+@pytest.mark.parametrize("maker", ["gzip", "zstd"])
+def test_a_long_text_is_known_by_its_two_ends(tmp_path: Path, maker: str) -> None:
+    assert len(LONG_TEXT) > HEAD
+    good = MAKERS[maker]({**MODEL, "tokenizer.json": LONG_TEXT}, tmp_path / "good")
+    assert look(good) == (True, ())
+    bad = MAKERS[maker]({**MODEL, "tokenizer.json": LONG_TEXT[:-100]}, tmp_path / "bad")
+    ok, (flaw,) = look(bad)
+    assert (ok, flaw.startswith("models/tokenizer.json: JSON cut short")) == (False, True)
+
+
+def test_faults_are_found_beside_a_header_that_is_too_long(tmp_path: Path) -> None:
+    files = {**MODEL, FIRST: POINTER, "extra.safetensors": LONG_WEIGHTS}
+    ok, flaws = look(as_gzip(files, tmp_path / "image"))
+    assert (ok, [flaw.split(": ")[0] for flaw in flaws]) == (False, [f"models/{FIRST}"])
+
+
+def test_first_bytes_are_kept_within_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not kept is said, and whoever only looks keeps nothing."""
+    monkeypatch.setattr("carferry.steps.inspect._HEADS_BYTES", 4096)
+    target = as_gzip(MODEL, tmp_path / "image")
+    assert look(target) == (None, ())
+    heads = [entry.place.head for entry in inspect(target).models if entry.place]
+    assert heads == [b""] * len(MODEL)
 
 
 def test_the_command_says_it_of_a_registry_and_ends_with_2(

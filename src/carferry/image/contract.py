@@ -7,6 +7,7 @@ Source: kserve pkg/utils/storage.go; modelpack/model-spec docs/spec.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,13 @@ from carferry.image.kinds import layers_flaw
 from carferry.image.layers import MOST_LAYERS, ROOT
 from carferry.image.modelpack import RAW
 from carferry.oci.documents import Descriptor
+from carferry.source.snapshot import ContentId
 
 TOOLS = ("sh", "ls", "ln", "sleep", "mkdir")
 _BIN = ("bin", "usr/bin", "sbin", "usr/sbin", "usr/local/bin")
+# What selection/checks.py lets into an image's root, and what it wants there.
+_DESCRIBES = re.compile(r"config\.json|params\.json|model_index\.json|[^/]+\.(?i:gguf)")
+_NEEDS_CONFIG = re.compile(r"(?!adapter_model).*\.safetensors|pytorch_model.*\.bin")
 TOOL_PATHS = frozenset(f"{folder}/{tool}" for folder in _BIN for tool in TOOLS)
 _RUN_BY = "which KServe runs in the image to serve oci:// (modelcar mode)"
 _BASELESS = (
@@ -30,15 +35,21 @@ _BASELESS = (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a file's bytes lie as they are, so that any part of them can be asked for.
+    """Where a file's bytes lie.
 
     Attributes:
-        layer: What holds them; not compressed.
-        offset: Of the first of them.
+        layer: What holds them.
+        offset: Of the first of them, in the layer as unpacked.
+        is_packed: Whether the layer is compressed, so that no part of it can be asked for.
+        head: First bytes of a file in a compressed layer, as far as they were kept.
+        tail: Last ones likewise.
     """
 
     layer: Descriptor
     offset: int = 0
+    is_packed: bool = False
+    head: bytes = b""
+    tail: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +63,8 @@ class Entry:
         kind: ``file``, ``directory`` or ``link``.
         owner: Uid and gid.
         link: Where a link points.
-        place: Where a file can be read in part; None if it is compressed.
+        place: Where a file's bytes lie; None of what has none as they are, such as sparse files.
+        content: Id of its bytes, where somebody named or computed it.
     """
 
     path: str
@@ -62,6 +74,7 @@ class Entry:
     owner: tuple[int, int]
     link: str = ""
     place: Place | None = None
+    content: ContentId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,7 @@ class Contents:
         covered: Paths among both that a layer not looked at lies over.
         unread: Why each layer that was not looked at was not.
         diff_ids: A layer whose content is not what the config says, in words; or empty.
+        damaged: A layer that no runtime could unpack, in words; or empty.
     """
 
     models: tuple[Entry, ...]
@@ -81,6 +95,7 @@ class Contents:
     covered: frozenset[str] = frozenset()
     unread: tuple[str, ...] = ()
     diff_ids: str = ""
+    damaged: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +127,7 @@ def check_modelcar(
     settings = config.get("config") or {}
     return (
         _has_models(contents),
+        _root(contents),
         _every("readable", contents, _readable, "a=rX", "not readable by every user"),
         _every("owner", contents, _is_roots, "0:0", "not 0:0"),
         _every("links", contents, _is_plain, "none", "not a file or directory"),
@@ -121,7 +137,7 @@ def check_modelcar(
         _platform(config),
         _config(config, layers),
         _diff_ids(contents),
-        _layers(layers),
+        _layers(layers, contents),
     )
 
 
@@ -144,8 +160,10 @@ def check_modelpack(
     raw = all(layer.media_type.endswith(RAW) for layer in layers)
     same = diff_ids == [str(layer.digest) for layer in layers]
     named = len(models) == len(layers)
+    contents = Contents(tuple(models))
     return (
-        _has_models(Contents(tuple(models))),
+        _has_models(contents),
+        _root(contents),
         Clause("raw", raw, "each layer is a file" if raw else "some layers are archives"),
         Clause("paths", named, "every layer is named" if named else "a layer has no file path"),
         Clause("diff ids", same, "as the layers" if same else "not those of the layers"),
@@ -157,6 +175,25 @@ def _has_models(contents: Contents) -> Clause:
     sure = any(path not in contents.covered for path in files)
     found = f"{len(files)} files under /{ROOT}"
     return _clause("models", sure, contents, found)
+
+
+def _root(contents: Contents) -> Clause:
+    """Check that servers find what tells them how to load the weights; GGUF says it in itself.
+
+    Without weights (``--allow-no-weights``) there is nothing to load, and an adapter is loaded
+    beside its base by a config of its own. Other formats, such as ONNX, have servers that need
+    none.
+    """
+    files = [entry.path for entry in contents.models if entry.kind == "file"]
+    at_root = [path for path in files if _DESCRIBES.fullmatch(path.removeprefix(f"{ROOT}/"))]
+    sure = [path for path in at_root if path not in contents.covered]
+    if at_root:
+        return _clause("root", bool(sure), contents, (sure or at_root)[0])
+    needy = [path for path in files if _NEEDS_CONFIG.fullmatch(path.rpartition("/")[2])]
+    if not needy:
+        return _clause("root", not contents.unread, contents, "no weights that need a config")
+    missing = f"no config.json or params.json directly under /{ROOT}"
+    return _clause("root", False, contents, f"{missing}, so no server can load {needy[0]}")
 
 
 def _every(
@@ -233,9 +270,9 @@ def _diff_ids(contents: Contents) -> Clause:
     return _clause("diff ids", not contents.unread, contents, "as the layers")
 
 
-def _layers(layers: Sequence[Descriptor]) -> Clause:
+def _layers(layers: Sequence[Descriptor], contents: Contents) -> Clause:
     few = len(layers) <= MOST_LAYERS
-    flaw = layers_flaw(layers)
+    flaw = layers_flaw(layers) or contents.damaged
     return Clause("layers", few and not flaw, flaw if few and flaw else f"{len(layers)}")
 
 

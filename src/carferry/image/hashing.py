@@ -1,8 +1,8 @@
 """The files of one layer, read through from first byte to last, and their ids computed anew.
 
-Bounded memory whatever a stranger wrote: chunks of 1 MiB, and headers that may not say how much
-of them is kept. A layer that says carferry made it must have carferry's very frame: then no
-other reader of tar can see anything else in it.
+Bounded memory whatever a stranger wrote: chunks of 1 MiB, and no more entries than are kept. A
+layer that says carferry made it must have carferry's very frame: then no other reader of tar can
+see anything else in it. Others are read as container engines read them (oci/headers.py).
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from carferry.errors import CarferryError, TargetError
 from carferry.image.layers import ROOT
-from carferry.image.unpack import Budget, Unpacked, readable
+from carferry.image.unpack import Budget, DamagedLayer, Unpacked, readable
 from carferry.image.whiteouts import is_whiteout
 from carferry.io.retry import Retry
 from carferry.oci import tarball
 from carferry.oci.documents import LAYER, LAYER_TYPES, Descriptor
-from carferry.oci.headers import path_in_image
+from carferry.oci.headers import Member, path_in_image, read_members
 from carferry.registry.blobs import as_file, read_blob
 from carferry.registry.target import Target
 from carferry.source.snapshot import ContentId
@@ -33,7 +33,6 @@ _BUFFER = 1024 * 1024
 # Weights shrink by half, texts to a tenth; a layer made of zeros would be read for days.
 _FREE_BYTES = 1024 * 1024 * 1024
 _MOST_TIMES = 100
-_LONGEST_HEADER_BYTES = 64 * 1024
 _MOST_ENTRIES = 200_000
 _MOST_NAMES_BYTES = 32 * 1024 * 1024
 
@@ -102,7 +101,7 @@ def read_ids(
     Raises:
         Unreachable: It broke again and again.
     """
-    reading = _Reading(kinds)
+    reading = _Reading(kinds, framed)
     whole = hashlib.sha256()
 
     def hashed(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -113,104 +112,93 @@ def read_ids(
 
     try:
         with closing(read_blob(target, layer.digest, retry)) as blob:
-            chunks = hashed(blob)
-            if raw_path:
-                reading.raw(raw_path, layer.size_bytes, chunks)
-            else:
-                reading.archive(layer, chunks)
-            for _ in chunks:  # what follows an archive's end belongs to the digest too
-                pass
+            damage = reading.all(layer, raw_path, hashed(blob))
     except CarferryError as error:
         if error.temporary or not isinstance(error, TargetError):
             raise
         return Hashed(flaw=error.reason)
     if whole.hexdigest() != layer.digest.hex:
         return Hashed((*reading.entries,), "other bytes were sent under its digest")
-    is_ours = reading.frame() == layer.digest.hex
-    flaw = "" if is_ours or not framed else "around its files it holds something else"
+    if damage:
+        return Hashed(flaw=damage)
+    is_ours = not framed or reading.frame() == layer.digest.hex
+    flaw = "" if is_ours else "around its files it holds something else"
     return Hashed((*reading.entries,), flaw)
 
 
 class _Reading:
     """One pass over a layer; it also computes what the layer would be with carferry's frame."""
 
-    def __init__(self, kinds: Kinds) -> None:
+    def __init__(self, kinds: Kinds, framed: bool) -> None:
         self._kinds = kinds
-        self._frame = hashlib.sha256()
+        self._frame = hashlib.sha256() if framed else None
         self.entries: list[Held] = []
 
     def frame(self) -> str:
         """Return the digest of a layer of the same files in carferry's frame."""
-        framed = self._frame.copy()
-        framed.update(tarball.END)
-        return framed.hexdigest()
+        self._around(lambda: tarball.END)
+        return self._frame.hexdigest() if self._frame else ""
 
-    def raw(self, path: str, size_bytes: int, chunks: Iterator[bytes]) -> None:
-        """Take a layer that is one file."""
-        self._take(path, size_bytes, chunks)
+    def all(self, layer: Descriptor, raw_path: str, chunks: Iterator[bytes]) -> str:
+        """Take a layer to its last byte, and return how it is damaged; empty if it is not."""
+        damage = ""
+        try:
+            if raw_path:
+                self._take(raw_path, layer.size_bytes, chunks)
+            else:
+                self._archive(layer, chunks)
+        except DamagedLayer as error:
+            damage = error.reason
+        for _ in chunks:  # what follows an archive's end belongs to the digest too
+            pass
+        return damage
 
-    def archive(self, layer: Descriptor, chunks: Iterator[bytes]) -> None:
-        """Take a layer that is a tar.
-
-        Raises:
-            TargetError: Not a tar, or not one that can be read in bounded memory.
-        """
-        with (
-            readable(layer),
-            tarfile.open(
-                fileobj=_plain(layer, chunks), mode="r|", bufsize=_BUFFER, tarinfo=Bounded
-            ) as tar,
-        ):
-            self._members(tar)
-
-    def _members(self, tar: tarfile.TarFile) -> None:
+    def _archive(self, layer: Descriptor, chunks: Iterator[bytes]) -> None:
         count = names = 0
-        while (member := tar.next()) is not None:
-            tar.members.clear()  # type: ignore[attr-defined]  # kept for seeking, which no stream can
-            count += 1
-            names += len(member.name) + len(member.linkname)
-            if count > _MOST_ENTRIES or names > _MOST_NAMES_BYTES:
-                raise tarfile.ReadError(f"more than {count - 1} entries are not kept")
-            self._member(tar, member)
+        with readable(layer):
+            file = _plain(layer, chunks)
+            for member in read_members(file):
+                count += 1
+                # Every folder above a path is kept too.
+                name = member.info.name
+                names += len(name) * (1 + name.count("/")) + len(member.info.linkname)
+                if count > _MOST_ENTRIES or names > _MOST_NAMES_BYTES:
+                    raise tarfile.ReadError(f"more than {count - 1} entries are not kept")
+                self._member(member)
+            while file.read(_BUFFER):  # damage of what is packed may lie behind the archive's end
+                pass
 
-    def _member(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-        if member.isdir():
-            self._frame.update(tarball.directory_header(member.name))
-            if _counts(member.name):
-                self.entries.append(Held(path_in_image(member.name), is_folder=True))
-        elif member.isreg() and not member.issparse():
-            content = cast(IO[bytes], tar.extractfile(member))
-            self._frame.update(tarball.file_header(member.name, member.size))
-            self._take(member.name, member.size, iter(lambda: content.read(_BUFFER), b""))
-            self._frame.update(tarball.padding(member.size))
-        elif _counts(member.name):
-            self.entries.append(
-                Held(path_in_image(member.name), flaw="a link or device, not a file")
-            )
+    def _member(self, member: Member) -> None:
+        info = member.info
+        if info.isdir():
+            self._around(lambda: tarball.directory_header(info.name))
+            if _counts(info.name):
+                self.entries.append(Held(path_in_image(info.name), is_folder=True))
+        elif member.is_file:
+            self._around(lambda: tarball.file_header(info.name, info.size))
+            self._take(info.name, info.size, iter(lambda: member.read(_BUFFER), b""))
+            self._around(lambda: tarball.padding(info.size))
+        elif _counts(info.name):
+            flaw = "a link or device, not a file, or one with holes"
+            self.entries.append(Held(path_in_image(info.name), flaw=flaw))
 
     def _take(self, name: str, size_bytes: int, chunks: Iterator[bytes]) -> None:
         held = Held(path_in_image(name))
         kinds = self._kinds(held.in_model) if _counts(name) else ()
         hashers = {kind: ContentId(kind, "").hasher(size_bytes) for kind in kinds}
         for chunk in chunks:
-            self._frame.update(chunk)
+            if self._frame:
+                self._frame.update(chunk)
             for hasher in hashers.values():
                 hasher.update(chunk)
         if _counts(name):
             ids = tuple(ContentId(kind, each.hexdigest()) for kind, each in hashers.items())
             self.entries.append(replace(held, ids=ids))
 
-
-class Bounded(tarfile.TarInfo):
-    """A header whose extensions are short: tarfile reads them whole, however long they say."""
-
-    def _proc_member(self, tar: Any) -> Any:
-        if not self.isreg() and not self.isdir() and self.size > _LONGEST_HEADER_BYTES:
-            raise tarfile.ReadError(f"a header of {self.size} bytes")
-        if self.type == tarfile.XGLTYPE:
-            # Python applies it to all that follow, Go, and so containerd, to nothing.
-            raise tarfile.ReadError("a global header, which readers take differently")
-        return super()._proc_member(tar)  # type: ignore[misc]
+    def _around(self, piece: Callable[[], bytes]) -> None:
+        """Add a piece of the frame; a stranger's name may be none that carferry could write."""
+        if self._frame:
+            self._frame.update(piece())
 
 
 def _plain(layer: Descriptor, chunks: Iterator[bytes]) -> IO[bytes]:

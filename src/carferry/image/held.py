@@ -1,40 +1,42 @@
-"""Which files an image's layers hold, and where their bytes lie.
+"""Which files of a model a container would see in an image, and where their bytes lie.
 
-A file in an uncompressed tar, or a raw ModelPack layer, is one range of one blob. A compressed
-layer is read through once: its files are hashed on the way, and their first bytes, which are
-asked for most, are kept, since reading them again would mean unpacking from the start.
+All layers are read, whoever made them: one below those of the model may hold files that are served
+too, and one above may cover or take away. Uncompressed ones cost their headers; of compressed ones
+files are hashed in passing, since their bytes must be read anyway.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import tarfile
-from collections.abc import Generator, Iterator
+import posixpath
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from carferry.errors import InputError
-from carferry.image.compose import CONTENT_KEY, file_ids
-from carferry.image.hashing import Bounded
-from carferry.image.kinds import is_modelpack
+from carferry.image.compose import file_ids
+from carferry.image.contents import laid
+from carferry.image.contract import Entry, Place
+from carferry.image.entries import in_model, read_entries
+from carferry.image.kinds import is_modelpack, layers_flaw
 from carferry.image.layers import ROOT
+from carferry.image.links import Links
 from carferry.image.modelpack import RAW, file_path
-from carferry.image.unpack import Budget, readable, unpacked
-from carferry.image.whiteouts import is_whiteout
-from carferry.oci.documents import LAYER, Descriptor, Document
-from carferry.oci.headers import path_in_image, read_headers
-from carferry.registry.ranged import Ranged
+from carferry.image.unpack import Budget, NotLookedAt, unpacked
+from carferry.image.whiteouts import Overlay
+from carferry.oci.documents import Descriptor, Document
 from carferry.registry.target import Target
 from carferry.source.paths import path_bytes
 from carferry.source.snapshot import ContentId, SourceFile
 
 UNKNOWN = ContentId("sha256", "")
 """The id of a file that nobody has named one for: whoever needs it reads the file."""
-_HEAD_BYTES = 256 * 1024
 _ALL_HEADS_BYTES = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024
-_BUFFER = 64 * 1024
 _ENDLESS = 1 << 62
+# As for --verify: weights shrink by half, texts to a tenth; zeros would be read for days.
+_FREE_BYTES = 1024 * 1024 * 1024
+_MOST_TIMES = 100
+_REMEDY = "pack the model anew from its source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +46,41 @@ class HeldFile:
     Attributes:
         file: Path below ``/models``, length, and its id: what the image says until its bytes
             have been read, or ``UNKNOWN``.
-        layer: The layer that holds it.
-        offset: Where it starts, in the layer as unpacked.
-        head: Its first bytes, if the layer is compressed.
-        is_raw: Whether the layer is the file.
+        place: Where its bytes lie.
     """
 
     file: SourceFile
-    layer: Descriptor
-    offset: int
-    head: bytes = b""
-    is_raw: bool = False
+    place: Place
 
 
 def held_files(target: Target, manifest: Document) -> dict[str, HeldFile]:
-    """Return the files under ``/models`` by path; a later layer covers an earlier one.
+    """Return the files under ``/models`` by path, as a container sees them.
 
     Args:
         target: Where the image is.
         manifest: Of one platform.
 
     Raises:
-        InputError: Something there is no file with a path.
+        InputError: What a container sees there cannot be told, or is no file.
         TargetError: A layer is not what it says, or the registry failed.
     """
     if is_modelpack(manifest):
         return {held.file.path: held for held in map(_raw, manifest.layers)}
-    held: dict[str, HeldFile] = {}
-    for layer in _model_layers(manifest):
-        for found in _files(target, layer):
-            held[found.file.path] = found
-    return held
+    if flaw := layers_flaw(manifest.layers):
+        _refuse(str(target.ref), f"nobody can tell what it shows: {flaw}")
+    overlay, links = Overlay[Entry](), Links()
+    budget = _budget(manifest.layers)
+    for layer in manifest.layers:
+        try:
+            entries, _ = read_entries(target, layer, budget, links, hashing=True)
+        except NotLookedAt as error:
+            reason = f"nobody can tell what it holds or hides of the model: {error.reason}"
+            _refuse(f"layer {layer.digest}", reason)
+        overlay.add(laid(_named(layer, entries)))
+    seen = {path: entry for path, entry in overlay.seen.items() if in_model(path)}
+    _check_placed(seen)
+    files = [_held(entry) for entry in seen.values() if entry.kind != "directory"]
+    return {held.file.path: held for held in files}
 
 
 def read_unpacked(target: Target, layer: Descriptor, start: int, stop: int) -> Generator[bytes]:
@@ -84,7 +90,7 @@ def read_unpacked(target: Target, layer: Descriptor, start: int, stop: int) -> G
         TargetError: It is broken, or the registry failed.
     """
     skip, left = start, stop - start
-    with unpacked(target, layer, _unlimited()) as raw:
+    with unpacked(target, layer, _budget([layer])) as raw:
         while skip > 0 and (chunk := raw.read(min(_CHUNK, skip))):
             skip -= len(chunk)
         while left > 0 and (chunk := raw.read(min(_CHUNK, left))):
@@ -92,82 +98,51 @@ def read_unpacked(target: Target, layer: Descriptor, start: int, stop: int) -> G
             yield chunk
 
 
-def _model_layers(manifest: Document) -> tuple[Descriptor, ...]:
-    """Return the layers that may hold the model: where some are marked as its, those alone."""
-    marked = tuple(layer for layer in manifest.layers if CONTENT_KEY in layer.annotations)
-    return marked or manifest.layers
+def _budget(layers: Iterable[Descriptor]) -> Budget:
+    """Return what reading an image may cost whoever means to read all of its model.
+
+    However long a layer is, it is read: of a model that another tool packed it holds the weights.
+    What a look bounds otherwise (entries, requests, memory) is bounded here alike.
+    """
+    unpacked_bytes = sum(max(_FREE_BYTES, _MOST_TIMES * each.size_bytes) for each in layers)
+    return Budget(_ENDLESS, unpacked_bytes, head_bytes=_ALL_HEADS_BYTES)
 
 
 def _raw(layer: Descriptor) -> HeldFile:
     path = file_path(layer)
     if not path or not layer.media_type.endswith(RAW):
-        raise InputError(
-            "read the model in", layer.digest, "this layer is an archive, or names no path",
-            "pack the model anew from its source",
-        )  # fmt: skip
+        _refuse(str(layer.digest), "this layer is an archive, or names no path")
     ids = file_ids(layer) or (ContentId("sha256", layer.digest.hex),)
-    return HeldFile(SourceFile(path, layer.size_bytes, ids[0]), layer, 0, is_raw=True)
+    return HeldFile(SourceFile(path, layer.size_bytes, ids[0]), Place(layer))
 
 
-def _files(target: Target, layer: Descriptor) -> list[HeldFile]:
-    if layer.media_type == LAYER:
-        with readable(layer):
-            return _named(layer, list(_ranges(target, layer)))
-    with unpacked(target, layer, _unlimited()) as raw:
-        found = list(_read_through(layer, io.BufferedReader(raw, _CHUNK)))
-        raw.finish()
-        return found
-
-
-def _ranges(target: Target, layer: Descriptor) -> Iterator[HeldFile]:
-    file = io.BufferedReader(Ranged(target, layer), _BUFFER)
-    for member in read_headers(file):
-        if path := _in_model(member):
-            yield HeldFile(SourceFile(path, member.size, UNKNOWN), layer, file.tell())
-
-
-def _named(layer: Descriptor, held: list[HeldFile]) -> list[HeldFile]:
+def _named(layer: Descriptor, entries: Sequence[Entry]) -> list[Entry]:
     """Give files the ids that their layer has for them, in path order."""
     ids = file_ids(layer)
-    if len(ids) != len(held):
-        return held
-    held = sorted(held, key=lambda each: path_bytes(each.file.path))
-    return [
-        replace(each, file=replace(each.file, content=content))
-        for each, content in zip(held, ids, strict=True)
-    ]
+    files = [entry for entry in entries if in_model(entry.path) and entry.kind == "file"]
+    if len(ids) != len(files):
+        return [*entries]
+    files.sort(key=lambda each: path_bytes(each.path.removeprefix(f"{ROOT}/")))
+    named = dict(zip(map(id, files), ids, strict=True))
+    return [replace(each, content=each.content or named.get(id(each))) for each in entries]
 
 
-def _read_through(layer: Descriptor, raw: io.BufferedReader) -> Iterator[HeldFile]:
-    kept = 0
-    with tarfile.open(fileobj=raw, mode="r|", bufsize=_CHUNK, tarinfo=Bounded) as tar:
-        for member in tar:
-            tar.members.clear()  # type: ignore[attr-defined]  # kept for seeking
-            path, content = _in_model(member), tar.extractfile(member)
-            if not path or content is None:
-                continue
-            head = content.read(_HEAD_BYTES)
-            hasher = hashlib.sha256(head)
-            while chunk := content.read(_CHUNK):
-                hasher.update(chunk)
-            kept += len(head)
-            file = SourceFile(path, member.size, ContentId("sha256", hasher.hexdigest()))
-            head = head if kept <= _ALL_HEADS_BYTES else b""
-            yield HeldFile(file, layer, member.offset_data, head)
+def _check_placed(seen: dict[str, Entry]) -> None:
+    """Refuse what lies below a file: runtimes refuse it, or put it elsewhere."""
+    for path in seen:
+        folder = posixpath.dirname(path)
+        while folder:
+            if folder in seen and seen[folder].kind != "directory":
+                _refuse(ascii(path), f"it lies in {folder!a}, which is no folder")
+            folder = posixpath.dirname(folder)
 
 
-def _in_model(member: tarfile.TarInfo) -> str:
-    """Return a file's path in the model; empty for what lies elsewhere, and for folders."""
-    name = path_in_image(member.name)
-    path = name.removeprefix(f"{ROOT}/")
-    if path == name or member.isdir():
-        return ""
-    if not member.isreg() or is_whiteout(path):
-        reason = "it is no plain file in one layer (a link, a device or a deletion)"
-        raise InputError("read the model in", ascii(name), reason, "pack the model anew")
-    return path
+def _held(entry: Entry) -> HeldFile:
+    path = entry.path.removeprefix(f"{ROOT}/")
+    if entry.place is None or path == entry.path:
+        _refuse(ascii(entry.path), "it is no plain file (a link, a device, or one with holes)")
+    return HeldFile(SourceFile(path, entry.size_bytes, entry.content or UNKNOWN), entry.place)
 
 
-def _unlimited() -> Budget:
-    """Return the budget of whoever means to read all of a layer that they named themselves."""
-    return Budget(packed_bytes=_ENDLESS, unpacked_bytes=_ENDLESS)
+def _refuse(subject: str, reason: str) -> NoReturn:
+    raise InputError("read the model in", subject, reason, _REMEDY)

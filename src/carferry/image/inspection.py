@@ -67,7 +67,8 @@ def inspect(target: Target, *, budget: Budget | None = None) -> Inspection:
 
     Raises:
         ManifestMissing: Nothing there.
-        TargetError: Unreadable.
+        TargetError: Its documents are unreadable, or the registry failed; a damaged layer breaks
+            a clause.
     """
     top = read_image(target)
     manifests = read_manifests(target, top)

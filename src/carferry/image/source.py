@@ -18,7 +18,7 @@ from carferry.image.kinds import first_image, is_modelpack, kind_of
 from carferry.image.provenance import read_provenance
 from carferry.io.progress import Progress, Silent
 from carferry.io.retry import Retry
-from carferry.oci.documents import LAYER, Document
+from carferry.oci.documents import Document
 from carferry.registry.ranged import read_part
 from carferry.registry.read import read_image, read_manifests
 from carferry.registry.target import Target
@@ -111,10 +111,10 @@ class ImageSource:
         return replace(said, image=self._top.digest)
 
     def _read(self, held: HeldFile, start: int, end: int) -> Iterator[bytes]:
-        layer, at = held.layer, held.offset
-        if end <= len(held.head):
-            yield held.head[start:end]
-        elif layer.media_type == LAYER or held.is_raw:
+        layer, at = held.place.layer, held.place.offset
+        if held.place.is_packed and end <= len(held.place.head):
+            yield held.place.head[start:end]
+        elif not held.place.is_packed:
             yield from read_part(self.target, layer.digest, at + start, at + end, self._retry)
         else:
             with closing(read_unpacked(self.target, layer, at + start, at + end)) as chunks:

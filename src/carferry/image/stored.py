@@ -1,4 +1,4 @@
-"""The files of an image where they lie: path, length, and any part of their bytes by Range.
+"""The files of an image where they lie: path, length, and parts of their bytes.
 
 For whoever looks into files without reading them through, such as headers of weights.
 """
@@ -21,7 +21,7 @@ class StoredFile:
         path: In the model, without ``models/``.
         size_bytes: Length.
         target: Where the image is.
-        place: Where its bytes lie; None in a compressed layer, of which no part can be read.
+        place: Where its bytes lie; None where they do not lie as they are.
     """
 
     path: str
@@ -29,19 +29,26 @@ class StoredFile:
     target: Target
     place: Place | None
 
-    def read_range(self, start: int, end: int) -> bytes:
+    def read_range(self, start: int, end: int) -> bytes | None:
         """Return bytes [start, end) of the file; fewer only at its end.
 
+        None if they lie in a compressed layer and were not kept when that was read.
+
         Raises:
-            ValueError: Compressed.
             TargetError: Not there, or the registry ignores ranges.
         """
-        if self.place is None:
-            raise ValueError(f"{self.path} is compressed")
-        size = min(end, self.size_bytes) - start
-        if size <= 0:
+        end = min(end, self.size_bytes)
+        if end <= start:
             return b""
-        return self.target.read_range(self.place.layer.digest, self.place.offset + start, size)
+        if self.place is None:
+            return None
+        if not self.place.is_packed:
+            at = self.place.offset + start
+            return self.target.read_range(self.place.layer.digest, at, end - start)
+        if end <= len(self.place.head):
+            return self.place.head[start:end]
+        tail, begins = self.place.tail, self.size_bytes - len(self.place.tail)
+        return tail[start - begins : end - begins] if start >= begins else None
 
 
 def stored_files(target: Target, models: Iterable[Entry]) -> dict[str, StoredFile]:

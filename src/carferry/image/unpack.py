@@ -43,6 +43,10 @@ class NotLookedAt(TargetError):
     """A layer that costs more than a look is worth; it may be as good as any other."""
 
 
+class DamagedLayer(TargetError):
+    """A layer that no runtime could unpack: not the archive that it should be, or cut short."""
+
+
 @dataclass(slots=True)
 class Budget:
     """What may still be spent on one image; counts down.
@@ -53,6 +57,8 @@ class Budget:
         entries: Headers read, of all layers together.
         requests: Ranges asked for.
         kept_bytes: Memory for the entries that count.
+        head_bytes: Memory for the first bytes of files in compressed layers; none are kept
+            beyond it, and that is no reason to look no further.
     """
 
     packed_bytes: int = 512 * _MIB
@@ -60,6 +66,7 @@ class Budget:
     entries: int = 500_000
     requests: int = 20_000
     kept_bytes: int = 64 * _MIB
+    head_bytes: int = 0
 
     def spend(self, name: str, amount: int, layer: Descriptor) -> None:
         """Take from one of them.
@@ -71,6 +78,13 @@ class Budget:
         if left < 0:
             raise NotLookedAt("read layer", layer.digest, f"over the limit of {name}")
         setattr(self, name, left)
+
+    def has(self, name: str, amount: int) -> bool:
+        """Take from one of them if there is enough, and return whether there was."""
+        left = int(getattr(self, name)) - amount
+        if left >= 0:
+            setattr(self, name, left)
+        return left >= 0
 
 
 class Unpacked(io.RawIOBase):
@@ -125,13 +139,17 @@ def unpacked(target: Target, layer: Descriptor, budget: Budget) -> Iterator[Unpa
 
 @contextmanager
 def readable(layer: Descriptor) -> Iterator[None]:
-    """Turn what the readers of archives raise into one error that names the layer."""
+    """Turn what the readers of archives raise into one error that names the layer.
+
+    Raises:
+        DamagedLayer: Instead of what they raise; a failure of the network stays what it is.
+    """
     try:
         yield
     except CarferryError:
         raise
     except _BROKEN + _zstd_errors() as error:
-        raise TargetError("read layer", layer.digest, f"not a readable tar: {error}") from error
+        raise DamagedLayer("read layer", layer.digest, f"not a readable tar: {error}") from error
 
 
 def uncompressed(packed: io.BufferedReader, layer: Descriptor) -> IO[bytes]:

@@ -19,7 +19,7 @@ from carferry.image.layers import ROOT
 from carferry.image.modelpack import CONFIG as MODELPACK_CONFIG
 from carferry.image.modelpack import RAW, file_path
 from carferry.image.provenance import COMMIT, SOURCE
-from carferry.image.whiteouts import Whiteouts
+from carferry.image.whiteouts import Laid, Overlay
 from carferry.io.parallel import advance, run_parallel
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
@@ -127,13 +127,12 @@ class _Found:
     """What comparing one layer found.
 
     Attributes:
-        files: Path in the image to what is wrong with the file; empty if nothing is.
-        taken: What it takes away from the layers below.
+        entries: What it holds, with what is wrong with each file: empty if nothing is, None of
+            folders and of what takes others away.
         flaws: What is wrong with the layer as a whole.
     """
 
-    files: Mapping[str, str]
-    taken: Whiteouts
+    entries: Sequence[Laid[str | None]]
     flaws: tuple[str, ...]
 
 
@@ -145,7 +144,7 @@ def _read(
         ids = file_ids(layer)
     except InvalidReference as error:
         flaw = f"layer {layer.digest}: its ids cannot be read: {error.reason}"
-        return _Found({}, Whiteouts(), (flaw,))
+        return _Found((), (flaw,))
     progress.begin(name, layer.size_bytes)
     contents = read_ids(
         target,
@@ -159,8 +158,8 @@ def _read(
     progress.end(name, "read")
     files, flaw = _compared(contents, ids, promises)
     flaws = tuple(f"layer {layer.digest}: {each}" for each in (contents.flaw, flaw) if each)
-    taken = Whiteouts.among(entry.path for entry in contents.entries)
-    return _Found(files, taken, flaws[:1])
+    entries = [Laid(e.path, files.get(e.path), e.is_folder) for e in contents.entries]
+    return _Found(entries, flaws[:1])
 
 
 def _kinds(ids: Sequence[ContentId], promises: Promises | None) -> Kinds:
@@ -197,11 +196,10 @@ def _flaw_of(held: Held, promised: ContentId | None) -> str:
 
 def _topmost(layers: Sequence[_Found]) -> dict[str, str]:
     """Return what a container sees: a later layer covers an earlier one, or takes away from it."""
-    seen: dict[str, str] = {}
+    overlay = Overlay[str | None]()
     for layer in layers:
-        kept = {path: flaw for path, flaw in seen.items() if not layer.taken.hide(path)}
-        seen = kept | dict(layer.files)
-    return seen
+        overlay.add(layer.entries)
+    return {path: flaw for path, flaw in overlay.seen.items() if flaw is not None}
 
 
 def _own_basis(manifest: Document) -> str:

@@ -20,6 +20,10 @@ _BUFFER = 1024 * 1024
 _THREADS = 16
 
 
+class OtherBytes(TargetError):
+    """What was sent under a digest is not what the digest promises."""
+
+
 @contextmanager
 def open_upload(target: Target, size_bytes: int) -> Iterator[Upload]:
     """Begin an upload, which an error in the block cancels; the block commits it."""
@@ -83,7 +87,7 @@ def proved_blob(origin: Target, blob: Descriptor, *, action: str = "read") -> Ge
         action: What an error says was being done.
 
     Raises:
-        TargetError: The origin sent other bytes, or more, than digest and size promise.
+        OtherBytes: Or more of them than digest and size promise.
     """
     hasher, left = hashlib.sha256(), blob.size_bytes
     with closing(origin.open_blob(blob.digest)) as chunks:
@@ -94,7 +98,7 @@ def proved_blob(origin: Target, blob: Descriptor, *, action: str = "read") -> Ge
             hasher.update(chunk)
             yield chunk
     if left < 0 or Digest(hasher.hexdigest()) != blob.digest:
-        raise TargetError(action, blob.digest, f"{origin.ref} sent other bytes under it")
+        raise OtherBytes(action, blob.digest, f"{origin.ref} sent other bytes under it")
 
 
 def read_small(origin: Target, blob: Descriptor, cap_bytes: int = MANIFEST_CAP_BYTES) -> bytes:

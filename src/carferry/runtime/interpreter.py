@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from functools import partial
 from carferry.errors import InputError
 from carferry.image.base import Base
 from carferry.oci.documents import Platform
+from carferry.oci.headers import Member
 from carferry.runtime.libc import OLDEST, Version, glibc_in
 from carferry.runtime.search import is_readable, search
 
@@ -126,17 +126,17 @@ def python_of(base: Base, python: str = "") -> Version:
     return version
 
 
-def _is_any(_member: tarfile.TarInfo, _tar: tarfile.TarFile) -> bool:
+def _is_any(_member: Member) -> bool:
     """Return True for any file: a base that names its Python is not searched for it."""
     return True
 
 
-def _is_program(version: Version, member: tarfile.TarInfo, _tar: tarfile.TarFile) -> bool | None:
+def _is_program(version: Version, member: Member) -> bool | None:
     """Return whether a file may be that Python; a ``python3`` that does not say which, may."""
-    found = _PROGRAM.search(member.name)
-    if found is None or member.isdir():
+    found = _PROGRAM.search(member.info.name)
+    if found is None or member.info.isdir():
         return None
-    named = found if found[1] else _LINKED.search(member.linkname)
+    named = found if found[1] else _LINKED.search(member.info.linkname)
     return named is None or int(named[1]) == version[1] or None
 
 

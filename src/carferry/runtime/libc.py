@@ -8,9 +8,9 @@ line that every build of it carries.
 from __future__ import annotations
 
 import re
-import tarfile
 
 from carferry.errors import InputError
+from carferry.oci.headers import Member
 
 Version = tuple[int, int]
 OLDEST: Version = (2, 28)
@@ -23,30 +23,36 @@ _BANNER = re.compile(rb"GNU C Library \([^)]*\) [a-z]+ release version (\d+)\.(\
 _LIBC_CAP_BYTES = 16 * 1024 * 1024
 
 
-def glibc_in(name: str, member: tarfile.TarInfo, tar: tarfile.TarFile) -> Version | None:
+def glibc_in(name: str, member: Member) -> Version | None:
     """Return the version of glibc that a base's file is, or None if it is another file.
 
     Args:
         name: The base, for the error.
         member: One of its files.
-        tar: Where that is.
 
     Raises:
         InputError: The base has musl, for which large packages rarely have wheels.
     """
-    if _MUSL.search(member.name):
+    if _MUSL.search(member.info.name):
         raise InputError(
             "use base", name, "it has musl instead of glibc (Alpine?)",
             "choose a base such as ubi9/python-312",
         )  # fmt: skip
-    return _version(member, tar) if _GLIBC.search(member.name) else None
+    return _version(member) if _GLIBC.search(member.info.name) else None
 
 
-def _version(member: tarfile.TarInfo, tar: tarfile.TarFile) -> Version | None:
+def _version(member: Member) -> Version | None:
     """Return what a file's or a link's name says, or else the file's own banner."""
-    found = _NAMED.search(member.name) or _NAMED.search(f"/{member.linkname}")
+    found = _NAMED.search(member.info.name) or _NAMED.search(f"/{member.info.linkname}")
     if found:
         return int(found[1]), int(found[2])
-    content = tar.extractfile(member) if member.isreg() else None
-    banner = _BANNER.search(content.read(_LIBC_CAP_BYTES)) if content else None
+    banner = _BANNER.search(_content(member)) if member.is_file else None
     return (int(banner[1]), int(banner[2])) if banner else None
+
+
+def _content(member: Member) -> bytes:
+    parts, left = list[bytes](), _LIBC_CAP_BYTES
+    while left > 0 and (part := member.read(left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tarfile
+import io
 from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Any
@@ -11,12 +11,13 @@ from carferry.errors import TargetError
 from carferry.image.base import Base
 from carferry.image.unpack import Budget, unpacked
 from carferry.oci.documents import LAYER_TYPES, Descriptor
-from carferry.oci.headers import BoundedInfo
+from carferry.oci.headers import Member, read_members
 from carferry.registry.target import Target
 
-Question = Callable[[tarfile.TarInfo, tarfile.TarFile], Any]
-"""Asked about each member; whatever is not None is the answer."""
+Question = Callable[[Member], Any]
+"""Asked about each member; whatever is not None is the answer. One of them may read its content."""
 
+_BUFFER = 256 * 1024
 _GIB = 1024**3
 
 
@@ -28,10 +29,10 @@ def search(base: Base, *questions: Question) -> list[Any]:
     """
     answers: list[Any] = [None] * len(questions)
     with closing(_members(base)) as members:
-        for member, tar in members:
+        for member in members:
             for number, ask in enumerate(questions):
                 if answers[number] is None:
-                    answers[number] = ask(member, tar)
+                    answers[number] = ask(member)
             if None not in answers:
                 break
     return answers
@@ -42,27 +43,19 @@ def is_readable(base: Base) -> bool:
     return base.home is not None and all(layer.media_type in LAYER_TYPES for layer in base.layers)
 
 
-def _members(base: Base) -> Generator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+def _members(base: Base) -> Generator[Member]:
     for layer in base.layers:
         if base.home is not None and layer.media_type in LAYER_TYPES:
             yield from _walk(base.name, base.home, layer)
 
 
-def _walk(
-    name: str, home: Target, layer: Descriptor
-) -> Generator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+def _walk(name: str, home: Target, layer: Descriptor) -> Generator[Member]:
     """Yield a layer's members, reading no further than the last one taken."""
     # A runtime's base holds all of Python's world: more than a look at an image is worth.
     budget = Budget(packed_bytes=8 * _GIB, unpacked_bytes=32 * _GIB)
     try:
-        with (
-            unpacked(home, layer, budget) as raw,
-            tarfile.open(fileobj=raw, mode="r|", tarinfo=BoundedInfo) as tar,
-        ):
-            for member in tar:
-                yield member, tar
-                # tarfile keeps every member for a second pass that a stream cannot have.
-                tar.members.clear()  # type: ignore[attr-defined]
+        with unpacked(home, layer, budget) as raw:
+            yield from read_members(io.BufferedReader(raw, _BUFFER))
     except TargetError as error:
         if error.temporary or error.action != "read layer":
             raise

@@ -11,6 +11,7 @@ from carferry.form.readers import read_image, read_model, read_parallel
 from carferry.image import inspection
 from carferry.image.inspection import Inspection
 from carferry.image.layers import ROOT
+from carferry.image.unpack import Budget
 from carferry.image.verify import Verified
 from carferry.image.verify import verify as verify_files
 from carferry.io.progress import Progress
@@ -22,6 +23,8 @@ from carferry.steps.access import open_access, shown
 from carferry.steps.inspected import Inspected
 from carferry.steps.models import open_model
 from carferry.steps.whole import Examined, examine_image
+
+_HEADS_BYTES = 64 * 1024 * 1024
 
 
 def inspect(
@@ -39,8 +42,8 @@ def inspect(
     """Check an image against the contract that KServe's modelcar mode relies on.
 
     Reads manifest, config and tar headers, not the weights; with ``verify`` every byte of them.
-    Of an artifact it says what it is; what a layer beyond the limits may hold is None, and not
-    broken.
+    Of an artifact it says what it is; a damaged layer breaks a clause, and what a layer beyond
+    the limits may hold is None, and not broken.
 
     Args:
         image: ``docker://host/repository:tag``, by digest likewise, or ``oci:path:tag``.
@@ -72,8 +75,10 @@ def inspect(
     display = shown(progress)
     access = replace(access, connections=max(access.connections, at_once))
     target = access.open(parse_image(read_image(image)))
-    seen, checks = inspection.inspect(target), list[Verified | Examined]()
-    if verify or model:
+    checks, is_deep = list[Verified | Examined](), verify or bool(model)
+    budget = Budget(head_bytes=_HEADS_BYTES) if is_deep else None
+    seen = inspection.inspect(target, budget=budget)
+    if is_deep:
         ids = _ids_of(read_model(model), revision, seen, access, display) if model else _OWN
         examined = examine_image(target, seen, access.retry)
         checks += [examined] if examined else []

@@ -10,7 +10,7 @@ from carferry.image.layers import ROOT
 from carferry.image.stored import stored_files
 from carferry.io.retry import Retry
 from carferry.registry.target import Target
-from carferry.weights.whole import Whole, examine
+from carferry.weights.whole import Unseen, Whole, examine
 
 _NAME = "whole"
 
@@ -20,8 +20,8 @@ class Examined:
     """What looking at the files found.
 
     Attributes:
-        clause: The result as a clause of the contract; None of it is known in layers that
-            cannot be looked at.
+        clause: The result as a clause of the contract; None if a layer was not looked at, or a
+            header in a compressed one is longer than what was kept of its file.
         flaws: One line for each file that no server could load.
     """
 
@@ -44,7 +44,6 @@ def examine_image(target: Target, seen: Inspection, retry: Retry) -> Examined | 
         TargetError: The registry refused, or does not read in part.
     """
     files = stored_files(target, seen.models)
-    sizes = {path: file.size_bytes for path, file in files.items() if file.place}
     if not files:
         return None
     if seen.unread:
@@ -52,17 +51,21 @@ def examine_image(target: Target, seen: Inspection, retry: Retry) -> Examined | 
         return Examined(Clause(_NAME, None, f"as {seen.unread[0]}"))
 
     def read(path: str, start: int, end: int) -> bytes:
-        return retry.call(lambda: files[path].read_range(start, end))
+        data = retry.call(lambda: files[path].read_range(start, end))
+        if data is None:
+            raise Unseen("check", path, "it is compressed, and too little of it was kept")
+        return data
 
-    packed = sorted(files.keys() - sizes.keys())
-    return _judged(examine(sizes, read, beside=packed, retry=retry), len(sizes), packed)
+    sizes = {path: file.size_bytes for path, file in files.items()}
+    return _judged(examine(sizes, read, retry=retry), len(files))
 
 
-def _judged(found: Whole, count: int, packed: list[str]) -> Examined:
+def _judged(found: Whole, count: int) -> Examined:
     if found.faults:
         flaws = tuple(f"{ROOT}/{fault.subject}: {fault.reason}" for fault in found.faults)
         return Examined(Clause(_NAME, False, f"{len(flaws)} faults: {flaws[0]}"), flaws)
-    detail = "; ".join([f"{count} files looked at", *found.remarks])
-    if packed:
-        return Examined(Clause(_NAME, None, f"{detail}; compressed is {packed[0]}"))
+    detail = "; ".join([f"{count - len(found.unseen)} files looked at", *found.remarks])
+    if found.unseen:
+        rest = f"{len(found.unseen)} are compressed and longer than what was kept of them"
+        return Examined(Clause(_NAME, None, f"{detail}; {rest}: {found.unseen[0]}"))
     return Examined(Clause(_NAME, True, detail))

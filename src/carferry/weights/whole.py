@@ -8,12 +8,12 @@ the JSON that servers parse, of a long one its two ends; files as short as a poi
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from posixpath import dirname
 from threading import Lock
 from typing import Any
 
-from carferry.errors import BrokenFile
+from carferry.errors import BrokenFile, CarferryError
 from carferry.io.parallel import run_parallel
 from carferry.io.retry import Retry
 from carferry.weights import formats, texts
@@ -41,6 +41,10 @@ Seen = Header | WeightIndex | dict[str, Any] | None
 Look = Callable[[str, int, ReadRange], Seen]
 
 
+class Unseen(CarferryError):
+    """Bytes of a file that its reader cannot show, such as those within a compressed layer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Whole:
     """What was found.
@@ -49,11 +53,13 @@ class Whole:
         headers: Of each safetensors file that is right.
         faults: Each names its file; empty if the model is whole.
         remarks: What is odd and does no harm, a line each.
+        unseen: Files of which nothing can be said, since ``read`` could not show enough of them.
     """
 
     headers: Mapping[str, Header]
     faults: tuple[BrokenFile, ...] = ()
     remarks: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
 
 def examine(
@@ -69,7 +75,8 @@ def examine(
 
     Args:
         files: Every path that belongs to the model, to its size in bytes.
-        read: Reads bytes [start, end) of one of them; called from several threads.
+        read: Reads bytes [start, end) of one of them; called from several threads. It may raise
+            ``Unseen``.
         only: Weights to look at, as one worker's share; the indices and config.json are read
             besides, and nothing is said about the model as a whole.
         beside: Paths that exist and were left out on purpose: they are not missing.
@@ -85,22 +92,28 @@ def examine(
     short = [path for path in paths if path not in looks and files[path] in POINTER_BYTES]
     looks |= dict.fromkeys(short[:_MOST_SHORT], _short)
 
-    def seen(path: str) -> Seen | BrokenFile:
+    def seen(path: str) -> Seen | BrokenFile | Unseen:
         try:
             return looks[path](path, files[path], read)
         except BrokenFile:
             # A byte may be wrong by a fault on the way: only what stays wrong is.
             if forget:
                 forget(path)
+        except Unseen as error:
+            return error
         try:
             return looks[path](path, files[path], read)
-        except BrokenFile as error:
+        except (BrokenFile, Unseen) as error:
             return error
 
     found = run_parallel(seen, list(looks), parallel=_PARALLEL, retry=retry or Retry())
+    each = dict(zip(looks, found, strict=True))
+    known = {path: what for path, what in each.items() if not isinstance(what, Unseen)}
+    unseen = tuple(path for path in each if path not in known)
     there = set(files) | set(beside)
-    is_part = only is not None or len(there) > len(files)
-    return _judged(files, there, dict(zip(looks, found, strict=True)), is_part=is_part)
+    is_part = only is not None or bool(unseen) or len(there) > len(files)
+    judged = _judged(files, there, known, is_part=is_part)
+    return replace(judged, unseen=unseen)
 
 
 def _counted(read: ReadRange) -> ReadRange:
