@@ -303,7 +303,9 @@ def test_a_missing_folder(build_to: Run, tmp_path: Path) -> None:
 
 def test_an_empty_folder(build_to: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert_refused(build_to(tmp_path / "empty"), 2, r"no file of 0 is weights, a config")
+    assert_refused(
+        build_to(tmp_path / "empty"), 2, r"no file is there; check that a model lies there"
+    )
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])

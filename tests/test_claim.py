@@ -44,6 +44,15 @@ def test_a_folder_of_the_claim_becomes_an_image(mounted: Path, tmp_path: Path) -
     assert pinned("pvc://models/x", "") == "pvc://models/x"
 
 
+def test_the_folder_that_would_be_right_is_named_as_a_run_names_it(
+    mounted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = carferry(capsys, "build", "pvc://models/models", f"oci:{tmp_path / 'out'}:v1")
+    assert done.code == 2
+    assert "package pvc://models/models: " in done.err
+    assert "package pvc://models/models/granite" in done.err
+
+
 @pytest.mark.parametrize("path", ["", "/", "/models/granite/", "/models//granite"])
 def test_slashes_at_the_ends_mean_nothing(mounted: Path, path: str) -> None:
     if "//" in path:

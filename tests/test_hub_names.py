@@ -99,8 +99,9 @@ REFUSED = {
     "https://huggingface.co/spaces/org/name": "a space, not a model",
     "hf://buckets/org/name": "a bucket, not a model",
     "https://huggingface.co/collections/org/name-1": "a collection, not a model",
-    "https://huggingface.co/org/name/tree/v1/onnx/fp16": "a folder inside a repository; carferry "
-    "download org/name@v1 DIR --include 'onnx/fp16/*', then give DIR/onnx/fp16",
+    "https://huggingface.co/org/name/tree/v1/onnx/fp16": "a folder inside a repository; hf "
+    "download org/name --revision v1 --include 'onnx/fp16/*' --local-dir model, then give "
+    "./model/onnx/fp16",
     "https://huggingface.co/org/name/blob/main/a/model.Q4.gguf": "one file of a model; "
     "write org/name@main and --include 'a/model.Q4.gguf'",
     "https://huggingface.co/org/name/resolve/v1/x.gguf?download=true": "one file of a model; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -331,6 +332,39 @@ def test_a_file_with_holes_is_not_read_as_if_it_had_none(tmp_path: Path) -> None
     foreign(to_layout(tmp_path / "old"), [(LAYER, data)])
     with pytest.raises(InputError, match="one with holes"):
         ImageSource(to_layout(tmp_path / "old")).listing()
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (
+            {"bin/sh": b"#!"},
+            r"no file is there; check that a model lies there \(in an image: under",
+        ),
+        (
+            {f"models/snap/{name}": body for name, body in MODEL.items()},
+            "and lie in snap; put what",
+        ),
+    ],
+)
+def test_an_image_that_holds_no_model_where_servers_look_is_refused(
+    files: dict[str, bytes], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign(to_layout(tmp_path / "old"), [(LAYER, tar_of(files))])
+    assert main(["build", f"oci:{tmp_path / 'old'}:v1", f"oci:{tmp_path / 'new'}:v1"]) == 2
+    assert re.search(reason, capsys.readouterr().err)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_registry_without_tls_is_not_asked_again_and_again(
+    filled_hub: Hub, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What speaks another protocol will not change by waiting."""
+    make(from_hub(filled_hub), to_registry(registry), registry.host)
+    before = len(registry.log)
+    assert main(["plan", f"oci://{registry.host}/org/tiny:v1", "--gpu", "L4"]) == 1
+    assert "no TLS there" in capsys.readouterr().err
+    assert len(registry.log) == before
 
 
 def test_no_such_image_is_a_wrong_model(registry: Registry) -> None:

@@ -85,6 +85,8 @@ HOLDING = {
     "notes2.txt": b"remote: https://ghp_" + b"a1B2" * 9 + b"@github.com/org/name",
     "aws.json": b'{"aws_secret_access_key": "abc"}',
     "aws.txt": b"[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\n",
+    "azure.json": b'{"clientId": "a", "clientSecret": "0123456789abcdef"}',
+    "settings.json": b'{"wandb": {"api_key": "0123456789abcdef"}}',
     "readable.txt": b"-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n",
     "kube.json": b'{"apiVersion": "v1", "kind": "Config", "users": [{"user": {"token": "abc"}}]}',
     "cluster.txt": b"kind: Config\nusers:\n- user:\n    client-key-data: abc\n",
@@ -499,7 +501,7 @@ class Placed:
     ("place", "says"),
     [
         ("s3://bucket/m?endpoint=https://minio.example", "; package s3://bucket/m/hf"),
-        ("", "; package only what lies in hf"),
+        ("", "; put what lies in hf into a folder of its own"),
     ],
 )
 def test_of_a_bucket_or_an_image_the_folder_is_named_as_a_model_is(

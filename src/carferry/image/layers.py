@@ -10,7 +10,6 @@ Source: docs/adr/0008-three-kinds-of-layers.md; the layout rules of OCI image-sp
 
 from __future__ import annotations
 
-import glob
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from carferry.errors import InputError
+from carferry.io.shell import glob_of, option
 from carferry.oci import tarball
 from carferry.refs import Digest
 from carferry.source.snapshot import SourceFile
@@ -173,12 +173,12 @@ def _check_not_empty(files: Sequence[SourceFile]) -> None:
     """
     empty = [file.path for file in files if not file.size_bytes]
     if empty:
-        shown = ",".join(map(glob.escape, empty[:_EMPTY_SHOWN]))
+        left_out = option("--exclude", ",".join(map(glob_of, empty[:_EMPTY_SHOWN])))
         counted = "1 of its files is" if len(empty) == 1 else f"{len(empty)} of its files are"
         raise InputError(
             "make modelpack with", empty[0],
             f"{counted} empty, and containerd pulls no layer of 0 bytes",
-            f"leave them out with --exclude '{shown}', or make a modelcar, which can hold them",
+            f"leave them out with {left_out}, or make a modelcar, which can hold them",
         )  # fmt: skip
 
 

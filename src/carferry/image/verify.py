@@ -23,6 +23,7 @@ from carferry.image.whiteouts import Laid, Overlay
 from carferry.io.parallel import advance, run_parallel
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
+from carferry.io.shell import word
 from carferry.oci.documents import Descriptor, Document
 from carferry.registry.read import read_image, read_manifests
 from carferry.registry.target import Target
@@ -206,6 +207,8 @@ def _own_basis(manifest: Document) -> str:
     said = manifest.annotations.get(SOURCE, "")
     commit = manifest.annotations.get(COMMIT, "")
     basis = "the image's own ids, which whoever made it wrote"
-    if not said:
+    if not said.startswith("hf://"):
+        # A bucket's address lacks its endpoint, and entity tags prove nothing; a folder has none.
         return f"{basis}; --model compares with a source's"
-    return f"{basis}; --model {said}{'@' if commit else ''}{commit} compares with the source's"
+    named = f"--model {word(f'{said}@{commit}' if commit else said)}"
+    return f"{basis}; {named} compares with the source's"

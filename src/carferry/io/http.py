@@ -34,6 +34,7 @@ COMMIT_TIMEOUT_S = 1800.0
 CERTS_D = Path("/etc/containers/certs.d")
 _BODY_CAP = 64 * 1024
 _USED_UP = re.compile(r";\s*r=0\s*;\s*t=(\d{1,9})\b")
+_NOT_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -156,9 +157,12 @@ def unreachable(method: str, url: str, error: Exception) -> Unreachable:
         failure.temporary = False
         return failure
     if isinstance(cause, ssl.SSLError):
-        return Unreachable(
+        failure = Unreachable(
             "connect to", host, f"no TLS there ({cause})", "for plain HTTP pass --plain-http HOST"
         )
+        # What answers in another protocol will do so again; a handshake that broke may go through.
+        failure.temporary = cause.reason not in _NOT_TLS
+        return failure
     return Unreachable("reach", host, f"{method} failed: {_words(cause)}", "is the host right?")
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from carferry.errors import InputError, NothingSelected, UnsafeWeights
+from carferry.io.shell import glob_of, option, word
 from carferry.selection.folders import are_out_of_reach, is_beside, right_folder
 from carferry.selection.hints import include, root_config, weights_of
 from carferry.selection.kinds import PICKLE, is_weights, matches
@@ -19,6 +19,7 @@ from carferry.weights.layout import ADAPTER_CONFIG, CONFIG, PARAMS
 
 _DIFFUSERS = "model_index.json"
 _ADAPTERS = ("adapter_model*",)
+_CHECK_PLACE = "check that a model lies there (in an image: under /models)"
 _INSIST = "--allow-no-weights to insist"
 
 
@@ -113,6 +114,8 @@ def _unsafe(choice: Choice, path: str, pickled: Collection[str]) -> UnsafeWeight
 
 
 def _refuse_nothing(choice: Choice) -> None:
+    if not choice.listed:
+        raise NothingSelected("select files of", choice.origin, "no file is there", _CHECK_PLACE)
     weights = _weights(choice)
     if not choice.patterns.include:
         _refuse_no_weights(choice) if weights else _check_folders(choice)
@@ -174,7 +177,8 @@ def _remedy(choice: Choice, weights: list[str]) -> str:
     layout = choice.needs.layout
     if weights and weights[0].endswith(".safetensors"):
         if layout.index and not layout.files:
-            return f"if it is left over from other weights: --exclude {shlex.quote(layout.index)}"
+            without = option("--exclude", glob_of(layout.index))
+            return f"if it is left over from other weights: {without}"
         return f"name them too: {choice.hint(weights)}"
     if weights:
         return f"use a safetensors revision, or name them: {choice.hint(weights)}"
@@ -223,9 +227,7 @@ def _pickled_heads(choice: Choice, chosen: Collection[str]) -> list[str]:
 def _check_root(choice: Choice) -> None:
     """Refuse an image whose root says nothing of the weights; GGUF says it in itself."""
     chosen = choice.chosen
-    if CONFIG in chosen or PARAMS in chosen or choice.patterns.every:
-        return
-    if choice.patterns.names_exactly(_DIFFUSERS):
+    if CONFIG in chosen or PARAMS in chosen or _is_meant_pipeline(choice):
         return
     if any(map(_is_gguf, chosen)):
         return
@@ -240,6 +242,12 @@ def _check_root(choice: Choice) -> None:
     if any(path.endswith(".safetensors") for path in chosen):
         reason = f"no {CONFIG}, so no server knows what its weights are"
         raise InputError("package", choice.origin, reason, f"add it; {_INSIST}")
+
+
+def _is_meant_pipeline(choice: Choice) -> bool:
+    """Return whether a diffusers pipeline was named, or put into an image, for another server."""
+    is_packed = choice.patterns.every and _DIFFUSERS in choice.chosen
+    return is_packed or choice.patterns.names_exactly(_DIFFUSERS)
 
 
 def _check_pipeline(choice: Choice) -> None:
@@ -259,8 +267,7 @@ def _check_folders(choice: Choice) -> None:
 
 def _check_reach(choice: Choice, weights: Collection[str]) -> None:
     """Refuse a model whose config lies at the root, and all its weights in folders below."""
-    is_meant = choice.patterns.every or choice.patterns.names_exactly(_DIFFUSERS)
-    if is_meant or not are_out_of_reach(weights, choice.needs):
+    if _is_meant_pipeline(choice) or not are_out_of_reach(weights, choice.needs):
         return
     _check_pipeline(choice)
     first = min(weights, key=lambda path: (path.count("/"), path))
@@ -280,10 +287,9 @@ def _not_excluded(choice: Choice) -> list[str]:
 
 def _go_to(choice: Choice, folder: str) -> str:
     if choice.place:
-        return f"package {choice.place.rstrip('/')}/{folder}"
+        return f"package {word(choice.place.rstrip('/') + '/' + folder)}"
     if not choice.repo:
-        return f"package only what lies in {folder}"
-    return (
-        f"hf download {choice.repo} --include '{folder}/*' --local-dir model, then package "
-        f"./model/{folder}"
-    )
+        return f"put what lies in {folder} into a folder of its own, and package that"
+    taken = option("--include", f"{glob_of(folder)}/*")
+    there = word(f"./model/{folder}")
+    return f"hf download {choice.repo} {taken} --local-dir model, then package {there}"

@@ -37,6 +37,7 @@ _HELD = re.compile(
     rb"|\bsk-[\w-]{32,}|\bxox[abprs]-[\w-]{10,}|\bsha256~[\w-]{40,}"
     rb"|(?i:aws_secret_access_key|client-key-data|_authtoken)[\"']?\s*[:=]"
     rb"|\"private_key\"\s*:\s*\"|\"type\"\s*:\s*\"service_account\"|\"auths\"\s*:\s*\{"
+    rb"|(?i:\"(?:client_?secret|api_?key|(?:access|refresh|id)_?token|password)\"\s*:\s*\"[^\"\s]{12,}\")"
     rb"|^# (?:Netscape )?HTTP Cookie File"
 )
 """Private keys, and tokens as the hub, git servers, clouds, package indices and registries issue

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-import shlex
 from collections.abc import Collection, Iterable, Mapping
 from itertools import takewhile
 from pathlib import PurePosixPath
 
+from carferry.io.shell import option
 from carferry.selection.kinds import COPIES, OTHER_RUNTIMES, OTHER_WEIGHTS, PICKLE, matches
 from carferry.selection.patterns import cover
 from carferry.source.snapshot import SourceFile
@@ -66,7 +66,7 @@ def include(texts: Iterable[str], weights: Collection[str], given: Collection[st
     """
     rest = ",".join(given) or cover(sorted(texts), (*_TEXT_ENDINGS, ".safetensors"))
     globs = ",".join(part for part in (_glob(weights), rest) if part)
-    return f"--include {shlex.quote(globs)}" if "'" in globs else f"--include '{globs}'"
+    return option("--include", globs)
 
 
 def root_config(files: Collection[str]) -> list[str]:

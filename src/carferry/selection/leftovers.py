@@ -38,6 +38,8 @@ def leftovers(paths: Collection[str]) -> dict[str, Leftover]:
 
 def _why(path: str, layouts: Collection[str]) -> Leftover | None:
     *folders, name = path.lower().split("/")
+    if "" in folders:
+        return None  # an absolute path, which is refused by name
     if is_credential_name(name) or not _PRIVATE_FOLDERS.isdisjoint(folders):
         return Leftover.CREDENTIAL
     if any(path.startswith(layout) for layout in layouts):

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from carferry.errors import InputError
+from carferry.io.shell import glob_of
 
 _ENDING = re.compile(r"\.[^./]*$")
 _WILD = re.compile(r"\[[^]]*\]|[*?/.]")
@@ -93,15 +94,10 @@ def cover(paths: Iterable[str], by_ending: Iterable[str] = ()) -> str:
     """
     endings = set(by_ending)
     globs = {
-        f"*{PurePosixPath(path).suffix}" if PurePosixPath(path).suffix in endings else _exact(path)
+        f"*{PurePosixPath(path).suffix}" if PurePosixPath(path).suffix in endings else glob_of(path)
         for path in paths
     }
     return ",".join(sorted(globs, key=lambda glob: (glob.startswith("*"), glob)))
-
-
-def _exact(path: str) -> str:
-    """Return a glob for one path: wildcards in it are escaped; no list can hold a comma."""
-    return re.sub(r"[*?\[]", lambda found: f"[{found[0]}]", path).replace(",", "?")
 
 
 def _globs(globs: Sequence[str]) -> tuple[str, ...]:

@@ -46,7 +46,8 @@ def choose(
     if listing.image and not patterns.include:
         # Whoever made the image has chosen already.
         patterns = replace(patterns, every=True)
-    origin = str(source) if isinstance(source, FolderSource) else listing.repo or str(source)
+    place = _place(source, listing)
+    origin = (place if isinstance(source, FolderSource) else listing.repo) or str(source)
     stays = leftovers(files)
     _refuse_layout(stays, origin)
     usable = {path: file for path, file in files.items() if path not in stays}
@@ -64,9 +65,9 @@ def choose(
     check_paths(chosen)
     known = {**usable, **{path: files[path] for path in chosen}}
     seen = [path for path in files if stays.get(path) in (None, Leftover.TRAINING)]
-    choice = Choice(
-        origin, listing.repo, _place(source, listing), seen, known, chosen, needs, patterns
-    )
+    # What an image's model was made of may lie otherwise than it does in the image.
+    repo = "" if listing.image else listing.repo
+    choice = Choice(origin, repo, place, seen, known, chosen, needs, patterns)
     check_choice(choice, for_image=for_image)
     left_out = tuple(LeftOut(p, files[p].size_bytes, why) for p, why in reasons.items() if why)
     return _selection(listing.only(chosen), left_out, needs, reader)
@@ -92,7 +93,8 @@ def take(source: Source, patterns: Patterns) -> Snapshot:
 
 def _place(source: Source, listing: Snapshot) -> str:
     """Return what a model's folder is named by on a command line; empty if it has no such name."""
-    return str(source) if isinstance(source, FolderSource) else listing.place.partition("?")[0]
+    place = listing.place.partition("?")[0]
+    return place or (str(source) if isinstance(source, FolderSource) else "")
 
 
 def _selection(

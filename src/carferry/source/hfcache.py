@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carferry.errors import SourceNotFound
+from carferry.io.shell import word
 from carferry.refs import ModelRef
 from carferry.source.snapshot import ContentId
 
@@ -56,7 +57,7 @@ class Cached:
     @property
     def fetch(self) -> str:
         """The command that completes the snapshot."""
-        return f"hf download {self.repo} --revision {self.commit}"
+        return f"hf download {word(self.repo)} --revision {self.commit}"
 
     def claim(self, path: str) -> ContentId | None:
         """Return what the cache says a file's bytes are; None if it does not."""
@@ -159,7 +160,7 @@ def _best(store: Path) -> Iterator[Path]:
 
 
 def _misplaced(folder: Path, what: str, stores: list[Path]) -> SourceNotFound:
-    snapshots = [str(path) for store in stores for path in _best(store)]
+    snapshots = [word(str(path)) for store in stores for path in _best(store)]
     more = f" (or one of {len(snapshots) - _SHOWN} more)" if len(snapshots) > _SHOWN else ""
     remedy = f"give {' or '.join(snapshots[:_SHOWN])}{more}" if snapshots else "download it again"
     return SourceNotFound("read", folder, f"{what} Hugging Face cache, not a snapshot", remedy)

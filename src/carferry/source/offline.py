@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from carferry.errors import SourceNotFound
 from carferry.io.progress import Progress
+from carferry.io.shell import word
 from carferry.refs import ModelRef
 from carferry.source import hfcache
 from carferry.source.folder import FolderSource
@@ -33,7 +34,7 @@ def cached_source(ref: ModelRef, progress: Progress | None = None) -> FolderSour
     """
     if folder := hfcache.find(ref):
         return FolderSource(folder, progress=progress)
-    fetch = f"hf download {ref.repo} --revision {ref.revision}"
+    fetch = f"hf download {word(ref.repo)} --revision {word(ref.revision)}"
     raise SourceNotFound(
         "read",
         ref,

@@ -14,6 +14,7 @@ from typing import NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from carferry.errors import InvalidReference
+from carferry.io.shell import glob_of, option, word
 from carferry.refs import ModelRef
 
 _HOSTS = {"huggingface.co", "www.huggingface.co", "hf.co", "www.hf.co"}
@@ -172,13 +173,24 @@ def _of_page(text: str, repo: str, page: Sequence[str]) -> str:
     long = rest[:1] == ["refs"] and len(rest) > 2 and rest[1] in ("pr", "convert")
     count = 3 if long else 1
     revision, inner = "/".join(rest[:count]), "/".join(rest[count:])
-    named = f"{repo}@{revision}"
     if inner and kind in _OF_A_FILE:
-        _refuse(text, "one file of a model", f"write {named} and --include '{inner}'")
+        _refuse(text, "one file of a model", _hint_for_file(repo, revision, inner))
     if inner:
-        remedy = f"carferry download {named} DIR --include '{inner}/*', then give DIR/{inner}"
-        _refuse(text, "a folder inside a repository", remedy)
+        _refuse(text, "a folder inside a repository", _hint_for_folder(repo, revision, inner))
     return revision
+
+
+def _hint_for_file(repo: str, revision: str, path: str) -> str:
+    """Name the model; one GGUF of several is a model by itself, one shard is none."""
+    named = f"write {word(f'{repo}@{revision}')}"
+    is_model = path.lower().endswith(".gguf")
+    return f"{named} and {option('--include', glob_of(path))}" if is_model else named
+
+
+def _hint_for_folder(repo: str, revision: str, path: str) -> str:
+    got = f"hf download {word(repo)} --revision {word(revision)}"
+    taken = option("--include", f"{glob_of(path)}/*")
+    return f"{got} {taken} --local-dir model, then give {word(f'./model/{path}')}"
 
 
 def _known_hosts() -> set[str]:

@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError
 from carferry.errors import InputError, SourceChanged, SourceError, SourceNotFound
 from carferry.io.http import Http
 from carferry.io.retry import Retry
+from carferry.io.shell import glob_of, option, word
 from carferry.source.httpread import CHUNK, resumed
 from carferry.source.paths import check_count, path_bytes
 from carferry.source.s3.client import S3Client
@@ -175,7 +176,7 @@ class S3Source:
         )
         if any(each["Key"] == self.ref.prefix for each in page.get("Contents", ())):
             folder, name = S3Ref(self.ref.bucket, above), self.ref.prefix.rpartition("/")[2]
-            remedy = f"name its folder: {folder} --include '{name}'"
+            remedy = f"name its folder: {word(str(folder))} {option('--include', glob_of(name))}"
             return SourceNotFound("read", self, "one object and no folder", remedy)
         beside = [str(each["Prefix"]).rstrip("/") for each in page.get("CommonPrefixes", ())]
         near = difflib.get_close_matches(self.ref.prefix, beside, _NEAR) or beside[:_NEAR]
