@@ -18,7 +18,7 @@ from carferry.pipelines.arguments import form
 from carferry.pipelines.streamed import stream, stream_claim
 from carferry.run.request import Run
 from carferry.source.claim import FOLDER, ClaimRef
-from carferry.source.open import check_model, open_source, pinned
+from carferry.source.open import check_model, claim_of, open_source, pinned
 
 SITE = pods.Site(pods.HERE, folder=".")
 
@@ -51,6 +51,12 @@ def test_the_folder_that_would_be_right_is_named_as_a_run_names_it(
     assert done.code == 2
     assert "package pvc://models/models: " in done.err
     assert "package pvc://models/models/granite" in done.err
+
+
+@pytest.mark.parametrize("model", ["PVC://models/models/granite", " pvc://models/models/granite"])
+def test_an_address_is_understood_as_it_was_pasted(mounted: Path, model: str) -> None:
+    assert {file.path for file in open_source(model).listing().files} == set(tiny())
+    assert claim_of(model) == "models"
 
 
 @pytest.mark.parametrize("path", ["", "/", "/models/granite/", "/models//granite"])

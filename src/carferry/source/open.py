@@ -100,7 +100,7 @@ def claim_of(model: str) -> str:
     Raises:
         InvalidReference: A malformed ``pvc://``.
     """
-    return ClaimRef.parse(model).claim if _scheme(model) == "pvc" else ""
+    return ClaimRef.parse(_url(model)).claim if _scheme(model) == "pvc" else ""
 
 
 def pinned(model: str, snapshot: Snapshot) -> str:
@@ -119,6 +119,12 @@ def _scheme(model: str) -> str:
         return "oci"
     found = _SCHEME.match(text)
     return found[1].lower() if found else "hf"
+
+
+def _url(model: str) -> str:
+    """Return an address as it was meant: pasted with blanks before it, its scheme in capitals."""
+    scheme, mark, rest = model.lstrip().partition("://")
+    return f"{scheme.lower()}://{rest}" if mark else model.lstrip()
 
 
 def _kind(model: str) -> Kind:
@@ -170,7 +176,7 @@ def _open_hub(model: str, revision: str, reach: Reach) -> Source:
 
 def _bucket(model: str, revision: str) -> S3Ref:
     _check_no(revision, model)
-    return S3Ref.parse(model)
+    return S3Ref.parse(_url(model))
 
 
 def _open_bucket(model: str, revision: str, reach: Reach) -> Source:
@@ -181,7 +187,7 @@ def _open_bucket(model: str, revision: str, reach: Reach) -> Source:
 
 def _claim(model: str, revision: str) -> ClaimRef:
     _check_no(revision, model)
-    return ClaimRef.parse(model)
+    return ClaimRef.parse(_url(model))
 
 
 def _open_claim(model: str, revision: str, reach: Reach) -> Source:
@@ -204,9 +210,9 @@ def _at_commit(model: str, found: Snapshot) -> str:
 
 def _image(model: str, revision: str) -> ImageRef | LayoutRef:
     _check_no(revision, model)
-    scheme, mark, rest = model.strip().partition("://")
+    url = _url(model)
     # A layout's path keeps its blanks, and its scheme has no slashes.
-    return parse_image(f"{scheme.lower()}://{rest}" if mark else model.lstrip())
+    return parse_image(url.rstrip() if "://" in url else url)
 
 
 def _at_digest(model: str, found: Snapshot) -> str:
