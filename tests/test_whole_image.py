@@ -106,6 +106,10 @@ FAULTS: dict[str, tuple[Files, str]] = {
     "a missing shard": (without(SECOND), f"models/{SECOND}: missing: {INDEX} names it"),
     "a missing shard and no index": (without(SECOND, INDEX), f"models/{SECOND}: missing: {FIRST}"),
     "another model's shard": ({**MODEL, SECOND: MODEL[FIRST]}, f"models/{SECOND}: lacks tensor"),
+    "weights without a tensor": (
+        tiny() | {"model.safetensors": struct.pack("<Q", 8) + b"{}      "},
+        "models/model.safetensors: holds no tensor",
+    ),
     "a page": ({**MODEL, "tokenizer.json": b"<!doctype html>"}, "models/tokenizer.json: an HTML"),
     "half a model": (
         tiny() | {"config.json": MODEL["config.json"].replace(b'layers": 2', b'layers": 4')},
