@@ -133,6 +133,36 @@ def test_a_whole_model_of_another_tool_is_whole(tmp_path: Path, format: str) -> 
     assert look(MAKERS[format](MODEL, tmp_path / "image")) == (True, ())
 
 
+ADAPTER = {"adapter_config.json": b"{}", "adapter_model.safetensors": MODEL[FIRST]}
+TEXTS = {"config.json": MODEL["config.json"], "README.md": b"# Words"}
+# Files, and what is said of them: --allow-no-weights makes such images on purpose.
+WEIGHTLESS: dict[str, tuple[Files, str]] = {
+    "texts": (TEXTS, "2 files looked at; no weights among them"),
+    "an index alone": (
+        {**TEXTS, "a.bin.index.json": b"{}"}, "3 files looked at; no weights among them",
+    ),
+    "an adapter": (
+        ADAPTER,
+        "2 files looked at; no weights of a model among them, only a LoRA adapter: "
+        "adapter_model.safetensors",
+    ),
+    "an adapter beside a model": ({**MODEL, **ADAPTER}, f"{len(MODEL) + 2} files looked at"),
+    "weights of another format": (
+        {**TEXTS, "m.gguf": b"GGUF" + bytes(20)}, "3 files looked at",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("format", MAKERS)
+@pytest.mark.parametrize("name", WEIGHTLESS)
+def test_an_image_without_weights_is_said_to_have_none(
+    tmp_path: Path, name: str, format: str
+) -> None:
+    files, detail = WEIGHTLESS[name]
+    found = api.inspect(str(MAKERS[format](files, tmp_path / "image").ref), verify=True)
+    assert [rule for rule in found.rules if rule[0] == "whole"] == [("whole", True, detail)]
+
+
 @pytest.mark.parametrize("format", Format)
 def test_carferrys_own_image_is_whole(tmp_path: Path, format: Format) -> None:
     target = to_layout(tmp_path / "image")
