@@ -300,6 +300,11 @@ ODD: dict[str, Files] = {
     "a file without a tensor beside weights of another format": {
         "model.safetensors": EMPTY, "model.gguf": b"GGUF\x03\0\0\0" + bytes(16),
     },
+    "embeddings beside weights of another format, which transformers loads": {
+        "config.json": COUNTS_4,
+        "embeddings.safetensors": weights({"model.embed_tokens.weight": (9, 2)}),
+        "pytorch_model.bin": archive(),
+    },
     "a module's file without a tensor": tiny() | {"2_Normalize/model.safetensors": EMPTY},
     "a folder of a module without weights": tiny() | {"2_Normalize/config.json": b"{}"},
     "Mistral's own layout": mistral(b'{"n_layers": 2}', 0, 1),

@@ -30,8 +30,6 @@ _TOWER = re.compile(r"vis|vit|vpm|ima?ge?|audio|speech|apm")
 _UNEVEN = re.compile(
     r"(?!num_kv_)(?=.*(?:shar|repeat|recur|loop|map|group|config|prun|cut))(?=.*(?:layer|block|hidden_group))"
 )
-
-
 # Lists of layers or parts of them that a model was made without.
 _LEFT_OUT = re.compile(r"(?=.*(?:drop|skip|identity|no_?op))")
 # Modules around the layers: a model's tensors may all be of these only if it has no layers.
@@ -103,16 +101,17 @@ def _lacking(every: list[str], count: _Count) -> str:
     if not known:
         return "its tensors are of no layer" if all(map(_is_around, every)) else ""
     deepest = max(known, key=lambda prefix: len(known[prefix].numbers))
-    main, missing = known[deepest], set(range(count.layers)) - known[deepest].numbers
+    main, held = known[deepest], len(known[deepest].numbers)
+    missing = count.layers - sum(number < count.layers for number in main.numbers)
     others = sum(len(each.numbers) for prefix, each in stacks.items() if prefix != deepest)
-    if main.is_nested or 2 * main.tensors <= len(names) or others >= len(missing):
+    if main.is_nested or 2 * main.tensors <= len(names) or others >= missing:
         return ""
-    held = len(main.numbers)
     if main.numbers == set(range(held)):
         return f"its tensors end with layer {held}"
     if _has_hole(main, count):
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        return f"its tensors lack {deepest}.{min(missing)}{more}"
+        first = next(number for number in range(count.layers) if number not in main.numbers)
+        more = f" and {missing - 1} more" if missing > 1 else ""
+        return f"its tensors lack {deepest}.{first}{more}"
     return ""
 
 

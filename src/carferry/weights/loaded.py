@@ -14,7 +14,7 @@ from carferry.errors import BrokenFile
 from carferry.weights import formats
 from carferry.weights.depth import check_depth
 from carferry.weights.index import WeightIndex
-from carferry.weights.layout import CONFIG, PARAMS, layout_of
+from carferry.weights.layout import CONFIG, PARAMS, Layout, layout_of
 from carferry.weights.numbered import family_of
 from carferry.weights.safetensors import Header, Tensor
 
@@ -44,9 +44,11 @@ def judge_loaded(
     paths = [path for path in layout.files if path in headers]
     paths = [path for path in paths if not path.startswith("adapter_")]
     remarks: list[str] = []
+    if not paths or _may_be_unused(files, layout):
+        return [], []
     if not layout.index:
         faults, remarks = _repeated({path: headers[path].tensors for path in paths})
-    if not faults and paths:
+    if not faults:
         source = PARAMS if layout.mistral else CONFIG
         faults = list(_shallow(paths, headers, documents.get(source, {}), source))
     return faults, remarks
@@ -58,6 +60,15 @@ def _empty(files: Collection[str], headers: Mapping[str, Header]) -> list[Broken
     if has_tensors or any(path.endswith(formats.ENDINGS) for path in files):
         return []
     return [BrokenFile("check", path, "holds no tensor", _AGAIN) for path in sorted(headers)]
+
+
+def _may_be_unused(files: Collection[str], layout: Layout) -> bool:
+    """Return whether transformers would load weights of another format instead.
+
+    Of safetensors it knows the index and model.safetensors; vLLM takes any before another format.
+    """
+    is_known = layout.mistral or layout.index or "model.safetensors" in layout.files
+    return not is_known and any("/" not in p and p.endswith(formats.ENDINGS) for p in files)
 
 
 def _shallow(
