@@ -119,6 +119,47 @@ WHOLE: dict[str, tuple[list[str], dict[str, Any]]] = {
         [n for b in range(2) for n in stack(f"model.layers.{b}.mlp.experts", range(64), "w")],
         {"num_hidden_layers": 2},
     ),
+    "a hole where another stack may fill it": (
+        stack("model.layers", [0, 1, 3]) + stack("model.shared_layers", range(1)),
+        {"num_hidden_layers": 4},
+    ),
+    "numbered from 1": (stack("model.layers", range(1, 13)), {"num_hidden_layers": 13}),
+    "layers cut out that the config names": (
+        stack("model.layers", [0, 1, 3]), {"num_hidden_layers": 4, "skip_layers": [2]},
+    ),
+    "Nemotron NAS: a layer in the midst holds nothing": (
+        stack("model.layers", [0, 1, 3]),
+        {"num_hidden_layers": 4, "block_configs": [{"attention": {"no_op": True}}]},
+    ),
+    "NAS: each layer holds something": (
+        stack("model.layers", [0, 1, 3]) + stack("model.layers", [2], "mlp.up.weight"),
+        {"num_hidden_layers": 4},
+    ),
+    "code of the model's own, with a hole": (
+        stack("model.layers", [0, 1, 3]), {"num_hidden_layers": 4, "auto_map": {"A": "x.X"}},
+    ),
+    "activations between layers": (
+        stack("layers", (0, 2, 4), "weight", "bias"), {"num_layers": 5},
+    ),
+    "a prediction layer, counted or not, above a hole that may be no layer": (
+        stack("model.layers", [0, 1, 3, 9]), {"num_hidden_layers": 4},
+    ),
+    "layers by a name that is not known": (
+        ["model.embed_tokens.weight", *(f"model.stage.{part}" for part in PARTS)],
+        {"num_hidden_layers": 4},
+    ),
+    "all layers stacked, in modules called as those around them": (
+        ["embed_tokens.weight", "layers.norm.weight", "layers.output.weight"],
+        {"num_hidden_layers": 4},
+    ),
+    "a static embedding": (["embedding.weight"], {"num_hidden_layers": 4}),
+    "a vision model and the embeddings": (
+        ["model.embed_tokens.weight", *stack("vision_tower.layers", range(4))],
+        {"text_config": {"num_hidden_layers": 4}},
+    ),
+    "embeddings of a model without layers": (
+        ["model.embed_tokens.weight"], {"num_hidden_layers": 0},
+    ),
     "no layers": (["embedding.weight", "0.weight"], {"num_hidden_layers": 12}),
     "counts that are none": (LLM, {"num_hidden_layers": True, "n_layer": "32", "n_layers": None}),
     "numbers too long to be any": (
@@ -150,6 +191,43 @@ HALF: dict[str, tuple[list[str], dict[str, Any], str]] = {
     ),
     "GPT-2": (stack("h", range(6)), {"n_layer": 12}, "6 of the 12"),
 }  # fmt: skip
+LACKING: dict[str, tuple[list[str], dict[str, Any], str]] = {
+    "a hole": (stack("model.layers", [0, 1, 3]), {"num_hidden_layers": 4}, "lack model.layers.2"),
+    "a wide hole": (
+        stack("model.layers", [*range(4), *range(9, 12)]), {"num_hidden_layers": 12},
+        "lack model.layers.4 and 4 more",
+    ),
+    "a hole below a prediction layer": (
+        stack("model.layers", [*range(30), *range(31, 62)]),
+        {"num_hidden_layers": 61, "num_nextn_predict_layers": 1}, "lack model.layers.30",
+    ),
+    "fewer than a count that no model has": (
+        stack("model.layers", range(2)), {"num_hidden_layers": 10**15},
+        "end with layer 2 of the 1000000000000000 that config.json counts; download",
+    ),
+    "a hole in the text beside a tower": (
+        stack("language_model.model.layers", [0, 1, 3])
+        + stack("vision_tower.encoder.layers", range(2)),
+        {"text_config": {"num_hidden_layers": 4}}, "lack language_model.model.layers.2",
+    ),
+    "embeddings alone": (
+        ["model.embed_tokens.weight"], {"num_hidden_layers": 4}, "are of no layer",
+    ),
+    "GPT-2's embeddings and norm": (
+        ["wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias"], {"n_layer": 4},
+        "are of no layer",
+    ),
+    "Mistral's own, without layers": (
+        ["tok_embeddings.weight", "norm.weight", "output.weight"], {"n_layers": 4},
+        "are of no layer",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LACKING)
+def test_a_hole_and_no_layer_at_all_are_refused(case: str) -> None:
+    names, config, what = LACKING[case]
+    assert f"its tensors {what}" in said(names, config)
 
 
 @pytest.mark.parametrize("case", WHOLE)

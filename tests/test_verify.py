@@ -41,7 +41,7 @@ from carferry.image.inspection import inspect
 from carferry.image.layers import Format, Layer
 from carferry.image.modelpack import CONFIG as MODELPACK_CONFIG
 from carferry.image.stored import stored_files
-from carferry.oci.documents import INDEX, LAYER, Descriptor, Document, Platform, canonical
+from carferry.oci.documents import INDEX, LAYER, MANIFEST, Descriptor, Document, Platform, canonical
 from carferry.registry.access import Access
 from carferry.registry.blobs import put_blob
 from carferry.registry.target import Target
@@ -94,7 +94,7 @@ def look(target: Target, **more: Any) -> api.Inspected:
     return api.inspect(str(target.ref), verify=True, **more)
 
 
-def files_clause(found: api.Inspected) -> tuple[bool, str]:
+def files_clause(found: api.Inspected) -> tuple[bool | None, str]:
     """Return what is said of the files."""
     return next((ok, text) for name, ok, text in found.rules if name == "files")
 
@@ -408,6 +408,75 @@ def test_an_archive_is_read_as_container_engines_read_it(
     assert verify_alone(layout) == ()
 
 
+ANNOTATED = "dev.carferry.layer.source-id"
+
+
+def test_of_an_image_that_carries_no_ids_nothing_is_known(
+    folder: Path, layout: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As podman and buildah make one."""
+    forget(make(folder, layout, base="embedded"))
+    seen = carferry(capsys, "inspect", layout.ref, "--verify", "--progress", "none")
+    assert seen.code == 0, seen.out
+    assert (
+        "unread  files       6 not compared; it carries no ids of its files; --model SO" in seen.out
+    )
+    found = look(layout)
+    assert (found.require().flaws, files_clause(found)[0]) == ((), None)
+    assert files_clause(look(layout, model=folder)) == (
+        True,
+        f"6 compared with the ids of {folder}",
+    )
+    (folder / "config.json").unlink()
+    assert look(layout, model=folder).flaws == ("models/config.json: no id says what it should be",)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, flaws) in ON_TOP.items() if flaws])
+def test_what_lies_over_an_image_without_ids_is_wrong_if_no_id_need_say_so(
+    folder: Path, layout: Target, name: str
+) -> None:
+    forget(make(folder, layout))
+    data, wanted = ON_TOP[name]
+    add(layout, data)
+    found = look(layout)
+    known = {flaw for flaw in wanted if not flaw.endswith("no id")}
+    assert len(found.flaws) == len(known)
+    assert all(any(flaw.startswith(start) for flaw in found.flaws) for start in known)
+    ok, said = files_clause(found)
+    assert ok is (False if known else None)
+    assert "the image's own ids" not in said
+
+
+def test_links_alone_without_ids_are_wrong(layout: Target) -> None:
+    nothing = {"schemaVersion": 2, "config": Descriptor("x", put_blob(layout, b"{}"), 2).to_json()}
+    layout.put_manifest(Document(MANIFEST, canonical(nothing | {"layers": []})), "v1")
+    add(layout, tar(entry("models/a", kind=tarfile.SYMTYPE, link="/etc/passwd")))
+    remedy = "it carries no ids of its files; --model SOURCE compares with a source's"
+    assert files_clause(look(layout)) == (False, f"1 wrong; {remedy}")
+
+
+@pytest.mark.parametrize("kept", ["one layer's id", "a layer's key", "the image's own words"])
+def test_an_image_that_lost_its_ids_is_broken(folder: Path, layout: Target, kept: str) -> None:
+    """A file without an id beside files that have one, or in what says carferry made it."""
+    make(folder, layout)
+
+    def change(body: dict[str, Any]) -> None:
+        for number, each in enumerate([body, *body["layers"]]):
+            said = each.pop("annotations")
+            first = number == 1
+            if kept == "one layer's id" and first:
+                each["annotations"] = {ANNOTATED: said[ANNOTATED]}
+            elif kept == "a layer's key" and first:
+                each["annotations"] = {k: v for k, v in said.items() if k.endswith(".content")}
+            elif kept == "the image's own words" and not number:
+                each["annotations"] = said
+
+    rewrite(layout, change)
+    flaws = look(layout).flaws
+    assert len(flaws) == len(FILES) - (kept == "one layer's id")
+    assert all(flaw.endswith("no id says what it should be") for flaw in flaws)
+
+
 @pytest.mark.parametrize("text", ["", "x", "FA==", "!"])
 def test_ids_that_cannot_be_read_are_broken_and_no_crash(
     folder: Path, layout: Target, text: str
@@ -513,6 +582,16 @@ def add(target: Target, data: bytes, media_type: str = LAYER) -> None:
 def lie(target: Target, annotations: Mapping[str, str]) -> None:
     """Add annotations to the manifest."""
     rewrite(target, lambda body: body["annotations"].update(annotations))
+
+
+def forget(target: Target) -> None:
+    """Take every annotation away, as tools do that know none of them."""
+
+    def change(body: dict[str, Any]) -> None:
+        for each in [body, *body["layers"]]:
+            each.pop("annotations", None)
+
+    rewrite(target, change)
 
 
 def annotate(target: Target, key: str, text: str) -> None:

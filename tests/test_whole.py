@@ -31,10 +31,12 @@ from carferry.weights.safetensors import FIRST_READ
 from carferry.weights.whole import ALL_HEADERS_BYTES, Whole, examine
 
 Files = dict[str, bytes]
-SECOND = "model-00002-of-00003.safetensors"
+FIRST, SECOND = "model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors"
 INDEX = "model.safetensors.index.json"
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:%b\nsize 4976698672\n" % (b"0" * 64)
 XET = b"# xet version 0\nfilesize = 4976698672\nhash = '%b'\n" % (b"0" * 64)
+EMPTY = struct.pack("<Q", 8) + b"{}      "
+COUNTS_4 = b'{"model_type": "llama", "num_hidden_layers": 4}'
 PAGE = b"<!DOCTYPE html>\n<html><title>Sign in</title></html>\n" * 40
 
 
@@ -78,6 +80,20 @@ def archive() -> bytes:
 
 GOOD = sharded()
 PARTS = GOOD[SECOND]
+UNINDEXED = without(GOOD, INDEX)
+MODULE = "model.layers.{}.attention.{}.weight"
+
+
+def layered(*numbers: int, stem: str = MODULE) -> bytes:
+    return weights({stem.format(n, part): (2, 2) for n in numbers for part in ("q", "k")})
+
+
+def mistral(params: bytes, *numbers: int) -> Files:
+    """Return a model in Mistral's own layout."""
+    body = layered(*numbers, stem=MODULE.removeprefix("model."))
+    return {"params.json": params, "tekken.json": b"{}", "consolidated.safetensors": body}
+
+
 # What is wrong: the files, and what the line must name.
 FAULTS: dict[str, tuple[Files, str]] = {
     "git-lfs pointer": (
@@ -131,6 +147,38 @@ FAULTS: dict[str, tuple[Files, str]] = {
     "fewer layers than a nested config says": (
         tiny() | {"config.json": b'{"text_config": {"num_hidden_layers": 4}}'},
         r"model\.safetensors: its tensors end with layer 2 of the 4",
+    ),
+    "a hole between layers": (
+        tiny() | {"config.json": COUNTS_4, "model.safetensors": layered(0, 1, 3)},
+        r"model\.safetensors: its tensors lack model\.layers\.2 of the 4 that config\.json",
+    ),
+    "no layer at all": (
+        tiny() | {
+            "config.json": COUNTS_4,
+            "model.safetensors": weights({"model.embed_tokens.weight": (9, 2)}),
+        },
+        r"model\.safetensors: its tensors are of no layer of the 4 that config\.json counts",
+    ),
+    "fewer layers than params.json says": (
+        mistral(b'{"n_layers": 5}', 0, 1),
+        r"consolidated\.safetensors: its tensors end with layer 2 of the 5 that params\.json cou",
+    ),
+    "params.json that is a list": (mistral(b"[]", 0), r"params\.json: not a JSON object"),
+    "params.json that is a list, over weights by another name": (
+        without(tiny(), "config.json") | {"params.json": b"[]"}, r"params\.json: not a JSON object",
+    ),
+    "weights without a tensor": (
+        tiny() | {"model.safetensors": EMPTY}, r"model\.safetensors: holds no tensor",
+    ),
+    "weights of metadata alone": (
+        tiny() | {"model.safetensors": weights({})}, r"model\.safetensors: holds no tensor",
+    ),
+    "a shard that is another one's copy": (
+        UNINDEXED | {SECOND: GOOD[FIRST]}, f"{SECOND}: holds the tensors of {FIRST} again",
+    ),
+    "a tensor of two shapes": (
+        UNINDEXED | {SECOND: weights({"model.layers.0.weight": (8, 8), "b": (2,)})},
+        rf"{SECOND}: tensor 'model\.layers\.0\.weight' is \[8, 8\], in {FIRST} \[16, 8\]",
     ),
     "a config cut short": (
         tiny() | {"config.json": cut(tiny()["config.json"])}, r"config\.json: not JSON",
@@ -248,6 +296,19 @@ ODD: dict[str, Files] = {
             {f"encoder.block.{n}.layer.{p}.w": (2,) for n in range(4) for p in range(2)}
         ),
     },
+    "a file without a tensor beside others": tiny() | {"extra.safetensors": EMPTY},
+    "a file without a tensor beside weights of another format": {
+        "model.safetensors": EMPTY, "model.gguf": b"GGUF\x03\0\0\0" + bytes(16),
+    },
+    "embeddings beside weights of another format, which transformers loads": {
+        "config.json": COUNTS_4,
+        "embeddings.safetensors": weights({"model.embed_tokens.weight": (9, 2)}),
+        "pytorch_model.bin": archive(),
+    },
+    "a module's file without a tensor": tiny() | {"2_Normalize/model.safetensors": EMPTY},
+    "a folder of a module without weights": tiny() | {"2_Normalize/config.json": b"{}"},
+    "Mistral's own layout": mistral(b'{"n_layers": 2}', 0, 1),
+    "params.json beside config.json, of whatever program": tiny() | {"params.json": b"[]"},
     "an adapter of some layers": {
         "config.json": b'{"num_hidden_layers": 12}',
         "adapter_model.safetensors": weights({"base_model.model.layers.3.lora_A.weight": (2,)}),
@@ -289,6 +350,15 @@ def test_a_total_that_public_writers_get_wrong_is_a_remark(total: int, config: b
     assert found.faults == ()
     assert len(found.remarks) == 1
     assert f"total_size is {total}" in found.remarks[0]
+
+
+@pytest.mark.parametrize("shape", [(1,), ()])
+def test_a_tensor_that_two_shards_hold_is_a_remark(shape: tuple[int, ...]) -> None:
+    """As vLLM loads both; some writers keep a tied tensor twice."""
+    more = {FIRST: weights({"s": (1,), "a": (2,)}), SECOND: weights({"s": shape, "b": (2,)})}
+    found = look(UNINDEXED | more)
+    assert found.faults == ()
+    assert found.remarks == (f"{SECOND}: tensor 's' is in {FIRST} too; servers take the last",)
 
 
 @pytest.mark.parametrize("folder", ["", "1_Extra/"])

@@ -106,6 +106,10 @@ FAULTS: dict[str, tuple[Files, str]] = {
     "a missing shard": (without(SECOND), f"models/{SECOND}: missing: {INDEX} names it"),
     "a missing shard and no index": (without(SECOND, INDEX), f"models/{SECOND}: missing: {FIRST}"),
     "another model's shard": ({**MODEL, SECOND: MODEL[FIRST]}, f"models/{SECOND}: lacks tensor"),
+    "weights without a tensor": (
+        tiny() | {"model.safetensors": struct.pack("<Q", 8) + b"{}      "},
+        "models/model.safetensors: holds no tensor",
+    ),
     "a page": ({**MODEL, "tokenizer.json": b"<!doctype html>"}, "models/tokenizer.json: an HTML"),
     "half a model": (
         tiny() | {"config.json": MODEL["config.json"].replace(b'layers": 2', b'layers": 4')},
@@ -127,6 +131,36 @@ def test_what_no_server_could_load_is_broken(tmp_path: Path, name: str, format: 
 @pytest.mark.parametrize("format", MAKERS)
 def test_a_whole_model_of_another_tool_is_whole(tmp_path: Path, format: str) -> None:
     assert look(MAKERS[format](MODEL, tmp_path / "image")) == (True, ())
+
+
+ADAPTER = {"adapter_config.json": b"{}", "adapter_model.safetensors": MODEL[FIRST]}
+TEXTS = {"config.json": MODEL["config.json"], "README.md": b"# Words"}
+# Files, and what is said of them: --allow-no-weights makes such images on purpose.
+WEIGHTLESS: dict[str, tuple[Files, str]] = {
+    "texts": (TEXTS, "2 files looked at; no weights among them"),
+    "an index alone": (
+        {**TEXTS, "a.bin.index.json": b"{}"}, "3 files looked at; no weights among them",
+    ),
+    "an adapter": (
+        ADAPTER,
+        "2 files looked at; no weights of a model among them, only a LoRA adapter: "
+        "adapter_model.safetensors",
+    ),
+    "an adapter beside a model": ({**MODEL, **ADAPTER}, f"{len(MODEL) + 2} files looked at"),
+    "weights of another format": (
+        {**TEXTS, "m.gguf": b"GGUF" + bytes(20)}, "3 files looked at",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("format", MAKERS)
+@pytest.mark.parametrize("name", WEIGHTLESS)
+def test_an_image_without_weights_is_said_to_have_none(
+    tmp_path: Path, name: str, format: str
+) -> None:
+    files, detail = WEIGHTLESS[name]
+    found = api.inspect(str(MAKERS[format](files, tmp_path / "image").ref), verify=True)
+    assert [rule for rule in found.rules if rule[0] == "whole"] == [("whole", True, detail)]
 
 
 @pytest.mark.parametrize("format", Format)

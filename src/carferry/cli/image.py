@@ -15,7 +15,7 @@ from carferry.steps.push import push
 from carferry.steps.results import Built, Streamed
 from carferry.steps.stream import seal, stream
 
-# None is a clause whose answer may lie in a layer that was not looked at.
+# None is a clause whose answer may lie in a layer that was not looked at, or in no id.
 _MARKS = {True: "ok", False: "BROKEN", None: "unread"}
 
 
@@ -108,7 +108,7 @@ def _add_inspect(commands: Any) -> None:
         "with --verify read everything and compare every file. Exit 2 if a clause is broken, or if "
         "it is no image; the clauses are those of modelcar mode, which oci:// means by default, so "
         "an image on 'scratch' breaks 'tools'; 'unread' is what a layer that was not looked at may "
-        "hold.",
+        "hold, and what files are compared with of an image that carries no ids: give --model.",
     )
     parser.add_argument("image", metavar="IMAGE", help="docker://... or oci:path[:tag]")
     parser.add_argument(

@@ -32,6 +32,8 @@ from carferry.source.snapshot import ContentId
 Promises = Mapping[str, ContentId]
 """Path in the model to the id of its bytes."""
 _NO_ID = "no id says what it should be"
+_NO_IDS = "it carries no ids of its files; --model SOURCE compares with a source's"
+_OURS = "dev.carferry."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +45,26 @@ class Verified:
         size_bytes: What was read.
         flaws: One line for each file or layer that is not what it should be.
         basis: What the ids are.
+        unknown: How many files nothing is known of, since the image carries no ids at all.
     """
 
     files: int
     size_bytes: int
     flaws: tuple[str, ...]
     basis: str
+    unknown: int = 0
 
     @property
     def clause(self) -> Clause:
-        """The result as a clause of the contract."""
+        """The result as a clause of the contract; None if no id says what any file should be."""
         if self.flaws:
-            return Clause("files", False, f"{len(self.flaws)} wrong by {self.basis}")
-        return Clause("files", self.files > 0, f"{self.files} compared with {self.basis}")
+            return Clause("files", False, f"{len(self.flaws)} wrong{self._by('by')}")
+        if self.unknown:
+            return Clause("files", None, f"{self.unknown} not compared{self._by()}")
+        return Clause("files", self.files > 0, f"{self.files} compared{self._by('with')}")
+
+    def _by(self, word: str = "") -> str:
+        return f"; {_NO_IDS}" if self.basis == _NO_IDS else f" {word} {self.basis}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +122,21 @@ def verify(
     by_key = {part.key: each for part, each in zip(distinct, found, strict=True)}
     files = [_topmost([by_key[part.key] for part in image]) for image in images]
     flaws = [line for each in found for line in each.flaws]
-    flaws += [f"{path}: {each[path]}" for each in files for path in sorted(each) if each[path]]
-    basis = source or _own_basis(manifests[0])
-    return Verified(len(files[0]), size, tuple(dict.fromkeys(flaws)), basis)
+    is_foreign = promises is None and not any(map(_has_ids, manifests))
+    quiet = ("", _NO_ID) if is_foreign else ("",)
+    flaws += [f"{p}: {each[p]}" for each in files for p in sorted(each) if each[p] not in quiet]
+    unknown = sum(flaw == _NO_ID for flaw in files[0].values()) if is_foreign else 0
+    basis = _NO_IDS if is_foreign else source or _own_basis(manifests[0])
+    return Verified(len(files[0]), size, tuple(dict.fromkeys(flaws)), basis, unknown)
+
+
+def _has_ids(manifest: Document) -> bool:
+    """Return whether an image carries ids, or is carferry's, which lost them.
+
+    A file without one is suspicious there, since whoever put it there may not have had one.
+    """
+    every = [manifest.annotations, *(layer.annotations for layer in manifest.layers)]
+    return any(key.startswith(_OURS) for each in every for key in each)
 
 
 def _part(manifest: Document, layer: Descriptor) -> _Part:

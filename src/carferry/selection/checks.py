@@ -9,7 +9,7 @@ from carferry.errors import InputError, NothingSelected, UnsafeWeights
 from carferry.io.shell import glob_of, option, word
 from carferry.selection.folders import are_out_of_reach, is_beside, right_folder
 from carferry.selection.hints import include, root_config, weights_of
-from carferry.selection.kinds import PICKLE, is_weights, matches
+from carferry.selection.kinds import ADAPTERS, PICKLE, is_weights, matches
 from carferry.selection.needs import Needs
 from carferry.selection.notes import some
 from carferry.selection.patterns import Patterns
@@ -18,7 +18,6 @@ from carferry.source.snapshot import SourceFile
 from carferry.weights.layout import ADAPTER_CONFIG, CONFIG, PARAMS
 
 _DIFFUSERS = "model_index.json"
-_ADAPTERS = ("adapter_model*",)
 _CHECK_PLACE = "check that a model lies there (in an image: under /models)"
 _INSIST = "--allow-no-weights to insist"
 
@@ -86,7 +85,7 @@ def check_choice(choice: Choice, *, for_image: bool = True) -> None:
     weightless = not for_image and not any(map(is_weights, choice.files))
     if choice.patterns.allow_no_weights or weightless:
         return
-    weights = [p for p in choice.chosen if is_weights(p) and not matches(p, _ADAPTERS)]
+    weights = [p for p in choice.chosen if is_weights(p) and not matches(p, ADAPTERS)]
     if not weights:
         _refuse_no_weights(choice)
     _check_modules(choice)
@@ -136,7 +135,7 @@ def _refuse_nothing(choice: Choice) -> None:
 
 def _refuse_no_weights(choice: Choice) -> None:
     weights = _weights(choice)
-    adapters = [path for path in choice.files if matches(path, _ADAPTERS)]
+    adapters = [path for path in choice.files if matches(path, ADAPTERS)]
     if not weights and adapters and ADAPTER_CONFIG in choice.files:
         raise _only_adapter(choice)
     if not root_config(choice.files):
@@ -155,7 +154,7 @@ def _refuse_no_weights(choice: Choice) -> None:
 
 def _weights(choice: Choice) -> list[str]:
     """Return the weights there are, other than a LoRA adapter's."""
-    others = {path: file for path, file in choice.left.items() if not matches(path, _ADAPTERS)}
+    others = {path: file for path, file in choice.left.items() if not matches(path, ADAPTERS)}
     return weights_of(others, choice.needs.layout)
 
 

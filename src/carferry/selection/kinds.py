@@ -25,6 +25,8 @@ COPIES = ("original/*", "metal/*")
 # Folders for other runtimes: files in them are taken when asked for, not by default.
 OTHER_RUNTIMES = ("onnx/*", "openvino/*", "coreml/*", "gguf/*", "*.mlpackage/*")
 PICKLE = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
+# They change another model's weights, and are none.
+ADAPTERS = ("adapter_model*",)
 OTHER_WEIGHTS = (
     "*.gguf", "*.onnx", "*.onnx_data*", "*.xml", "*.h5", "*.keras", "*.msgpack", "*.tflite",
     "*.pb", "*.nemo", "*.ot", "*.npz", "*.plan", "*.engine", "*.joblib", "*.ubj", "*.pmml",

@@ -33,7 +33,7 @@ class Inspected(Result):
         layers: What each holds, its size in bytes and its digest, base first.
         files: Path and size in bytes of each file under ``/models``.
         rules: Clause, whether it holds, and the finding; None where the answer may lie in a
-            layer that was not looked at.
+            layer that was not looked at, or no id says what the files should be.
         ok: Whether no clause is broken.
         kind: What it is if it is no image, as in ``a Helm chart (...)``; empty for an image.
         flaws: If its files were looked at and compared, a line for each that no server could

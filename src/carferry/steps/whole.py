@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from carferry.image.contract import Clause
@@ -10,6 +11,7 @@ from carferry.image.layers import ROOT
 from carferry.image.stored import stored_files
 from carferry.io.retry import Retry
 from carferry.registry.target import Target
+from carferry.selection.kinds import ADAPTERS, is_weights, matches
 from carferry.weights.whole import Unseen, Whole, examine
 
 _NAME = "whole"
@@ -57,15 +59,26 @@ def examine_image(target: Target, seen: Inspection, retry: Retry) -> Examined | 
         return data
 
     sizes = {path: file.size_bytes for path, file in files.items()}
-    return _judged(examine(sizes, read, retry=retry), len(files))
+    return _judged(examine(sizes, read, retry=retry), sizes)
 
 
-def _judged(found: Whole, count: int) -> Examined:
+def _judged(found: Whole, files: Collection[str]) -> Examined:
     if found.faults:
         flaws = tuple(f"{ROOT}/{fault.subject}: {fault.reason}" for fault in found.faults)
         return Examined(Clause(_NAME, False, f"{len(flaws)} faults: {flaws[0]}"), flaws)
-    detail = "; ".join([f"{count - len(found.unseen)} files looked at", *found.remarks])
+    looked_at = f"{len(files) - len(found.unseen)} files looked at"
+    detail = "; ".join([looked_at, *_without_weights(files), *found.remarks])
     if found.unseen:
         rest = f"{len(found.unseen)} are compressed and longer than what was kept of them"
         return Examined(Clause(_NAME, None, f"{detail}; {rest}: {found.unseen[0]}"))
     return Examined(Clause(_NAME, True, detail))
+
+
+def _without_weights(files: Collection[str]) -> list[str]:
+    """Say that there are none: ``--allow-no-weights`` packs such an image on purpose."""
+    weights = sorted(filter(is_weights, files))
+    if not weights:
+        return ["no weights among them"]
+    if all(matches(path, ADAPTERS) for path in weights):
+        return [f"no weights of a model among them, only a LoRA adapter: {weights[0]}"]
+    return []

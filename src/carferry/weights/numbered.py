@@ -18,30 +18,39 @@ _MOST_SHARDS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Family:
+class Family:
+    """Shards that count each other."""
+
     stem: str
     of: str
     total: int
     width: int
 
     def name(self, number: int) -> str:
+        """Return the path of one of them."""
         return f"{self.stem}{number:0{self.width}}{self.of}"
+
+
+def family_of(path: str) -> Family | None:
+    """Return which shards a path belongs to; None if it is not numbered."""
+    found = _SHARD.fullmatch(path)
+    if not found:
+        return None
+    return Family(found["stem"], found["of"], int(found["total"]), len(found["number"]))
 
 
 def missing_shards(paths: Iterable[str]) -> Iterator[BrokenFile]:
     """Yield each shard that its siblings count and that is not among the paths."""
-    families: dict[_Family, set[int]] = defaultdict(set)
+    families: dict[Family, set[int]] = defaultdict(set)
     for path in paths:
-        if found := _SHARD.fullmatch(path):
-            number = found["number"]
-            family = _Family(found["stem"], found["of"], int(found["total"]), len(number))
-            families[family].add(int(number))
+        if family := family_of(path):
+            families[family].add(int(path[len(family.stem) :][: family.width]))
     for family, numbers in families.items():
         if family.total <= _MOST_SHARDS:
             yield from _missing(family, numbers)
 
 
-def _missing(family: _Family, numbers: set[int]) -> Iterator[BrokenFile]:
+def _missing(family: Family, numbers: set[int]) -> Iterator[BrokenFile]:
     # Some writers count from 0.
     first = 0 if 0 in numbers else 1
     for number in range(first, first + family.total):

@@ -10,13 +10,14 @@ from carferry.weights.safetensors import ReadRange
 from carferry.weights.standins import check_page, check_pointer
 
 CONFIG = "config.json"
+PARAMS = "params.json"
 SERVED = frozenset(
     {
         CONFIG,
         "added_tokens.json",
         "generation_config.json",
         "modules.json",
-        "params.json",
+        PARAMS,
         "preprocessor_config.json",
         "processor_config.json",
         "special_tokens_map.json",
@@ -45,8 +46,16 @@ def is_harmless(path: str, size_bytes: int) -> bool:
     return not size_bytes and path.rpartition("/")[2] == _GENERATION
 
 
-def check_json(path: str, size_bytes: int, read: ReadRange) -> dict[str, Any] | None:
+def check_json(
+    path: str, size_bytes: int, read: ReadRange, *, is_config: bool = False
+) -> dict[str, Any] | None:
     """Check a JSON file; of one over 256 KiB only the two ends, as a tokenizer has many MiB.
+
+    Args:
+        path: Where it lies.
+        size_bytes: Its length.
+        read: Reads a range of it.
+        is_config: Whether servers know the model by it, as by config.json.
 
     Returns:
         What it says, if it was read whole and is an object.
@@ -54,7 +63,7 @@ def check_json(path: str, size_bytes: int, read: ReadRange) -> dict[str, Any] | 
     Raises:
         BrokenFile: Not JSON, or cut short.
     """
-    is_config = path == CONFIG
+    is_config |= path == CONFIG
     if size_bytes > (_CONFIG_CAP_BYTES if is_config else _WHOLE_BYTES):
         _check_ends(path, size_bytes, read)
         return None
@@ -62,7 +71,7 @@ def check_json(path: str, size_bytes: int, read: ReadRange) -> dict[str, Any] | 
     check_pointer(path, data)
     check_page(path, data)
     document = _parsed(path, data)
-    if path.endswith(CONFIG) and not isinstance(document, dict):
+    if (is_config or path.endswith(CONFIG)) and not isinstance(document, dict):
         raise _broken(path, "not a JSON object")
     return document if isinstance(document, dict) else None
 

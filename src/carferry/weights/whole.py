@@ -18,9 +18,8 @@ from carferry.io.parallel import run_parallel
 from carferry.io.retry import Retry
 from carferry.weights import formats, texts
 from carferry.weights.agreement import compare_total, misplaced_tensors, missing_files
-from carferry.weights.depth import check_depth
 from carferry.weights.index import INDEX_CAP_BYTES, SUFFIX, WeightIndex, parse_index
-from carferry.weights.layout import layout_of
+from carferry.weights.loaded import judge_loaded
 from carferry.weights.numbered import missing_shards
 from carferry.weights.safetensors import (
     FIRST_READ,
@@ -88,7 +87,9 @@ def examine(
     """
     read = _counted(read)
     paths = sorted(path for path in files if only is None or path in only or _is_small(path))
-    looks: dict[str, Look] = {path: look for path in paths if (look := _look_for(path)) is not None}
+    looks: dict[str, Look] = {
+        path: look for path in paths if (look := _look_for(path, files)) is not None
+    }
     short = [path for path in paths if path not in looks and files[path] in POINTER_BYTES]
     looks |= dict.fromkeys(short[:_MOST_SHORT], _short)
 
@@ -140,8 +141,10 @@ def _is_small(path: str) -> bool:
     return path.endswith(SUFFIX) or path == texts.CONFIG
 
 
-def _look_for(path: str) -> Look | None:
+def _look_for(path: str, files: Collection[str]) -> Look | None:
     """Return what looks at such a file; None if it may hold anything."""
+    if path == texts.PARAMS and texts.CONFIG not in files and any(map(_is_at_root, files)):
+        return _params
     if path.endswith(WEIGHTS):
         return _weights
     if path.endswith(SUFFIX):
@@ -149,6 +152,10 @@ def _look_for(path: str) -> Look | None:
     if path.rpartition("/")[2] in texts.SERVED:
         return _text
     return formats.check_format if path.endswith(formats.ENDINGS) else None
+
+
+def _is_at_root(path: str) -> bool:
+    return path.endswith(WEIGHTS) and "/" not in path
 
 
 def _weights(path: str, size_bytes: int, read: ReadRange) -> Header:
@@ -171,6 +178,12 @@ def _text(path: str, size_bytes: int, read: ReadRange) -> dict[str, Any] | None:
         return None
     check_filled(path, size_bytes)
     return texts.check_json(path, size_bytes, read)
+
+
+def _params(path: str, size_bytes: int, read: ReadRange) -> dict[str, Any] | None:
+    """Look at what vLLM knows a model by that has no config.json."""
+    check_filled(path, size_bytes)
+    return texts.check_json(path, size_bytes, read, is_config=True)
 
 
 def _short(path: str, size_bytes: int, read: ReadRange) -> None:
@@ -200,7 +213,10 @@ def _judged(
             faults += [fault] if fault else []
             remarks += [remark] if remark else []
     if not faults and not is_part:
-        faults += _shallow(files, {each.path: each for each in indices}, headers, known)
+        documents = {path: each for path, each in seen.items() if isinstance(each, dict)}
+        more, odd = judge_loaded(files, {each.path: each for each in indices}, headers, documents)
+        faults += more
+        remarks += odd
     return Whole(headers, tuple(faults), tuple(remarks))
 
 
@@ -219,19 +235,3 @@ def _missing(
         and not (path.endswith(WEIGHTS) and dirname(path) in indexed)
     ]
     yield from (fault for fault in missing_shards(numbered) if fault.subject not in there)
-
-
-def _shallow(
-    files: Collection[str],
-    indices: Mapping[str, WeightIndex],
-    headers: Mapping[str, Header],
-    config: Mapping[str, Any],
-) -> list[BrokenFile]:
-    paths = [path for path in layout_of(files, indices).files if path in headers]
-    paths = [path for path in paths if not path.startswith("adapter_")]
-    names = [tensor.name for path in paths for tensor in headers[path].tensors]
-    try:
-        check_depth(names, config, paths[0] if len(paths) == 1 else "the weights")
-    except BrokenFile as error:
-        return [error]
-    return []
