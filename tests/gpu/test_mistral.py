@@ -121,7 +121,7 @@ def test_mistrals_own_layout_is_planned_and_vllm_told_of_it(tmp_path: Path) -> N
 def test_weights_of_another_depth_than_params_say_are_refused(tmp_path: Path) -> None:
     (tmp_path / "params.json").write_text(json.dumps({**TINY, "n_layers": 3}))
     (tmp_path / "consolidated.safetensors").write_bytes(weights(TENSORS))
-    with pytest.raises(InputError, match=r"weights hold 2 layers, config\.json says 3"):
+    with pytest.raises(InputError, match=r"layer 2 of the 3 that params\.json counts"):
         fit(tmp_path, gpus="L4")
 
 

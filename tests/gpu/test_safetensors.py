@@ -113,11 +113,15 @@ def test_metadata_entry_is_no_tensor() -> None:
     assert [tensor.name for tensor in tensors] == ["a"]
 
 
-def test_tensor_in_two_files_is_refused() -> None:
+def test_tensor_in_two_files_counts_once_and_in_two_shapes_is_refused() -> None:
+    """A server has one parameter of that name, whichever file fills it last."""
     data = header(ONE, 12)
     remote = Remote(x__safetensors=data, y__safetensors=data)
+    assert [each.size_bytes for each in read_tensors(remote.sizes, remote.read)] == [12]
 
-    with pytest.raises(InputError, match="tensor 'a' is in two files"):
+    other = header({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, 4)
+    remote = Remote(x__safetensors=data, y__safetensors=other)
+    with pytest.raises(InputError, match="tensor 'a' is in two files, in two shapes"):
         read_tensors(remote.sizes, remote.read)
 
 

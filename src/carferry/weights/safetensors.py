@@ -73,7 +73,7 @@ class Header:
 def read_tensors(
     files: Mapping[str, int], read: ReadRange, headers: Mapping[str, Header] | None = None
 ) -> tuple[Tensor, ...]:
-    """Read the headers of the files a server loads.
+    """Read the headers of the files a server loads; what two of them hold is counted once.
 
     Args:
         files: Their paths, as ``layout`` found them, to sizes in bytes.
@@ -81,20 +81,20 @@ def read_tensors(
         headers: Those that have been read already.
 
     Raises:
-        InputError: No file, a header that does not add up, an unknown dtype, or a tensor twice.
+        InputError: No file, a header that does not add up, an unknown dtype, or two shapes.
     """
     if not files:
         raise InputError("read weights", "model", "no .safetensors file that a server loads")
     found = {path: (headers or {}).get(path) or read_header(path, files[path], read)
              for path in sorted(files)}  # fmt: skip
-    seen: set[str] = set()
+    seen: dict[str, Tensor] = {}
     for path, header in found.items():
         for tensor in header.tensors:
             _check_known(path, tensor)
-            if tensor.name in seen:
-                raise InputError("read weights", "model", f"tensor {tensor.name!r} is in two files")
-            seen.add(tensor.name)
-    return tuple(tensor for header in found.values() for tensor in header.tensors)
+            if seen.setdefault(tensor.name, tensor).shape != tensor.shape:
+                reason = f"tensor {tensor.name!r} is in two files, in two shapes"
+                raise InputError("read weights", "model", reason)
+    return tuple(seen.values())
 
 
 def read_header(path: str, size_bytes: int, read: ReadRange) -> Header:
