@@ -240,7 +240,7 @@ def test_half_a_model_is_refused_with_what_to_do(case: str) -> None:
     names, config, counted = HALF[case]
     found = said(names, config)
     assert f"its tensors end with layer {counted} that config.json counts" in found
-    assert found.endswith("there: no server starts as it is")
+    assert found.endswith("there: no server runs it as it is")
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.stem)
@@ -271,7 +271,7 @@ def test_what_the_refusal_says_works() -> None:
         return [fault.remedy for fault in found.faults]
 
     assert faults() == [
-        "download the model again, or correct num_hidden_layers there: no server starts as it is"
+        "download the model again, or correct num_hidden_layers there: no server runs it as it is"
     ]
     files["config.json"] = b'{"num_hidden_layers": 2}'
     assert faults() == []

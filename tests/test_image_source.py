@@ -22,6 +22,7 @@ from carferry.cli import main
 from carferry.errors import InputError, SourceNotFound
 from carferry.image.inspection import inspect
 from carferry.image.layers import Format
+from carferry.image.links import Links
 from carferry.image.source import ImageSource
 from carferry.oci.documents import CONFIG, LAYER, MANIFEST, Document, canonical
 from carferry.refs import Digest
@@ -382,3 +383,23 @@ def test_the_command_line_takes_an_image_for_a_model(
     assert main(["plan", old, new, "--base", "embedded"]) == 0
     assert main(["build", old, new, "--revision", "v2"]) == 2
     assert "only the hub has a revision" in capsys.readouterr().err
+
+
+def test_a_link_into_itself_costs_no_more_than_others() -> None:
+    """Each hop makes the path longer: 40 of them would take a second for every entry."""
+    links = Links()
+    links.add("a", "/".join("a" * 2000))
+    for number in range(20_000):
+        assert len(links.resolve(f"a/{number}/x")) < 10_000
+
+
+def test_a_folder_behind_links_is_found_and_a_new_link_counts_at_once() -> None:
+    links = Links()
+    assert links.resolve("opt/x") == "opt/x"
+    links.add("opt", "/srv")
+    links.add("srv/y", "../models")
+    assert [links.resolve(path) for path in ("opt/x", "opt/y/z", "opt", "x")] == [
+        "srv/x", "models/z", "opt", "x",
+    ]  # fmt: skip
+    links.add("srv", "/")
+    assert links.resolve("opt/x") == "x"

@@ -87,6 +87,13 @@ HOLDING = {
     "aws.txt": b"[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\n",
     "azure.json": b'{"clientId": "a", "clientSecret": "0123456789abcdef"}',
     "settings.json": b'{"wandb": {"api_key": "0123456789abcdef"}}',
+    "minio.json": b'{"accessKey": "minio", "secretKey": "wJalrXUtnFEMI7K7MDENG"}',
+    "blob.txt": b"DefaultEndpointsProtocol=https;AccountName=a;AccountKey=abc123==",
+    "google.txt": b"AIza" + b"a1B2c" * 7,
+    "web.json": b'{"jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc"}',
+    "putty.txt": b"PuTTY-User-Key-File-3: ssh-ed25519\n",
+    "note.txt": ("hf_" + "a1B2" * 9).encode("utf-16"),
+    "my-key.txt": "0123456789abcdef0123456789".encode("utf-16"),
     "readable.txt": b"-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n",
     "kube.json": b'{"apiVersion": "v1", "kind": "Config", "users": [{"user": {"token": "abc"}}]}',
     "cluster.txt": b"kind: Config\nusers:\n- user:\n    client-key-data: abc\n",
@@ -95,6 +102,10 @@ HOLDING = {
     "env.txt": b"OPENAI=sk-" + b"a1B2" * 10,
 }
 HOLDING_NONE = {
+    "labels.json": b'{"sk-learn-classification-of-documents-v2-model": 1}',
+    "patch_embed_layout.txt": b"patch16x16-stride16-linear-v2",
+    "keypoints.txt": b"coco-17-keypoints-left-to-right",
+    "prompts.json": b'{"password": "secret-prompt-category"}',
     "labels.txt": b"0123456789abcdef0123456789abcdef\n",
     "token_counts.json": b'{"a": 1}',
     "sha.json": b'{"sha256": "0123456789abcdef0123456789abcdef"}',
@@ -176,6 +187,21 @@ def test_a_credential_is_known_by_what_it_holds(name: str, tmp_path: Path) -> No
 def test_what_only_resembles_one_enters(name: str, tmp_path: Path) -> None:
     write(MODEL | {name: HOLDING_NONE[name]}, tmp_path)
     assert name in paths(chosen(tmp_path))
+
+
+def test_a_name_of_any_length_is_judged_at_once(hub: Hub) -> None:
+    """A mirror may list what no file system holds; it is refused by name, not thought about."""
+    hub.add("org/long", {**MODEL, "secret_" * 150_000 + ".x": b"x"})
+    assert paths(choose(from_hub(hub, "org/long"), Patterns())) == set(MODEL)
+
+
+def test_the_folder_that_would_be_right_is_named_as_it_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(MODEL, tmp_path / "m" / "sub")
+    done = carferry(capsys, "build", "./m", "oci:out:v1")
+    assert done.code == 2 and done.err.strip().endswith("package ./m/sub")
 
 
 def test_many_small_files_do_not_hide_a_credential(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import posixpath
 
 # As many as Linux follows (path_resolution(7)).
 _MOST_HOPS = 40
+# PATH_MAX; a link may lead to itself with more behind it each time.
+_LONGEST = 4096
 
 
 class Links:
@@ -18,6 +20,8 @@ class Links:
 
     def __init__(self) -> None:
         self._targets: dict[str, str] = {}
+        # Of the last entry's folder: a layer lists a folder's entries one after another.
+        self._last = ("", "")
 
     def add(self, path: str, target: str) -> None:
         """Note a link.
@@ -27,17 +31,25 @@ class Links:
             target: As the link has it.
         """
         self._targets[path] = target
+        self._last = ("", "")
 
     def resolve(self, path: str) -> str:
         """Return where an entry is unpacked: its folder's links followed, its own name kept."""
+        folder, name = posixpath.split(path)
+        if folder != self._last[0]:
+            self._last = (folder, self._led(folder))
+        return posixpath.join(self._last[1], name)
+
+    def _led(self, folder: str) -> str:
+        path = f"{folder}/"
         for _ in range(_MOST_HOPS if self._targets else 0):
             link = self._first_link(path)
-            if not link:
+            if not link or len(path) > _LONGEST:
                 break
             rest = path.removeprefix(f"{link}/")
             found = posixpath.join("/", posixpath.dirname(link), self._targets[link], rest)
-            path = posixpath.normpath(found).lstrip("/")
-        return path
+            path = f"{posixpath.normpath(found).lstrip('/')}/"
+        return path.strip("/")
 
     def _first_link(self, path: str) -> str:
         """Return the topmost folder of a path that is a link; asked for every entry of a base."""

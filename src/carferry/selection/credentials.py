@@ -16,6 +16,7 @@ from carferry.source.snapshot import SourceFile
 
 _LARGEST_BYTES = 64 * 1024
 _MOST_READ = 64
+_LONGEST_NAME = 255  # Linux's; longer ones are refused by name later, however long they are
 _TEXT = r"(?:\.(?:txt|json|jsonl|ya?ml|ini|cfg|conf|csv|toml|env|xml|log|bak|old))*"
 _NAME = re.compile(
     # Files that a program of this name reads.
@@ -34,10 +35,12 @@ _NAME = re.compile(
 _HELD = re.compile(
     rb"-----BEGIN [A-Z ]*PRIVATE KEY|\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{30,}"
     rb"|\bgithub_pat_\w{30,}|\bglpat-[\w-]{20,}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bnpm_\w{36}\b"
-    rb"|\bsk-[\w-]{32,}|\bxox[abprs]-[\w-]{10,}|\bsha256~[\w-]{40,}"
+    rb"|\bsk-(?=[\w-]*[0-9])(?=[\w-]*[A-Z])[\w-]{32,}|\bAIza[\w-]{35}|\beyJ[\w-]{10,}\.eyJ|\bxox[abprs]-[\w-]{10,}|\bsha256~[\w-]{40,}"
     rb"|(?i:aws_secret_access_key|client-key-data|_authtoken)[\"']?\s*[:=]"
     rb"|\"private_key\"\s*:\s*\"|\"type\"\s*:\s*\"service_account\"|\"auths\"\s*:\s*\{"
-    rb"|(?i:\"(?:client_?secret|api_?key|(?:access|refresh|id)_?token|password)\"\s*:\s*\"[^\"\s]{12,}\")"
+    rb"|(?i:\"(?:client_?secret|(?:api|access|account|secret|secret_?access)_?key|password"
+    rb"|(?:access|refresh|id)_?token)\"\s*:\s*\"(?=[^\"\s]*[0-9])[^\"\s]{12,}\")"
+    rb"|\bAccountKey=\S|^PuTTY-User-Key-File"
     rb"|^# (?:Netscape )?HTTP Cookie File"
 )
 """Private keys, and tokens as the hub, git servers, clouds, package indices and registries issue
@@ -48,6 +51,10 @@ _USERS = re.compile(rb"\busers\"?\s*:")
 _SUSPECT = re.compile(
     r"token|secret|key|pass|cred|auth|login|pat|jwt|bearer|docker|pull|kube|aws|azure|gcp|cloud"
     r"|account|env|cookie|session"
+)
+_CALLED = re.compile(
+    r"(?:^|.*[._-])(?:\w*token|secret|key|pat|jwt|bearer|auth|login|pass|passwd|password|passphrase|pw"
+    r"|cred|credential|cookie|session)s?(?:[._-].*)?"
 )
 _OPAQUE = re.compile(rb"\s*(?=\S*[0-9])[\w.=+/~-]{20,500}\s*")
 _KNOWN = (
@@ -61,15 +68,17 @@ _KNOWN = (
 
 def is_credential_name(name: str) -> bool:
     """Return whether a file's name, without folders and in lower case, is one of a credential."""
-    return _NAME.fullmatch(name) is not None
+    return len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) is not None
 
 
 def holds_credential(name: str, data: bytes) -> bool:
     """Return whether a small text is a key, a login or a file with a token in it."""
+    data = data.replace(b"\0", b"")  # UTF-16, as a shell of Windows writes it
     if _HELD.search(data) or (_KUBECONFIG.search(data) and _USERS.search(data)):
         return True
     # One word that says nothing, in a file that is called after a token.
-    return bool(_SUSPECT.search(name.lower()) and _OPAQUE.fullmatch(data))
+    is_called = len(name) <= _LONGEST_NAME and _CALLED.fullmatch(name.lower())
+    return bool(is_called and _OPAQUE.fullmatch(data.removeprefix(b"\xff\xfe")))
 
 
 def hidden_credentials(

@@ -41,8 +41,11 @@ class Reader:
         for path in wanted:
             if (size := self.files[path].size_bytes) > cap_bytes:
                 raise InputError("read", path, f"{size} bytes long, no such file is")
+        # Asked for their identities first: a link that leads out of a folder is refused there.
+        if missing := [path for path in wanted if not self._pieces.holds(path)]:
+            self._pieces.source.snapshot(missing)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return dict(zip(wanted, pool.map(self._whole, wanted), strict=True))
+            return dict(zip(wanted, pool.map(self._pieces.whole, wanted), strict=True))
 
     def documents_of(self, paths: Iterable[str]) -> dict[str, Any]:
         """Return JSON documents by path; one that is none is left for who must parse it."""
@@ -52,12 +55,6 @@ class Reader:
     def range_of(self, path: str, start: int, end: int) -> bytes:
         """Return a byte range of a file."""
         return self._pieces.read(path, start, end)
-
-    def _whole(self, path: str) -> bytes:
-        if not self._pieces.holds(path):
-            # Asked for its identity first: a link that leads out of a folder is refused there.
-            self._pieces.source.snapshot([path])
-        return self._pieces.whole(path)
 
 
 def _json(data: bytes) -> object:

@@ -93,8 +93,12 @@ def take(source: Source, patterns: Patterns) -> Snapshot:
 
 def _place(source: Source, listing: Snapshot) -> str:
     """Return what a model's folder is named by on a command line; empty if it has no such name."""
+    if listing.image:
+        return ""  # what an image says of its source is its maker's word
     place = listing.place.partition("?")[0]
-    return place or (str(source) if isinstance(source, FolderSource) else "")
+    if place or not isinstance(source, FolderSource):
+        return place
+    return str(source) if source.root.is_absolute() else f"./{source}"
 
 
 def _selection(

@@ -89,7 +89,7 @@ def check_depth(
     if lacking:
         raise BrokenFile(
             "check", subject, f"{lacking} of the {count.layers} that {source} counts",
-            f"download the model again, or correct {count.key} there: no server starts as it is",
+            f"download the model again, or correct {count.key} there: no server runs it as it is",
         )  # fmt: skip
 
 

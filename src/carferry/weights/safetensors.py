@@ -91,9 +91,10 @@ def read_tensors(
     for path, header in found.items():
         for tensor in header.tensors:
             _check_known(path, tensor)
-            if seen.setdefault(tensor.name, tensor).shape != tensor.shape:
+            if seen.get(tensor.name, tensor).shape != tensor.shape:
                 reason = f"tensor {tensor.name!r} is in two files, in two shapes"
                 raise InputError("read weights", "model", reason)
+            seen[tensor.name] = tensor
     return tuple(seen.values())
 
 

@@ -1,7 +1,7 @@
 """Whether a model is whole, from the headers of its weights and its small files.
 
 One request for most files, several at once; every fault is found, not only the first. What is
-read: of each safetensors file 256 KiB at the most, unless its header is longer; the index and
+read: of each safetensors file 64 KiB at the most, unless its header is longer; the index and
 the JSON that servers parse, of a long one its two ends; files as short as a pointer.
 """
 
