@@ -24,42 +24,47 @@ PLAIN = ["a b", "q[1]*?", "a,b", "~x", "-x", "$HOME"]
 Hint = Callable[[pytest.CaptureFixture[str], Hub, Path, str], str]
 
 
+def refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: str, reason: str, *more: str
+) -> str:
+    """Return what is said when a model is refused."""
+    done = carferry(capsys, "build", model, f"oci:{tmp_path / 'out'}:v1", *more)
+    assert done.code == 2 and reason in done.err
+    return done.err
+
+
+def page_of(kind: str, name: str) -> str:
+    escaped = name.translate({ord("?"): "%3F", ord("%"): "%25", ord("#"): "%23"})
+    return f"https://huggingface.co/org/name/{kind}/main/{escaped}"
+
+
 def of_a_folder_on_the_hub(
     capsys: pytest.CaptureFixture[str], hub: Hub, tmp_path: Path, name: str
 ) -> str:
     hub.add("org/in-a-folder", {f"{name}/{path}": data for path, data in tiny().items()})
-    done = carferry(capsys, "build", "org/in-a-folder", f"oci:{tmp_path / 'out'}:v1")
-    assert done.code == 2
-    return done.err.partition("; ")[2].partition(", then")[0]
+    said = refused(capsys, tmp_path, "org/in-a-folder", "must lie at its root")
+    return said.partition("; ")[2].partition(", then")[0]
 
 
 def of_a_page_of_the_hub(
     capsys: pytest.CaptureFixture[str], hub: Hub, tmp_path: Path, name: str
 ) -> str:
-    escaped = name.translate({ord("?"): "%3F", ord("%"): "%25", ord("#"): "%23"})
-    page = f"https://huggingface.co/org/name/tree/main/{escaped}"
-    done = carferry(capsys, "build", page, f"oci:{tmp_path / 'out'}:v1")
-    assert done.code == 2 and "a folder inside a repository" in done.err
-    return done.err.partition("repository; ")[2].partition(", then")[0]
+    said = refused(capsys, tmp_path, page_of("tree", name), "a folder inside a repository")
+    return said.partition("repository; ")[2].partition(", then")[0]
 
 
 def of_a_file_of_the_hub(
     capsys: pytest.CaptureFixture[str], hub: Hub, tmp_path: Path, name: str
 ) -> str:
-    escaped = name.translate({ord("?"): "%3F", ord("%"): "%25", ord("#"): "%23"})
-    page = f"https://huggingface.co/org/name/blob/main/{escaped}.gguf"
-    done = carferry(capsys, "build", page, f"oci:{tmp_path / 'out'}:v1")
-    assert done.code == 2 and "one file of a model" in done.err
-    return done.err.partition("write ")[2]
+    page = f"{page_of('blob', name)}.gguf"
+    return refused(capsys, tmp_path, page, "one file of a model").partition("write ")[2]
 
 
 def of_empty_files(capsys: pytest.CaptureFixture[str], hub: Hub, tmp_path: Path, name: str) -> str:
     hub.add("org/empty", {**tiny(), f"{name}.json": b""})
-    done = carferry(
-        capsys, "build", "org/empty", f"oci:{tmp_path / 'out'}:v1", "--format", "modelpack"
-    )
-    assert done.code == 2 and "1 of its files is empty" in done.err
-    return done.err.partition("leave them out with ")[2].partition(", or make")[0]
+    as_modelpack = ("--format", "modelpack")
+    said = refused(capsys, tmp_path, "org/empty", "1 of its files is empty", *as_modelpack)
+    return said.partition("leave them out with ")[2].partition(", or make")[0]
 
 
 def of_an_images_source(

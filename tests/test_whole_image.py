@@ -232,7 +232,7 @@ def test_first_bytes_are_kept_within_a_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was not kept is said, and whoever only looks keeps nothing."""
-    monkeypatch.setattr("carferry.steps.inspect._HEADS_BYTES", 4096)
+    monkeypatch.setattr("carferry.steps.inspect.ALL_HEADS_BYTES", 4096)
     target = as_gzip(MODEL, tmp_path / "image")
     assert look(target) == (None, ())
     heads = [entry.place.head for entry in inspect(target).models if entry.place]

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import IO, cast
 
 from carferry.errors import CarferryError, TargetError
+from carferry.image.entries import in_model
 from carferry.image.layers import ROOT
-from carferry.image.unpack import Budget, DamagedLayer, Unpacked, readable
+from carferry.image.unpack import Budget, DamagedLayer, Unpacked, most_unpacked, readable
 from carferry.image.whiteouts import is_whiteout
 from carferry.io.retry import Retry
 from carferry.oci import tarball
@@ -30,9 +31,6 @@ Kinds = Callable[[str], Iterable[str]]
 """Says which kinds of id (``sha256``, ``git``) are wanted of a file, from its path in the model."""
 
 _BUFFER = 1024 * 1024
-# Weights shrink by half, texts to a tenth; a layer made of zeros would be read for days.
-_FREE_BYTES = 1024 * 1024 * 1024
-_MOST_TIMES = 100
 _MOST_ENTRIES = 200_000
 _MOST_NAMES_BYTES = 32 * 1024 * 1024
 
@@ -207,12 +205,12 @@ def _plain(layer: Descriptor, chunks: Iterator[bytes]) -> IO[bytes]:
     packed = as_file(chunks)
     if layer.media_type == LAYER:
         return packed
-    most = max(_FREE_BYTES, _MOST_TIMES * layer.size_bytes)
-    return cast(IO[bytes], Unpacked(packed, layer, Budget(unpacked_bytes=most)))
+    budget = Budget(unpacked_bytes=most_unpacked(layer))
+    return cast(IO[bytes], Unpacked(packed, layer, budget))
 
 
 def _counts(name: str) -> bool:
     """Return whether an entry lies at or under ``/models``, or takes all of it away."""
     path = path_in_image(name)
     takes = "/" not in path and is_whiteout(path)
-    return path == ROOT or path.startswith(f"{ROOT}/") or takes
+    return in_model(path) or takes

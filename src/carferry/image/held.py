@@ -21,7 +21,7 @@ from carferry.image.kinds import is_modelpack, layers_flaw
 from carferry.image.layers import ROOT
 from carferry.image.links import Links
 from carferry.image.modelpack import RAW, file_path
-from carferry.image.unpack import Budget, NotLookedAt, unpacked
+from carferry.image.unpack import ALL_HEADS_BYTES, Budget, NotLookedAt, most_unpacked, unpacked
 from carferry.image.whiteouts import Overlay
 from carferry.oci.documents import Descriptor, Document
 from carferry.registry.target import Target
@@ -30,12 +30,8 @@ from carferry.source.snapshot import ContentId, SourceFile
 
 UNKNOWN = ContentId("sha256", "")
 """The id of a file that nobody has named one for: whoever needs it reads the file."""
-_ALL_HEADS_BYTES = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024
 _ENDLESS = 1 << 62
-# As for --verify: weights shrink by half, texts to a tenth; zeros would be read for days.
-_FREE_BYTES = 1024 * 1024 * 1024
-_MOST_TIMES = 100
 _REMEDY = "pack the model anew from its source"
 
 
@@ -104,8 +100,8 @@ def _budget(layers: Iterable[Descriptor]) -> Budget:
     However long a layer is, it is read: of a model that another tool packed it holds the weights.
     What a look bounds otherwise (entries, requests, memory) is bounded here alike.
     """
-    unpacked_bytes = sum(max(_FREE_BYTES, _MOST_TIMES * each.size_bytes) for each in layers)
-    return Budget(_ENDLESS, unpacked_bytes, head_bytes=_ALL_HEADS_BYTES)
+    unpacked_bytes = sum(map(most_unpacked, layers))
+    return Budget(_ENDLESS, unpacked_bytes, head_bytes=ALL_HEADS_BYTES)
 
 
 def _raw(layer: Descriptor) -> HeldFile:

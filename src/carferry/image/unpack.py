@@ -37,6 +37,12 @@ _BROKEN: tuple[type[Exception], ...] = (
 )
 _CHUNK = 256 * 1024
 _MIB = 1024 * 1024
+ALL_HEADS_BYTES = 64 * _MIB
+"""Room for the first bytes of an image's compressed files, where somebody will ask for them."""
+
+# Weights shrink by half, texts to a tenth; a layer made of zeros would be read for days.
+_FREE_BYTES = 1024 * _MIB
+_MOST_TIMES = 100
 
 
 class NotLookedAt(TargetError):
@@ -85,6 +91,11 @@ class Budget:
         if left >= 0:
             setattr(self, name, left)
         return left >= 0
+
+
+def most_unpacked(layer: Descriptor) -> int:
+    """Return how many bytes a layer may unpack to for whoever means to read all of it."""
+    return max(_FREE_BYTES, _MOST_TIMES * layer.size_bytes)
 
 
 class Unpacked(io.RawIOBase):

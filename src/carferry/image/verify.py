@@ -63,8 +63,8 @@ class Verified:
             return Clause("files", None, f"{self.unknown} not compared{self._by()}")
         return Clause("files", self.files > 0, f"{self.files} compared{self._by('with')}")
 
-    def _by(self, word: str = "") -> str:
-        return f"; {_NO_IDS}" if self.basis == _NO_IDS else f" {word} {self.basis}"
+    def _by(self, how: str = "") -> str:
+        return f"; {_NO_IDS}" if self.basis == _NO_IDS else f" {how} {self.basis}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,11 @@ from carferry.steps.fitted import Fit
 from carferry.steps.models import open_model
 from carferry.steps.signature import defaults_of, read_fields, takes
 from carferry.weights.check import check_whole
+from carferry.weights.texts import CONFIG_CAP_BYTES
 
 # The version in the default serving image: the plan must be for what will run.
 SERVED = "0.24.0"
 _CONFIG = "config.json"
-_CONFIG_CAP_BYTES = 16 * 1024 * 1024
 
 
 class Lists(Protocol):
@@ -214,7 +214,7 @@ def _open(name: str, how: FitSettings, retry: Retry) -> Pieces:
 def _config(pieces: Pieces, sizes: Mapping[str, int]) -> dict[str, Any] | None:
     if _CONFIG not in sizes:
         return None
-    if sizes[_CONFIG] > _CONFIG_CAP_BYTES:
+    if sizes[_CONFIG] > CONFIG_CAP_BYTES:
         raise InputError("read", _CONFIG, f"{sizes[_CONFIG]} bytes long, no config is")
     return load_config(pieces.whole(_CONFIG))
 

@@ -11,7 +11,7 @@ from carferry.form.readers import read_image, read_model, read_parallel
 from carferry.image import inspection
 from carferry.image.inspection import Inspection
 from carferry.image.layers import ROOT
-from carferry.image.unpack import Budget
+from carferry.image.unpack import ALL_HEADS_BYTES, Budget
 from carferry.image.verify import Verified
 from carferry.image.verify import verify as verify_files
 from carferry.io.progress import Progress
@@ -23,8 +23,6 @@ from carferry.steps.access import open_access, shown
 from carferry.steps.inspected import Inspected
 from carferry.steps.models import open_model
 from carferry.steps.whole import Examined, examine_image
-
-_HEADS_BYTES = 64 * 1024 * 1024
 
 
 def inspect(
@@ -76,7 +74,7 @@ def inspect(
     access = replace(access, connections=max(access.connections, at_once))
     target = access.open(parse_image(read_image(image)))
     checks, is_deep = list[Verified | Examined](), verify or bool(model)
-    budget = Budget(head_bytes=_HEADS_BYTES) if is_deep else None
+    budget = Budget(head_bytes=ALL_HEADS_BYTES) if is_deep else None
     seen = inspection.inspect(target, budget=budget)
     if is_deep:
         ids = _ids_of(read_model(model), revision, seen, access, display) if model else _OWN

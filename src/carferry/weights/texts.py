@@ -30,7 +30,9 @@ SERVED = frozenset(
 """What transformers, sentence-transformers and vLLM parse; other JSON may be anything."""
 
 _GENERATION = "generation_config.json"
-_CONFIG_CAP_BYTES = 16 * 1024 * 1024
+CONFIG_CAP_BYTES = 16 * 1024 * 1024
+"""No config is longer; one that claims to be is not read."""
+
 _WHOLE_BYTES = 256 * 1024
 _END_BYTES = 1024
 _PAIRS = {b"{": b"}", b"[": b"]"}
@@ -64,7 +66,7 @@ def check_json(
         BrokenFile: Not JSON, or cut short.
     """
     is_config |= path == CONFIG
-    if size_bytes > (_CONFIG_CAP_BYTES if is_config else _WHOLE_BYTES):
+    if size_bytes > (CONFIG_CAP_BYTES if is_config else _WHOLE_BYTES):
         _check_ends(path, size_bytes, read)
         return None
     data = read(path, 0, size_bytes)
