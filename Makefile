@@ -13,7 +13,7 @@ help: ## show this list
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "carferry needs Python 3.11+: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev,embedded,s3]' --constraint constraints.txt
+	$(BIN)/python .ci/install.py --editable '.[dev,embedded,s3]' --constraint constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## package a real model through the pipeline run locally: no cluster, no token, no registry

