@@ -96,7 +96,7 @@ def test_an_image_is_copied_by_digest_without_a_tag(built: Target, shared: Regis
 
 
 def test_an_index_is_copied_with_all_it_lists(shared: Registry, tmp_path: Path) -> None:
-    pytest.importorskip("modelcar_base_image", reason="pip install 'carferry[embedded]'")
+    pytest.importorskip("modelcar_base_image", reason="pip install modelcar-base-image")
     layout = to_layout(tmp_path / "layout")
     platforms = (Platform("amd64"), Platform("arm64"))
     folder = write(tiny(), tmp_path / "model")

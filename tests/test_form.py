@@ -199,6 +199,12 @@ def test_a_build_is_the_same_for_every_step() -> None:
         (["settings.env=HF_TOKEN=hf_x"], "a secret would be readable"),
         (['settings={"env":{"A":"hf_abcdefghijklmn"}}'], "a secret would be readable"),
         (["serve_args=--api-key sk-1"], "use auth instead"),
+        (["serve_gpu=Foo9000 x2"], "no such product"),
+        (["serve_gpu=L40S x99"], "99 GPUs"),
+        (["settings.vllm=nightly"], "not a version"),
+        (["settings.family=mla"], "the one to force"),
+        (["settings.base=Foo"], "no registry host"),
+        (["serve_image=quay.io/me/vllm:mine"], "its tag is no vLLM version"),
     ],
 )
 def test_what_no_pod_could_do_is_refused_before_one_starts(given: list[str], reason: str) -> None:

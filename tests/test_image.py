@@ -116,7 +116,7 @@ def test_a_platform_the_base_does_not_have_is_refused(tmp_path: Path) -> None:
     base = busybox_base(tmp_path / "base")
     with pytest.raises(InputError, match=r"it is for linux/amd64, not linux/s390x; see --platform"):
         open_bases(base, (Platform("s390x"),), access().open)
-    pytest.importorskip("modelcar_base_image", reason="pip install 'carferry[embedded]'")
+    pytest.importorskip("modelcar_base_image", reason="pip install modelcar-base-image")
     with pytest.raises(InputError, match=r"no linux/s390x; it has linux/(amd64|arm64), linux/"):
         open_bases("embedded", (Platform("s390x"),), access().open)
 

@@ -110,7 +110,7 @@ def test_what_either_engine_builds_meets_the_contract(
 
 
 def test_the_embedded_base_needs_no_shell(tmp_path: Path) -> None:
-    pytest.importorskip("modelcar_base_image", reason="pip install 'carferry[embedded]'")
+    pytest.importorskip("modelcar_base_image", reason="pip install modelcar-base-image")
     target = to_layout(tmp_path / "layout")
     ferry(from_folder(write(tiny(), tmp_path / "model")), target, base="embedded")
     assert broken(inspect(target)) == {}

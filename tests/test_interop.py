@@ -252,7 +252,7 @@ def test_a_second_build_moves_nothing_and_a_changed_config_moves_the_last_layer(
 
 
 def test_platforms_share_every_model_layer(shared: Registry, folder: Path) -> None:
-    pytest.importorskip("modelcar_base_image", reason="pip install 'carferry[embedded]'")
+    pytest.importorskip("modelcar_base_image", reason="pip install modelcar-base-image")
     target = to_registry(shared, "both/platforms")
     platforms = (Platform("amd64"), Platform("arm64"))
     done = ferry(from_folder(folder), target, base="embedded", platforms=platforms)

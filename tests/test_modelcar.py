@@ -149,7 +149,7 @@ def test_the_embedded_base_links_by_itself(
     fleet: Registry, user: int, mnt: Path, tmp_path: Path
 ) -> None:
     """Its entrypoint takes KServe's arguments and does the sidecar's work without a shell."""
-    pytest.importorskip("modelcar_base_image", reason="pip install 'carferry[embedded]'")
+    pytest.importorskip("modelcar_base_image", reason="pip install modelcar-base-image")
     folder = write(FILES, tmp_path / "model")
     target = to_registry(fleet, "org/embedded")
     done = ferry(from_folder(folder), target, base="embedded")

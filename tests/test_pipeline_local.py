@@ -1,8 +1,6 @@
 """The pipelines on this machine: real steps in processes, real hub, real registry, real buildah."""
 
 import builtins
-import contextlib
-import io
 import json
 import logging
 import os
@@ -27,7 +25,7 @@ from servers.registry import Registry
 
 from carferry.bundle.functions import carried
 from carferry.bundle.library import ARCHIVE
-from carferry.errors import CarferryError, InputError
+from carferry.errors import CarferryError, DoesNotFit, InputError, PushDenied
 from carferry.pipelines import command
 from carferry.pipelines.local import processes, runner
 
@@ -58,6 +56,49 @@ def refuse(reason: str) -> str:
     from carferry.errors import SourceNotFound
 
     raise SourceNotFound("read", "org/name", reason, "check the name")
+
+
+@dsl.component(base_image=SITE, install_kfp_package=False)
+def carry(share: str) -> None:
+    """Fail in the first share while the second goes on, and talks."""
+    import logging
+    import sys
+    import time
+
+    from carferry.cluster.pod import enter
+    from carferry.errors import PushDenied
+
+    enter()
+    if share == "1/3":
+        raise PushDenied("push", "quay.io/me/m:1", "DENIED: no rights (403)", "ask for them")
+    for number in range(15):
+        print(f"{number} MiB of 15 MiB", file=sys.stderr)
+        logging.getLogger("urllib3").warning("Connection pool is full")
+        logging.getLogger("carferry").info("still at it")
+        time.sleep(0.1)
+    if share == "3/3":
+        raise PushDenied("push", "quay.io/me/m:1", "another cause", "")
+
+
+@dsl.component(base_image=SITE, install_kfp_package=False)
+def outgrow(model: str) -> None:
+    """Find that a model does not fit, as the library says it."""
+    from carferry.errors import DoesNotFit
+
+    raise DoesNotFit("plan", model, "no GPU holds it", "take larger ones")
+
+
+@dsl.pipeline
+def shares():
+    """Move three shares at once."""
+    with dsl.ParallelFor(["1/3", "2/3", "3/3"]) as share:
+        carry(share=share)
+
+
+@dsl.pipeline
+def too_large(model: str):
+    """Plan."""
+    outgrow(model=model)
 
 
 @dsl.pipeline
@@ -185,6 +226,39 @@ def test_an_error_of_the_library_keeps_its_family_and_its_line(tmp_path: Path) -
         runner.run(refusal, {"reason": "it isn't there"}, root=tmp_path, say=ignore)
     line = "run step refuse: read org/name: it isn't there; check the name"
     assert str(caught.value) == line
+
+
+def test_the_share_that_failed_first_says_why_while_others_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+    with pytest.raises(PushDenied) as caught:
+        runner.run(shares, {}, root=tmp_path, say=said.append)
+    cause = "run step carry 1/3: push quay.io/me/m:1: DENIED: no rights (403); ask for them"
+    assert str(caught.value) == cause
+    other = "run step carry 3/3: push quay.io/me/m:1: another cause"
+    assert caught.value.__notes__ == [other]
+    assert "carry 2/3: 14 MiB of 15 MiB" in said
+    assert "carry 2/3: still at it" in said
+    assert {"carry 1/3: failed", "carry 2/3: done", "carry 3/3: failed"} <= {*said}
+    assert [line for line in said if "pool" in line or "Traceback" in line] == []
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_error_of_a_step_keeps_its_exit_code(tmp_path: Path) -> None:
+    with pytest.raises(DoesNotFit) as caught:
+        runner.run(too_large, {"model": "m"}, root=tmp_path, say=ignore)
+    assert caught.value.exit_code == DoesNotFit.exit_code
+
+
+def test_a_function_that_prints_may_take_the_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the notebook does it."""
+    runner.run(arithmetic, {"number": 3}, root=tmp_path, say=print)
+    wanted = ["double: started", "double: doubling 3", "double: done"]
+    wanted += ["divide: started", "divide: done"]
+    assert capsys.readouterr().out.splitlines() == wanted
 
 
 def test_an_unforeseen_failure_brings_its_traceback(tmp_path: Path) -> None:
@@ -317,21 +391,20 @@ def test_an_interrupt_while_it_starts_is_one_line(module: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("heeds", [True, False])
 def test_a_step_that_ignores_an_interrupt_is_killed(heeds: bool) -> None:
-    steps = processes.Processes(grace_s=0.2)
+    said: list[str] = []
+    steps = processes.Processes(said.append, grace_s=0.2)
     trap = "" if heeds else "trap '' INT; "
     ended: list[int] = []
 
     def one() -> None:
         ended.append(steps.run(["sh", "-c", f"{trap}echo ready; sleep 60; sleep 60"]))
 
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        thread = threading.Thread(target=one)
-        thread.start()
-        while "ready" not in said.getvalue():
-            time.sleep(0.01)
-        steps.stop()
-        thread.join(20)
+    thread = threading.Thread(target=one)
+    thread.start()
+    while "step: ready" not in said:
+        time.sleep(0.01)
+    steps.stop()
+    thread.join(20)
     assert ended == [-signal.SIGINT if heeds else -signal.SIGKILL]
     assert steps.run(["false"]) == 130  # a loop's next turn
 

@@ -191,7 +191,7 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "carferry: read from S3: botocore is not installed; pip install 'carferry[s3]'\n"
+        "carferry: read from S3: botocore is not installed; pip install 'botocore>=1.36'\n"
     )
 
 

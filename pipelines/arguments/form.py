@@ -167,6 +167,7 @@ def _check(known: Mapping[str, Field], values: Mapping[str, Value], *, remote: b
         raise InputError("run here", run.model, reason, remedy)
     if run.is_served:
         check(run.image, run.form({}))
+        run.check_plan()
     size = len(json.dumps(values))
     if size > MAX_BYTES:
         raise InputError("read parameters", "all", f"{size} bytes, at most {MAX_BYTES}", "shorten")

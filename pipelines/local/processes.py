@@ -1,4 +1,4 @@
-"""The steps of a local run as processes, ended together when the run is interrupted.
+"""The steps of a local run as processes, each with a log, ended together on an interrupt.
 
 kfp goes on after an interrupt: it waits for what runs, starts what still waits in a loop, and an
 interrupt that is sent to it alone never reaches its children.
@@ -19,29 +19,48 @@ from types import FrameType
 
 from kfp.local import subprocess_task_handler
 
+from carferry.pipelines.local.steps import Say, Step
+
 _GRACE_S = 5.0
+# Warnings of the libraries below are for who develops with them.
+_CALM = {"PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"}
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Processes:
-    """Steps as processes; each leads a group of its own, which is ended as one."""
+    """Steps as processes; each leads a group of its own, which is ended as one.
 
-    def __init__(self, grace_s: float = _GRACE_S) -> None:
-        """Start with none; what has not ended grace_s seconds after its interrupt is killed."""
-        self._grace_s = grace_s
+    Attributes:
+        failed: The steps that failed, in the order in which they did.
+    """
+
+    def __init__(self, say: Say, grace_s: float = _GRACE_S) -> None:
+        """Start with none.
+
+        Args:
+            say: Called with each line of progress, from the threads of a loop too.
+            grace_s: What has not ended so many seconds after its interrupt is killed.
+        """
+        self._say, self._grace_s = say, grace_s
+        self.failed: list[Step] = []
         self._started: list[subprocess.Popen[str]] = []
         self._stopped = self._is_starting = False
         self._pending: BaseException | None = None
 
     def run(self, full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
-        """Run a step, print its output and return its exit code, in place of kfp's function."""
+        """Run a step, report what it says and return its exit code, in place of kfp's function."""
         if self._stopped:
             return 128 + signal.SIGINT
-        with self._start(full_command, os.environ | (env_vars or {})) as process:
+        step = Step(full_command, self._say)
+        step.started()
+        with self._start(full_command, os.environ | _CALM | (env_vars or {})) as process:
             for line in process.stdout or ():
-                print(line, end="")
-            print("\n")
-            return process.wait()
+                step.take(line.rstrip("\n"))
+            code = process.wait()
+        if code:
+            self.failed.append(step)
+        step.ended(code)
+        return code
 
     def interrupt(self, reason: BaseException) -> None:
         """Stop and raise, in the main thread; once a process that it is starting is known."""
@@ -71,6 +90,7 @@ class Processes:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
+                errors="replace",
                 bufsize=1,
                 env=environ,
                 start_new_session=True,
@@ -90,9 +110,9 @@ class Processes:
 
 
 @contextlib.contextmanager
-def ended_together() -> Iterator[Processes]:
+def ended_together(say: Say) -> Iterator[Processes]:
     """Make kfp start its steps here; an interrupt or the end of this process ends them."""
-    processes = Processes()
+    processes = Processes(say)
     before = subprocess_task_handler.run_local_subprocess
     subprocess_task_handler.run_local_subprocess = processes.run
     try:

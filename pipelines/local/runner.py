@@ -1,9 +1,9 @@
 """Run a pipeline on this machine with kfp's SubprocessRunner, and report its failures.
 
-kfp prints a step's log, indented and coloured, to stdout, and reports a failure only as "Inner
-task failed"; it removes its workspace folder after every run, the caller's too; and it may
-leave ``print`` indented. So a run gets a workspace of its own, ``print`` is restored, and a reader
-of kfp's output keeps the last traceback.
+kfp prints to stdout, indented and coloured, and reports a failure only as "Inner task failed"; it
+removes its workspace folder after every run, the caller's too; and it may leave ``print``
+indented. So a run gets a workspace of its own, ``print`` is restored, what kfp prints is dropped,
+and the steps' own output is read where they are started.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,23 +31,14 @@ from typing import Any
 from kfp import local
 from kfp.dsl.graph_component import GraphComponent
 
-from carferry import errors
 from carferry.errors import CarferryError, InputError
 from carferry.pipelines.local.processes import ended_together
+from carferry.pipelines.local.steps import Say, Step
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_STARTED = re.compile(r"INFO - Executing task '([^']+)'")
-_ENDED = re.compile(r"(?:INFO|ERROR) - Task '([^']+)' finished with status (\w+)")
-_INDENT = "    "
-"""Before each line of a step's own log."""
-_LOG = re.compile(r"\[KFP Executor [^\]]*\]: ?(.*)")
-_NOISE = ("Looking for component", "Loading KFP", "Got executor_input:", "Wrote executor output")
-_RAISED = re.compile(r"(?:carferry\.errors\.)(\w+): (.*)")
 _THREADS_END_S = 3.0
 _ONE_RUN = threading.Lock()
 """kfp keeps one configuration per process; a second run at the same time would use the first's."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,44 +54,31 @@ class Finished:
     outputs: Mapping[str, Mapping[str, Any]]
 
 
-class Reader(io.TextIOBase):
-    """A stream for kfp's output: reports progress by line, keeps the running step's traceback."""
+class Quiet(io.TextIOBase):
+    """A stdout that drops what kfp prints, and passes on what a caller's function does."""
 
     def __init__(self, say: Say) -> None:
-        """Report progress to a function of one line, which may print to the former stdout."""
-        self.step = ""
-        self._stdout = sys.stdout
-        self.traceback: list[str] = []
-        self._say = say
-        self._rest = ""
+        """Stand in for today's stdout while a function of one line may still print to it."""
+        self._stdout, self._say = sys.stdout, say
+        self._speaking = threading.local()
+
+    def say(self, line: str) -> None:
+        """Report a line; steps of a loop do it from threads of their own."""
+        self._speaking.now = True
+        try:
+            self._say(line)
+        finally:
+            self._speaking.now = False
 
     def write(self, text: str) -> int:
-        """Take text, whole lines at a time."""
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._line(_COLOUR.sub("", line))
+        """Take text, of whoever prints."""
+        if getattr(self._speaking, "now", False):
+            self._stdout.write(text)
         return len(text)
 
-    def _line(self, line: str) -> None:
-        if line.startswith(_INDENT):
-            self._log(line.removeprefix(_INDENT))
-        elif started := _STARTED.search(line):
-            self.step, self.traceback = started[1], []
-            self._report(f"{self.step}: started")
-        elif ended := _ENDED.search(line):
-            self._report(f"{ended[1]}: {'done' if ended[2] == 'SUCCESS' else 'failed'}")
-
-    def _log(self, line: str) -> None:
-        if line.startswith("Traceback (most recent call last):"):
-            self.traceback = [line]
-        elif self.traceback:
-            self.traceback.append(line)
-        elif (logged := _LOG.match(line)) and not logged[1].startswith(_NOISE):
-            self._report(f"{self.step}: {logged[1]}")
-
-    def _report(self, line: str) -> None:
-        with contextlib.redirect_stdout(self._stdout):
-            self._say(line)
+    def flush(self) -> None:
+        """Flush the stdout behind."""
+        self._stdout.flush()
 
 
 def run(
@@ -121,13 +99,18 @@ def run(
         CarferryError: A step failed otherwise; the message carries the last line of its
             traceback; of an exception that is not the library's, a note holds the rest.
     """
-    reader = Reader(say)
-    place = _place(root)
-    with _ONE_RUN, _session(place), ended_together(), contextlib.redirect_stdout(reader):
+    quiet, place = Quiet(say), _place(root)
+    with (
+        _ONE_RUN,
+        _session(place),
+        ended_together(quiet.say) as steps,
+        contextlib.redirect_stdout(quiet),
+    ):
         try:
             pipeline(**arguments)
         except RuntimeError as error:
-            raise _failure(reader, str(error)) from None
+            # Of several steps that failed, the first one is the cause, or one of the causes.
+            raise _failure(steps.failed, str(error)) from None
     (folder,) = place.iterdir()
     return Finished(folder, _outputs(folder))
 
@@ -183,17 +166,16 @@ def _join(threads: Iterable[threading.Thread]) -> None:
         thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _failure(reader: Reader, said: str) -> CarferryError:
-    """Return the error a step's traceback ends with, in our family."""
-    lines = [line for line in reader.traceback if line.strip()]
-    last = lines[-1] if lines else _COLOUR.sub("", said)
-    raised = _RAISED.match(last)
-    kind = getattr(errors, raised[1], CarferryError) if raised else CarferryError
-    family = InputError if issubclass(kind, InputError) else CarferryError
-    failure = family("run step", reader.step, raised[2] if raised else last)
-    if not raised:
-        failure.add_note("\n".join(lines))
-    return failure
+def _failure(failed: Sequence[Step], said: str) -> CarferryError:
+    """Return the error of the first step that failed; of the others one that is another."""
+    if not failed:
+        return CarferryError("run", "the pipeline", _COLOUR.sub("", said))
+    found = failed[0].failure()
+    for other in failed[1:]:
+        more = other.failure()
+        if more.reason != found.reason:
+            found.add_note(str(more))
+    return found
 
 
 def _outputs(folder: Path) -> dict[str, dict[str, Any]]:

@@ -77,7 +77,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="org/name[@revision], a page of the hub, ./folder, oci://host/repository:tag (an "
         "image that holds it), or s3://bucket/prefix (keys and endpoint from AWS_ variables, a "
-        "profile or the instance; pip install 'carferry[s3]')",
+        "profile or the instance; needs botocore)",
     )
 
 

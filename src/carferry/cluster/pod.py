@@ -11,6 +11,7 @@ Kubernetes documentation, "Determine the Reason for Pod Failure".
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import ssl
 import sys
@@ -60,12 +61,13 @@ class Places:
 
 
 def enter(environ: MutableMapping[str, str] = os.environ, *, places: Places | None = None) -> None:
-    """Prepare this process for a step's work; outside a pod do nothing.
+    """Prepare this process for a step's work; outside a pod only its log.
 
     Args:
         environ: Variables, read and set.
         places: Paths in the pod; default as Kubernetes and the pipelines mount them.
     """
+    _hush()
     if POD not in environ:
         return
     places = places or Places()
@@ -100,6 +102,15 @@ class ErrorHook:
         print(line, file=sys.stderr, flush=True)  # noqa: T201
         with contextlib.suppress(OSError):  # there is none outside Kubernetes
             self.termination.write_bytes(line.encode("utf-8", "replace")[:_LONGEST])
+
+
+def _hush() -> None:
+    """Keep what other libraries log of their own out of a step's log.
+
+    KFP shows every logger's records from INFO on: a line for each request of an HTTP client.
+    """
+    logging.getLogger().setLevel(logging.ERROR)
+    logging.getLogger("carferry").setLevel(logging.INFO)
 
 
 def _configure(environ: MutableMapping[str, str], mounted: Path) -> None:

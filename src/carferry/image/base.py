@@ -101,6 +101,16 @@ def open_bases(
     return found
 
 
+def check_name(base: str) -> None:
+    """Refuse a base that nothing can be named; whether it is there is not looked at.
+
+    Raises:
+        InputError: Not a reference.
+    """
+    if base not in {SCRATCH, EMBEDDED}:
+        _locate(base)
+
+
 def check_apart(bases: Sequence[Base], ref: ImageRef | LayoutRef) -> None:
     """Refuse to tag an image as its own base: the next build would stand on this one's result.
 

@@ -25,7 +25,7 @@ from carferry.selection.patterns import Patterns
 from carferry.serve.form import DeploymentForm
 from carferry.serve.settings import VLLM_IMAGE
 from carferry.source.open import check_model, claim_of
-from carferry.steps.fit import FitKeywords
+from carferry.steps.fit import FitKeywords, FitSettings
 from carferry.steps.rights import DEPLOY, NO, SERVE
 from carferry.steps.settings import BuildKeywords, BuildSettings, check_security
 
@@ -122,6 +122,15 @@ class Run:
         check_security(entry(self.settings, "builder_security") or "userns")
         if self.is_served:
             _ = self.wishes, wait_of(self.settings)
+
+    def check_plan(self) -> None:
+        """Refuse what no GPU plan could be made for.
+
+        Raises:
+            InputError: An unknown GPU, or no version of vLLM to plan for.
+        """
+        if self.is_served and self.gpus != UNCHECKED:
+            FitSettings(**self.plan_settings()).check()
 
     def _check_claim(self) -> None:
         named = claim_of(self.model)

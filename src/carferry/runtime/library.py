@@ -27,7 +27,12 @@ def library(root: Path | None = None) -> dict[str, bytes]:
     """
     root = root or Path(carferry.__file__).parent
     if not (root / "__init__.py").is_file():
-        raise InputError("read carferry", root, "not installed as files", "pip install carferry")
+        raise InputError(
+            "read carferry",
+            root,
+            "not installed as files",
+            "pip install . in a clone",
+        )
     name, version = carferry.__name__, carferry.__version__
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     files = {f"{name}/{path.relative_to(root).as_posix()}": path for path in _sources(root)}

@@ -18,10 +18,12 @@ from carferry.form.readers import (
     read_switch,
     read_text,
 )
+from carferry.gpu.inventory.catalogue import parse_gpus
 from carferry.gpu.inventory.listing import paged
 from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.inventory.read import read_inventory
-from carferry.gpu.model.config import load_config
+from carferry.gpu.memory.vllm_version import find_version
+from carferry.gpu.model.config import check_family, load_config
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal
 from carferry.io.retry import Retry
@@ -118,6 +120,17 @@ class FitSettings:
         """
         read_fields(self, _READERS)
 
+    def check(self) -> None:
+        """Refuse what no plan could be made for, before a model is opened or a cluster asked.
+
+        Raises:
+            InputError: An unknown GPU, vLLM version or family.
+        """
+        if self.gpus:
+            parse_gpus(self.gpus)
+        find_version(self.vllm or SERVED)
+        check_family(self.family)
+
     def goal(self, image_bytes: int) -> Goal:
         """Return it as the search takes it, where None means open."""
         return Goal(
@@ -183,6 +196,7 @@ def fit(
         'fits'
     """
     how, name = FitSettings(**settings), read_model(model)
+    how.check()
     again = retry or Retry()
     pieces = opened or _open(name, how, again)
     wanted = Patterns.parse(how.include, how.exclude, how.allow_no_weights)

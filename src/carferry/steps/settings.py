@@ -144,6 +144,7 @@ class BuildSettings:
             raise InputError("use format", repr(self.format), f"choose {' or '.join(Format)}")
         if self.reuse not in set(Reuse):
             raise InputError("use reuse", repr(self.reuse), f"choose {', '.join(Reuse)}")
+        bases.check_name(self.base)
         return Options(
             engine=self.engine,
             format=Format(self.format),

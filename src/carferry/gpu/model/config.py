@@ -58,10 +58,7 @@ def parse_config(
         UnsupportedModel: An unknown model_type, or a quantization the plan does not know.
         InputError: Numbers that are missing or cannot be true together.
     """
-    if family not in ("", FORCED):
-        raise InputError(
-            "force family", repr(family), "not a family", f"the one to force: {FORCED}"
-        )
+    check_family(family)
     kind, traits = _family(config, subject, family)
     text = _text_section(config)
     fields = Fields({**traits.defaults, **_known(text)}, subject)
@@ -71,6 +68,18 @@ def parse_config(
     shape = replace(bare, quantization=packed, kv_dtype=kv_dtype)
     _check(shape, subject)
     return shape
+
+
+def check_family(family: str) -> None:
+    """Refuse to force what is no family.
+
+    Raises:
+        InputError: It names the one there is.
+    """
+    if family not in ("", FORCED):
+        raise InputError(
+            "force family", repr(family), "not a family", f"the one to force: {FORCED}"
+        )
 
 
 def _family(config: Mapping[str, Any], subject: str, forced: str) -> tuple[str, Family]:

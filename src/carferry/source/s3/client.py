@@ -98,7 +98,7 @@ def _need_botocore() -> None:
     try:
         import_module("botocore.session")
     except ImportError as error:
-        remedy = "pip install 'carferry[s3]'"
+        remedy = "pip install 'botocore>=1.36'"
         raise InputError("read from", "S3", "botocore is not installed", remedy) from error
 
 
