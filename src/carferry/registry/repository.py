@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 from urllib3.exceptions import HTTPError
 
@@ -20,6 +20,10 @@ from carferry.registry.upload import RegistryUpload
 
 _CHUNK = 1024 * 1024
 _LENGTH = re.compile(r"[0-9]{1,18}")
+_LINK = re.compile(
+    r'<(?P<address>[^<>]*)>[^<]*?;\s*rel\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s;,"]+))',
+    re.IGNORECASE,
+)
 # A list that a person keeps is shorter by far; one without end must end somewhere.
 _MOST_PAGES = 2000
 _ALL_TAGS_BYTES = 64 * 1024 * 1024
@@ -208,7 +212,15 @@ class RegistryTarget:
 
 
 def _next_page(link: str, name: str) -> str:
-    if 'rel="next"' not in link:
-        return ""
-    address = link.partition("<")[2].partition(">")[0]
-    return address.partition(f"/v2/{name}")[2]
+    """Return the path of the next page below the repository; "" for none.
+
+    Args:
+        link: The ``Link`` header: ``rel`` may be quoted or not, and the address relative (RFC
+            8288); distribution quotes it, olareg does not.
+        name: Of the repository.
+    """
+    for found in _LINK.finditer(link):
+        if "next" in (found["quoted"] or found["plain"] or "").lower().split():
+            address: str = found["address"]
+            return urljoin(f"/v2/{name}/tags/list", address).partition(f"/v2/{name}")[2]
+    return ""
