@@ -81,6 +81,15 @@ def any_registry(
         yield server
 
 
+@pytest.fixture(scope="module", params=KINDS)
+def each_registry(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Registry]:
+    """The same, one of each kind for a module: its tests use repositories of their own."""
+    with Registry(tmp_path_factory.mktemp("registry"), kind=request.param) as server:
+        yield server
+
+
 @pytest.fixture
 def registry_basic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry with a password."""

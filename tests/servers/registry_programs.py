@@ -45,6 +45,7 @@ class Setup:
         deletes: Whether anything may be deleted.
         read_only: Whether it serves what is there and takes nothing.
         requests_per_s: More from one address are answered 429; 0 for no limit.
+        mirror_of: Address of a registry whose images it passes on and keeps; takes none itself.
     """
 
     root: Path
@@ -53,6 +54,7 @@ class Setup:
     deletes: bool = True
     read_only: bool = False
     requests_per_s: int = 0
+    mirror_of: str = ""
 
     @property
     def data(self) -> Path:
@@ -133,8 +135,8 @@ class Olareg:
         if setup.certificates:
             command += ["--tls-cert", str(setup.certificates.chain)]
             command += ["--tls-key", str(setup.certificates.key)]
-        if setup.auth:
-            raise ValueError("olareg asks for no login")
+        if setup.auth or setup.mirror_of:
+            raise ValueError("olareg asks for no login and is no mirror")
         return command
 
     def log(self, text: str) -> list[Access]:
@@ -194,6 +196,8 @@ def _config(setup: Setup) -> dict[str, Any]:
         },
         "http": http,
     }
+    if setup.mirror_of:
+        config["proxy"] = {"remoteurl": setup.mirror_of}
     return config | ({"auth": setup.auth} if setup.auth else {})
 
 

@@ -2,7 +2,7 @@
 
 Each fact was read in the registry's source or documentation, as named; none was measured
 against a hosted registry. Distribution 2.8 and 3 and olareg are measured by the tests
-(``tests/test_registries_refuse.py``): they need no entry, since what they do differently shows
+(``tests/test_registries_breaks.py``): they need no entry, since what they do differently shows
 when they are asked.
 """
 

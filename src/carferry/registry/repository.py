@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
+from contextlib import closing
 from urllib.parse import urlencode, urljoin
 
 from urllib3.exceptions import HTTPError
@@ -27,6 +28,8 @@ _LINK = re.compile(
 # A list that a person keeps is shorter by far; one without end must end somewhere.
 _MOST_PAGES = 2000
 _ALL_TAGS_BYTES = 64 * 1024 * 1024
+# Behind that, reading part after part of a long blob would read its start again and again.
+_MOST_SKIPPED_BYTES = 256 * 1024 * 1024
 
 
 class RegistryTarget:
@@ -56,14 +59,26 @@ class RegistryTarget:
     def read_range(self, digest: Digest, start: int, size_bytes: int) -> bytes:
         """Return part of a blob by Range.
 
+        A mirror that has not got the blob yet may ignore the range and pass all of it on
+        (distribution's pull-through cache does): then what comes before the part is read too.
+
         Raises:
-            TargetError: Not there, or the registry ignores ranges.
+            TargetError: Not there, or the registry ignores ranges and the part is far behind.
         """
         wanted = {"Range": f"bytes={start}-{start + size_bytes - 1}"}
-        _, data = self._session.fetch(
-            f"/blobs/{digest}", expect={206}, headers=wanted, cap_bytes=size_bytes
+        response, data = self._session.fetch(
+            f"/blobs/{digest}", expect={200, 206}, headers=wanted, cap_bytes=size_bytes
         )
-        return data
+        if response.status == 206 or start == 0:
+            return data
+        if start > _MOST_SKIPPED_BYTES:
+            remedy = "copy the image first: carferry push docker://... oci:..."
+            raise TargetError("read", self.ref, "the registry ignores ranges", remedy)
+        part = bytearray()
+        with closing(self.open_blob(digest, start)) as chunks:
+            while len(part) < size_bytes and (chunk := next(chunks, b"")):
+                part += chunk
+        return bytes(part[:size_bytes])
 
     def open_blob(self, digest: Digest, start: int = 0) -> Generator[bytes]:
         """Yield the blob's bytes from offset ``start``; redirects to storage get no credentials.
