@@ -98,6 +98,10 @@ class Registry:
         """Return every stored blob, manifests too: digest to the file that holds it."""
         return self._program.blobs(self._setup.data)
 
+    def file(self, repository: str, digest: str) -> Path:
+        """Return the file that holds a blob of a repository."""
+        return self._program.file(self._setup.data, repository, digest)
+
     def links(self, repository: str) -> set[str]:
         """Return the digests of the layers and configs that a repository can be asked for."""
         return self._program.links(self._setup.data, repository)

@@ -77,6 +77,9 @@ class Program(Protocol):
     def blobs(self, data: Path) -> dict[str, Path]:
         """Return every stored blob, manifests too: digest to the file that holds it."""
 
+    def file(self, data: Path, repository: str, digest: str) -> Path:
+        """Return the file that holds a blob of a repository."""
+
     def links(self, data: Path, repository: str) -> set[str]:
         """Return the digests of the blobs that a repository can be asked for."""
 
@@ -111,6 +114,11 @@ class Distribution:
         """Read the store that all repositories share."""
         files = (data / _V2 / "blobs/sha256").glob("*/*/data")
         return {f"sha256:{file.parent.name}": file for file in files}
+
+    def file(self, data: Path, repository: str, digest: str) -> Path:
+        """Return the one that all repositories share."""
+        name = digest.removeprefix("sha256:")
+        return data / _V2 / "blobs/sha256" / name[:2] / name / "data"
 
     def links(self, data: Path, repository: str) -> set[str]:
         """Read the links to layers and configs; manifests have theirs elsewhere."""
@@ -156,6 +164,10 @@ class Olareg:
     def blobs(self, data: Path) -> dict[str, Path]:
         """Read every repository's; equal blobs of two are stored twice."""
         return {f"sha256:{file.name}": file for file in data.rglob("blobs/sha256/*")}
+
+    def file(self, data: Path, repository: str, digest: str) -> Path:
+        """Return the one of the layout."""
+        return data / repository / "blobs" / digest.replace(":", "/")
 
     def links(self, data: Path, repository: str) -> set[str]:
         """Read the layout's blobs, which include manifests."""
