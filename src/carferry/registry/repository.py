@@ -5,6 +5,7 @@ Source: OCI distribution-spec v1.1.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator
 from contextlib import closing
@@ -193,19 +194,29 @@ class RegistryTarget:
         path, found, asked, read = "/tags/list?n=1000", set[str](), set[str](), 0
         while path and path not in asked:
             asked.add(path)
+            # Distribution 2.8 knows no pages: all of its tags are one.
             response, page = self._session.fetch(
-                path, expect={200, 404}, cap_bytes=MANIFEST_CAP_BYTES
+                path, expect={200, 404}, cap_bytes=_ALL_TAGS_BYTES + 1 - read
             )
             if response.status == 404:
                 break
             read += len(page)
             if read > _ALL_TAGS_BYTES or len(asked) > _MOST_PAGES:
                 raise TargetError("list tags of", self.ref, "the list does not end")
-            named = Document("", page).json.get("tags")
-            every = map(str, named) if isinstance(named, list) else ()
-            found.update(tag for tag in every if tag.startswith(prefix))
+            found.update(tag for tag in self._named(page) if tag.startswith(prefix))
             path = _next_page(response.headers.get("Link", ""), self._name)
         return sorted(found)
+
+    def _named(self, page: bytes) -> list[str]:
+        """Return the tags on a page; it may be longer than any manifest."""
+        try:
+            listed = json.loads(page)
+        except (ValueError, RecursionError) as error:
+            raise TargetError("list tags of", self.ref, f"not JSON: {error}") from error
+        if not isinstance(listed, dict):
+            raise TargetError("list tags of", self.ref, "not a JSON object")
+        named = listed.get("tags")
+        return [str(tag) for tag in named] if isinstance(named, list) else []
 
     def check_push(self) -> None:
         """Open an upload and drop it again."""
