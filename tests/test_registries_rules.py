@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from ferrying import access, carferry, ferry, from_folder, quick, to_registry
+from ferrying import access, carferry, ferry, from_folder, to_registry
 from servers.models import filled, write
 from servers.registry import Auth, Registry
 from servers.registry_programs import KINDS, Kind
@@ -18,6 +18,7 @@ from carferry.errors import (
     PushDenied,
     Unreachable,
 )
+from carferry.io.retry import Retry
 from carferry.refs import Digest, ImageRef
 from carferry.registry.blobs import put_blob
 
@@ -125,7 +126,7 @@ def test_a_mirror_is_read_and_says_so_when_pushed_to(
 
 def test_a_registry_that_limits_requests_is_waited_for(tmp_path: Path, folder: Path) -> None:
     with Registry(tmp_path / "registry", kind="olareg", requests_per_s=8) as server:
-        given = access(server.host, retry=quick(asked_cap_s=2.0))
+        given = access(server.host, retry=Retry())
         options = Options(base="scratch", large_bytes=LARGE_BYTES)
         target = given.open(ImageRef(server.host, "org/tiny", "v1"), write=True)
         stream_share(from_folder(folder), target, options, 1, 1, access=given)
