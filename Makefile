@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PINS := src/carferry/runtime/requirements.txt
 
-.PHONY: help bench demo test soak check compile format tools rig clean
+.PHONY: help bench demo test soak check compile format tools rig registries clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## package a real model through the pipeline run locally: no cluster, no token, no registry
 	$(BIN)/python demo/run.py
 
-test: $(STAMP) tools rig ## run the tests against real parts
+test: $(STAMP) tools rig registries ## run the tests against real parts
 	$(BIN)/python -m pytest
 
 check: $(STAMP) ## lint, types, import contracts, generated files, limits of the backends
@@ -47,7 +47,7 @@ bench: $(STAMP) ## measure against every other way: make bench DATA=folder [ONLY
 	@test -n "$(DATA)" || { echo "name a folder with 40 GiB free: make bench DATA=folder" >&2; exit 2; }
 	PYTHONPATH=.:tests $(BIN)/python -m benchmarks --data "$(DATA)" --only "$(ONLY)" --rounds $(ROUNDS) --scale $(SCALE)
 
-soak: $(STAMP) ## thousands of runs through broken networks: make soak SEEDS=5000; one again: SEED=123
+soak: $(STAMP) registries ## thousands of runs through broken networks: make soak SEEDS=5000; one again: SEED=123
 	PYTHONPATH=tests $(BIN)/python -m faults.soak $(or $(SEEDS),2000) $(if $(SEED),--seed $(SEED))
 
 tools: ## say which real parts the tests want and this machine lacks
@@ -56,9 +56,12 @@ tools: ## say which real parts the tests want and this machine lacks
 rig: ## make the environment of the backend tests' servers (.rig), if a Python for it is here
 	@sh .ci/rig
 
+registries: ## build the registries that Debian has not (.registries), if a Go for it is here
+	@sh .ci/registries
+
 format: $(STAMP) ## rewrite the sources as the linter wants them
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .rig build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .rig .registries build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

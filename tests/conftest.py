@@ -11,6 +11,7 @@ from servers.hub import Hub
 from servers.own_wheel import build_wheel
 from servers.python_base import python_base
 from servers.registry import Registry
+from servers.registry_programs import KINDS
 from servers.runtimes import fetch_wheels
 from servers.threads import left_behind
 from servers.tools import need
@@ -68,6 +69,24 @@ def hub() -> Iterator[Hub]:
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry that asks for no login."""
     with Registry(tmp_path_factory.mktemp("registry")) as server:
+        yield server
+
+
+@pytest.fixture(params=KINDS)
+def any_registry(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Registry]:
+    """A registry of each kind that asks for no login."""
+    with Registry(tmp_path_factory.mktemp("registry"), kind=request.param) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def each_registry(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Registry]:
+    """The same, one of each kind for a module: its tests use repositories of their own."""
+    with Registry(tmp_path_factory.mktemp("registry"), kind=request.param) as server:
         yield server
 
 

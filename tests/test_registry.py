@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,6 +140,14 @@ def test_tags_are_listed_over_many_pages(shared: Registry, target: Target) -> No
     target.put_manifest(document, "other")
     assert target.tags("v") == ["v0", "v1", "v2", "v3", "v4"]
     assert target.tags() == ["other", "v0", "v1", "v2", "v3", "v4"]
+
+
+def test_a_page_of_tags_may_be_longer_than_a_manifest(shared: Registry, repository: str) -> None:
+    """Distribution 2.8 sends all tags at once; the list was cut off, and called no JSON."""
+    wanted = [f"v{number:0120}" for number in range(40_000)]
+    page = json.dumps({"name": repository, "tags": wanted}).encode()
+    with Proxy(shared.url, [Rule(Answer(200, {}, page), path="/tags/list")]) as proxy:
+        assert to_registry(shared, repository, host=proxy.host).tags() == wanted
 
 
 def test_a_new_repository_has_no_tags(shared: Registry) -> None:

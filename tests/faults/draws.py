@@ -24,6 +24,7 @@ from servers.chaos import (
     Truncate,
 )
 from servers.personal import PERSONALITIES
+from servers.registry_programs import KINDS
 from servers.wire import Head
 
 from carferry.errors import (
@@ -110,7 +111,7 @@ class Case:
 def draw(seed: int) -> Case:
     """Return the case of a seed."""
     rng = random.Random(seed)
-    place = rng.choices(("distribution", "bearer", "personal"), (5, 1, 4))[0]
+    place = rng.choices(("real", "bearer", "personal"), (5, 1, 4))[0]
     flow = rng.choices(
         ("build", "workers", "builds race", "sealers race", "collected"), (12, 4, 2, 1, 1)
     )[0]
@@ -118,7 +119,7 @@ def draw(seed: int) -> Case:
         seed,
         rng.randrange(MODELS),
         rng.choices((Format.MODELCAR, Format.MODELPACK), (3, 1))[0],
-        place,
+        KINDS[seed % len(KINDS)] if place == "real" else place,
         rng.choice(sorted(PERSONALITIES)),
         flow,
         rng.randint(1, 3),

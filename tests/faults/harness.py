@@ -19,6 +19,7 @@ from servers.models import filled
 from servers.personal import PersonalRegistry
 from servers.proxy import Proxy
 from servers.registry import Registry
+from servers.registry_programs import KINDS
 
 from carferry.assembly.build import build
 from carferry.assembly.options import Options
@@ -71,13 +72,13 @@ class Place:
 
 
 class Harness:
-    """Hub, CDN and three kinds of registry; a context manager.
+    """Hub, CDN and every kind of registry; a context manager.
 
     Attributes:
         hub: Models ``org/model-N`` with the branches ``old`` and ``main``.
         hub_front: The proxy before the hub.
         cdn_front: The proxy before its CDN.
-        places: The registries by kind.
+        places: The registries so far, by kind.
         base: Reference of a small base image on disk.
     """
 
@@ -97,7 +98,6 @@ class Harness:
             self._add_model(number)
         write_layout(self.root / "base", [b"b" * 3000, b"c" * 70_000])
         self.base = f"oci:{self.root / 'base'}:latest"
-        self._add("distribution", enter(Registry(self.root / "plain")))
         self._add("bearer", enter(Registry(self.root / "bearer", auth="bearer")))
         self._add("personal", enter(PersonalRegistry()))
         return self
@@ -155,6 +155,13 @@ class Harness:
         target = Access(env={}).open(LayoutRef(folder, TAG), write=True)
         source = self.source(model, revision, Retry(), direct=True)
         return str(build(source, target, self.options(format)).document.digest)
+
+    def place(self, name: str) -> Place:
+        """Return a registry; a real one of another kind is started when it is first wanted."""
+        if name not in self.places:
+            kind = next(each for each in KINDS if each == name)
+            self._add(name, self._stack.enter_context(Registry(self.root / name, kind=kind)))
+        return self.places[name]
 
     def _add_model(self, number: int) -> None:
         draw = random.Random(number)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from servers.chaos import Answer, Rule
 from servers.personal import PERSONALITIES, PersonalRegistry
@@ -54,7 +53,7 @@ def run(harness: Harness, case: Case) -> Outcome:
     Raises:
         Wrong: Names the case and what is wrong about its end.
     """
-    place = harness.places[case.place]
+    place = harness.place(case.place)
     repository = harness.repository()
     expected = harness.digest(case.model, "main", case.format)
     calm = place.open(repository, place.access(_retry(case), CALM), direct=True)
@@ -180,13 +179,8 @@ class _Run:
         if isinstance(registry, PersonalRegistry):
             del registry.repository(self.repository).blobs[lost]
         else:
-            _file_of(registry, lost).unlink()
+            registry.file(self.repository, lost).unlink()
         return lost
-
-
-def _file_of(registry: Registry, digest: str) -> Path:
-    name = digest.removeprefix("sha256:")
-    return registry.root / "data/docker/registry/v2/blobs/sha256" / name[:2] / name / "data"
 
 
 def _outcome(results: list[Document | CarferryError], seconds: float) -> Outcome:

@@ -1,4 +1,4 @@
-"""How a TCP connection ends: in order, or with a reset."""
+"""How a TCP connection ends: in order, or with a reset; and ports."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import socket
 import struct
 import termios
 import time
+from pathlib import Path
 
 _WAIT_S = 1.0
+_LISTEN = "0A"  # the kernel's include/net/tcp_states.h
 
 
 def reset_on_close(connection: socket.socket) -> None:
@@ -43,3 +45,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def listening_port(pid: int) -> int:
+    """Return the TCP port that a process listens on, or 0; by what the kernel says of it."""
+    held = {_target(link) for link in Path(f"/proc/{pid}/fd").glob("*")}
+    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, *rest = line.split()
+        if state == _LISTEN and f"socket:[{rest[5]}]" in held:
+            return int(local.partition(":")[2], 16)
+    return 0
+
+
+def _target(link: Path) -> str:
+    with contextlib.suppress(OSError):  # closed meanwhile
+        return str(link.readlink())
+    return ""

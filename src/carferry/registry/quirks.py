@@ -1,7 +1,9 @@
 """What registries do differently, in one table; everything else follows the specification.
 
 Each fact was read in the registry's source or documentation, as named; none was measured
-against a hosted registry.
+against a hosted registry. Distribution 2.8 and 3 and olareg are measured by the tests
+(``tests/test_registries_breaks.py``): they need no entry, since what they do differently shows
+when they are asked.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ class RegistryQuirks:
         name: For messages.
         hosts: Globs over the host name.
         proves_offset: Whether GET on a broken upload tells how much of it is there. A registry
-            of unknown kind is asked: distribution 3 answers truly, distribution 2.8 and zot
-            have dropped the upload and say 404, and the digest reveals a wrong answer.
+            of unknown kind is asked: distribution 3 and olareg answer truly, zot has dropped the
+            upload and distribution 2.8 takes no more of it (both say 404), and the digest
+            reveals a wrong answer.
         largest_blob_bytes: Limit for one layer; 0 if none is known.
         source: Where the facts come from.
     """
@@ -34,7 +37,7 @@ class RegistryQuirks:
 
 
 GENERIC = RegistryQuirks(
-    "OCI registry", (), True, 0, "distribution-spec v1.1; distribution 2.8 and 3"
+    "OCI registry", (), True, 0, "distribution-spec v1.1; distribution 2.8 and 3, olareg"
 )
 KNOWN = (
     RegistryQuirks(

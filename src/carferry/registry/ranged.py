@@ -29,7 +29,7 @@ def read_part(
         retry: Policy for each request.
 
     Raises:
-        TargetError: Not there, shorter, or the registry ignores ranges.
+        TargetError: Not there, or shorter; or the registry ignores ranges, and it is far behind.
     """
     while start < stop:
         size = min(_PART_BYTES, stop - start)

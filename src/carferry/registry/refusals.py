@@ -62,7 +62,10 @@ def _failure(
     if status in {413, 507}:
         remedy = "raise the registry's size limit or quota"
         return StorageFull(action, ref, reason, remedy, status=status)
-    return TargetError(action, ref, reason, status=status)
+    # Distribution in maintenance says this and no more: it has no such method then.
+    closed = status == 405 and action == "push"
+    remedy = "the registry takes no pushes: it is read-only for now, or a mirror" if closed else ""
+    return TargetError(action, ref, reason, remedy, status=status)
 
 
 def _message(body: str) -> str:

@@ -5,9 +5,11 @@ Source: OCI distribution-spec v1.1.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator
-from urllib.parse import urlencode
+from contextlib import closing
+from urllib.parse import urlencode, urljoin
 
 from urllib3.exceptions import HTTPError
 
@@ -20,9 +22,15 @@ from carferry.registry.upload import RegistryUpload
 
 _CHUNK = 1024 * 1024
 _LENGTH = re.compile(r"[0-9]{1,18}")
+_LINK = re.compile(
+    r'<(?P<address>[^<>]*)>[^<]*?;\s*rel\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s;,"]+))',
+    re.IGNORECASE,
+)
 # A list that a person keeps is shorter by far; one without end must end somewhere.
 _MOST_PAGES = 2000
 _ALL_TAGS_BYTES = 64 * 1024 * 1024
+# Behind that, reading part after part of a long blob would read its start again and again.
+_MOST_SKIPPED_BYTES = 256 * 1024 * 1024
 
 
 class RegistryTarget:
@@ -52,14 +60,26 @@ class RegistryTarget:
     def read_range(self, digest: Digest, start: int, size_bytes: int) -> bytes:
         """Return part of a blob by Range.
 
+        A mirror that has not got the blob yet may ignore the range and pass all of it on
+        (distribution's pull-through cache does): then what comes before the part is read too.
+
         Raises:
-            TargetError: Not there, or the registry ignores ranges.
+            TargetError: Not there, or the registry ignores ranges and the part is far behind.
         """
         wanted = {"Range": f"bytes={start}-{start + size_bytes - 1}"}
-        _, data = self._session.fetch(
-            f"/blobs/{digest}", expect={206}, headers=wanted, cap_bytes=size_bytes
+        response, data = self._session.fetch(
+            f"/blobs/{digest}", expect={200, 206}, headers=wanted, cap_bytes=size_bytes
         )
-        return data
+        if response.status == 206 or start == 0:
+            return data
+        if start > _MOST_SKIPPED_BYTES:
+            remedy = "copy the image first: carferry push docker://... oci:..."
+            raise TargetError("read", self.ref, "the registry ignores ranges", remedy)
+        part = bytearray()
+        with closing(self.open_blob(digest, start)) as chunks:
+            while len(part) < size_bytes and (chunk := next(chunks, b"")):
+                part += chunk
+        return bytes(part[:size_bytes])
 
     def open_blob(self, digest: Digest, start: int = 0) -> Generator[bytes]:
         """Yield the blob's bytes from offset ``start``; redirects to storage get no credentials.
@@ -174,19 +194,29 @@ class RegistryTarget:
         path, found, asked, read = "/tags/list?n=1000", set[str](), set[str](), 0
         while path and path not in asked:
             asked.add(path)
+            # Distribution 2.8 knows no pages: all of its tags are one.
             response, page = self._session.fetch(
-                path, expect={200, 404}, cap_bytes=MANIFEST_CAP_BYTES
+                path, expect={200, 404}, cap_bytes=_ALL_TAGS_BYTES + 1 - read
             )
             if response.status == 404:
                 break
             read += len(page)
             if read > _ALL_TAGS_BYTES or len(asked) > _MOST_PAGES:
                 raise TargetError("list tags of", self.ref, "the list does not end")
-            named = Document("", page).json.get("tags")
-            every = map(str, named) if isinstance(named, list) else ()
-            found.update(tag for tag in every if tag.startswith(prefix))
+            found.update(tag for tag in self._named(page) if tag.startswith(prefix))
             path = _next_page(response.headers.get("Link", ""), self._name)
         return sorted(found)
+
+    def _named(self, page: bytes) -> list[str]:
+        """Return the tags on a page; it may be longer than any manifest."""
+        try:
+            listed = json.loads(page)
+        except (ValueError, RecursionError) as error:
+            raise TargetError("list tags of", self.ref, f"not JSON: {error}") from error
+        if not isinstance(listed, dict):
+            raise TargetError("list tags of", self.ref, "not a JSON object")
+        named = listed.get("tags")
+        return [str(tag) for tag in named] if isinstance(named, list) else []
 
     def check_push(self) -> None:
         """Open an upload and drop it again."""
@@ -208,7 +238,15 @@ class RegistryTarget:
 
 
 def _next_page(link: str, name: str) -> str:
-    if 'rel="next"' not in link:
-        return ""
-    address = link.partition("<")[2].partition(">")[0]
-    return address.partition(f"/v2/{name}")[2]
+    """Return the path of the next page below the repository; "" for none.
+
+    Args:
+        link: The ``Link`` header: ``rel`` may be quoted or not, and the address relative (RFC
+            8288); distribution quotes it, olareg does not.
+        name: Of the repository.
+    """
+    for found in _LINK.finditer(link):
+        if "next" in (found["quoted"] or found["plain"] or "").lower().split():
+            address: str = found["address"]
+            return urljoin(f"/v2/{name}/tags/list", address).partition(f"/v2/{name}")[2]
+    return ""

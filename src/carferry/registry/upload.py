@@ -23,6 +23,7 @@ from carferry.registry.session import Session
 # arrived than were hashed here, by a wrong offset or by a fault on the way.
 _LOST = {400, 404, 416}
 _COMMIT_TRIES = 3
+_CANCEL_TRIES = 3
 # "0-0" means none or one byte, and Quay says "bytes=0--1" for none: not worth guessing.
 _RANGE = re.compile(r"(?:bytes=)?0-([1-9][0-9]{0,17})")
 
@@ -78,11 +79,9 @@ class RegistryUpload:
         if self._lost or not self._session.quirks.proves_offset:
             return None
         try:
-            response = self._session.call("GET", self._location, expect={204}, once=True)
+            response = self._asked()
         except CarferryError:
             return None
-        drain(response)
-        self._follow(response)
         found = _RANGE.fullmatch(response.headers.get("Range", ""))
         return int(found[1]) + 1 if found else None
 
@@ -122,19 +121,38 @@ class RegistryUpload:
                 self._session.pause(attempt, error)
 
     def cancel(self) -> None:
-        """Ask the registry to forget the upload; it will in time anyway."""
+        """Ask the registry to forget the upload; it will in time anyway.
+
+        Distribution 3 refuses with 416 what is addressed by another length than has arrived, as
+        after a break; asked for the upload it gives the right address. Distribution 2.8 does
+        not, and keeps the bytes until it purges old uploads.
+        """
         if not self._location:
             return
         with contextlib.suppress(CarferryError):
-            drain(
-                self._session.call(
-                    "DELETE",
-                    self._location,
-                    expect=set(range(200, 500)),
-                    scopes=self._session.deleting,
-                    once=True,
-                )
-            )
+            for _ in range(_CANCEL_TRIES):
+                if self._forgotten():
+                    return
+                self._asked()
+
+    def _forgotten(self) -> bool:
+        """Send a DELETE and return whether another address cannot change the answer."""
+        response = self._session.call(
+            "DELETE",
+            self._location,
+            expect=set(range(200, 500)),
+            scopes=self._session.deleting,
+            once=True,
+        )
+        drain(response)
+        return response.status != 416
+
+    def _asked(self) -> BaseHTTPResponse:
+        """Ask for the upload's state, and take the address it gives."""
+        response = self._session.call("GET", self._location, expect={204}, once=True)
+        drain(response)
+        self._follow(response)
+        return response
 
     def _put(self, url: str, body: bytes) -> None:
         drain(
