@@ -124,7 +124,9 @@ def test_a_token_server_that_refuses_is_named_without_the_password(
         Http(), ImageRef("x.io", "a"), Login("ferry", "not-the-password"), url="http://127.0.0.1"
     )
     auth.challenged([f'Bearer realm="{tokens.realm}"'])
-    with pytest.raises(AuthenticationFailed, match=r"log in to x\.io.*token server said .*\(401\)") as caught:
+    with pytest.raises(
+        AuthenticationFailed, match=r"log in to x\.io.*token server said .*\(401\)"
+    ) as caught:
         auth.header(("repository:a:pull",))
     assert "not-the-password" not in repr(caught.value) + str(caught.value)
 
