@@ -80,8 +80,9 @@ def _login_of(file: LoginFile, ref: ImageRef, env: Mapping[str, str]) -> Login |
     """Return the login a file gives; its helper for a host wins over what stands in it."""
     host = ImageRef(ref.registry, "")
     for server, helper in matching(file.helpers, host):
-        if helper:
-            return ask_helper(str(helper), server, where=file.path, env=env)
+        if helper not in ("", None):
+            name = helper if isinstance(helper, str) else ""
+            return ask_helper(name, server, where=file.path, env=env)
     for key, entry in matching(file.entries, ref):
         if login := entry_login(key, entry, file.path):
             return login

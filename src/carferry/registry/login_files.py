@@ -18,6 +18,7 @@ from carferry.errors import InputError
 _IN_SECRET = (".dockerconfigjson", ".dockercfg", "config.json", "auth.json")
 # Kubernetes takes Secrets up to 1 MiB; a List may hold some of them.
 _MOST_BYTES = 8 * 1024 * 1024
+_NOTHING = ("", "null", "~")
 _REMEDY = "make one with podman login --authfile FILE, or give a Secret's manifest"
 
 
@@ -74,16 +75,18 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _documents(data: bytes, path: Path) -> Iterator[Mapping[str, Any]]:
+def _documents(data: bytes, path: Path) -> list[Mapping[str, Any]]:
     try:
         text = data.decode(json.detect_encoding(data)).removeprefix("\N{BYTE ORDER MARK}")
         parsed = [json.loads(text)] if text.lstrip().startswith(("{", "[")) else _yaml(text)
-        for each in parsed:
-            yield from _unwrapped(each, path)
+        found = [each for document in parsed for each in _unwrapped(document, path)]
     except InputError:
         raise
     except (ValueError, RecursionError) as error:
         raise _unreadable(path) from error
+    if not found:
+        raise InputError("read logins", path, f"no Secret in it holds {_IN_SECRET[0]}", _REMEDY)
+    return found
 
 
 def _yaml(text: str) -> list[Any]:
@@ -91,7 +94,9 @@ def _yaml(text: str) -> list[Any]:
     import yaml
 
     try:
-        return [each for each in yaml.load_all(text, Loader=yaml.BaseLoader) if each]
+        return [
+            each for each in yaml.load_all(text, Loader=yaml.BaseLoader) if each not in _NOTHING
+        ]
     except yaml.YAMLError as error:
         raise ValueError("not YAML") from error
 
@@ -102,7 +107,7 @@ def _unwrapped(document: Any, path: Path) -> Iterator[Mapping[str, Any]]:
         raise _unreadable(path)
     kind = document.get("kind")
     if kind == "Secret":
-        yield _of_secret(document, path)
+        yield from _of_secret(document, path)
     elif isinstance(kind, str) and kind.endswith("List") and "auths" not in document:
         for item in document.get("items") or ():
             if isinstance(item, dict) and item.get("kind", "Secret") == "Secret":
@@ -111,17 +116,18 @@ def _unwrapped(document: Any, path: Path) -> Iterator[Mapping[str, Any]]:
         yield document
 
 
-def _of_secret(secret: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+def _of_secret(secret: Mapping[str, Any], path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the login file in a Secret; others may hold what they like."""
     for values, encoded in ((secret.get("stringData"), False), (secret.get("data"), True)):
         for name in _IN_SECRET:
             value = values.get(name) if isinstance(values, dict) else None
             if isinstance(value, str):
                 text = base64.b64decode("".join(value.split()), validate=True) if encoded else value
                 found = json.loads(text)
-                if isinstance(found, dict):
-                    return found
-                raise _unreadable(path)
-    raise InputError("read logins", path, f"the Secret holds no {_IN_SECRET[0]}", _REMEDY)
+                if not isinstance(found, dict):
+                    raise _unreadable(path)
+                yield found
+                return
 
 
 def _login_file(document: Mapping[str, Any], path: Path) -> LoginFile:
