@@ -85,7 +85,8 @@ def _failure(
     if status == 403:
         if login:
             return denied(action, ref, reason, status)
-        return PushDenied(action, ref, reason, login_remedy(None), status=status)
+        remedy = f"it needs {action} rights, and {login_remedy(None)}"
+        return PushDenied(action, ref, reason, remedy, status=status)
     if status == 404 and action == "pull":
         return ManifestMissing(action, ref, reason, "check name and tag", status=status)
     if status in {413, 507}:
