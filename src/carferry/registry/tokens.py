@@ -17,9 +17,10 @@ from urllib3.response import BaseHTTPResponse
 from carferry.errors import AuthenticationFailed, TargetError
 from carferry.io.http import Http, body_text, drain, retry_after
 from carferry.refs import ImageRef
+from carferry.registry.denials import denied, login_remedy
 from carferry.registry.login import Login
 from carferry.registry.realms import Place
-from carferry.registry.refusals import denied, login_remedy, words_of
+from carferry.registry.refusals import words_of
 
 # Docker takes no token for shorter lived than this; some servers say nothing, or zero.
 _SHORTEST_LIFE_S = 60.0
@@ -122,7 +123,7 @@ class TokenServer:
         reason = f"its token server said {words or 'nothing more'} ({status})"
         if status == 403 and login:
             pushes = any("push" in scope.rpartition(":")[2] for scope in scopes)
-            return denied("push" if pushes else "pull", self.ref, reason, status)
+            return denied("push" if pushes else "pull", self.ref, reason, login, status)
         failure = self._failure(reason, login, status)
         failure.temporary = status in {408, 429} or status >= 500
         failure.retry_after_s = retry_after(response.headers)
