@@ -19,9 +19,9 @@ from servers.serving import Handler, Serving
 from carferry.errors import AuthenticationFailed, CarferryError, TargetError
 from carferry.io.http import Http
 from carferry.refs import Digest, ImageRef
-from carferry.registry.auth import Authenticator, Challenge
+from carferry.registry.auth import Authenticator
 from carferry.registry.blobs import put_blob
-from carferry.registry.credentials import Login
+from carferry.registry.login import Login
 from carferry.registry.target import Target
 
 
@@ -29,14 +29,6 @@ from carferry.registry.target import Target
 def folder(tmp_path: Path) -> Path:
     """A tiny model."""
     return write(tiny(), tmp_path / "model")
-
-
-def test_a_challenge_comes_apart() -> None:
-    header = 'Bearer realm="https://auth/token",service="quay.io",scope="repository:a:pull"'
-    assert Challenge.parse(header) == Challenge("bearer", "https://auth/token", "quay.io")
-    assert Challenge.parse('BASIC realm="x y"') == Challenge("basic", "x y", "")
-    assert Challenge.parse("") == Challenge("", "", "")
-    assert Challenge.parse("Negotiate").scheme == "negotiate"
 
 
 @pytest.mark.parametrize("kind", ["registry_basic", "registry_bearer"])
@@ -78,10 +70,10 @@ def test_a_token_is_asked_for_once_and_again_before_it_ends(registry_bearer: Reg
     clock = Clock()
     ref = ImageRef(registry_bearer.host, "org/tiny")
     login = Login(LOGIN.user, LOGIN.password)
-    auth = Authenticator(Http(), ref, login, plain_http=True, clock=clock)
+    auth = Authenticator(Http(), ref, login, url=registry_bearer.url, clock=clock)
     scopes = ("repository:org/tiny:pull,push",)
     assert auth.header(scopes) == {}
-    auth.challenged(f'Bearer realm="{tokens.realm}",service="s"')
+    auth.challenged([f'Bearer realm="{tokens.realm}",service="s"'])
     first = auth.header(scopes)
     clock.now = tokens.lifetime_s - 11.0
     assert auth.header(scopes) == first
@@ -94,9 +86,9 @@ def test_a_token_is_asked_for_by_scope(registry_bearer: Registry) -> None:
     tokens = registry_bearer.tokens
     assert tokens is not None
     auth = Authenticator(
-        Http(), ImageRef("x.io", "a"), Login(LOGIN.user, LOGIN.password), plain_http=True
+        Http(), ImageRef("x.io", "a"), Login(LOGIN.user, LOGIN.password), url="http://127.0.0.1"
     )
-    auth.challenged(f'Bearer realm="{tokens.realm}?fixed=1",service="a service"')
+    auth.challenged([f'Bearer realm="{tokens.realm}?fixed=1",service="a service"'])
     auth.header(("repository:a:pull,push", "repository:b:pull"))
     query = parse_qs(urlsplit(tokens.log[0].path).query)
     assert query == {
@@ -129,10 +121,12 @@ def test_a_token_server_that_refuses_is_named_without_the_password(
     tokens = registry_bearer.tokens
     assert tokens is not None
     auth = Authenticator(
-        Http(), ImageRef("x.io", "a"), Login("ferry", "not-the-password"), plain_http=True
+        Http(), ImageRef("x.io", "a"), Login("ferry", "not-the-password"), url="http://127.0.0.1"
     )
-    auth.challenged(f'Bearer realm="{tokens.realm}"')
-    with pytest.raises(AuthenticationFailed, match=r"log in to x\.io.*answered 401") as caught:
+    auth.challenged([f'Bearer realm="{tokens.realm}"'])
+    with pytest.raises(
+        AuthenticationFailed, match=r"log in to x\.io.*token server said .*\(401\)"
+    ) as caught:
         auth.header(("repository:a:pull",))
     assert "not-the-password" not in repr(caught.value) + str(caught.value)
 
@@ -145,7 +139,7 @@ def test_a_token_server_that_talks_nonsense_is_an_error_in_words(body: bytes) ->
 
     with Serving(Nonsense) as server:
         auth = Authenticator(Http(), ImageRef("x.io", "a"), None)
-        auth.challenged(f'Bearer realm="{server.endpoint}/token"')
+        auth.challenged([f'Bearer realm="{server.endpoint}/token"'])
         with pytest.raises(AuthenticationFailed, match="sent no token"):
             auth.header(("repository:a:pull",))
 
@@ -158,9 +152,9 @@ def test_an_identity_token_is_traded_by_post() -> None:
 
     with Serving(Trader) as server:
         auth = Authenticator(
-            Http(), ImageRef("x.io", "a"), Login(identity_token="it"), plain_http=True
+            Http(), ImageRef("x.io", "a"), Login(identity_token="it"), url="http://127.0.0.1"
         )
-        auth.challenged(f'Bearer realm="{server.endpoint}/token",service="x.io"')
+        auth.challenged([f'Bearer realm="{server.endpoint}/token",service="x.io"'])
         header = auth.header(("repository:a:pull",))
         (asked,) = server.log
     assert header == {"Authorization": "Bearer it!"}
@@ -255,13 +249,6 @@ def _rehosted(server: Registry, host: str) -> Path:
 def _through(proxy: Proxy, server: Registry) -> Target:
     given = access(proxy.host, auth_file=_rehosted(server, proxy.host))
     return given.open(ImageRef(proxy.host, "org/tiny", "v1"), write=True)
-
-
-def test_a_login_is_not_sent_in_clear_for_a_registry_with_tls() -> None:
-    auth = Authenticator(Http(), ImageRef("x.io", "a"), Login(LOGIN.user, LOGIN.password))
-    auth.challenged('Bearer realm="http://x.io/token"')
-    with pytest.raises(AuthenticationFailed, match="without TLS"):
-        auth.header(("repository:a:pull",))
 
 
 def test_what_another_host_asks_for_gets_no_login(registry_basic: Registry, tmp_path: Path) -> None:

@@ -260,7 +260,8 @@ def test_a_token_that_only_pulls_refuses_the_push(
     registry_bearer.tokens.only = frozenset({"pull"})
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(registry_bearer.auth_file))
     host = registry_bearer.host
-    assert_refused(push_to(run, tmp_path, host, "--plain-http", host), 1, r"\(40[13]\)")
+    outcome = push_to(run, tmp_path, host, "--plain-http", host)
+    assert_refused(outcome, 1, rf"this login may not push to {host}/org/tiny: it needs push rights")
     assert registry_bearer.tags("org/tiny") == {}
 
 

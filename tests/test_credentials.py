@@ -11,7 +11,8 @@ from servers.models import write
 
 from carferry.errors import InputError
 from carferry.refs import ImageRef
-from carferry.registry.credentials import Login, find_login
+from carferry.registry.credentials import find_login
+from carferry.registry.login import Login
 
 REF = ImageRef.parse("quay.io/team/project/model:1")
 
@@ -42,7 +43,17 @@ def found(tmp_path: Path, document: object, ref: ImageRef = REF) -> str | None:
         ("quay.io/tea", False),
         ("quay.io/team/project/model/x", False),
         ("quay.io/other", False),
-        ("quay.io:443", False),
+        ("quay.io:443", True),
+        ("quay.io:80", True),
+        ("quay.io:8443", False),
+        ("QUAY.io", True),
+        ("https://Quay.IO:443/v2/team/", True),
+        ("HTTP://quay.io//", True),
+        ("https://quay.io/accounts/login", True),
+        ("quay.io/accounts/login", False),
+        ("quay.io/v2", True),
+        ("quay.io/team/", True),
+        (" quay.io", True),
         ("notquay.io", False),
         ("quay.io.evil.com", False),
         ("*.io", True),
@@ -93,7 +104,7 @@ def test_user_and_password_may_stand_apart(tmp_path: Path) -> None:
 def test_an_identity_token_is_kept_for_the_token_server(tmp_path: Path) -> None:
     path = tmp_path / "auth.json"
     path.write_text(json.dumps({"auths": {"quay.io": auth("<token>") | {"identitytoken": "it"}}}))
-    assert find_login(REF, env={}, auth_file=path) == Login(identity_token="it")
+    assert find_login(REF, env={}, auth_file=path) == Login("<token>", "sesame", "it")
 
 
 @pytest.mark.parametrize("name", [".dockerconfigjson", "config.json", "auth.json"])
@@ -113,9 +124,10 @@ def test_the_places_are_asked_in_the_usual_order(tmp_path: Path) -> None:
         "REGISTRY_AUTH_FILE": "a/auth.json",
         "DOCKER_CONFIG": "b/config.json",
         "XDG_RUNTIME_DIR": "c/containers/auth.json",
+        "XDG_CONFIG_HOME": "e/containers/auth.json",
         "HOME": "d/.docker/config.json",
     }
-    folders = {"DOCKER_CONFIG": "b", "XDG_RUNTIME_DIR": "c", "HOME": "d"}
+    folders = {"DOCKER_CONFIG": "b", "XDG_RUNTIME_DIR": "c", "HOME": "d", "XDG_CONFIG_HOME": "e"}
     env = {name: str(tmp_path / folders.get(name, path)) for name, path in places.items()}
     users = []
     for name, path in places.items():
@@ -154,6 +166,17 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
         '{"auths": {"quay.io": {"auth": "sesame!"}}}',
         '{"auths": {"quay.io": {"auth": "/////w=="}}}',
         '{"auths": {"quay.io": {"auth": 7}}}',
+        '{"auths": {"quay.io": {"auth": "c2VzYW1l"}}}',
+        '{"auths": {"quay.io": {"username": ["sesame"]}}}',
+        '{"auths": {"quay.io": {"registrytoken": "sesame\\r\\nX-Evil: 1"}}}',
+        '{"auths": {"quay.io": "sesame"}}',
+        '{"auths": ["sesame"]}',
+        "[" * 100_000,
+        "{" * 100_000,
+        "- [" * 100_000,
+        "&a sesame: *b",
+        "kind: Secret\ndata: {.dockerconfigjson: sesame}",
+        "kind: Secret\ndata: {password: sesame}",
     ],
 )
 def test_a_broken_file_is_named_and_its_content_is_not(tmp_path: Path, text: str) -> None:
@@ -166,18 +189,29 @@ def test_a_broken_file_is_named_and_its_content_is_not(tmp_path: Path, text: str
 
 
 @pytest.mark.parametrize(
-    "document", [{}, {"auths": {}}, {"auths": None}, {"auths": {"quay.io": 3}}]
+    "document",
+    [
+        {},
+        {"auths": {}},
+        {"auths": None},
+        {"auths": {"quay.io": None}},
+        {"auths": {"quay.io": {"auth": None, "username": None, "password": None}}},
+        {"auths": {"quay.io": {"email": "x@y"}}},
+        {"credHelpers": None, "credsStore": None},
+    ],
 )
 def test_a_file_without_logins_gives_none(tmp_path: Path, document: object) -> None:
     assert found(tmp_path, document) is None
 
 
-@pytest.mark.parametrize("helper", [{"credsStore": "desktop"}, {"credHelpers": {"quay.io": "ecr"}}])
-def test_a_credential_helper_is_refused_with_the_remedy(
-    tmp_path: Path, helper: dict[str, object]
+@pytest.mark.parametrize("broken", [3, "x", [], {"auth": "!"}, {"auth": 7}, {"username": {}}])
+def test_a_mistake_in_the_entry_of_another_host_breaks_nothing(
+    tmp_path: Path, broken: object
 ) -> None:
-    with pytest.raises(InputError, match=r"credential helper.*podman login --authfile"):
-        found(tmp_path, {"auths": {"quay.io": {}}} | helper)
+    others = {"a.io": broken, "*.com": broken, "quay.io/other": broken, "": broken}
+    assert found(tmp_path, {"auths": others | {"quay.io": auth("me")}}) == "me"
+    wider = {"*.io": broken, "quay.io": broken, "quay.io/team": auth("me")}
+    assert found(tmp_path, {"auths": wider}) == "me"
 
 
 def test_a_login_beside_a_helper_for_another_host_counts(tmp_path: Path) -> None:
@@ -193,4 +227,4 @@ def test_a_store_for_everything_says_nothing_of_a_host_without_a_login(
 
 
 def test_a_login_does_not_print_its_secrets() -> None:
-    assert repr(Login("me", "sesame", "token")) == "Login(username='me')"
+    assert repr(Login("me", "sesame", "token", "token")) == "Login(username='me')"

@@ -47,12 +47,14 @@ class TokenServer(Serving):
         lifetime_s: Seconds until the registry refuses a token that was issued now.
         only: Actions ever granted, for example ``{"pull"}`` for a login that may not push.
         anonymous: Whether a request without a login gets a token (for pulls alone).
+        robots: More logins, with the actions that each is granted.
     """
 
     def __init__(self, login: Login, certificates: Certificates) -> None:
         super().__init__(type("_Bound", (_TokenHandler,), {"tokens": self}))
         self.login, self.lifetime_s, self.anonymous = login, 300, False
         self.only = frozenset({"pull", "push", "delete", "*"})
+        self.robots: dict[Login, frozenset[str]] = {}
         self.realm = f"{self.endpoint}/token"
         key = serialization.load_pem_private_key(certificates.key.read_bytes(), None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
@@ -108,6 +110,9 @@ class _TokenHandler(Handler):
             given = pair.basic
         if given is None and self.tokens.anonymous:
             return frozenset({"pull"})
+        for robot, allowed in self.tokens.robots.items():
+            if given == robot.basic:
+                return allowed
         return self.tokens.only if given == login.basic else None
 
 

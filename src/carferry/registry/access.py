@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from carferry.io.http import Http, Timeouts
 from carferry.io.retry import Retry
 from carferry.refs import ImageRef, LayoutRef
+from carferry.registry.auth import Sources
 from carferry.registry.credentials import find_login
 from carferry.registry.layout import LayoutTarget
+from carferry.registry.login import Login
 from carferry.registry.repository import RegistryTarget
 from carferry.registry.session import Session
 from carferry.registry.target import Target
@@ -43,15 +46,24 @@ class Access:
 
         Raises:
             InputError: The login file cannot be used.
+            ToolFailed: A credential helper failed.
         """
         if isinstance(ref, LayoutRef):
             return LayoutTarget(ref)
         session = Session(
             ref,
-            find_login(ref, env=self.env, auth_file=self.auth_file),
+            self._login(ref),
+            sources=Sources(partial(self._login, ref), self._login_elsewhere),
             http=Http(ca_file=self.ca_file, connections=self.connections, timeouts=self.timeouts),
             plain_http=ref.registry in self.plain_http,
             retry=self.retry,
             write=write,
         )
         return RegistryTarget(session)
+
+    def _login(self, ref: ImageRef) -> Login | None:
+        return find_login(ref, env=self.env, auth_file=self.auth_file)
+
+    def _login_elsewhere(self, host: str, tls: bool) -> Login | None:
+        """Return the login for another host, unless it would go there in clear unasked."""
+        return self._login(ImageRef(host, "")) if tls or host in self.plain_http else None

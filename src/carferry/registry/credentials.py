@@ -1,165 +1,108 @@
-"""Finding the login for a registry in the files that container tools use.
+"""Finding the login for a registry where container tools keep it.
 
 Order: ``REGISTRY_AUTH_FILE``, ``DOCKER_CONFIG/config.json``,
-``XDG_RUNTIME_DIR/containers/auth.json``, ``/run/containers/UID/auth.json``,
-``~/.config/containers/auth.json``, ``~/.docker/config.json``. A folder stands for a
-mounted Kubernetes secret (``.dockerconfigjson`` or the legacy ``.dockercfg``).
-Sources: containers-auth.json(5); Kubernetes "Pull an Image from a Private Registry" (globs).
+``XDG_RUNTIME_DIR/containers/auth.json`` or ``/run/containers/UID/auth.json``,
+``XDG_CONFIG_HOME/containers/auth.json`` or ``~/.config/containers/auth.json``,
+``~/.docker/config.json``, ``~/.dockercfg``. A folder stands for a mounted Kubernetes Secret.
+Source: containers-auth.json(5), whose order has DOCKER_CONFIG last.
 """
 
 from __future__ import annotations
 
-import base64
-import json
+import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-from carferry.errors import InputError
+from carferry.errors import ToolFailed
 from carferry.refs import ImageRef
+from carferry.registry.credential_helpers import HelperMissing, ask_helper
+from carferry.registry.login import Login
+from carferry.registry.login_entries import entry_login, matching
+from carferry.registry.login_files import LoginFile, read_login_files
 
-_IN_SECRET = (".dockerconfigjson", ".dockercfg", "config.json", "auth.json")
-# Docker keeps its own hub under a name of its own.
-_ALIASES = {"index.docker.io": "docker.io", "registry-1.docker.io": "docker.io"}
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A user and password, or an identity token to trade for access tokens."""
-
-    username: str = ""
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
-
-    @property
-    def basic(self) -> str:
-        """The value of a Basic ``Authorization`` header."""
-        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+_log = logging.getLogger("carferry")
+# What Docker's own helpers keep its hub under.
+_DOCKER_HUB = "https://index.docker.io/v1/"
 
 
 def find_login(
     ref: ImageRef, *, env: Mapping[str, str] | None = None, auth_file: Path | None = None
 ) -> Login | None:
-    """Return the login for a repository; the longest matching key of the first file that has one.
+    """Return the login for a repository; the closest entry of the first file that has one.
 
     Args:
         ref: The repository.
-        env: Environment to read; default the process's.
+        env: Environment to read, and of credential helpers; default the process's.
         auth_file: Read this file alone.
 
     Raises:
-        InputError: A file that was named cannot be read or is not such a document, or it
-            relies on a credential helper that is not run in pods.
+        InputError: A file cannot be read or is not such a document, what it says of this
+            repository makes no sense, or the credential helper it names is not installed.
+        ToolFailed: The credential helper failed.
     """
-    for path, required in _candidates(os.environ if env is None else env, auth_file):
-        document = _load(path, required=required)
-        login = _match(document, ref, path)
-        if login:
-            return login
+    environ = os.environ if env is None else env
+    for path, named in _candidates(environ, auth_file):
+        files = read_login_files(path, required=auth_file is not None)
+        if files is None and named:
+            return None  # /dev/null says that nobody is logged in
+        for file in files or ():
+            if login := _login_of(file, ref, environ):
+                return login
     return None
 
 
 def _candidates(env: Mapping[str, str], auth_file: Path | None) -> list[tuple[Path, bool]]:
+    """Return each file with whether it was named, and not just found where files are kept."""
     if auth_file:
         return [(auth_file, True)]
     found = []
     if env.get("REGISTRY_AUTH_FILE"):
         # Optional on purpose: pipelines point here whether or not the secret exists.
-        found.append((Path(env["REGISTRY_AUTH_FILE"]), False))
+        found.append((Path(env["REGISTRY_AUTH_FILE"]), True))
     if env.get("DOCKER_CONFIG"):
         found.append((Path(env["DOCKER_CONFIG"]) / "config.json", False))
     if env.get("XDG_RUNTIME_DIR"):
         found.append((Path(env["XDG_RUNTIME_DIR"]) / "containers" / "auth.json", False))
     else:
         found.append((Path(f"/run/containers/{os.getuid()}/auth.json"), False))
-    if env.get("HOME"):
-        found.append((Path(env["HOME"]) / ".config" / "containers" / "auth.json", False))
-        found.append((Path(env["HOME"]) / ".docker" / "config.json", False))
+    home = env.get("HOME")
+    config = env.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
+    if config:
+        found.append((Path(config) / "containers" / "auth.json", False))
+    if home:
+        found.append((Path(home) / ".docker" / "config.json", False))
+        found.append((Path(home) / ".dockercfg", False))
     return found
 
 
-def _load(path: Path, *, required: bool) -> Mapping[str, Any]:
-    if path.is_dir():
-        path = next((path / name for name in _IN_SECRET if (path / name).is_file()), path)
+def _login_of(file: LoginFile, ref: ImageRef, env: Mapping[str, str]) -> Login | None:
+    """Return the login a file gives; its helper for a host wins over what stands in it."""
+    host = ImageRef(ref.registry, "")
+    for server, helper in matching(file.helpers, host):
+        if helper not in ("", None):
+            name = helper if isinstance(helper, str) else ""
+            return ask_helper(name, server, where=file.path, env=env)
+    for key, entry in matching(file.entries, ref):
+        if login := entry_login(key, entry, file.path):
+            return login
+    return _stored(file, host, env) if file.store else None
+
+
+def _stored(file: LoginFile, host: ImageRef, env: Mapping[str, str]) -> Login | None:
+    """Return what the store for all hosts keeps for this one.
+
+    Docker leaves an empty entry for a host whose login the store keeps. Without one the store of a
+    desktop, which a pod lacks, must not stop the reading of a public image.
+    """
+    names = [key for key, _ in matching(file.entries, host)]
+    docker = host.registry in ("docker.io", "index.docker.io", "registry-1.docker.io")
+    server = _DOCKER_HUB if docker else host.registry.lower()
     try:
-        document = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        if required:
-            raise InputError("read logins", path, "no such file") from error
-        return {}
-    except (OSError, ValueError) as error:
-        # Never the content: it is a secret.
-        raise InputError(
-            "read logins", path, f"not a readable JSON file ({type(error).__name__})"
-        ) from error
-    if not isinstance(document, dict):
-        raise InputError("read logins", path, "not a JSON object")
-    return document
-
-
-def _match(document: Mapping[str, Any], ref: ImageRef, path: Path) -> Login | None:
-    # .dockercfg is the inner map alone.
-    entries = document.get("auths", document if "credHelpers" not in document else {})
-    best, length = None, -1
-    for key, entry in entries.items() if isinstance(entries, dict) else ():
-        pattern = _normalise(str(key))
-        if isinstance(entry, dict) and _fits(pattern, ref) and len(pattern) > length:
-            login = _login(entry, path)
-            best, length = (login, len(pattern)) if login else (best, length)
-    if best is None:
-        _refuse_helper(document, ref, path)
-    return best
-
-
-def _normalise(key: str) -> str:
-    bare = key.removeprefix("https://").removeprefix("http://").rstrip("/")
-    for suffix in ("/v1", "/v2"):
-        bare = bare.removesuffix(suffix)
-    host, slash, rest = bare.partition("/")
-    return _ALIASES.get(host, host) + slash + rest
-
-
-def _fits(pattern: str, ref: ImageRef) -> bool:
-    host, _, prefix = pattern.partition("/")
-    registry = _ALIASES.get(ref.registry, ref.registry)
-    same_host = host == registry or ("*" in host and _glob(host, registry))
-    return same_host and (not prefix or f"{ref.repository}/".startswith(f"{prefix}/"))
-
-
-def _glob(pattern: str, host: str) -> bool:
-    """Match a host; a ``*`` stands within one part of its name, as Kubernetes has it."""
-    wanted, found = pattern.split("."), host.split(".")
-    return len(wanted) == len(found) and all(map(fnmatchcase, found, wanted))
-
-
-def _login(entry: Mapping[str, Any], path: Path) -> Login | None:
-    if entry.get("identitytoken"):
-        return Login(identity_token=str(entry["identitytoken"]))
-    if entry.get("username"):
-        return Login(str(entry["username"]), str(entry.get("password", "")))
-    if not entry.get("auth"):
+        return ask_helper(file.store, server, where=file.path, env=env)
+    except (HelperMissing, ToolFailed) as error:
+        if names:
+            raise
+        if isinstance(error, ToolFailed):
+            _log.warning("%s; going on without a login", error)
         return None
-    try:
-        username, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
-    except (ValueError, TypeError) as error:
-        raise InputError("read logins", path, "an 'auth' value is not base64") from error
-    return Login(username, password.rstrip("\0"))
-
-
-def _refuse_helper(document: Mapping[str, Any], ref: ImageRef, path: Path) -> None:
-    named = document.get("credHelpers")
-    helper = named.get(ref.registry) if isinstance(named, dict) else None
-    auths = document.get("auths")
-    # A store for everything says nothing of a host without a login in it.
-    if not helper and isinstance(auths, dict) and any(_fits(_normalise(key), ref) for key in auths):
-        helper = document.get("credsStore")
-    if helper:
-        raise InputError(
-            "read logins",
-            path,
-            f"it leaves {ref.registry} to the credential helper {helper!r}",
-            "carferry runs no helpers: log in with podman login --authfile FILE",
-        )

@@ -6,21 +6,22 @@ import json
 
 from urllib3.response import BaseHTTPResponse
 
-from carferry.errors import (
-    AuthenticationFailed,
-    ManifestMissing,
-    PushDenied,
-    StorageFull,
-    TargetError,
-)
+from carferry.errors import ManifestMissing, StorageFull, TargetError
 from carferry.io.http import body_text, retry_after
 from carferry.refs import ImageRef
+from carferry.registry.denials import denied, lacks_scope, unauthorized
+from carferry.registry.login import Login
 
 _TEMPORARY = {408, 429, 500, 502, 503, 504}
 
 
 def refused(
-    method: str, response: BaseHTTPResponse, ref: ImageRef, *, logged_in: bool
+    method: str,
+    response: BaseHTTPResponse,
+    ref: ImageRef,
+    *,
+    login: Login | None,
+    known: bool = False,
 ) -> TargetError:
     """Return the error for a status that is not an answer; its body is read.
 
@@ -29,34 +30,27 @@ def refused(
         response: Its answer; a 401 to a PATCH is ``temporary``, since a token may run out
             during a long body.
         ref: The repository.
-        logged_in: Whether a login was found for it.
+        login: What was found for it.
+        known: Whether a token server has taken that login.
     """
-    failure = _failure(method, response, ref, logged_in=logged_in)
-    lost_token = response.status == 401 and method == "PATCH"
+    failure = _failure(method, response, ref, login, known=known)
+    lost_token = response.status == 401 and method == "PATCH" and not lacks_scope(response)
     failure.temporary = lost_token or response.status in _TEMPORARY
     failure.retry_after_s = retry_after(response.headers)
     return failure
 
 
-def login_remedy(*, logged_in: bool) -> str:
-    """Return what to do when a login is refused, or none was found."""
-    if logged_in:
-        return "check the login in REGISTRY_AUTH_FILE or the registry secret"
-    return "no login was found: run podman login, or set REGISTRY_AUTH_FILE"
-
-
 def _failure(
-    method: str, response: BaseHTTPResponse, ref: ImageRef, *, logged_in: bool
+    method: str, response: BaseHTTPResponse, ref: ImageRef, login: Login | None, *, known: bool
 ) -> TargetError:
-    status, message = response.status, _message(body_text(response))
+    status, message = response.status, words_of(body_text(response))
     action = "pull" if method in {"GET", "HEAD"} else "push"
     reason = f"the registry said {message or 'nothing more'} ({status})"
     if status == 401:
-        remedy = login_remedy(logged_in=logged_in)
-        return AuthenticationFailed("log in to", ref.registry, reason, remedy, status=status)
+        known = known and method != "PATCH"
+        return unauthorized(action, response, ref, reason, login, known=known)
     if status == 403:
-        remedy = f"this login needs {action} rights on {ref.repository}"
-        return PushDenied(action, ref, reason, remedy, status=status)
+        return denied(action, ref, reason, login, status)
     if status == 404 and action == "pull":
         return ManifestMissing(action, ref, reason, "check name and tag", status=status)
     if status in {413, 507}:
@@ -68,7 +62,7 @@ def _failure(
     return TargetError(action, ref, reason, remedy, status=status)
 
 
-def _message(body: str) -> str:
+def words_of(body: str) -> str:
     """Return ``CODE: message`` of a registry's error document, or the start of its text."""
     try:
         first = json.loads(body)["errors"][0]

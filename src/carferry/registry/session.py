@@ -17,15 +17,13 @@ from carferry.errors import CarferryError, TargetError
 from carferry.io.http import Http, Timeouts, drain, give_back, origin, whole
 from carferry.io.retry import Retry
 from carferry.refs import ImageRef
-from carferry.registry.auth import Authenticator
-from carferry.registry.credentials import Login
+from carferry.registry.auth import Authenticator, Sources
+from carferry.registry.login import Login
 from carferry.registry.quirks import quirks_of
 from carferry.registry.refusals import refused
 
 Result = TypeVar("Result")
 _REDIRECTS = 5
-# One for the first request of all, which carries no token, and one for a token that ran out.
-_CHALLENGES = 2
 _HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 
 
@@ -35,6 +33,7 @@ class Session:
     Args:
         ref: The repository.
         login: Found login, or None.
+        sources: Where more logins come from.
         http: Connection pool.
         plain_http: Speak HTTP, not HTTPS; chosen per host by the user.
         retry: Policy for requests that can simply be sent again.
@@ -46,6 +45,7 @@ class Session:
         ref: ImageRef,
         login: Login | None,
         *,
+        sources: Sources | None = None,
         http: Http | None = None,
         plain_http: bool = False,
         retry: Retry | None = None,
@@ -54,12 +54,11 @@ class Session:
         self.ref = ref
         self._http = http or Http()
         self._retry = retry or Retry()
-        self._auth = Authenticator(self._http, ref, login, plain_http=plain_http)
-        self._logged_in = login is not None
         self.quirks = quirks_of(ref.registry)
         self._reached = False
         scheme = "http" if plain_http else "https"
         self.base = f"{scheme}://{_HUB.get(ref.registry, ref.registry)}"
+        self._auth = Authenticator(self._http, ref, login, url=self.base, sources=sources)
         self._api = f"{self.base}/v2/{ref.repository}"
         self._scope = f"repository:{ref.repository}:{'pull,push' if write else 'pull'}"
 
@@ -107,14 +106,12 @@ class Session:
         """
 
         def attempt() -> BaseHTTPResponse:
-            response, own = self._send(method, path, headers, body, timeouts, scopes)
-            for _ in range(_CHALLENGES):
-                # A challenge of another host must not be answered with this registry's login.
-                if response.status != 401 or not own:
+            response, sent = self._send(method, path, headers, body, timeouts, scopes)
+            for again in (False, True):
+                if not self._challenged(response, scopes, sent, again=again):
                     break
-                self._auth.challenged(response.headers.get("WWW-Authenticate", ""))
                 drain(response)
-                response, own = self._send(method, path, headers, body, timeouts, scopes)
+                response, sent = self._send(method, path, headers, body, timeouts, scopes)
             return self._expected(method, response, expect)
 
         return attempt() if once else self._repeated(attempt)
@@ -178,9 +175,9 @@ class Session:
         response = self._http.request(
             "PATCH", url, headers=headers, body=chunks, timeouts=self.timeouts.sending
         )
-        if response.status == 401 and self._own(url):
-            # The token ran out between POST and PATCH: the next upload asks for a new one.
-            self._auth.challenged(response.headers.get("WWW-Authenticate", ""))
+        # The token ran out between POST and PATCH: the next upload asks for a new one.
+        sent = headers.get("Authorization", "") if self._own(url) else None
+        self._challenged(response, (), sent, again=False)
         return self._expected("PATCH", response, expect)
 
     def located(self, path: str, response: BaseHTTPResponse) -> str:
@@ -206,18 +203,43 @@ class Session:
         body: bytes | None,
         timeouts: Timeouts | None,
         scopes: tuple[str, ...],
-    ) -> tuple[BaseHTTPResponse, bool]:
-        """Return the answer, and whether it is the registry's own."""
+    ) -> tuple[BaseHTTPResponse, str | None]:
+        """Return the answer and the ``Authorization`` it is to; None: another host's answer."""
         url = self._url(path)
         for _ in range(_REDIRECTS):
-            sent = {**(headers or {}), **self._authorization(url, scopes)}
+            login = self._authorization(url, scopes)
+            sent = {**(headers or {}), **login}
             response = self._http.request(method, url, headers=sent, body=body, timeouts=timeouts)
             location = response.headers.get("Location")
             if response.status not in {301, 302, 303, 307, 308} or not location:
-                return response, self._own(url)
+                return response, login.get("Authorization", "") if self._own(url) else None
             drain(response)
             url = urljoin(url, location)
         raise TargetError("reach", self.ref, f"more than {_REDIRECTS} redirects")
+
+    def _challenged(
+        self,
+        response: BaseHTTPResponse,
+        scopes: tuple[str, ...],
+        sent: str | None,
+        *,
+        again: bool,
+    ) -> bool:
+        """Tell whether the registry asks for a login, and another try with one makes sense."""
+        # A challenge of another host must not be answered with this registry's login.
+        if response.status != 401 or sent is None:
+            return False
+        headers = response.headers.getlist("WWW-Authenticate")
+        if not headers and not sent:
+            # Some say only here what they want (gcr.io; Docker asks here first of all).
+            asked = self._http.request("GET", f"{self.base}/v2/")
+            headers = asked.headers.getlist("WWW-Authenticate")
+            drain(asked)
+        try:
+            return self._auth.challenged(headers, (self._scope, *scopes), sent, again=again)
+        except CarferryError:
+            drain(response)
+            raise
 
     def _url(self, path: str) -> str:
         return path if path.startswith(("http://", "https://")) else self._api + path
@@ -233,4 +255,5 @@ class Session:
     ) -> BaseHTTPResponse:
         if response.status in expect:
             return response
-        raise refused(method, response, self.ref, logged_in=self._logged_in)
+        login, known = self._auth.login, self._auth.known
+        raise refused(method, response, self.ref, login=login, known=known)
