@@ -110,7 +110,7 @@ class Session:
             response, own = self._send(method, path, headers, body, timeouts, scopes)
             for _ in range(_CHALLENGES):
                 # A challenge of another host must not be answered with this registry's login.
-                if response.status != 401 or not own:
+                if response.status != 401 or not own or "WWW-Authenticate" not in response.headers:
                     break
                 self._auth.challenged(response.headers.get("WWW-Authenticate", ""))
                 drain(response)
@@ -178,7 +178,7 @@ class Session:
         response = self._http.request(
             "PATCH", url, headers=headers, body=chunks, timeouts=self.timeouts.sending
         )
-        if response.status == 401 and self._own(url):
+        if "WWW-Authenticate" in response.headers and response.status == 401 and self._own(url):
             # The token ran out between POST and PATCH: the next upload asks for a new one.
             self._auth.challenged(response.headers.get("WWW-Authenticate", ""))
         return self._expected("PATCH", response, expect)
