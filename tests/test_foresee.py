@@ -155,14 +155,16 @@ DENIED = json.dumps({"errors": [{"code": "TAG", "message": "tag is immutable"}]}
 def test_a_tag_that_may_not_move_leaves_all_else_done(
     status: int, folder: Path, shared: Registry
 ) -> None:
-    """No registry tells before; the next build with another tag moves nothing."""
+    """A tag that is refused only now: what is there can be tagged otherwise, or built again."""
     rule = Rule(Answer(status, body=DENIED), method="PUT", path="/manifests/v1$", times=None)
     repository = f"immutable/{status}"
     with Proxy(shared.url, [rule]) as proxy:
         target = to_registry(shared, repository, host=proxy.host)
         with pytest.raises(TargetError, match="tag is immutable") as caught:
             ferry(from_folder(folder), target)
-        remedy = f"all of it is there as {proxy.host}/{repository}@sha256:"
+        remedy = (
+            f"all of it is there, tag it: carferry push docker://{proxy.host}/{repository}@sha256:"
+        )
         assert remedy in str(caught.value)
         again = to_registry(shared, repository, tag="v2", host=proxy.host)
         done = ferry(from_folder(folder), again)

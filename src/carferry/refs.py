@@ -162,7 +162,8 @@ class LayoutRef:
 def parse_image(image: str) -> ImageRef | LayoutRef:
     """Parse a place an image lives: ``[docker://]host/repo:tag`` or ``oci:path:tag``.
 
-    Either may end in ``@sha256:...``, which then says what is read.
+    Either may end in ``@sha256:...``. That says what is read, whatever the tag beside it names;
+    what is pushed must be that.
 
     Raises:
         InvalidReference: No known scheme, or a malformed reference behind it.
@@ -191,6 +192,22 @@ def check_push_tag(ref: ImageRef | LayoutRef, *, action: str) -> None:
         reason = "a digest cannot be chosen, it follows from the content"
         where = "oci:path:tag" if isinstance(ref, LayoutRef) else "host/repository:tag"
         raise InputError(action, ref, reason, f"write {where}")
+
+
+def check_push_digest(ref: ImageRef | LayoutRef, digest: Digest, *, action: str) -> None:
+    """Refuse to push another image than the one that a reference names by digest.
+
+    Args:
+        ref: Where the image goes; without a digest any image may.
+        digest: Of the image.
+        action: What was to be done there, for the error.
+
+    Raises:
+        InputError: Another digest.
+    """
+    if ref.digest and ref.digest != digest:
+        remedy = "leave the digest out, or give what it names"
+        raise InputError(action, ref, f"the image is {digest}", remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +242,11 @@ class ModelRef:
     def __str__(self) -> str:
         """Return ``org/name@revision``."""
         return f"{self.repo}@{self.revision}"
+
+
+def is_tag(text: str) -> bool:
+    """Return whether an image can have this tag."""
+    return bool(_TAG.fullmatch(text))
 
 
 def _is_host(host: str) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from carferry.assembly import buildah, shards
+from carferry.assembly.foresee import check_target
 from carferry.assembly.job import Job
 from carferry.assembly.options import Options
 from carferry.assembly.pack import pack
@@ -20,7 +22,7 @@ from carferry.assembly.plan import (
 from carferry.assembly.planning import plan_build
 from carferry.assembly.results import BuildResult, LayerResult, in_image_order
 from carferry.assembly.seal import seal
-from carferry.assembly.stream import gather, stream
+from carferry.assembly.stream import gather, send_again, stream
 from carferry.errors import CarferryError, InputError, TargetError
 from carferry.io.progress import Progress, Silent
 from carferry.refs import ImageRef, LayoutRef, check_push_tag
@@ -57,7 +59,7 @@ def build(
     start = time.monotonic()
     check_push_tag(target.ref, action="build")
     job = _plan_job(source, target, options, access, progress)
-    target.check_push()
+    check_target(target, job.plan, engine=options.engine)
     publisher = shards.ShardPublisher(job, 1, 1)
     if options.engine == "stream":
         results = _stream(job, job.plan.layers, publisher)
@@ -104,7 +106,10 @@ def stream_share(
     share = job.plan.share(worker, workers)
     _check_share(job, share, pieces)
     del pieces  # what it keeps is room for layers
-    target.check_push()
+    if worker == 1:
+        check_target(target, job.plan)
+    else:
+        target.check_push()
     publisher = shards.ShardPublisher(job, worker, workers)
     results = _stream(job, share, publisher)
     publisher.publish()
@@ -178,9 +183,11 @@ def _plan_job(
     whole: bool = True,
     pieces: Pieces | None = None,
 ) -> Job:
-    access = access or Access()
-    plan = plan_build(source, target, options, access, whole=whole, pieces=pieces)
-    return Job(source, target, options, access, progress or Silent(), plan)
+    access, progress = access or Access(), progress or Silent()
+    plan = plan_build(
+        source, target, options, access, whole=whole, pieces=pieces, note=progress.note
+    )
+    return Job(source, target, options, access, progress, plan)
 
 
 def _check_share(job: Job, share: Sequence[LayerPlan], pieces: Pieces) -> None:
@@ -202,7 +209,8 @@ def _stream(
 
 
 def _seal(job: Job, results: Sequence[LayerResult], start: float) -> BuildResult:
-    sealed = seal(job, in_image_order(job.plan, results))
+    model = in_image_order(job.plan, results)
+    sealed = seal(job, model, send_again=partial(send_again, job))
     return BuildResult(
         sealed.document,
         job.plan.snapshot,

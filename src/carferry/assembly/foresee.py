@@ -10,12 +10,13 @@ from collections.abc import Iterator
 
 from carferry.assembly.plan import Plan
 from carferry.assembly.seal import compose_images
-from carferry.errors import InputError
+from carferry.errors import CarferryError, InputError
 from carferry.image.base import Base
-from carferry.image.compose import Image, index_of, model_descriptor
+from carferry.image.compose import CONTENT_KEY, Image, index_of, model_descriptor
 from carferry.image.layers import MOST_LAYERS, Format, Layer
 from carferry.oci.documents import MANIFEST_CAP_BYTES, Document
 from carferry.refs import Digest
+from carferry.registry.place import check_tag
 from carferry.registry.target import Target
 from carferry.source.snapshot import ContentId
 
@@ -46,6 +47,39 @@ def check_seal(plan: Plan, engine: str, target: Target) -> None:
                 f"{len(plan.snapshot.files)} files, registries take {MANIFEST_CAP_BYTES // _MIB}",
                 "leave files out with --exclude, or build --format modelcar",
             )  # fmt: skip
+
+
+def check_target(target: Target, plan: Plan, *, engine: str = "stream") -> None:
+    """Prove, before a byte moves, that the login may push, and that the tag may be moved.
+
+    A tag that may name the same image already is left alone: then nothing is written to it.
+
+    Args:
+        target: Where the image will be tagged.
+        plan: What will be done.
+        engine: ``buildah`` moves every layer, whatever is planned.
+
+    Raises:
+        TagImmutable: The tag names another image and stays.
+        TargetError: The login may not push.
+    """
+    target.check_push()
+    if plan.bytes_to_move or engine != "stream":
+        check_tag(target, lambda held: not _may_be(plan, target, held))
+
+
+def _may_be(plan: Plan, target: Target, held: Document) -> bool:
+    """Return whether a document may be the image that a plan makes: same base, same files."""
+    try:
+        found = target.get_manifest(str(held.manifests[0].digest)) if held.is_index else held
+        layers = found.layers if found else ()
+    except (CarferryError, IndexError):
+        return False
+    count = len(layers) - len(plan.layers)
+    base = () if plan.format is Format.MODELPACK else plan.bases[0].layers
+    keys = [layer.annotations.get(CONTENT_KEY) for layer in layers[max(count, 0) :]]
+    same = keys == [str(each.layer.content_key) for each in plan.layers]
+    return same and [each.digest for each in layers[:count]] == [each.digest for each in base]
 
 
 def _check_count(plan: Plan, base: Base) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +42,7 @@ def plan_build(
     *,
     whole: bool = True,
     pieces: Pieces | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Plan:
     """Resolve everything and say what would move; nothing is written.
 
@@ -52,6 +53,7 @@ def plan_build(
         access: How the registries of base and ``mount_from`` are reached.
         whole: Look whether the model is whole first; else its caller does, or moves nothing.
         pieces: Reads the source, and keeps what it read for that caller.
+        note: Told of what may not be read and is done without.
 
     Raises:
         IncompleteModel: A file is broken or missing.
@@ -70,7 +72,7 @@ def plan_build(
         large_bytes=options.large_bytes,
     )
     given = Given(source.target, source.manifest) if isinstance(source, ImageSource) else None
-    claims = _find_claims(snapshot, layers, target, options, access, given)
+    claims = _find_claims(snapshot, layers, target, options, access, given, note)
     made = make_plan(snapshot, bases, layers, claims, target.ref, options.format)
     plan = replace(made, selection=selection)
     check_lengths(plan, target.largest_blob_bytes, target.ref)
@@ -94,6 +96,7 @@ def _find_claims(
     options: Options,
     access: Access,
     given: Given | None,
+    note: Callable[[str], None],
 ) -> dict[Digest, tuple[Claim, ...]]:
     if options.engine != "stream":
         # Buildah's tar bytes are its own: its layers are neither reused nor offered for reuse.
@@ -106,6 +109,7 @@ def _find_claims(
         run=options.run,
         prefix=shards.prefix_of(layers_key(snapshot, options.format, layers)),
         given=given,
+        note=note,
     )
 
 

@@ -8,7 +8,7 @@ after the blob was read back (``prove``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -20,7 +20,7 @@ from carferry.image.compose import CONTENT_KEY, file_ids
 from carferry.image.layers import Layer
 from carferry.oci.documents import LAYER, Descriptor, Document
 from carferry.refs import Digest
-from carferry.registry.target import Target
+from carferry.registry.target import ListDenied, Target
 from carferry.source.snapshot import ContentId
 
 _THREADS = 16
@@ -53,6 +53,7 @@ def find_claims(
     run: str,
     prefix: str,
     given: Given | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> dict[Digest, tuple[Claim, ...]]:
     """Return where layers are said to exist already, by content key, best first.
 
@@ -65,17 +66,18 @@ def find_claims(
         run: Secret that signs the shards of the run; empty: none.
         prefix: What tags of this plan's shards start with.
         given: The image that the model itself is read from.
+        note: Told of a place whose tags may not be listed.
     """
     given_layers = _survey_given(target, layers, given) if given else {}
     layers = [layer for layer in layers if layer.content_key not in given_layers]
     every = reuse is Reuse.REPOSITORY
     trust = Trust(named=reuse is not Reuse.NONE, others=every, run=run, prefix=prefix)
-    found = _survey(target, layers, target.ref.push_tag, trust)
+    found = _survey(target, layers, target.ref.push_tag, trust, note)
     # The image that was named is believed with the repository; its neighbours were not named.
     trust = Trust(named=every, others=False, run=run, prefix=prefix)
     for origin in origins:
         wanted = [layer for layer in layers if layer.content_key not in found]
-        found |= _survey(origin, wanted, origin.ref.reference, trust)
+        found |= _survey(origin, wanted, origin.ref.reference, trust, note)
     return {key: tuple(claims) for key, claims in (given_layers | found).items()}
 
 
@@ -92,7 +94,11 @@ def _survey_given(
 
 
 def _survey(
-    target: Target, layers: Sequence[Layer], named: str, trust: Trust
+    target: Target,
+    layers: Sequence[Layer],
+    named: str,
+    trust: Trust,
+    note: Callable[[str], None],
 ) -> dict[Digest, list[Claim]]:
     """Look for layers in one place."""
     survey = _Survey(target, layers)
@@ -101,8 +107,16 @@ def _survey(
     if named:
         survey.read(named, believed=trust.named)
     if not survey.is_settled:
-        _survey_tags(survey, target.tags(), named, trust)
+        _survey_tags(survey, _tags(target, trust.prefix, note), named, trust)
     return survey.found
+
+
+def _tags(target: Target, prefix: str, note: Callable[[str], None]) -> list[str]:
+    try:
+        return target.tags()
+    except ListDenied as error:
+        note(f"{error.action} {error.subject}: {error.reason}; layers of its other tags move anew")
+        return shards.guessed_tags(target, prefix)
 
 
 def _survey_tags(survey: _Survey, tags: Sequence[str], named: str, trust: Trust) -> None:

@@ -6,24 +6,23 @@ write the same bytes, so their order does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from carferry.assembly.job import Job
 from carferry.assembly.plan import Plan
-from carferry.errors import TargetError
 from carferry.image.base import Base
 from carferry.image.compose import Image, compose, compose_artifact, index_of
 from carferry.image.layers import Format
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
 from carferry.oci.documents import Descriptor, Document, image_size
-from carferry.registry.blobs import check_blobs, copy_blob, put_blob
+from carferry.refs import check_push_digest
+from carferry.registry.blobs import check_blobs, copy_blob, put_blob, send_blob
+from carferry.registry.place import place
+from carferry.registry.refusals import TagImmutable
 from carferry.registry.target import Target
-
-# What registries answer that let a tag be written once: Harbor 412, ECR and others 400, 403, 409.
-_TAG_REFUSED = (400, 403, 405, 409, 412)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +42,34 @@ class Sealed:
     layers: int
 
 
-def seal(job: Job, model: Sequence[Descriptor]) -> Sealed:
+def seal(
+    job: Job, model: Sequence[Descriptor], *, send_again: Callable[[Descriptor], None]
+) -> Sealed:
     """Complete the image and tag it.
 
     Args:
         job: The build; its target holds the model's layers already.
         model: The model's layers in image order.
+        send_again: Moves a layer of the model that the target said it holds and does not.
 
     Returns:
         What the tag now names. Nothing is asked or computed after the tag has moved.
 
     Raises:
+        InputError: The target's reference names another image by digest.
         TargetError: A layer is missing, or the target refused a document.
     """
     target, retry = job.target, job.retry
     retry.call(lambda: check_blobs(target, model))
     images = compose_images(job.plan, job.options.engine, model)
+    top = images[0][1].manifest if len(images) == 1 else index_of(images)
+    check_push_digest(target.ref, top.digest, action="build")
     for base, image in images:
         for layer in base.layers:
             retry.call(partial(_bring, base, layer, target, job.progress))
-        _put(target, image, retry)
-    top = images[0][1].manifest
+        _put(job, base, image, send_again)
     if len(images) > 1:
-        top = index_of(images)
-        retry.call(lambda: target.put_manifest(top, str(top.digest)))
+        place(target, top, str(top.digest), retry)
     manifests = tuple(image.manifest for _, image in images)
     sealed = Sealed(top, manifests, image_size(manifests), len(manifests[0].layers))
     if tag := target.ref.push_tag:
@@ -92,28 +95,39 @@ def compose_images(
 def _tag(target: Target, top: Document, tag: str, retry: Retry) -> None:
     """Move the tag, the last that can fail; a registry may forbid to move this one only now."""
     try:
-        retry.call(lambda: target.put_manifest(top, tag))
-    except TargetError as error:
-        if error.status in _TAG_REFUSED:
-            error.remedy = (
-                f"all of it is there as {target.location(top.digest)}; if tags are immutable "
-                "here, build again with another tag: nothing moves"
-            )
+        place(target, top, tag, retry)
+    except TagImmutable as error:
+        there = f"docker://{target.location(top.digest)}"
+        where = f"docker://{target.location(top.digest).partition('@')[0]}:ANOTHER-TAG"
+        error.remedy = f"all of it is there, tag it: carferry push {there} {where}"
         raise
 
 
-def _put(target: Target, image: Image, retry: Retry) -> None:
-    retry.call(lambda: put_blob(target, image.config.data))
-    retry.call(lambda: target.put_manifest(image.manifest, str(image.manifest.digest)))
+def _put(job: Job, base: Base, image: Image, send_again: Callable[[Descriptor], None]) -> None:
+    target, retry = job.target, job.retry
+
+    def send(blob: Descriptor) -> None:
+        if blob.digest == image.config.digest:
+            retry.call(partial(send_blob, target, image.config.data))
+        elif base.home is not None and blob in base.layers:
+            retry.call(partial(_copy, base.home, blob, target, job.progress))
+        else:
+            send_again(blob)
+
+    retry.call(partial(put_blob, target, image.config.data))
+    place(target, image.manifest, str(image.manifest.digest), retry, send)
 
 
 def _bring(base: Base, layer: Descriptor, target: Target, progress: Progress) -> None:
     """Mount a base layer or, if the registry does not mount it, copy it unchanged."""
     if base.home is None or target.blob_size(layer.digest) == layer.size_bytes:
         return
-    if target.mount(layer.digest, base.home.ref):
-        return
+    if not target.mount(layer.digest, base.home.ref):
+        _copy(base.home, layer, target, progress)
+
+
+def _copy(home: Target, layer: Descriptor, target: Target, progress: Progress) -> None:
     name = f"base {layer.digest.hex[:12]}"
     progress.begin(name, layer.size_bytes)
-    copy_blob(layer, base.home, target, moved=lambda size: progress.advance(name, size))
+    copy_blob(layer, home, target, moved=lambda size: progress.advance(name, size))
     progress.end(name, "copy")

@@ -12,25 +12,34 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from itertools import compress
 
 from carferry.assembly.job import Job
 from carferry.assembly.plan import Plan
+from carferry.assembly.stream import send_again
 from carferry.assembly.trust import Reuse, signed
 from carferry.errors import CarferryError, InputError
 from carferry.image.compose import CONTENT_KEY, LAYER_PATH, LAYER_SOURCE, LAYER_SOURCES
 from carferry.image.kinds import SHARD as ARTIFACT
 from carferry.oci.documents import EMPTY, EMPTY_DATA, MANIFEST, Descriptor, Document, canonical
 from carferry.refs import Digest
-from carferry.registry.blobs import put_blob
-from carferry.registry.target import Target
+from carferry.registry.blobs import put_blob, send_blob
+from carferry.registry.place import place
+from carferry.registry.refusals import TagImmutable
+from carferry.registry.target import ListDenied, Target
 
 PREFIX = "carferry-shard-"
 SHARD = "dev.carferry.shard"
 # Well inside the shortest time a registry keeps unnamed blobs, rare enough to cost nothing.
 EVERY_S = 60.0
 _KEY_DIGITS = 16
+# Where no list may be read: pipelines have 32 workers at most.
+_MOST_GUESSED = 64
+_THREADS = 16
 _KEPT = (CONTENT_KEY, LAYER_PATH)
 _IDS = (LAYER_SOURCE, LAYER_SOURCES)
 _log = logging.getLogger("carferry")
@@ -85,6 +94,7 @@ class ShardPublisher:
         layers = [each.layer for each in job.plan.layers]
         self._unprovable = {str(each.content_key) for each in layers if not each.is_provable}
         self._retry = job.retry
+        self._send_layer = partial(send_again, job)
         self._clock = clock
         self._lock = threading.Lock()
         self._layers: dict[str, Descriptor] = {}
@@ -100,9 +110,9 @@ class ShardPublisher:
                 self._try_to_publish()
 
     def publish(self) -> None:
-        """Tag the shard manifest with everything noted so far."""
+        """Tag the shard manifest with everything noted so far; what got lost is moved again."""
         with self._lock:
-            self._publish()
+            self._publish(send=self._send)
 
     def keep(self) -> None:
         """Tag what has arrived, after a failure; if that fails too, the next run moves it again."""
@@ -118,13 +128,27 @@ class ShardPublisher:
         except CarferryError as error:
             _log.debug("pin %s: %s", self._tag, error)
 
-    def _publish(self) -> None:
+    def _publish(self, *, send: Callable[[Descriptor], None] | None = None) -> None:
         layers = [_claim(layer, self._unprovable) for layer in self._layers.values()]
-        document = shard_manifest(layers, self._tag, self._run)
         self._retry.call(lambda: put_blob(self._target, EMPTY_DATA))
-        self._retry.call(lambda: self._target.put_manifest(document, self._tag))
+        try:
+            self._tag_with(layers, self._tag, send)
+        except TagImmutable:
+            # This worker has tagged fewer layers before, and no tag moves here.
+            self._tag_with(layers, f"{self._tag}-{_key(layers)}", send)
         self._published_at = self._clock()
         self.published = True
+
+    def _tag_with(
+        self, layers: list[Descriptor], tag: str, send: Callable[[Descriptor], None] | None
+    ) -> None:
+        place(self._target, shard_manifest(layers, tag, self._run), tag, self._retry, send)
+
+    def _send(self, blob: Descriptor) -> None:
+        if blob.digest == Digest.of(EMPTY_DATA):
+            self._retry.call(partial(send_blob, self._target, EMPTY_DATA))
+        else:
+            self._send_layer(blob)
 
 
 def shard_manifest(layers: list[Descriptor], tag: str, run: str = "") -> Document:
@@ -158,24 +182,53 @@ def _claim(layer: Descriptor, unprovable: Collection[str]) -> Descriptor:
     return replace(layer, annotations=kept)
 
 
+def _key(layers: Sequence[Descriptor]) -> str:
+    """Return what tells one list of layers from another in a tag's name."""
+    keys = sorted(f"{layer.annotations[CONTENT_KEY]} {layer.digest}" for layer in layers)
+    return Digest.of("\n".join(keys).encode()).hex[:_KEY_DIGITS]
+
+
+def guessed_tags(target: Target, prefix: str) -> list[str]:
+    """Return shard tags where they may not be listed: those of as many workers as the first names.
+
+    Args:
+        target: Where the shards are.
+        prefix: Of one plan's tags.
+    """
+
+    def is_there(workers: int) -> bool:
+        try:
+            return target.get_manifest(f"{prefix}1of{workers}") is not None
+        except CarferryError as error:
+            if error.temporary:
+                raise
+            return False
+
+    counts = range(1, _MOST_GUESSED + 1)
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="carferry-shard") as pool:
+        found = list(compress(counts, pool.map(is_there, counts)))
+    return [f"{prefix}{worker}of{count}" for count in found for worker in range(1, count + 1)]
+
+
 def remove(target: Target, plan: Plan) -> int:
     """Delete this plan's shard tags and return how many could not be; never fails.
 
     The image is tagged by now, so nothing that happens here may look like a failed build. A
     registry that forbids deletion keeps the tags; they are small and name only layers of the
-    image.
+    image. One that fails is not waited for.
     """
+    removed, tags = 0, list[str]()
     try:
-        tags = target.tags(plan_prefix(plan))
-        return sum(not _deleted(target, tag) for tag in tags)
+        tags = _own_tags(target, plan_prefix(plan))
+        for tag in tags:
+            removed += target.delete_manifest(tag)
     except CarferryError as error:
-        _log.debug("list the shards of %s: %s", target.ref, error)
-        return 0
+        _log.debug("remove the shards of %s: %s", target.ref, error)
+    return len(tags) - removed
 
 
-def _deleted(target: Target, tag: str) -> bool:
+def _own_tags(target: Target, prefix: str) -> list[str]:
     try:
-        return target.delete_manifest(tag)
-    except CarferryError as error:
-        _log.debug("delete %s: %s", tag, error)
-        return False
+        return target.tags(prefix)
+    except ListDenied:
+        return guessed_tags(target, prefix)

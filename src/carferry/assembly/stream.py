@@ -13,7 +13,7 @@ from carferry.assembly.prove import flaw_at_target
 from carferry.assembly.results import LayerResult
 from carferry.assembly.small_blobs import is_small_blob, send_small_blob
 from carferry.errors import CarferryError, SourceChanged, TargetError, Unreachable
-from carferry.image.compose import model_descriptor
+from carferry.image.compose import CONTENT_KEY, model_descriptor
 from carferry.image.layers import Layer
 from carferry.io.parallel import advance, run_by_size, run_parallel
 from carferry.oci.documents import Descriptor
@@ -73,6 +73,31 @@ def gather(job: Job, layer_plans: Sequence[LayerPlan]) -> list[LayerResult | Non
     return run_parallel(mover.seek, layer_plans, parallel=job.options.parallel, retry=job.retry)
 
 
+def send_again(job: Job, blob: Descriptor) -> None:
+    """Move one layer of the image anew, whatever the target says it holds.
+
+    Args:
+        job: The build; its engine is ``stream``.
+        blob: As the image names it.
+
+    Raises:
+        TargetError: The source makes other bytes of it than the target lost.
+        CarferryError: The source or the target failed.
+    """
+    key = blob.annotations.get(CONTENT_KEY)
+    layers = (each.layer for each in job.plan.layers)
+    layer = next((layer for layer in layers if str(layer.content_key) == key), None)
+    if layer is None or job.options.engine != "stream":
+        reason = f"the registry has lost {blob.digest}, which it said it holds"
+        raise TargetError("seal", job.target.ref, reason, "ask the registry's operator")
+    job.progress.note(f"{job.target.ref} has lost {layer.name}; sending it again")
+    job.progress.expect(layer.size_bytes)
+    found = _Mover(job, lambda _: None).move_anew(layer)
+    if found.digest != blob.digest:
+        reason = f"it has lost {blob.digest}, and {layer.name} is {found.digest} now"
+        raise TargetError("seal", job.target.ref, reason, "build again with --reuse none")
+
+
 def _expect(job: Job, layer_plans: Sequence[LayerPlan]) -> None:
     job.progress.expect(sum(each.bytes_to_move + each.bytes_to_check for each in layer_plans))
 
@@ -123,13 +148,20 @@ class _Mover:
 
     def _moved(self, layer_plan: LayerPlan) -> LayerResult:
         layer = layer_plan.layer
-        if layer_plan.how is How.CHECK:
-            # What was read in vain does not count towards what is still to be moved.
+        if layer_plan.how is not How.MOVE:
+            # What was read in vain, or not mounted, does not count towards what is to be moved.
             self._progress.expect(layer.size_bytes)
             self._progress.begin(layer.name, layer.size_bytes)
         descriptor, retries = self._move(layer)
         self._progress.end(layer.name, How.MOVE.value)
         return LayerResult(layer, descriptor, How.MOVE, retries)
+
+    def move_anew(self, layer: Layer) -> Descriptor:
+        """Move a layer without looking for it."""
+        self._progress.begin(layer.name, layer.size_bytes)
+        descriptor, _ = self._move(layer)
+        self._progress.end(layer.name, How.MOVE.value)
+        return descriptor
 
     def _is_proved(self, layer: Layer, claim: Claim) -> bool:
         flaw = flaw_at_target(self._job, layer, claim.digest)
@@ -143,7 +175,12 @@ class _Mover:
     def _is_here(self, claim: Claim) -> bool:
         if is_same_home(claim.home, self._target.ref):
             return True
-        return self._target.mount(claim.digest, claim.home)
+        if not self._target.mounts_from(claim.home):
+            return False
+        mounted = self._target.mount(claim.digest, claim.home)
+        if not mounted and not self._target.mounts_from(claim.home):
+            self._progress.note(f"nothing is mounted from {claim.home} here: its layers are moved")
+        return mounted
 
     def _move(self, layer: Layer) -> tuple[Descriptor, int]:
         attempt = corrupt = 0

@@ -91,7 +91,7 @@ def open_bases(
     if base == SCRATCH:
         return tuple(Base("", None, platform) for platform in platforms)
     home = open_target(_locate(base))
-    document = home.get_manifest(home.ref.reference)
+    document = home.image()
     if document is None:
         raise ManifestMissing("pull base", base, "no such image or tag", "check --base")
     name = EMBEDDED if base == EMBEDDED else base.removeprefix("docker://")

@@ -99,7 +99,7 @@ class ImageSource:
         try:
             return self._retry.call(lambda: read_image(self.target))
         except ManifestMissing as error:
-            raise SourceNotFound("read", self, error.reason, "check the reference") from error
+            raise SourceNotFound("read", self, error.reason, error.remedy) from error
 
     @cached_property
     def _held(self) -> dict[str, HeldFile]:

@@ -10,8 +10,9 @@ from carferry.io.parallel import advance, run_parallel
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
 from carferry.oci.documents import Descriptor, Document
-from carferry.refs import LayoutRef
+from carferry.refs import LayoutRef, check_push_digest
 from carferry.registry.blobs import copy_blob
+from carferry.registry.place import check_tag, place
 from carferry.registry.read import read_image, read_manifests
 from carferry.registry.target import Target
 
@@ -47,19 +48,42 @@ def copy_image(
 
     Raises:
         ManifestMissing: Nothing there.
+        InputError: The target's reference names another image by digest.
+        TagImmutable: The tag names another image and may not be moved; nothing has moved.
         TargetError: Either end failed.
     """
     top = read_image(origin)
+    check_push_digest(target.ref, top.digest, action="push")
     target.check_push()
+    check_tag(target, lambda held: held.digest != top.digest)
     manifests = read_manifests(origin, top)
     blobs = {d.digest: d for m in manifests for d in (m.config, *m.layers)}
     moved = copy_blobs(list(blobs.values()), origin, target, parallel, retry, progress)
+    again = _Again(origin, target, retry, progress)
     for document in (*manifests, top):
-        target.put_manifest(document, str(document.digest))
+        place(target, document, str(document.digest), retry, again.send)
     if tag := target.ref.push_tag:
-        target.put_manifest(top, tag)
+        place(target, top, tag, retry, again.send)
     total = sum(blob.size_bytes for blob in blobs.values())
+    moved = min(total, moved + again.sent_bytes)
     return CopyResult(top, manifests, moved, total - moved)
+
+
+class _Again:
+    """Sends blobs that the target said it holds and does not."""
+
+    def __init__(self, origin: Target, target: Target, retry: Retry, progress: Progress) -> None:
+        self._origin, self._target = origin, target
+        self._retry, self._progress = retry, progress
+        self.sent_bytes = 0
+
+    def send(self, blob: Descriptor) -> None:
+        """Copy one blob without asking for it."""
+        self._progress.note(f"{self._target.ref} has lost {blob.digest}; sending it again")
+        self._progress.begin(_name(blob), blob.size_bytes)
+        ends = (self._origin, self._target, self._retry, self._progress)
+        self._retry.call(partial(_move, blob, *ends))
+        self.sent_bytes += blob.size_bytes
 
 
 def copy_blobs(
@@ -98,7 +122,7 @@ def _copy(
     blob: Descriptor, origin: Target, target: Target, retry: Retry, progress: Progress
 ) -> int:
     """Copy or mount one blob and return the bytes that crossed."""
-    name = f"blob {blob.digest.hex[:12]}"
+    name = _name(blob)
     progress.begin(name, blob.size_bytes)
     if target.blob_size(blob.digest) == blob.size_bytes:
         progress.end(name, "reuse")
@@ -107,6 +131,18 @@ def _copy(
         linked = isinstance(target.ref, LayoutRef)
         progress.end(name, "link" if linked else "mount")
         return blob.size_bytes if linked else 0
+    return _move(blob, origin, target, retry, progress)
+
+
+def _move(
+    blob: Descriptor, origin: Target, target: Target, retry: Retry, progress: Progress
+) -> int:
+    """Copy one blob and return its length."""
+    name = _name(blob)
     copy_blob(blob, origin, target, moved=partial(advance, progress, retry, name))
     progress.end(name, "move")
     return blob.size_bytes
+
+
+def _name(blob: Descriptor) -> str:
+    return f"blob {blob.digest.hex[:12]}"

@@ -26,9 +26,13 @@ from carferry.oci.documents import (
 )
 from carferry.refs import Digest, ImageRef, LayoutRef
 from carferry.registry.blobs import put_blob
+from carferry.registry.unnamed import choose, names_of
 
 _CHUNK = 1024 * 1024
 _INDEX_CAP_BYTES = 16 * MANIFEST_CAP_BYTES
+# Of entries without a name so many are read, to tell images from what is said about them.
+_MOST_UNNAMED = 256
+_MOST_NESTED = 4
 _VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -37,6 +41,7 @@ class LayoutTarget:
 
     def __init__(self, ref: LayoutRef) -> None:
         self.ref: ImageRef | LayoutRef = ref
+        self._ref = ref
         self.root = ref.path
         self._blobs = _blobs(ref.path)
 
@@ -44,6 +49,10 @@ class LayoutTarget:
     def largest_blob_bytes(self) -> int:
         """Return 0: no limit is known."""
         return 0
+
+    def mounts_from(self, origin: ImageRef | LayoutRef) -> bool:
+        """Return whether the other place is a layout too; a link costs nothing to try."""
+        return isinstance(origin, LayoutRef)
 
     def blob_size(self, digest: Digest) -> int | None:
         """Return the blob's length, or None."""
@@ -122,6 +131,42 @@ class LayoutTarget:
             data = self._small_blob(Digest.parse(reference))
             return Document(_type_of(data), data)
         return None
+
+    def image(self) -> Document | None:
+        """Return what the reference names; without such a tag the one image that is meant.
+
+        Raises:
+            ManifestMissing: There are several, and none has the name, or more than one.
+        """
+        found = self.get_manifest(self._ref.reference)
+        if found is None and self._ref.digest is None:
+            chosen = choose(self._ref, self._images())
+            if chosen is not None:
+                found = Document(chosen.media_type, self._small_blob(chosen.digest))
+        return self._inner(found) if found else None
+
+    def _images(self) -> list[Descriptor]:
+        """Return the entries but for artifacts about others: signatures, lists of parts."""
+        entries = self._entries()
+        unnamed = [each for each in entries[:_MOST_UNNAMED] if not names_of(each)]
+        about = {each.digest for each in unnamed if self._is_about_another(each)}
+        return [each for each in entries if each.digest not in about]
+
+    def _is_about_another(self, entry: Descriptor) -> bool:
+        if self.blob_size(entry.digest) is None:
+            return True
+        with contextlib.suppress(TargetError):  # whoever reads it says what is wrong with it
+            return "subject" in Document(entry.media_type, self._small_blob(entry.digest)).json
+        return False
+
+    def _inner(self, document: Document) -> Document:
+        """Return the index in an index that lists nothing else, as some tools nest them."""
+        for _ in range(_MOST_NESTED):
+            entries = _manifests(document)
+            if len(entries) != 1 or not Document(entries[0].media_type, b"").is_index:
+                break
+            document = Document(entries[0].media_type, self._small_blob(entries[0].digest))
+        return document
 
     def put_manifest(self, document: Document, reference: str) -> None:
         """Write the document as a blob; at a tag also name it in ``index.json``."""
@@ -248,6 +293,14 @@ class LayoutUpload:
         """Remove what was written."""
         with contextlib.suppress(OSError):
             self._file.drop()
+
+
+def _manifests(document: Document) -> tuple[Descriptor, ...]:
+    """Return what an index lists; nothing if it makes no sense, which its reader says."""
+    try:
+        return document.manifests if document.is_index else ()
+    except TargetError:
+        return ()
 
 
 def _type_of(data: bytes) -> str:

@@ -20,7 +20,7 @@ def read_image(target: Target) -> Document:
     Raises:
         ManifestMissing: Nothing there.
     """
-    document = target.get_manifest(target.ref.reference)
+    document = target.image()
     if document is None:
         raise ManifestMissing("read", target.ref, "no such image or tag", "check the reference")
     return document

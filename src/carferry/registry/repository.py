@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Generator
 from contextlib import closing
 from urllib.parse import urlencode, urljoin
 
 from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import TargetError
 from carferry.io.http import drain, give_back, unreachable
 from carferry.oci.documents import MANIFEST_CAP_BYTES, MANIFEST_TYPES, Document
 from carferry.refs import Digest, ImageRef, LayoutRef
 from carferry.registry.session import Session
+from carferry.registry.target import ListDenied
 from carferry.registry.upload import RegistryUpload
 
 _CHUNK = 1024 * 1024
@@ -31,6 +34,9 @@ _MOST_PAGES = 2000
 _ALL_TAGS_BYTES = 64 * 1024 * 1024
 # Behind that, reading part after part of a long blob would read its start again and again.
 _MOST_SKIPPED_BYTES = 256 * 1024 * 1024
+_NO_LIST = {401, 403, 404, 405}
+# A registry that mounts nothing says so for each blob; one blob may be missing at its origin.
+_MOST_DECLINED = 3
 
 
 class RegistryTarget:
@@ -44,6 +50,7 @@ class RegistryTarget:
         self._session = session
         self.ref: ImageRef | LayoutRef = session.ref
         self._name = session.ref.repository
+        self._declined: Counter[str] = Counter()
 
     @property
     def largest_blob_bytes(self) -> int:
@@ -104,24 +111,49 @@ class RegistryTarget:
             give_back(response)
 
     def mount(self, digest: Digest, origin: ImageRef | LayoutRef) -> bool:
-        """Mount a blob from another repository of the same registry."""
+        """Mount a blob from another repository of the same registry.
+
+        A refusal is no failure, since the blob can be copied: many registries let no login mount,
+        or give no token for two repositories. Who refused is not asked for every blob again.
+
+        Raises:
+            Unreachable: Nothing answered; a copy would not arrive either.
+        """
         if not isinstance(origin, ImageRef) or origin.registry != self._session.ref.registry:
             return False
-        if origin.repository == self._name:
+        if origin.repository == self._name or not self.mounts_from(origin):
             return False
-        query = urlencode({"mount": str(digest), "from": origin.repository})
-        response = self._session.call(
-            "POST",
-            f"/blobs/uploads/?{query}",
-            expect={201, 202},
-            scopes=(f"repository:{origin.repository}:pull",),
-        )
+        status = self._ask_to_mount(digest, origin.repository)
+        if status == 201:
+            self._declined.pop(origin.repository, None)
+        else:
+            once = status in {202, 400, 404}
+            self._declined[origin.repository] += 1 if once else _MOST_DECLINED
+        return status == 201
+
+    def mounts_from(self, origin: ImageRef | LayoutRef) -> bool:
+        """Return False once mounting from a repository was refused too often to ask again."""
+        name = origin.repository if isinstance(origin, ImageRef) else ""
+        return self._declined[name] < _MOST_DECLINED
+
+    def _ask_to_mount(self, digest: Digest, repository: str) -> int:
+        """Return the status of the answer; 0 if there was none that counts."""
+        query = urlencode({"mount": str(digest), "from": repository})
+        try:
+            response = self._session.call(
+                "POST",
+                f"/blobs/uploads/?{query}",
+                expect={201, 202},
+                scopes=(f"repository:{repository}:pull",),
+            )
+        except TargetError as error:
+            return error.status
         drain(response)
         if response.status == 202:
             # Not mounted: the registry opened an upload instead, which will not be used.
             location = self._session.located("/blobs/uploads/", response)
             RegistryUpload(self._session, location, 0, self.blob_size).cancel()
-        return response.status == 201
+        return response.status
 
     def start_upload(self, size_bytes: int) -> RegistryUpload:
         """Open an upload.
@@ -157,6 +189,10 @@ class RegistryTarget:
             raise TargetError("read manifest", reference, f"the registry sent {document.digest}")
         return document
 
+    def image(self) -> Document | None:
+        """Return the manifest or index that this place's own reference names, or None."""
+        return self.get_manifest(self.ref.reference)
+
     def put_manifest(self, document: Document, reference: str) -> None:
         """Write a manifest or index at a tag or at its own digest.
 
@@ -189,15 +225,14 @@ class RegistryTarget:
         """Return the tags that start with ``prefix``, sorted; none if the repository is new.
 
         Raises:
+            ListDenied: This login may not list them, or nobody may.
             TargetError: The list does not end.
         """
         path, found, asked, read = "/tags/list?n=1000", set[str](), set[str](), 0
         while path and path not in asked:
             asked.add(path)
             # Distribution 2.8 knows no pages: all of its tags are one.
-            response, page = self._session.fetch(
-                path, expect={200, 404}, cap_bytes=_ALL_TAGS_BYTES + 1 - read
-            )
+            response, page = self._list(path, _ALL_TAGS_BYTES + 1 - read)
             if response.status == 404:
                 break
             read += len(page)
@@ -218,6 +253,16 @@ class RegistryTarget:
         named = listed.get("tags")
         return [str(tag) for tag in named] if isinstance(named, list) else []
 
+    def _list(self, path: str, cap_bytes: int) -> tuple[BaseHTTPResponse, bytes]:
+        try:
+            return self._session.fetch(path, expect={200, 404}, cap_bytes=cap_bytes)
+        except TargetError as error:
+            if error.status not in _NO_LIST:
+                raise
+            raise ListDenied(
+                "list tags of", self.ref, error.reason, error.remedy, status=error.status
+            ) from error
+
     def check_push(self) -> None:
         """Open an upload and drop it again."""
         self.start_upload(0).cancel()
@@ -232,6 +277,7 @@ class RegistryTarget:
             f"/manifests/{reference}",
             expect={200, 202, 204, 400, 403, 404, 405},
             scopes=self._session.deleting,
+            once=True,
         )
         drain(response)
         return response.status in {200, 202, 204, 404}

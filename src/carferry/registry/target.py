@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from typing import Protocol
 
+from carferry.errors import TargetError
 from carferry.oci.documents import Document
 from carferry.refs import Digest, ImageRef, LayoutRef
+
+
+class ListDenied(TargetError):
+    """The tags of a repository may not be listed; what a tag names may be read all the same."""
 
 
 class Upload(Protocol):
@@ -55,20 +60,33 @@ class Target(Protocol):
     def mount(self, digest: Digest, origin: ImageRef | LayoutRef) -> bool:
         """Link a blob of another repository or layout; return whether that worked."""
 
+    def mounts_from(self, origin: ImageRef | LayoutRef) -> bool:
+        """Return False once it is known that nothing is linked from there."""
+
     def start_upload(self, size_bytes: int) -> Upload:
         """Begin to write a blob of that exact length."""
 
     def get_manifest(self, reference: str) -> Document | None:
         """Return the manifest or index at a tag or digest, or None."""
 
+    def image(self) -> Document | None:
+        """Return the manifest or index that this place's own reference names, or None.
+
+        A layout without names counts as named if it holds one image.
+        """
+
     def put_manifest(self, document: Document, reference: str) -> None:
         """Write it at a tag or at its own digest."""
 
     def delete_manifest(self, reference: str) -> bool:
-        """Remove a tag; return whether the place allows that."""
+        """Remove a tag; return whether the place allows that. It is asked once."""
 
     def tags(self, prefix: str = "") -> list[str]:
-        """Return the tags that start with ``prefix``, sorted."""
+        """Return the tags that start with ``prefix``, sorted.
+
+        Raises:
+            ListDenied: They may not be listed.
+        """
 
     def check_push(self) -> None:
         """Prove, before a byte moves, that the login may push."""

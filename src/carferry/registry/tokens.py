@@ -17,10 +17,10 @@ from urllib3.response import BaseHTTPResponse
 from carferry.errors import AuthenticationFailed, TargetError
 from carferry.io.http import Http, body_text, drain, retry_after
 from carferry.refs import ImageRef
+from carferry.registry.answers import read_answer
 from carferry.registry.denials import denied, login_remedy
 from carferry.registry.login import Login
 from carferry.registry.realms import Place
-from carferry.registry.refusals import words_of
 
 # Docker takes no token for shorter lived than this; some servers say nothing, or zero.
 _SHORTEST_LIFE_S = 60.0
@@ -71,7 +71,7 @@ class TokenServer:
         response = self._send(login, scopes)
         text = body_text(response)
         if response.status != 200:
-            raise self._refused(response, words_of(text), login, scopes)
+            raise self._refused(response, str(read_answer(text)), login, scopes)
         try:
             return _parsed(text)
         except (ValueError, TypeError, AttributeError, RecursionError):

@@ -14,10 +14,11 @@ from carferry.image.compose import Image, index_of
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
 from carferry.oci.documents import LAYER, Descriptor, Document, image_size
-from carferry.refs import LayoutRef
+from carferry.refs import LayoutRef, check_push_digest
 from carferry.registry.blobs import put_blob
 from carferry.registry.copy import copy_blobs
 from carferry.registry.layout import LayoutTarget
+from carferry.registry.place import place
 from carferry.registry.target import Target
 from carferry.runtime.image import compose, pack
 from carferry.runtime.interpreter import Interpreter, interpreter_of
@@ -124,7 +125,8 @@ def _tag(target: Target, images: Sequence[tuple[Base, Image]], retry: Retry) -> 
     manifests = [image.manifest for _, image in images]
     top = manifests[0] if len(images) == 1 else index_of(images)
     by_digest = [*manifests, top] if top not in manifests else manifests
+    check_push_digest(target.ref, top.digest, action="make")
     for document in by_digest:
-        retry.call(partial(target.put_manifest, document, str(document.digest)))
-    retry.call(partial(target.put_manifest, top, target.ref.push_tag))
+        place(target, document, str(document.digest), retry)
+    place(target, top, target.ref.push_tag, retry)
     return top

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
+from carferry.assembly.foresee import check_target
 from carferry.assembly.plan import MOST_WORKERS, Plan
 from carferry.assembly.planning import plan_build
 from carferry.errors import InputError
@@ -48,7 +49,8 @@ def plan(
         image: ``docker://host/repository:tag`` or ``oci:path:tag``.
         workers: Pods that would share it.
         at_most: Take fewer workers if there is too little to move for them.
-        prove: Open an upload and drop it again: the build would be let in.
+        prove: Open an upload and drop it again, and write to the tag what it names already: the
+            build would be let in.
         rate: Bytes per second of one stream, for the prediction.
         progress: True shows what is read for ids, if that takes long: a folder's files are.
         opened: The same model, if it was opened before: what was read of it is not read again.
@@ -73,9 +75,10 @@ def plan(
     access, display = how.access(), shown(progress)
     target = access.open(parse_image(read_image(image)), write=True)
     pieces = opened or Pieces(open_model(read_model(model), how.revision, access, display))
-    made = plan_build(pieces.source, target, how.options(), access, pieces=pieces)
+    options = how.options()
+    made = plan_build(pieces.source, target, options, access, pieces=pieces, note=display.note)
     if prove:
-        target.check_push()
+        check_target(target, made, engine=options.engine)
     count = made.worth(workers) if at_most else workers
     exact = pinned(read_model(model), made.snapshot)
     return _planned(exact, image, made, count, how.parallel, rate)
