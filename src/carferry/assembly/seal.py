@@ -16,7 +16,7 @@ from carferry.errors import TargetError
 from carferry.image.base import Base
 from carferry.image.compose import Image, compose, compose_artifact, index_of
 from carferry.image.layers import Format
-from carferry.io.progress import Progress
+from carferry.io.parallel import counting
 from carferry.io.retry import Retry
 from carferry.oci.documents import Descriptor, Document, image_size
 from carferry.registry.blobs import check_blobs, copy_blob, put_blob
@@ -61,7 +61,7 @@ def seal(job: Job, model: Sequence[Descriptor]) -> Sealed:
     images = compose_images(job.plan, job.options.engine, model)
     for base, image in images:
         for layer in base.layers:
-            retry.call(partial(_bring, base, layer, target, job.progress))
+            _bring(base, layer, job)
         _put(target, image, retry)
     top = images[0][1].manifest
     if len(images) > 1:
@@ -107,13 +107,23 @@ def _put(target: Target, image: Image, retry: Retry) -> None:
     retry.call(lambda: target.put_manifest(image.manifest, str(image.manifest.digest)))
 
 
-def _bring(base: Base, layer: Descriptor, target: Target, progress: Progress) -> None:
+def _bring(base: Base, layer: Descriptor, job: Job) -> None:
     """Mount a base layer or, if the registry does not mount it, copy it unchanged."""
-    if base.home is None or target.blob_size(layer.digest) == layer.size_bytes:
-        return
-    if target.mount(layer.digest, base.home.ref):
+    home, target, retry = base.home, job.target, job.retry
+    if home is None or retry.call(partial(_is_there, layer, home, target)):
         return
     name = f"base {layer.digest.hex[:12]}"
-    progress.begin(name, layer.size_bytes)
-    copy_blob(layer, base.home, target, moved=lambda size: progress.advance(name, size))
-    progress.end(name, "copy")
+    job.progress.begin(name, layer.size_bytes)
+
+    def copy() -> None:
+        with counting(job.progress, retry, name) as moved:
+            copy_blob(layer, home, target, moved=moved)
+
+    retry.call(copy)
+    job.progress.end(name, "copy")
+
+
+def _is_there(layer: Descriptor, home: Target, target: Target) -> bool:
+    """Return whether the target holds a layer, perhaps now that it was mounted."""
+    is_here = target.blob_size(layer.digest) == layer.size_bytes
+    return is_here or target.mount(layer.digest, home.ref)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from carferry.io.http import Http, Timeouts
+from carferry.io.progress import Progress
 from carferry.io.retry import Retry
 from carferry.refs import ImageRef, LayoutRef
 from carferry.registry.credentials import find_login
@@ -38,6 +39,10 @@ class Access:
     connections: int = 16
     timeouts: Timeouts = field(default_factory=Timeouts)
 
+    def reporting(self, progress: Progress) -> Access:
+        """Return the same access, whose retries and pauses say a line each."""
+        return replace(self, retry=replace(self.retry, report=progress.note))
+
     def open(self, ref: ImageRef | LayoutRef, *, write: bool = False) -> Target:
         """Return the target that a reference names; nothing is contacted yet.
 
@@ -49,7 +54,12 @@ class Access:
         session = Session(
             ref,
             find_login(ref, env=self.env, auth_file=self.auth_file),
-            http=Http(ca_file=self.ca_file, connections=self.connections, timeouts=self.timeouts),
+            http=Http(
+                ca_file=self.ca_file,
+                connections=self.connections,
+                timeouts=self.timeouts,
+                retry=self.retry,
+            ),
             plain_http=ref.registry in self.plain_http,
             retry=self.retry,
             write=write,

@@ -18,6 +18,7 @@ from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import AuthenticationFailed
 from carferry.io.http import Http, body_text
+from carferry.io.pauses import retry_after
 from carferry.refs import ImageRef
 from carferry.registry.credentials import Login
 from carferry.registry.refusals import login_remedy
@@ -110,7 +111,9 @@ class Authenticator:
         response = self._ask(challenge, scopes)
         text = body_text(response)
         if response.status != 200:
-            raise self._refused(f"its token server answered {response.status}", response.status)
+            failure = self._refused(f"its token server answered {response.status}", response.status)
+            failure.retry_after_s = retry_after(response.headers)
+            raise failure
         try:
             data = json.loads(text)
             token = str(data.get("token") or data["access_token"])

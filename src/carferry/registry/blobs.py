@@ -125,17 +125,17 @@ def read_blob(target: Target, digest: Digest, retry: Retry) -> Generator[bytes]:
         TargetError: Not there, or not readable.
         Unreachable: It broke again and again without a byte in between.
     """
-    at = attempt = 0
+    at, tries = 0, retry.tries()
     while True:
         try:
             with closing(target.open_blob(digest, at)) as chunks:
                 for chunk in chunks:
-                    at, attempt = at + len(chunk), 0
+                    at += len(chunk)
+                    tries.progressed()
                     yield chunk
             return
         except CarferryError as error:
-            attempt += 1
-            retry.pause(attempt, error)
+            tries.again(error)
 
 
 def check_blobs(target: Target, blobs: Sequence[Descriptor]) -> None:

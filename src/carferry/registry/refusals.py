@@ -13,7 +13,8 @@ from carferry.errors import (
     StorageFull,
     TargetError,
 )
-from carferry.io.http import body_text, retry_after
+from carferry.io.http import body_text
+from carferry.io.pauses import retry_after
 from carferry.refs import ImageRef
 
 _TEMPORARY = {408, 429, 500, 502, 503, 504}

@@ -13,9 +13,9 @@ from urllib.parse import urljoin
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from carferry.errors import CarferryError, TargetError
+from carferry.errors import TargetError
 from carferry.io.http import Http, Timeouts, drain, give_back, origin, whole
-from carferry.io.retry import Retry
+from carferry.io.retry import Retry, Tries
 from carferry.refs import ImageRef
 from carferry.registry.auth import Authenticator
 from carferry.registry.credentials import Login
@@ -52,8 +52,8 @@ class Session:
         write: bool = True,
     ) -> None:
         self.ref = ref
-        self._http = http or Http()
         self._retry = retry or Retry()
+        self._http = http or Http(retry=self._retry)
         self._auth = Authenticator(self._http, ref, login, plain_http=plain_http)
         self._logged_in = login is not None
         self.quirks = quirks_of(ref.registry)
@@ -68,9 +68,9 @@ class Session:
         """The limits of a usual request."""
         return self._http.timeouts
 
-    def pause(self, attempt: int, error: CarferryError) -> None:
-        """Wait before another try, or raise the error if there is none."""
-        self._retry.pause(attempt, error)
+    def tries(self, most: int) -> Tries:
+        """Return the count of an operation that its caller tries at most so often."""
+        return self._retry.tries(most)
 
     @property
     def deleting(self) -> tuple[str, ...]:
@@ -194,9 +194,7 @@ class Session:
         return urljoin(self._url(path), location) if location else ""
 
     def _repeated(self, attempt: Callable[[], Result]) -> Result:
-        answer = self._retry.call(attempt, first=lambda: not self._reached)
-        self._reached = True
-        return answer
+        return self._retry.call(attempt, first=lambda: not self._reached)
 
     def _send(
         self,
@@ -212,6 +210,7 @@ class Session:
         for _ in range(_REDIRECTS):
             sent = {**(headers or {}), **self._authorization(url, scopes)}
             response = self._http.request(method, url, headers=sent, body=body, timeouts=timeouts)
+            self._reached = True
             location = response.headers.get("Location")
             if response.status not in {301, 302, 303, 307, 308} or not location:
                 return response, self._own(url)

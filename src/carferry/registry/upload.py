@@ -108,18 +108,20 @@ class RegistryUpload:
     def _close(self, digest: Digest, body: bytes) -> None:
         joint = "&" if urlsplit(self._location).query else "?"
         url = f"{self._location}{joint}{urlencode({'digest': str(digest)})}"
-        for attempt in range(1, _COMMIT_TRIES + 1):
+        tries = self._session.tries(_COMMIT_TRIES)
+        while True:
             try:
                 self._put(url, body)
                 return
             except CarferryError as error:
-                unclear = error.temporary or attempt > 1
+                unclear = error.temporary or tries.count > 0
                 if unclear and self._blob_size(digest) == self._size_bytes:
                     return
                 self._mark_lost(error)
-                if self._lost or attempt == _COMMIT_TRIES:
+                if self._lost:
+                    error.tries += tries.count
                     raise
-                self._session.pause(attempt, error)
+                tries.again(error)
 
     def cancel(self) -> None:
         """Ask the registry to forget the upload; it will in time anyway."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from carferry.refs import Digest, ImageRef
 from carferry.registry.access import Access
 from carferry.registry.target import Target
 
+_log = logging.getLogger("carferry")
 _IN_A_POD = 24
 _UNANSWERED_IN_A_POD = 8  # most of a minute: names and networks of a new pod may come late
 
@@ -27,8 +29,8 @@ def patience(environ: Mapping[str, str] = os.environ) -> Retry:
     connection from a wrong name; so the step itself goes on for minutes without any progress.
     """
     if pod.POD not in environ:
-        return Retry()
-    return Retry(attempts=_IN_A_POD, first_tries=_UNANSWERED_IN_A_POD)
+        return Retry(report=_log.warning)
+    return Retry(report=_log.warning, attempts=_IN_A_POD, first_tries=_UNANSWERED_IN_A_POD)
 
 
 def open_access(plain_http: Sequence[str] = (), ca_file: str | Path | None = None) -> Access:
