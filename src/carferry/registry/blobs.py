@@ -11,6 +11,7 @@ from typing import IO
 
 from carferry.errors import CarferryError, TargetError
 from carferry.io.retry import Retry
+from carferry.io.undoing import undone_at_the_end
 from carferry.oci.documents import MANIFEST_CAP_BYTES, Descriptor
 from carferry.refs import Digest
 from carferry.registry.target import Target, Upload
@@ -28,11 +29,12 @@ class OtherBytes(TargetError):
 def open_upload(target: Target, size_bytes: int) -> Iterator[Upload]:
     """Begin an upload, which an error in the block cancels; the block commits it."""
     upload = target.start_upload(size_bytes)
-    try:
-        yield upload
-    except BaseException:
-        upload.cancel()
-        raise
+    with undone_at_the_end(upload.cancel):
+        try:
+            yield upload
+        except BaseException:
+            upload.cancel()
+            raise
 
 
 def put_blob(target: Target, data: bytes) -> Digest:

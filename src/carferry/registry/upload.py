@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, TargetError
-from carferry.io.http import drain
+from carferry.io.http import Timeouts, drain
 from carferry.refs import Digest
 from carferry.registry.session import Session
 
@@ -23,6 +23,8 @@ from carferry.registry.session import Session
 # arrived than were hashed here, by a wrong offset or by a fault on the way.
 _LOST = {400, 404, 416}
 _COMMIT_TRIES = 3
+# Whoever cancels is on the way out, perhaps since the registry does not answer.
+_CANCELLING = Timeouts(connect_s=3.0, read_s=3.0)
 # "0-0" means none or one byte, and Quay says "bytes=0--1" for none: not worth guessing.
 _RANGE = re.compile(r"(?:bytes=)?0-([1-9][0-9]{0,17})")
 
@@ -134,6 +136,7 @@ class RegistryUpload:
                     self._location,
                     expect=set(range(200, 500)),
                     scopes=self._session.deleting,
+                    timeouts=_CANCELLING,
                     once=True,
                 )
             )
