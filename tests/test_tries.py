@@ -20,6 +20,7 @@ from servers.registry import Registry
 from carferry.assembly.build import build, seal_shares, stream_share
 from carferry.assembly.options import Options
 from carferry.assembly.planning import plan_build
+from carferry.cluster.client import Cluster
 from carferry.errors import CarferryError
 from carferry.image.inspection import inspect
 from carferry.image.source import ImageSource
@@ -33,6 +34,7 @@ from carferry.registry.target import Target
 from carferry.source.download import download
 from carferry.source.hub.source import HubSource
 from carferry.source.source import Source
+from carferry.steps.deploy import deploy
 
 ATTEMPTS = 6
 # An endpoint that answers 503, and one that breaks the connection.
@@ -255,3 +257,39 @@ def test_six_tries_are_six_requests(place: Place, case: Case, dead: str) -> None
     count, error = asked(place, case, Rule(DEAD[dead], case.method, case.path, times=None))
     assert error is not None
     assert count == ATTEMPTS, f"{count} requests, then: {error}"
+
+
+@pytest.mark.parametrize("dead", DEAD)
+def test_a_dead_token_server_is_asked_six_times(place: Place, dead: str) -> None:
+    with Proxy(place.registry.url, [Rule(DEAD[dead], times=None)]) as tokens:
+        challenge = {"WWW-Authenticate": f'Bearer realm="{tokens.endpoint}/token",service="x"'}
+        place.front.arm([Rule(Answer(401, challenge), times=None)])
+        with pytest.raises(CarferryError):
+            _build(place)
+        assert len(tokens.exchanges) == ATTEMPTS
+
+
+@pytest.mark.parametrize("dead", DEAD)
+def test_a_dead_cluster_is_asked_six_times(place: Place, dead: str) -> None:
+    """A connection that broke was tried four times by the pool, and that six times."""
+    image = f"quay.io/me/granite@sha256:{'0' * 64}"
+    with Proxy(place.registry.url, [Rule(DEAD[dead], times=None)]) as front:
+        with pytest.raises(CarferryError):
+            deploy(
+                image, namespace="demo", wait=False, retry=place.retry(),
+                connect=lambda: Cluster.connect(host=front.endpoint),
+            )  # fmt: skip
+        assert len(front.exchanges) == ATTEMPTS
+
+
+def test_a_cluster_that_asks_for_a_pause_is_left_alone_as_a_person_sees(place: Place) -> None:
+    """Its client slept as long as it was told, a day if need be, and nothing was said."""
+    image, said = f"quay.io/me/granite@sha256:{'0' * 64}", list[str]()
+    busy = Rule(Answer(429, {"Retry-After": "3600"}), times=None)
+    with Proxy(place.registry.url, [busy]) as front:
+        with pytest.raises(CarferryError, match="asks to wait 60 min, longer"):
+            deploy(
+                image, namespace="demo", wait=False, retry=quick(report=said.append),
+                connect=lambda: Cluster.connect(host=front.endpoint),
+            )  # fmt: skip
+        assert len(front.exchanges) == 1

@@ -29,6 +29,8 @@ CONNECT_TIMEOUT_S = 15.0
 READ_TIMEOUT_S = 60.0
 # Registries hash or copy the whole blob again before they answer the last PUT.
 COMMIT_TIMEOUT_S = 1800.0
+# Slower than any storage that could take a model; a blob of 35 GB gets all of that time.
+_COMMITTED_BYTES_PER_S = 20_000_000
 CERTS_D = Path("/etc/containers/certs.d")
 _BODY_CAP = 64 * 1024
 _NOT_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
@@ -37,16 +39,16 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to connect, to wait for the next byte, and for a registry to close an upload."""
+    """Seconds to connect, to wait for the next byte, and at most to wait for a closed upload."""
 
     connect_s: float = CONNECT_TIMEOUT_S
     read_s: float = READ_TIMEOUT_S
     commit_s: float = COMMIT_TIMEOUT_S
 
-    @property
-    def committing(self) -> Timeouts:
-        """The limits of a request whose answer takes as long as reading the blob again."""
-        return replace(self, read_s=self.commit_s)
+    def committing(self, size_bytes: int) -> Timeouts:
+        """Return the limits of a request whose answer takes as long as reading bytes again."""
+        wanted_s = self.read_s + size_bytes / _COMMITTED_BYTES_PER_S
+        return replace(self, read_s=min(wanted_s, max(self.read_s, self.commit_s)))
 
     @property
     def sending(self) -> Timeouts:

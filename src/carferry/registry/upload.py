@@ -149,7 +149,7 @@ class RegistryUpload:
                 expect={201, 204},
                 headers={"Content-Type": "application/octet-stream"} if body else None,
                 body=body,
-                timeouts=self._session.timeouts.committing,
+                timeouts=self._session.timeouts.committing(self._size_bytes),
                 once=True,
             )
         )
