@@ -208,7 +208,8 @@ def test_an_interrupted_build_exits_130_and_tags_nothing(
         process.send_signal(signal.SIGINT)
         out, err = process.stdout.read(), process.stderr.read()
     assert (process.returncode, out) == (130, "")
-    assert err.splitlines()[-1] == "carferry: interrupted"
+    said = "carferry: interrupted; layers that are there stay; run the same command again"
+    assert err.splitlines()[-1] == said
     assert left_behind(tmp_path / "layout") == []
 
 
@@ -225,7 +226,8 @@ def test_an_interrupt_while_modules_load_is_one_line_too(module: str, tmp_path: 
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         said = [line for line in process.stderr if not line.startswith("import time:")]
-    assert (process.returncode, said) == (130, ["carferry: interrupted\n"])
+    assert (process.returncode, len(said)) == (130, 1)
+    assert said[0].startswith("carferry: interrupted")  # the command may have begun by now
 
 
 def test_a_reader_that_goes_away_is_no_crash(folder: Path, tmp_path: Path) -> None:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import os
+import signal
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trustme
+from servers.chaos import Answer, DropRequest, Rule
+from servers.images import write_layout
+from servers.proxy import Proxy
+from servers.registry import Registry
+from waiting import Flaky, Waits
 
 from carferry.cluster import pod
 from carferry.cluster.pod import Places, enter
+from carferry.errors import CarferryError, Unreachable
 from carferry.steps.access import patience
+from carferry.steps.push import push
 
 POD = {pod.POD: "modelcar-x-system-container-impl-1"}
 
@@ -36,8 +46,11 @@ def authority(path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def same_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+def same_hooks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def test_outside_a_pod_nothing_happens(places: Places) -> None:
@@ -113,9 +126,54 @@ def test_service_ca_and_bundle_are_trusted_beside_what_was(places: Places, tmp_p
     Path(environ["SSL_CERT_FILE"]).unlink()
 
 
-def test_a_pod_is_patient_and_a_terminal_is_not() -> None:
-    assert patience(POD).attempts > 2 * patience({}).attempts
-    assert patience(POD).first_tries > 2 * patience({}).first_tries
+@pytest.mark.parametrize(
+    ("environ", "is_patient"),
+    [
+        (POD, True),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, True),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JPY_PARENT_PID": "7"}, False),
+        ({}, False),
+    ],
+    ids=["a step", "a Job", "a workbench", "a machine"],
+)
+def test_a_pod_is_patient_and_a_person_is_not(
+    environ: dict[str, str], is_patient: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    found = patience(environ)
+    assert (found.attempts, found.first_tries) == ((24, 13) if is_patient else (6, 2))
+
+
+@pytest.mark.parametrize("jitter", [0.0, 1.0])
+def test_a_step_waits_minutes_for_a_first_answer_and_a_person_does_not(jitter: float) -> None:
+    """It was half a minute to one, and then the run had ended: a registry restarts for longer."""
+    waited = {}
+    for environ in (POD, {}):
+        waits = Waits()
+        retry = replace(patience(environ), stop=waits, clock=waits.clock, started=0.0)
+        retry = replace(retry, jitter=lambda: jitter, report=lambda _: None)
+        with pytest.raises(Unreachable):
+            retry.call(Flaky(99, Unreachable("reach", "x", "refused")), first=lambda: True)
+        waited[bool(environ)] = waits.now
+    assert 100 < waited[True] < 220
+    assert waited[False] < 1
+
+
+def test_a_registry_that_restarts_while_a_step_starts_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_layout(tmp_path / "image", [b"layer"], "v1")
+    restarts = [Rule(DropRequest(), times=2), Rule(Answer(503), times=1)]
+    with Registry(tmp_path / "registry") as registry, Proxy(registry.url) as front:
+        image = f"docker://{front.host}/org/tiny:v1"
+        for is_pod in (False, True):
+            front.arm(restarts)
+            monkeypatch.setenv(pod.POD, "some-pod") if is_pod else None
+            try:
+                ended = push(f"oci:{tmp_path / 'image'}:v1", image, plain_http=[front.host])
+            except CarferryError as error:
+                assert (is_pod, type(error)) == (False, Unreachable)
+        assert ended.digest
 
 
 RAISE = """

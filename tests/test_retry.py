@@ -2,50 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from ferrying import quick
+from waiting import Flaky, Waits, failure
 
 from carferry.errors import CarferryError, DeadlineExceeded, Unreachable
 from carferry.io.retry import Cancelled, Retry
-
-
-def failure(*, temporary: bool = True, after_s: float = 0.0) -> CarferryError:
-    """Return what went wrong."""
-    error = CarferryError("push", "x", "busy")
-    error.temporary, error.retry_after_s = temporary, after_s
-    return error
-
-
-class Flaky:
-    """Fails so many times, then works."""
-
-    def __init__(self, failures: int, error: CarferryError) -> None:
-        self.left, self.error, self.calls = failures, error, 0
-
-    def __call__(self) -> str:
-        self.calls += 1
-        if self.calls <= self.left:
-            raise self.error
-        return "done"
-
-
-class Waits:
-    """Stands in for the stop event and the clock: time passes only while a caller waits."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.waited: list[float] = []
-
-    def is_set(self) -> bool:
-        return False
-
-    def wait(self, seconds: float) -> bool:
-        self.waited.append(seconds)
-        self.now += seconds
-        return False
-
-    def clock(self) -> float:
-        return self.now
 
 
 def patient(waits: Waits, **changes: object) -> Retry:
@@ -111,9 +76,74 @@ def test_jitter_takes_away_half_at_the_most() -> None:
 
 def test_a_server_that_asks_to_wait_is_heard_up_to_a_window_of_the_hub() -> None:
     waits = Waits()
-    for asked_s in (7.0, 172.0, 3600.0):
+    for asked_s in (7.0, 172.0, 300.0):
         patient(waits, cap_s=20.0).call(Flaky(1, failure(after_s=asked_s)))
-    assert waits.waited == [7.0, 172.0, 20.0]
+    assert waits.waited == [7.0, 172.0, 300.0]
+
+
+def test_a_server_that_asks_for_longer_is_not_asked_again_and_that_is_said() -> None:
+    """It was tried six times more, after the usual pauses, and refused each time."""
+    waits, work = Waits(), Flaky(1, failure(after_s=21_600.0))
+    with pytest.raises(CarferryError, match=r"busy; it asks to wait 6 h, longer than .* again"):
+        patient(waits).call(lambda: patient(waits).call(work))
+    assert (waits.waited, work.calls) == ([], 1)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_loops_around_loops_share_one_count(depth: int) -> None:
+    """It was 6, 36, 216, 1296."""
+    work: Callable[[], str] = (flaky := Flaky(10_000, failure()))
+    for _ in range(depth):
+        work = partial(quick(attempts=6).call, work)
+    with pytest.raises(CarferryError, match="busy"):
+        work()
+    assert flaky.calls == 6
+
+
+def test_first_contact_gives_up_soon_whatever_tries_around_it() -> None:
+    work = Flaky(100, Unreachable("reach", "host", "refused"))
+    with pytest.raises(Unreachable):
+        quick().call(lambda: quick().call(work, first=lambda: True))
+    assert work.calls == 2
+
+
+def test_a_loop_of_fewer_tries_leaves_the_rest_to_the_one_around_it() -> None:
+    flaky = Flaky(100, failure())
+
+    def inner() -> str:
+        tries = quick(attempts=6).tries(most=3)
+        while True:
+            try:
+                return flaky()
+            except CarferryError as error:
+                tries.again(error)
+
+    with pytest.raises(CarferryError, match="busy"):
+        quick(attempts=6).call(inner)
+    assert flaky.calls == 6
+
+
+def test_progress_begins_the_count_anew() -> None:
+    tries = quick(attempts=3).tries()
+    for _ in range(5):
+        tries.again(failure())
+        tries.again(failure())
+        tries.progressed()
+    tries.again(failure())
+    tries.again(failure())
+    with pytest.raises(CarferryError, match="busy"):
+        tries.again(failure())
+
+
+def test_every_try_but_the_first_says_a_line() -> None:
+    """Nothing was said: a build that waited looked like one that hung."""
+    waits, said = Waits(), list[str]()
+    patient(waits, report=said.append).call(Flaky(3, failure(after_s=2.0)))
+    assert said == [
+        "push x: busy; trying again in 2.0 s, try 2 of 6",
+        "push x: busy; trying again in 2.0 s, try 3 of 6",
+        "push x: busy; trying again in 2.0 s, try 4 of 6",
+    ]
 
 
 def test_nothing_is_tried_after_the_deadline() -> None:

@@ -297,7 +297,8 @@ def test_a_server_that_always_breaks_is_given_up(
         found = source(model)
         with pytest.raises(SourceError, match="answered 503 SlowDown") as caught:
             read(found, weights(found))
-        assert not caught.value.temporary
+        asked = [each for each in proxy.exchanges if each.actions]
+        assert len(asked) == caught.value.tries == quick().attempts
 
 
 @pytest.mark.parametrize("knows_if_match", [True, False])

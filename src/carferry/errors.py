@@ -87,12 +87,14 @@ class CarferryError(Exception):
         remedy: What to do next; may be empty.
         temporary: Whether the same call may succeed later.
         retry_after_s: Seconds the failing side asked to wait; 0 if it did not say.
+        tries: How often was tried for it, which whoever tries around that counts.
         exit_code: What the command line exits with.
     """
 
     exit_code = 1
     temporary: bool = False
     retry_after_s: float = 0.0
+    tries: int = 1
 
     def __init__(self, action: str, subject: object, reason: str, remedy: str = "") -> None:
         """Keep the four parts, redacted: loggers and tracebacks show them as they are kept."""

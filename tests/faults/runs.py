@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from ferrying import Hurried
 from servers.chaos import Answer, Rule
 from servers.personal import PERSONALITIES, PersonalRegistry
 from servers.registry import Registry
@@ -73,8 +74,8 @@ def run(harness: Harness, case: Case) -> Outcome:
 
 def _retry(case: Case) -> Retry:
     jitter = random.Random(case.seed).random
-    pauses = {"base_s": 0.005, "cap_s": 0.05, "asked_cap_s": 0.05}
-    return Retry(attempts=8, **pauses, deadline_s=DEADLINE_S, jitter=jitter)
+    pauses = {"base_s": 0.005, "cap_s": 0.05, "deadline_s": 60 + DEADLINE_S}
+    return Retry(attempts=8, **pauses, stop=Hurried(), jitter=jitter)
 
 
 def _prepare(harness: Harness, case: Case, calm: Target) -> None:

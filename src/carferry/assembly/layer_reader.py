@@ -53,6 +53,11 @@ class LayerReader:
         self._hashing.stop()
 
     @property
+    def name(self) -> str:
+        """The layer's, for people."""
+        return self._layer.name
+
+    @property
     def hashed_bytes(self) -> int:
         """Length of what has been handed on so far."""
         return self._hashed

@@ -15,7 +15,7 @@ from carferry.assembly.plan import Plan
 from carferry.image.base import Base
 from carferry.image.compose import Image, compose, compose_artifact, index_of
 from carferry.image.layers import Format
-from carferry.io.progress import Progress
+from carferry.io.parallel import counting
 from carferry.io.retry import Retry
 from carferry.oci.documents import Descriptor, Document, image_size
 from carferry.refs import check_push_digest
@@ -66,7 +66,7 @@ def seal(
     check_push_digest(target.ref, top.digest, action="build")
     for base, image in images:
         for layer in base.layers:
-            retry.call(partial(_bring, base, layer, target, job.progress))
+            _bring(base, layer, job)
         _put(job, base, image, send_again)
     if len(images) > 1:
         place(target, top, str(top.digest), retry)
@@ -110,7 +110,7 @@ def _put(job: Job, base: Base, image: Image, send_again: Callable[[Descriptor], 
         if blob.digest == image.config.digest:
             retry.call(partial(send_blob, target, image.config.data))
         elif base.home is not None and blob in base.layers:
-            retry.call(partial(_copy, base.home, blob, target, job.progress))
+            _copy(base.home, blob, job)
         else:
             send_again(blob)
 
@@ -118,16 +118,26 @@ def _put(job: Job, base: Base, image: Image, send_again: Callable[[Descriptor], 
     place(target, image.manifest, str(image.manifest.digest), retry, send)
 
 
-def _bring(base: Base, layer: Descriptor, target: Target, progress: Progress) -> None:
+def _bring(base: Base, layer: Descriptor, job: Job) -> None:
     """Mount a base layer or, if the registry does not mount it, copy it unchanged."""
-    if base.home is None or target.blob_size(layer.digest) == layer.size_bytes:
-        return
-    if not target.mount(layer.digest, base.home.ref):
-        _copy(base.home, layer, target, progress)
+    home, target = base.home, job.target
+    if home is not None and not job.retry.call(partial(_is_there, layer, home, target)):
+        _copy(home, layer, job)
 
 
-def _copy(home: Target, layer: Descriptor, target: Target, progress: Progress) -> None:
+def _copy(home: Target, layer: Descriptor, job: Job) -> None:
     name = f"base {layer.digest.hex[:12]}"
-    progress.begin(name, layer.size_bytes)
-    copy_blob(layer, home, target, moved=lambda size: progress.advance(name, size))
-    progress.end(name, "copy")
+    job.progress.begin(name, layer.size_bytes)
+
+    def copy() -> None:
+        with counting(job.progress, job.retry, name) as moved:
+            copy_blob(layer, home, job.target, moved=moved)
+
+    job.retry.call(copy)
+    job.progress.end(name, "copy")
+
+
+def _is_there(layer: Descriptor, home: Target, target: Target) -> bool:
+    """Return whether the target holds a layer, perhaps now that it was mounted."""
+    is_here = target.blob_size(layer.digest) == layer.size_bytes
+    return is_here or target.mount(layer.digest, home.ref)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import partial
 
 from carferry.assembly.job import Job
 from carferry.assembly.layer_reader import LayerReader
@@ -15,7 +14,7 @@ from carferry.assembly.small_blobs import is_small_blob, send_small_blob
 from carferry.errors import CarferryError, SourceChanged, TargetError, Unreachable
 from carferry.image.compose import CONTENT_KEY, model_descriptor
 from carferry.image.layers import Layer
-from carferry.io.parallel import advance, run_by_size, run_parallel
+from carferry.io.parallel import Moved, counting, run_by_size, run_parallel
 from carferry.oci.documents import Descriptor
 from carferry.registry.blobs import open_upload
 from carferry.registry.target import Upload
@@ -183,38 +182,39 @@ class _Mover:
         return mounted
 
     def _move(self, layer: Layer) -> tuple[Descriptor, int]:
-        attempt = corrupt = 0
+        retries = corrupt = 0
+        tries = self._retry.tries()
         while True:
             self._retry.check()
             try:
-                return self._once(layer), attempt + corrupt
+                return self._once(layer), retries + corrupt
             except SourceChanged as error:
                 corrupt += 1
                 if corrupt >= _CORRUPT_TRIES:
                     raise
                 self._progress.note(f"{error}; reading it once more")
             except CarferryError as error:
-                attempt += 1
-                self._retry.pause(attempt, error)
-                self._progress.note(f"{error}; sending it again")
+                tries.again(error)
+                retries += 1
+                self._progress.note(f"{layer.name}: sending it again")
 
     def _once(self, layer: Layer) -> Descriptor:
-        moved = partial(advance, self._progress, self._retry, layer.name)
-        if is_small_blob(layer):
-            digest = send_small_blob(layer, self._source, self._target, moved=moved)
-            return model_descriptor(layer, digest)
-        with (
-            LayerReader(layer, self._source, moved=moved) as reader,
-            open_upload(self._target, layer.size_bytes) as upload,
-        ):
-            self._send(reader, upload)
-            digest = reader.digest()
-            upload.commit(digest)
+        with counting(self._progress, self._retry, layer.name) as moved:
+            if is_small_blob(layer):
+                digest = send_small_blob(layer, self._source, self._target, moved=moved)
+                return model_descriptor(layer, digest)
+            with (
+                LayerReader(layer, self._source, moved=moved) as reader,
+                open_upload(self._target, layer.size_bytes) as upload,
+            ):
+                self._send(reader, upload, moved)
+                digest = reader.digest()
+                upload.commit(digest)
         return model_descriptor(layer, digest, reader.ids)
 
-    def _send(self, reader: LayerReader, upload: Upload) -> None:
+    def _send(self, reader: LayerReader, upload: Upload, moved: Moved) -> None:
         """Send the layer; after a break go on at the offset that the target proves."""
-        start, attempt = 0, 0
+        start, tries = 0, self._retry.tries()
         while True:
             try:
                 # Closed here: an error's traceback may keep the reader and its connection alive.
@@ -227,8 +227,11 @@ class _Mover:
                 offset = upload.offset()
                 # Only an offset within what was sent can be true; anything else: start over.
                 if offset is None or not 0 < offset <= reader.hashed_bytes:
+                    error.tries += tries.count
                     raise
-                attempt = attempt + 1 if offset <= start else 1
+                if offset > start:
+                    tries.progressed()
                 start = offset
-                self._retry.pause(attempt, error)
-                self._progress.note(f"{error}; going on at byte {start}")
+                moved.back(start)
+                tries.again(error)
+                self._progress.note(f"{reader.name}: going on at byte {start}")

@@ -1,7 +1,8 @@
 """The ``carferry`` command: every step of the pipeline without the pipeline.
 
 Results go to stdout (one JSON document with ``--json``), everything else to stderr. Exit codes:
-0 done, 1 failed outside (network, registry, cluster), 2 wrong input, 130 interrupted.
+0 done, 1 failed outside (network, registry, cluster), 2 wrong input, 130 interrupted (SIGINT),
+143 terminated (SIGTERM).
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 
 from carferry import __version__
 from carferry.errors import CarferryError, lines_of, one_line, redact
-from carferry.io.interrupts import held_back
+from carferry.io.interrupts import Ending, Terminated, held_back, signal_of
 
 _EXAMPLES = """\
 examples:
@@ -34,12 +37,25 @@ hub access from HF_TOKEN and HF_ENDPOINT.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code.
+
+    Args:
+        argv: Its words; by default the process's own, whose signals are then handled too.
+    """
+    ending = Ending(_last_words)
     try:
-        return _run(build_parser().parse_args(argv))
-    except KeyboardInterrupt:
-        print("carferry: interrupted", file=sys.stderr)
-        return 130
+        arguments = build_parser().parse_args(argv)
+        ending = Ending(partial(_last_words, kept=getattr(arguments, "kept", "")))
+        if argv is None:
+            ending.install()
+        return _run(arguments)
+    except (KeyboardInterrupt, Terminated) as stopped:
+        return ending.speak(signal_of(stopped))
+
+
+def _last_words(number: int, kept: str = "") -> None:
+    how = "terminated" if number == signal.SIGTERM else "interrupted"
+    print(f"carferry: {how}{f'; {kept}' if kept else ''}", file=sys.stderr, flush=True)
 
 
 def _run(arguments: argparse.Namespace) -> int:

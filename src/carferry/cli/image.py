@@ -15,6 +15,7 @@ from carferry.steps.push import push
 from carferry.steps.results import Built, Streamed
 from carferry.steps.stream import seal, stream
 
+_KEPT = "{} that are there stay; run the same command again"
 # None is a clause whose answer may lie in a layer that was not looked at, or in no id.
 _MARKS = {True: "ok", False: "BROKEN", None: "unread"}
 
@@ -44,6 +45,7 @@ def _add_build(commands: Any) -> None:
     )
     parser.add_argument("--workdir", default="", help="scratch folder of the buildah engine")
     options.add_moving(parser, parallel=2, unit="layers")
+    parser.set_defaults(kept=_KEPT.format("layers"))
     options.finish(parser, _build)
 
 
@@ -57,6 +59,7 @@ def _add_stream(commands: Any) -> None:
     options.add_settings(parser)
     parser.add_argument("--worker", required=True, metavar="I/N", help="which share, as in 1/4")
     options.add_moving(parser, parallel=2, unit="layers")
+    parser.set_defaults(kept=_KEPT.format("layers"))
     options.finish(parser, _stream)
 
 
@@ -69,6 +72,7 @@ def _add_seal(commands: Any) -> None:
     )
     options.add_settings(parser)
     options.add_moving(parser, parallel=2, unit="layers read back")
+    parser.set_defaults(kept=_KEPT.format("layers"))
     options.finish(parser, _seal)
 
 
@@ -84,6 +88,7 @@ def _add_download(commands: Any) -> None:
     options.add_patterns(parser)
     options.add_access(parser)
     options.add_moving(parser, parallel=4, unit="files")
+    parser.set_defaults(kept=_KEPT.format("files"))
     options.finish(parser, _download)
 
 
@@ -97,6 +102,7 @@ def _add_push(commands: Any) -> None:
     parser.add_argument("image", metavar="IMAGE", help="docker://... or oci:path[:tag]")
     options.add_access(parser)
     options.add_moving(parser, parallel=4, unit="blobs")
+    parser.set_defaults(kept=_KEPT.format("blobs"))
     options.finish(parser, _push)
 
 

@@ -90,7 +90,8 @@ def _plan(arguments: argparse.Namespace) -> int:
 def _opened(arguments: argparse.Namespace) -> Pieces:
     """Open a model that two questions are asked about: each file is read once."""
     how, shown = BuildSettings(**options.settings(arguments)), open_progress(arguments.progress)
-    return Pieces(open_model(read_model(arguments.model), how.revision, how.access(), shown))
+    access = how.access().reporting(shown)
+    return Pieces(open_model(read_model(arguments.model), how.revision, access, shown))
 
 
 def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:

@@ -24,8 +24,13 @@ from carferry.cluster.kinds import IDENTITY, REVIEWS, Object, Permission, Resour
 from carferry.cluster.pod import SERVICE_ACCOUNT
 from carferry.cluster.refusals import names_object, parsed, refused, unreachable
 from carferry.errors import CarferryError, ClusterError, InputError
+from carferry.io.pauses import retry_after
 
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)  # seconds
+# Whoever asks tries again, and waits as long as the server asks: not the pool, four times for each.
+_ONCE = urllib3.Retry(
+    3, connect=0, read=0, status=0, other=0, redirect=3, respect_retry_after_header=False
+)
 # What the official client raises on a broken kubeconfig: it indexes what it parsed unchecked.
 _UNUSABLE = (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, LookupError)
 
@@ -63,7 +68,7 @@ class Api:
         """
         response = self._send(method, _path(permission, name), query or {}, body, content_type)
         if response.status >= 300:
-            raise refused(response.status, response.data, permission, name)
+            raise _refused(response, permission, name)
         return parsed(response.data, permission, name)
 
     def text(self, permission: Permission, name: str, query: Mapping[str, str]) -> str:
@@ -75,7 +80,7 @@ class Api:
         """
         response = self._send("GET", _path(permission, name), query, None, "application/json")
         if response.status >= 300:
-            raise refused(response.status, response.data, permission, name)
+            raise _refused(response, permission, name)
         return response.data.decode("utf-8", "replace")
 
     def may(self, permission: Permission) -> bool:
@@ -117,7 +122,7 @@ class Api:
         response = self._send("POST", path, {}, body, "application/json")
         asked = Permission("create", kind, "")
         if response.status >= 300:
-            raise refused(response.status, response.data, asked, "")
+            raise _refused(response, asked, "")
         return dict(parsed(response.data, asked, "").get("status") or {})
 
     def _send(
@@ -140,6 +145,7 @@ class Api:
                 body=None if body is None else json.dumps(body, sort_keys=True),
                 headers=headers,
                 timeout=_TIMEOUT,
+                retries=_ONCE,
             )
         except urllib3.exceptions.HTTPError as error:
             raise unreachable(self.host, str(error)) from error
@@ -173,7 +179,7 @@ class Api:
         if response.status == 404 and names_object(response.data):
             return None
         if response.status >= 300:
-            raise refused(response.status, response.data, permission, name)
+            raise _refused(response, permission, name)
         return parsed(response.data, permission, name)
 
     def list(self, kind: ResourceKind, namespace: str, **selectors: str) -> list[Object]:
@@ -186,6 +192,12 @@ class Api:
             query["continue"] = page.get("metadata", {}).get("continue", "")
             if not query["continue"]:
                 return items
+
+
+def _refused(response: urllib3.BaseHTTPResponse, permission: Permission, name: str) -> ClusterError:
+    error = refused(response.status, response.data, permission, name)
+    error.retry_after_s = retry_after(response.headers)
+    return error
 
 
 def _path(permission: Permission, name: str) -> str:

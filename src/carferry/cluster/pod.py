@@ -13,16 +13,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import ssl
 import sys
 import tempfile
 import traceback
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from carferry.errors import CarferryError, lines_of, one_line, redact
+from carferry.io.interrupts import Ending
 
 MOUNTED = Path("/etc/carferry")
 """Folder of carferry's own volumes in a pod."""
@@ -74,6 +77,21 @@ def enter(environ: MutableMapping[str, str] = os.environ, *, places: Places | No
     _configure(environ, places.mounted)
     _trust(environ, places)
     sys.excepthook = ErrorHook(places.termination)
+    # Kubernetes sends it half a minute before it kills: time to cancel what is being uploaded.
+    ending = Ending(partial(_terminated, places.termination), at_once=True)
+    ending.install([signal.SIGTERM])
+
+
+def _terminated(termination: Path, _: int) -> None:
+    _tell("terminated; what had arrived is kept, run it again to go on", termination)
+
+
+def _tell(words: str, termination: Path) -> None:
+    """Write one line to the log's end and to Kubernetes."""
+    line = one_line(redact(f"carferry: error: {words}"))
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a step's log is its output
+    with contextlib.suppress(OSError):  # there is none outside Kubernetes
+        termination.write_bytes(line.encode("utf-8", "replace")[:_LONGEST])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +116,7 @@ class ErrorHook:
             shown = "".join(traceback.format_exception(kind, error, trace))
             print(lines_of(redact(shown)), end="", file=sys.stderr)  # noqa: T201
             words = f"unexpected {kind.__name__}: {error}; please report it"
-        line = one_line(redact(f"carferry: error: {words}"))
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
-        with contextlib.suppress(OSError):  # there is none outside Kubernetes
-            self.termination.write_bytes(line.encode("utf-8", "replace")[:_LONGEST])
+        _tell(words, self.termination)
 
 
 def _hush() -> None:

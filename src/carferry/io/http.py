@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import ssl
 import threading
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,34 +19,36 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError, LocationValueError, SSLError
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import InputError, Unreachable
+from carferry.io.retry import Retry
 
 CONNECT_TIMEOUT_S = 15.0
 READ_TIMEOUT_S = 60.0
 # Registries hash or copy the whole blob again before they answer the last PUT.
 COMMIT_TIMEOUT_S = 1800.0
+# Slower than any storage that could take a model; a blob of 35 GB gets all of that time.
+_COMMITTED_BYTES_PER_S = 20_000_000
 CERTS_D = Path("/etc/containers/certs.d")
 _BODY_CAP = 64 * 1024
-_USED_UP = re.compile(r";\s*r=0\s*;\s*t=(\d{1,9})\b")
 _NOT_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
 _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to connect, to wait for the next byte, and for a registry to close an upload."""
+    """Seconds to connect, to wait for the next byte, and at most to wait for a closed upload."""
 
     connect_s: float = CONNECT_TIMEOUT_S
     read_s: float = READ_TIMEOUT_S
     commit_s: float = COMMIT_TIMEOUT_S
 
-    @property
-    def committing(self) -> Timeouts:
-        """The limits of a request whose answer takes as long as reading the blob again."""
-        return replace(self, read_s=self.commit_s)
+    def committing(self, size_bytes: int) -> Timeouts:
+        """Return the limits of a request whose answer takes as long as reading bytes again."""
+        wanted_s = self.read_s + size_bytes / _COMMITTED_BYTES_PER_S
+        return replace(self, read_s=min(wanted_s, max(self.read_s, self.commit_s)))
 
     @property
     def sending(self) -> Timeouts:
@@ -72,6 +71,7 @@ class Http:
         ca_file: Extra PEM bundle to trust, beside the system's and ``SSL_CERT_FILE``.
         timeouts: Limits for every request that names none of its own.
         connections: Connections kept per host; one per parallel upload and download.
+        retry: Where hosts that ask to be left alone are noted; share it with all who ask them.
     """
 
     def __init__(
@@ -80,8 +80,10 @@ class Http:
         ca_file: Path | None = None,
         timeouts: Timeouts | None = None,
         connections: int = 16,
+        retry: Retry | None = None,
     ) -> None:
         self.timeouts = timeouts or Timeouts()
+        self._retry = retry or Retry()
         self._settings: dict[str, Any] = {
             "maxsize": connections,
             "retries": False,
@@ -103,12 +105,15 @@ class Http:
         """Send one request and return the response with its body unread.
 
         A body that is an iterable is sent as it comes; give ``Content-Length`` with it.
+        A host that has asked for a pause gets it before anything is sent, from every thread.
 
         Raises:
             Unreachable: Nothing answered, the connection broke, or TLS was refused.
+            Cancelled: The policy's ``stop`` was set during such a pause.
         """
+        self._retry.admit(url)
         try:
-            return self._pool(_proxy_of(url)).request(
+            response = self._pool(_proxy_of(url)).request(
                 method,
                 url,
                 headers={"User-Agent": "carferry", **(headers or {})},
@@ -121,6 +126,8 @@ class Http:
             )
         except (HTTPError, OSError) as error:
             raise unreachable(method, url, error) from error
+        self._retry.heard(url, response.status, response.headers)
+        return response
 
     def _pool(self, proxy: str) -> urllib3.PoolManager:
         with self._lock:
@@ -163,7 +170,10 @@ def unreachable(method: str, url: str, error: Exception) -> Unreachable:
         # What answers in another protocol will do so again; a handshake that broke may go through.
         failure.temporary = cause.reason not in _NOT_TLS
         return failure
-    return Unreachable("reach", host, f"{method} failed: {_words(cause)}", "is the host right?")
+    failure = Unreachable("reach", host, f"{method} failed: {_words(cause)}", "is the host right?")
+    # An address that no client can ask, such as ftp://, stays one.
+    failure.temporary = not isinstance(error, LocationValueError)
+    return failure
 
 
 def body_text(response: BaseHTTPResponse) -> str:
@@ -207,23 +217,6 @@ def give_back(response: BaseHTTPResponse) -> None:
         response.close()
     else:
         response.release_conn()
-
-
-def retry_after(headers: Mapping[str, str]) -> float:
-    """Return the seconds a server asks to wait; 0 if it does not say.
-
-    Source: RFC 9110, section 10.2.3: seconds, or a date; draft-ietf-httpapi-ratelimit-headers,
-    in which the public hub says when its window of five minutes ends.
-    """
-    text = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,18}", text):
-        return float(text)
-    if not text and (used_up := _USED_UP.search(headers.get("RateLimit", ""))):
-        return float(used_up[1])
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:

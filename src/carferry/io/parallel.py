@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 from carferry.io.progress import Progress
@@ -106,6 +107,49 @@ def advance(progress: Progress, retry: Retry, name: str, size_bytes: int) -> Non
     """
     retry.check()
     progress.advance(name, size_bytes)
+
+
+class Moved:
+    """Counts the bytes of one item that have moved, and takes back those that must move again.
+
+    Args:
+        progress: Shows them.
+        retry: The policy of the work; an item of many GiB stops at the next chunk.
+        name: Of the item.
+    """
+
+    def __init__(self, progress: Progress, retry: Retry, name: str) -> None:
+        self._progress, self._retry, self._name = progress, retry, name
+        self._bytes = 0
+
+    def __call__(self, size_bytes: int) -> None:
+        """Count a chunk.
+
+        Raises:
+            Cancelled: ``stop`` of the policy is set.
+        """
+        advance(self._progress, self._retry, self._name, size_bytes)
+        self._bytes += size_bytes
+
+    def back(self, to_bytes: int = 0) -> None:
+        """Count only the first so many bytes: those behind them will be sent once more."""
+        if gone := self._bytes - to_bytes:
+            self._progress.advance(self._name, -gone)
+            self._bytes = to_bytes
+
+
+Counting = AbstractContextManager[Moved]
+
+
+@contextmanager
+def counting(progress: Progress, retry: Retry, name: str) -> Iterator[Moved]:
+    """Count the bytes of one item; if the block fails, none of them has moved."""
+    moved = Moved(progress, retry, name)
+    try:
+        yield moved
+    except BaseException:
+        moved.back()
+        raise
 
 
 def _first_error(futures: Sequence[Future[Result]]) -> BaseException | None:

@@ -15,7 +15,7 @@ class Progress(Protocol):
         """Add a layer or file that starts to move."""
 
     def advance(self, name: str, size_bytes: int) -> None:
-        """Count more bytes of it that have moved."""
+        """Count more bytes of it that have moved; fewer than none: they will move once more."""
 
     def end(self, name: str, note: str = "") -> None:
         """Mark it as done: moved, reused, mounted or failed, as the note says."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from carferry.io.http import Http, Timeouts
+from carferry.io.progress import Progress
 from carferry.io.retry import Retry
 from carferry.refs import ImageRef, LayoutRef
 from carferry.registry.auth import Sources
@@ -41,6 +42,10 @@ class Access:
     connections: int = 16
     timeouts: Timeouts = field(default_factory=Timeouts)
 
+    def reporting(self, progress: Progress) -> Access:
+        """Return the same access, whose retries and pauses say a line each."""
+        return replace(self, retry=replace(self.retry, report=progress.note))
+
     def open(self, ref: ImageRef | LayoutRef, *, write: bool = False) -> Target:
         """Return the target that a reference names; nothing is contacted yet.
 
@@ -54,7 +59,12 @@ class Access:
             ref,
             self._login(ref),
             sources=Sources(partial(self._login, ref), self._login_elsewhere),
-            http=Http(ca_file=self.ca_file, connections=self.connections, timeouts=self.timeouts),
+            http=Http(
+                ca_file=self.ca_file,
+                connections=self.connections,
+                timeouts=self.timeouts,
+                retry=self.retry,
+            ),
             plain_http=ref.registry in self.plain_http,
             retry=self.retry,
             write=write,

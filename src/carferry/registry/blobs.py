@@ -12,6 +12,7 @@ from typing import IO
 from carferry.errors import CarferryError, TargetError
 from carferry.io.parallel import SMALL_BYTES
 from carferry.io.retry import Retry
+from carferry.io.undoing import undone_at_the_end
 from carferry.oci.documents import MANIFEST_CAP_BYTES, Descriptor
 from carferry.refs import Digest
 from carferry.registry.target import Target, Upload
@@ -29,11 +30,12 @@ class OtherBytes(TargetError):
 def open_upload(target: Target, size_bytes: int) -> Iterator[Upload]:
     """Begin an upload, which an error in the block cancels; the block commits it."""
     upload = target.start_upload(size_bytes)
-    try:
-        yield upload
-    except BaseException:
-        upload.cancel()
-        raise
+    with undone_at_the_end(upload.cancel):
+        try:
+            yield upload
+        except BaseException:
+            upload.cancel()
+            raise
 
 
 def put_blob(target: Target, data: bytes) -> Digest:
@@ -146,17 +148,17 @@ def read_blob(target: Target, digest: Digest, retry: Retry) -> Generator[bytes]:
         TargetError: Not there, or not readable.
         Unreachable: It broke again and again without a byte in between.
     """
-    at = attempt = 0
+    at, tries = 0, retry.tries()
     while True:
         try:
             with closing(target.open_blob(digest, at)) as chunks:
                 for chunk in chunks:
-                    at, attempt = at + len(chunk), 0
+                    at += len(chunk)
+                    tries.progressed()
                     yield chunk
             return
         except CarferryError as error:
-            attempt += 1
-            retry.pause(attempt, error)
+            tries.again(error)
 
 
 def check_blobs(target: Target, blobs: Sequence[Descriptor]) -> None:

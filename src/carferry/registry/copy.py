@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from carferry.io.parallel import advance, run_parallel
+from carferry.io.parallel import Counting, counting, run_parallel
 from carferry.io.progress import Progress
 from carferry.io.retry import Retry
 from carferry.oci.documents import Descriptor, Document
@@ -80,9 +80,15 @@ class _Again:
     def send(self, blob: Descriptor) -> None:
         """Copy one blob without asking for it."""
         self._progress.note(f"{self._target.ref} has lost {blob.digest}; sending it again")
-        self._progress.begin(_name(blob), blob.size_bytes)
-        ends = (self._origin, self._target, self._retry, self._progress)
-        self._retry.call(partial(_move, blob, *ends))
+        name = _name(blob)
+        self._progress.begin(name, blob.size_bytes)
+
+        def move() -> None:
+            with counting(self._progress, self._retry, name) as moved:
+                copy_blob(blob, self._origin, self._target, moved=moved)
+
+        self._retry.call(move)
+        self._progress.end(name, "move")
         self.sent_bytes += blob.size_bytes
 
 
@@ -113,35 +119,28 @@ def copy_blobs(
     """
 
     def copy(blob: Descriptor) -> int:
-        return retry.call(lambda: _copy(blob, origin, target, retry, progress))
+        name = _name(blob)
+        progress.begin(name, blob.size_bytes)
+        how, moved = retry.call(lambda: _copy(blob, origin, target, partial(counted, name)))
+        progress.end(name, how)
+        return moved
+
+    counted = partial(counting, progress, retry)
 
     return sum(run_parallel(copy, blobs, parallel=parallel, retry=retry))
 
 
 def _copy(
-    blob: Descriptor, origin: Target, target: Target, retry: Retry, progress: Progress
-) -> int:
-    """Copy or mount one blob and return the bytes that crossed."""
-    name = _name(blob)
-    progress.begin(name, blob.size_bytes)
+    blob: Descriptor, origin: Target, target: Target, counted: Callable[[], Counting]
+) -> tuple[str, int]:
+    """Copy or mount one blob; return how, and the bytes that crossed."""
     if target.blob_size(blob.digest) == blob.size_bytes:
-        progress.end(name, "reuse")
-        return 0
+        return "reuse", 0
     if target.mount(blob.digest, origin.ref):
-        linked = isinstance(target.ref, LayoutRef)
-        progress.end(name, "link" if linked else "mount")
-        return blob.size_bytes if linked else 0
-    return _move(blob, origin, target, retry, progress)
-
-
-def _move(
-    blob: Descriptor, origin: Target, target: Target, retry: Retry, progress: Progress
-) -> int:
-    """Copy one blob and return its length."""
-    name = _name(blob)
-    copy_blob(blob, origin, target, moved=partial(advance, progress, retry, name))
-    progress.end(name, "move")
-    return blob.size_bytes
+        return ("link", blob.size_bytes) if isinstance(target.ref, LayoutRef) else ("mount", 0)
+    with counted() as moved:
+        copy_blob(blob, origin, target, moved=moved)
+    return "move", blob.size_bytes
 
 
 def _name(blob: Descriptor) -> str:

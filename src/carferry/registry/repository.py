@@ -24,6 +24,8 @@ from carferry.registry.target import ListDenied
 from carferry.registry.upload import RegistryUpload
 
 _CHUNK = 1024 * 1024
+# A registry looks up every blob that a manifest names, thousands perhaps: give it five minutes.
+_LOOKED_UP_BYTES = 5_000_000_000
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _LINK = re.compile(
     r'<(?P<address>[^<>]*)>[^<]*?;\s*rel\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s;,"]+))',
@@ -207,7 +209,7 @@ class RegistryTarget:
                 expect={200, 201, 202},
                 body=document.data,
                 headers={"Content-Type": document.media_type},
-                timeouts=self._session.timeouts.committing,
+                timeouts=self._session.timeouts.committing(_LOOKED_UP_BYTES),
             )
         except TargetError as error:
             error.temporary |= error.status == 400 and "DIGEST_INVALID" in error.reason

@@ -15,7 +15,7 @@ from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, TargetError
 from carferry.io.http import Http, Timeouts, drain, give_back, origin, whole
-from carferry.io.retry import Retry
+from carferry.io.retry import Retry, Tries
 from carferry.refs import ImageRef
 from carferry.registry.auth import Authenticator, Sources
 from carferry.registry.login import Login
@@ -52,8 +52,8 @@ class Session:
         write: bool = True,
     ) -> None:
         self.ref = ref
-        self._http = http or Http()
         self._retry = retry or Retry()
+        self._http = http or Http(retry=self._retry)
         self.quirks = quirks_of(ref.registry)
         self._reached = False
         scheme = "http" if plain_http else "https"
@@ -67,9 +67,9 @@ class Session:
         """The limits of a usual request."""
         return self._http.timeouts
 
-    def pause(self, attempt: int, error: CarferryError) -> None:
-        """Wait before another try, or raise the error if there is none."""
-        self._retry.pause(attempt, error)
+    def tries(self, most: int) -> Tries:
+        """Return the count of an operation that its caller tries at most so often."""
+        return self._retry.tries(most)
 
     @property
     def deleting(self) -> tuple[str, ...]:
@@ -191,9 +191,7 @@ class Session:
         return urljoin(self._url(path), location) if location else ""
 
     def _repeated(self, attempt: Callable[[], Result]) -> Result:
-        answer = self._retry.call(attempt, first=lambda: not self._reached)
-        self._reached = True
-        return answer
+        return self._retry.call(attempt, first=lambda: not self._reached)
 
     def _send(
         self,
@@ -210,6 +208,7 @@ class Session:
             login = self._authorization(url, scopes)
             sent = {**(headers or {}), **login}
             response = self._http.request(method, url, headers=sent, body=body, timeouts=timeouts)
+            self._reached = True
             location = response.headers.get("Location")
             if response.status not in {301, 302, 303, 307, 308} or not location:
                 return response, login.get("Authorization", "") if self._own(url) else None

@@ -15,7 +15,8 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import AuthenticationFailed, TargetError
-from carferry.io.http import Http, body_text, drain, retry_after
+from carferry.io.http import Http, body_text, drain
+from carferry.io.pauses import retry_after
 from carferry.refs import ImageRef
 from carferry.registry.answers import read_answer
 from carferry.registry.denials import denied, login_remedy

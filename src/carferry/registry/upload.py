@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, TargetError
-from carferry.io.http import drain
+from carferry.io.http import Timeouts, drain
 from carferry.refs import Digest
 from carferry.registry.session import Session
 
@@ -24,6 +24,8 @@ from carferry.registry.session import Session
 _LOST = {400, 404, 416}
 _COMMIT_TRIES = 3
 _CANCEL_TRIES = 3
+# Whoever cancels is on the way out, perhaps since the registry does not answer.
+_CANCELLING = Timeouts(connect_s=3.0, read_s=3.0)
 # "0-0" means none or one byte, and Quay says "bytes=0--1" for none: not worth guessing.
 _RANGE = re.compile(r"(?:bytes=)?0-([1-9][0-9]{0,17})")
 
@@ -107,18 +109,20 @@ class RegistryUpload:
     def _close(self, digest: Digest, body: bytes) -> None:
         joint = "&" if urlsplit(self._location).query else "?"
         url = f"{self._location}{joint}{urlencode({'digest': str(digest)})}"
-        for attempt in range(1, _COMMIT_TRIES + 1):
+        tries = self._session.tries(_COMMIT_TRIES)
+        while True:
             try:
                 self._put(url, body)
                 return
             except CarferryError as error:
-                unclear = error.temporary or attempt > 1
+                unclear = error.temporary or tries.count > 0
                 if unclear and self._blob_size(digest) == self._size_bytes:
                     return
                 self._mark_lost(error)
-                if self._lost or attempt == _COMMIT_TRIES:
+                if self._lost:
+                    error.tries += tries.count
                     raise
-                self._session.pause(attempt, error)
+                tries.again(error)
 
     def cancel(self) -> None:
         """Ask the registry to forget the upload; it will in time anyway.
@@ -133,7 +137,7 @@ class RegistryUpload:
             for _ in range(_CANCEL_TRIES):
                 if self._forgotten():
                     return
-                self._asked()
+                self._asked(_CANCELLING)
 
     def _forgotten(self) -> bool:
         """Send a DELETE and return whether another address cannot change the answer."""
@@ -142,14 +146,17 @@ class RegistryUpload:
             self._location,
             expect=set(range(200, 500)),
             scopes=self._session.deleting,
+            timeouts=_CANCELLING,
             once=True,
         )
         drain(response)
         return response.status != 416
 
-    def _asked(self) -> BaseHTTPResponse:
+    def _asked(self, timeouts: Timeouts | None = None) -> BaseHTTPResponse:
         """Ask for the upload's state, and take the address it gives."""
-        response = self._session.call("GET", self._location, expect={204}, once=True)
+        response = self._session.call(
+            "GET", self._location, expect={204}, timeouts=timeouts, once=True
+        )
         drain(response)
         self._follow(response)
         return response
@@ -162,7 +169,7 @@ class RegistryUpload:
                 expect={201, 204},
                 headers={"Content-Type": "application/octet-stream"} if body else None,
                 body=body,
-                timeouts=self._session.timeouts.committing,
+                timeouts=self._session.timeouts.committing(self._size_bytes),
                 once=True,
             )
         )

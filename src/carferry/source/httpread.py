@@ -9,7 +9,8 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, SourceChanged, SourceDenied, SourceError
-from carferry.io.http import Http, drain, give_back, origin, retry_after
+from carferry.io.http import Http, drain, give_back, origin
+from carferry.io.pauses import retry_after
 from carferry.io.retry import Retry
 from carferry.source.redirects import Redirects
 from carferry.source.snapshot import SourceFile
@@ -48,6 +49,7 @@ class RangeReader:
         self._headers = headers
         self._retry = retry
         self._redirects = redirects or Redirects()
+        self._is_direct = True
         self._etag = ""
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -82,17 +84,20 @@ class RangeReader:
 
     def _open_directly(self, at: int, end: int) -> BaseHTTPResponse | None:
         """Ask where the redirect would lead; None unless this very file is there."""
-        url = self._redirects.guess(self._file, self._url)
+        url = self._redirects.guess(self._file, self._url) if self._is_direct else ""
         if not url:
             return None
+        self._is_direct = False  # until it has answered: the next try asks the hub for the way
         response = self._http.request("GET", url, headers=self._request_headers(url, at, end))
         etag = _etag(response)
         if response.status in {200, 206} and etag == self._file.content.hex:
+            self._is_direct = True
             self._check(response, etag)
             return response
+        if response.status == 429 or response.status >= 500:
+            self._check(response, "")
         drain(response)
-        if response.status != 429 and response.status < 500:
-            self._redirects.refused()
+        self._redirects.refused()
         return None
 
     def _open_by_redirects(self, at: int, end: int) -> BaseHTTPResponse:
@@ -195,18 +200,15 @@ def resumed(
         end: The one behind the last.
         retry: Policy; its count starts again after every byte of progress.
     """
-    at, attempt = start, 0
+    at, tries = start, retry.tries()
     while at < end:
         try:
             for chunk in once(at, end):
-                at, attempt = at + len(chunk), 0
+                at += len(chunk)
+                tries.progressed()
                 yield chunk
         except CarferryError as error:
-            attempt += 1
-            if attempt >= retry.attempts:
-                # Reading has had all its tries: sending the layer again would not help.
-                error.temporary = False
-            retry.pause(attempt, error)
+            tries.again(error)
 
 
 def _etag(response: BaseHTTPResponse) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,19 +18,30 @@ from carferry.refs import Digest, ImageRef
 from carferry.registry.access import Access
 from carferry.registry.target import Target
 
+_log = logging.getLogger("carferry")
 _IN_A_POD = 24
-_UNANSWERED_IN_A_POD = 8  # most of a minute: names and networks of a new pod may come late
+# Two to three minutes: names and networks of a new pod come late, and registries restart.
+_UNANSWERED_IN_A_POD = 13
+_CLUSTER, _NOTEBOOK = "KUBERNETES_SERVICE_HOST", "JPY_PARENT_PID"
 
 
 def patience(environ: Mapping[str, str] = os.environ) -> Retry:
     """Return how long a step tries what fails for the moment.
 
     A pod has no user at a terminal, and what starts a failed pod again cannot tell a lost
-    connection from a wrong name; so the step itself goes on for minutes without any progress.
+    connection from a wrong name; so the step itself goes on for minutes without any progress. A
+    workbench is a pod too, but somebody sits before it.
     """
-    if pod.POD not in environ:
-        return Retry()
-    return Retry(attempts=_IN_A_POD, first_tries=_UNANSWERED_IN_A_POD)
+    if not _is_unattended(environ):
+        return Retry(report=_log.warning)
+    return Retry(report=_log.warning, attempts=_IN_A_POD, first_tries=_UNANSWERED_IN_A_POD)
+
+
+def _is_unattended(environ: Mapping[str, str]) -> bool:
+    if pod.POD in environ:
+        return True
+    has_terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
+    return _CLUSTER in environ and _NOTEBOOK not in environ and not has_terminal
 
 
 def open_access(plain_http: Sequence[str] = (), ca_file: str | Path | None = None) -> Access:

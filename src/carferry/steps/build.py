@@ -53,7 +53,8 @@ def build(
         3
     """
     how = BuildSettings(**settings)
-    access, display = how.access(), shown(progress)
+    display = shown(progress)
+    access = how.access().reporting(display)
     target = access.open(parse_image(read_image(image)), write=True)
     result = assemble(
         open_model(read_model(model), how.revision, access, display),

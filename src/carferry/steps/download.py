@@ -77,7 +77,7 @@ def download(
     place = _folder(folder)
     at_once, display = read_parallel("parallel", parallel), shown(progress)
     wanted = _patterns(include, exclude, allow_no_weights)
-    access = open_access(plain_http, ca_file)
+    access = open_access(plain_http, ca_file).reporting(display)
     access = replace(access, connections=max(access.connections, at_once))
     source = open_model(read_model(model), read_text("revision", revision), access, display)
     selection = _chosen(source, wanted, access.retry)

@@ -30,7 +30,7 @@ from carferry.io.retry import Retry
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
 from carferry.source.pieces import Pieces
-from carferry.steps.access import open_access
+from carferry.steps.access import open_access, patience
 from carferry.steps.fitted import Fit
 from carferry.steps.models import open_model
 from carferry.steps.signature import defaults_of, read_fields, takes
@@ -197,7 +197,7 @@ def fit(
     """
     how, name = FitSettings(**settings), read_model(model)
     how.check()
-    again = retry or Retry()
+    again = retry or patience()
     pieces = opened or _open(name, how, again)
     wanted = Patterns.parse(how.include, how.exclude, how.allow_no_weights)
     selection = choose(pieces.source, wanted, for_image=False, pieces=pieces)

@@ -69,8 +69,8 @@ def inspect(
         >>> carferry.inspect(built.reference).require().ok
         True
     """
-    access, at_once = open_access(plain_http, ca_file), read_parallel("parallel", parallel)
-    display = shown(progress)
+    at_once, display = read_parallel("parallel", parallel), shown(progress)
+    access = open_access(plain_http, ca_file).reporting(display)
     access = replace(access, connections=max(access.connections, at_once))
     target = access.open(parse_image(read_image(image)))
     checks, is_deep = list[Verified | Examined](), verify or bool(model)

@@ -48,7 +48,8 @@ def push(
         True
     """
     at_once = read_parallel("parallel", parallel)
-    access, display = open_access(plain_http, ca_file), shown(progress)
+    display = shown(progress)
+    access = open_access(plain_http, ca_file).reporting(display)
     target = access.open(parse_image(read_image(image)), write=True)
     start = access.retry.clock()
     copied = copy_image(

@@ -109,7 +109,8 @@ def runtime(
         progress: True shows bars on a terminal and lines elsewhere, on stderr.
     """
     settings = settings or RuntimeSettings()
-    access = open_access(settings.plain_http, settings.ca_file)
+    display = shown(progress)
+    access = open_access(settings.plain_http, settings.ca_file).reporting(display)
     start = access.retry.clock()
     target = access.open(parse_image(read_image(image)), write=True)
     check_push_tag(target.ref, action="make")
@@ -121,7 +122,7 @@ def runtime(
         python=settings.python,
         parallel=settings.parallel,
         retry=access.retry,
-        progress=shown(progress),
+        progress=display,
     )
     return _describe(target, made, str(found[0].digest), round(access.retry.clock() - start, 3))
 

@@ -58,7 +58,8 @@ def stream(
     """
     worker, workers = _share(read_text("share", share))
     how = BuildSettings(**settings)
-    access, display = how.access(), shown(progress)
+    display = shown(progress)
+    access = how.access().reporting(display)
     plan, moved = stream_share(
         open_model(read_model(model), how.revision, access, display),
         access.open(parse_image(read_image(image)), write=True),
@@ -114,7 +115,8 @@ def seal(
         0
     """
     how = BuildSettings(**settings)
-    access, display = how.access(), shown(progress)
+    display = shown(progress)
+    access = how.access().reporting(display)
     target = access.open(parse_image(read_image(image)), write=True)
     result = seal_shares(
         open_model(read_model(model), how.revision, access, display),

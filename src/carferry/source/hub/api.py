@@ -24,7 +24,8 @@ from carferry.errors import (
     SourceNotFound,
     Unreachable,
 )
-from carferry.io.http import Http, drain, origin, retry_after, unreachable, whole
+from carferry.io.http import Http, drain, origin, unreachable, whole
+from carferry.io.pauses import retry_after
 from carferry.io.retry import Retry
 from carferry.refs import ModelRef
 from carferry.source.hub.login import Endpoint
@@ -52,6 +53,7 @@ class HubApi:
         self.endpoint = endpoint
         self._http = http
         self._retry = retry
+        self._reached = False
 
     def info(self, ref: ModelRef, *, blobs: bool = False) -> Row:
         """Return what the hub says of a repository at a revision.
@@ -109,7 +111,7 @@ class HubApi:
             SourceError: The hub failed.
         """
         url = self.endpoint.file(ref.repo, revision, path)
-        return self._retry.call(lambda: self._head(url, ref), first=lambda: True)
+        return self._retry.call(lambda: self._head(url, ref), first=lambda: not self._reached)
 
     def _head(self, url: str, ref: ModelRef) -> Mapping[str, str]:
         found: dict[str, str] = {}
@@ -133,7 +135,7 @@ class HubApi:
 
     def _json(self, url: str, ref: ModelRef) -> tuple[Any, str]:
         """Return a document, and the query of its next page."""
-        return self._retry.call(lambda: self._once(url, ref), first=lambda: True)
+        return self._retry.call(lambda: self._once(url, ref), first=lambda: not self._reached)
 
     def _once(self, url: str, ref: ModelRef) -> tuple[Any, str]:
         response = self._followed(url, ref)
@@ -168,11 +170,13 @@ class HubApi:
         own = origin(url) == origin(self.endpoint.url)
         headers = self.endpoint.headers() if own else {}
         try:
-            return self._http.request(
+            response = self._http.request(
                 method, url, headers=headers | {"Accept-Encoding": "identity"}
             )
         except Unreachable as error:
             raise self._lost(ref, error) from error
+        self._reached = True
+        return response
 
     def _lost(self, ref: ModelRef, error: Unreachable) -> Unreachable:
         remedy = error.remedy if not error.temporary else "check the network or HF_ENDPOINT"

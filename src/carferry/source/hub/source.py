@@ -62,8 +62,8 @@ class HubSource:
         retry: Retry | None = None,
     ) -> None:
         self.ref = ref
-        self._http = http or Http(connections=_CONNECTIONS)
         self._retry = retry or Retry()
+        self._http = http or Http(connections=_CONNECTIONS, retry=self._retry)
         self._redirects = Redirects()
         text = os.environ.get("HF_ENDPOINT", "") if endpoint is None else endpoint
         self._endpoint = Endpoint.parse(text)

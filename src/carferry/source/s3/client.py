@@ -46,11 +46,12 @@ class S3Client:
         self.connection = connection
         self.retry = retry or Retry()
         self.where = connection.host or "Amazon S3"
+        self._reached = False
         _need_botocore()
         try:
             session = _session(connection)
             self._signed = session.get_credentials() is not None
-            self._http = http or Http(ca_file=ca_file or _bundle(session))
+            self._http = http or Http(ca_file=ca_file or _bundle(session), retry=self.retry)
             self._client = _client(session, connection, signed=self._signed)
         except _errors() as error:
             raise client_failed(error, self.where, self.where) from error
@@ -76,7 +77,7 @@ class S3Client:
     def ask(self, operation: str, subject: object, **parameters: Any) -> dict[str, Any]:
         """Ask, and again as long as the policy allows."""
         return self.retry.call(
-            lambda: self.call(operation, subject, **parameters), first=lambda: True
+            lambda: self.call(operation, subject, **parameters), first=lambda: not self._reached
         )
 
     def _send(self, request: Any, **_: Any) -> Any:
@@ -88,6 +89,7 @@ class S3Client:
         answer = self._http.request(
             request.method, request.url, headers=headers, body=request.body or None
         )
+        self._reached = True
         if fault := unlike_s3(request.url, answer.status, answer.headers):
             answer.close()
             raise fault
