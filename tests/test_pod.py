@@ -13,6 +13,7 @@ import trustme
 
 from carferry.cluster import pod
 from carferry.cluster.pod import Places, enter
+from carferry.errors import InputError
 from carferry.steps.access import patience
 
 POD = {pod.POD: "modelcar-x-system-container-impl-1"}
@@ -58,19 +59,25 @@ def test_the_environments_entries_become_variables(places: Places) -> None:
     for name in pod.VARIABLES:
         put(places.mounted / "environment" / name, f"value-of-{name}\n")
     put(places.mounted / "environment" / "LD_PRELOAD", "/evil.so")
-    environ = {**POD, "https_proxy": "http://of-the-cluster"}
+    environ = {**POD, "https_proxy": "http://of-the-cluster", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
     enter(environ, places=places)
+    spared = "value-of-NO_PROXY,.svc,.cluster.local,localhost,127.0.0.1,10.0.0.1"
+    proxies = {name: f"value-of-{name}" for name in pod.PROXIES} | {"NO_PROXY": spared}
     assert environ == {
         **POD,
-        "HF_ENDPOINT": "value-of-HF_ENDPOINT",
-        "HTTPS_PROXY": "value-of-HTTPS_PROXY",
-        "https_proxy": "value-of-HTTPS_PROXY",
-        "HTTP_PROXY": "value-of-HTTP_PROXY",
-        "http_proxy": "value-of-HTTP_PROXY",
-        "NO_PROXY": "value-of-NO_PROXY",
-        "no_proxy": "value-of-NO_PROXY",
-        "PIP_INDEX_URL": "value-of-PIP_INDEX_URL",
+        "KUBERNETES_SERVICE_HOST": "10.0.0.1",
+        **{name: f"value-of-{name}" for name in pod.VARIABLES},
+        **proxies,
+        **{name.lower(): value for name, value in proxies.items()},
     }
+
+
+def test_the_registrys_secret_holds_what_has_a_password_and_wins(places: Places) -> None:
+    put(places.mounted / "environment" / "HTTPS_PROXY", "http://proxy:3128")
+    put(places.mounted / "registry" / "https_proxy", "http://me:secret@proxy:3128\n")
+    environ = dict(POD)
+    enter(environ, places=places)
+    assert environ["HTTPS_PROXY"] == environ["https_proxy"] == "http://me:secret@proxy:3128"
 
 
 def test_mounted_logins_are_found_and_named_ones_win(places: Places) -> None:
@@ -92,12 +99,42 @@ def test_an_s3_connection_is_found_as_files_and_no_key_becomes_a_variable(places
     assert environ == {**POD, "CARFERRY_S3_CONNECTION": str(places.mounted / "hf")}
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "environment/ca-bundle.crt",
+        "environment/ca.crt",
+        "environment/odh-ca-bundle.crt",
+        "registry/ca.crt",
+    ],
+)
+def test_a_bundle_is_found_by_every_name_that_it_has(places: Places, place: str) -> None:
+    """An empty one beside it is what OpenShift AI writes if there is nothing to add."""
+    file = authority(places.mounted / place)
+    for empty in ("environment/ca-bundle.crt", "environment/odh-ca-bundle.crt"):
+        if empty != place:
+            put(places.mounted / empty, "")
+    environ = {**POD, "PIP_CERT": str(file)}
+    enter(environ, places=places)
+    merged = Path(environ["SSL_CERT_FILE"])
+    assert file.read_text().strip() in merged.read_text()
+    assert environ["REQUESTS_CA_BUNDLE"] == environ["PIP_CERT"] == str(merged)
+    assert len(ssl.create_default_context(cafile=str(merged)).get_ca_certs()) > 1
+    merged.unlink()
+
+
+def test_a_bundle_that_is_none_stops_the_step_by_its_key(places: Places) -> None:
+    put(places.mounted / "environment" / "ca-bundle.crt", "<html>not found</html>")
+    with pytest.raises(InputError, match=r"key ca-bundle.crt of the mounted environment\): holds"):
+        enter(dict(POD), places=places)
+
+
 def test_service_ca_and_bundle_are_trusted_beside_what_was(places: Places, tmp_path: Path) -> None:
     """One file holds all: a client that is given a bundle trusts nothing else."""
     files = [
         authority(tmp_path / "cluster.pem"),
         authority(places.account / "service-ca.crt"),
-        authority(places.mounted / "environment" / pod.BUNDLE),
+        authority(places.mounted / "environment" / "ca-bundle.crt"),
     ]
     environ = {**POD, "SSL_CERT_FILE": str(files[0])}
     enter(environ, places=places)
@@ -107,7 +144,8 @@ def test_service_ca_and_bundle_are_trusted_beside_what_was(places: Places, tmp_p
     assert environ == once
     context = ssl.create_default_context(cafile=environ["SSL_CERT_FILE"])
     names = {
-        dict(pair[0] for pair in c["subject"])["organizationName"] for c in context.get_ca_certs()
+        dict(pair[0] for pair in c["subject"]).get("organizationName")
+        for c in context.get_ca_certs()
     }
     assert {path.name for path in files} <= names
     Path(environ["SSL_CERT_FILE"]).unlink()
