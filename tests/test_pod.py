@@ -6,10 +6,18 @@ import os
 import ssl
 import subprocess
 import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import trustme
+from servers.certs import Certificates
+from servers.forward import PASSWORD, Forward
 
 from carferry.cluster import pod
 from carferry.cluster.pod import Places, enter
@@ -195,3 +203,64 @@ def test_the_last_line_says_what_failed_to_the_log_and_to_kubernetes(
     assert done.stderr.splitlines()[-1] == f"carferry: error: {words}"
     assert termination.read_text() == f"carferry: error: {words}"
     assert ("Traceback" in done.stderr) is trace
+
+
+STEP = """
+import os, subprocess, sys
+from pathlib import Path
+from carferry.cluster import pod
+pod.enter(places=pod.Places(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])))
+from carferry.bundle.start import install
+install(["--dry-run", "--no-deps", "--target", sys.argv[4], "tiny-step"])
+from carferry.io.http import Http
+answer = Http().request("GET", os.environ["PIP_INDEX_URL"] + "/tiny-step/")
+print(answer.status, answer.read().decode())
+"""
+
+
+def test_pip_and_the_step_itself_go_through_the_proxy_and_trust_the_bundle(
+    places: Places, tmp_path: Path
+) -> None:
+    """The proxy's password is in the registry's Secret, the rest in the ConfigMap."""
+    made = Certificates.make(tmp_path / "certs")
+    index = tmp_path / "index"
+    wheel = index / "tiny-step" / "tiny_step-1.0-py3-none-any.whl"
+    wheel.parent.mkdir(parents=True)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny_step-1.0.dist-info/METADATA", "Name: tiny-step\nVersion: 1.0\n")
+        archive.writestr("tiny_step-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\n")
+        archive.writestr("tiny_step-1.0.dist-info/RECORD", "")
+    with serving(index, made) as port, Forward(tmp_path / "forward", login=True) as proxy:
+        environment = places.mounted / "environment"
+        put(environment / "PIP_INDEX_URL", f"https://index.site.test:{port}")
+        put(environment / "ca-bundle.crt", made.ca.read_text())
+        put(places.mounted / "registry" / "HTTPS_PROXY", proxy.url)
+        place = [str(places.mounted), str(places.account), str(places.termination)]
+        command = [sys.executable, "-c", STEP, *place, str(tmp_path / "target")]
+        mine = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        env = {**mine, **POD, "HOME": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("200") and wheel.name in done.stdout
+        assert proxy.saw(f"CONNECT index.site.test:{port}")
+        assert PASSWORD not in done.stdout + done.stderr
+
+
+@contextmanager
+def serving(folder: Path, made: Certificates) -> Iterator[int]:
+    """Serve a folder by TLS and yield the port."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            """Stay quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.chain, made.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+    thread.join()

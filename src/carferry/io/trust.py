@@ -181,15 +181,21 @@ def system() -> Path | None:
 @functools.lru_cache(maxsize=16)
 def _trusting(named: tuple[Named, ...], login: Login | None, verify: bool) -> ssl.SSLContext:
     """Return one context for all who trust the same: parsing the system's takes a while."""
-    context = _fresh()
-    for each in dict.fromkeys(named):
+    context, seen = _fresh(), {_real(system())}
+    for each in named:
         for path in _files(each):
-            _load(context, path, each.by)
+            if _real(path) not in seen:  # several variables mostly name one file
+                _load(context, path, each.by)
+            seen.add(_real(path))
     if login is not None:
         _present(context, login)
     if not verify:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
+
+
+def _real(path: Path | None) -> str:
+    return os.path.realpath(path) if path else ""
 
 
 def _fresh() -> ssl.SSLContext:
