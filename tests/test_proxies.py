@@ -16,6 +16,7 @@ from ferrying import carferry
 from servers import buckets
 from servers.buckets import Bucket
 from servers.certs import Certificates
+from servers.dsp import PipelineServer
 from servers.forward import ESCAPED, PASSWORD, USER, Forward, inside
 from servers.hub import Hub
 from servers.kube import KubeServer
@@ -29,6 +30,8 @@ from carferry.cluster.client import Cluster
 from carferry.errors import CarferryError, InputError, Unreachable
 from carferry.io.http import Http
 from carferry.io.proxies import Proxy, proxy_for
+from carferry.pipelines.server import submit
+from carferry.pipelines.server.endpoint import Endpoint
 from carferry.source.open import Reach, open_source
 
 FAR = "https://huggingface.co/api"
@@ -246,6 +249,30 @@ def test_a_cluster_is_asked_through_the_proxy(forward: Forward, tmp_path: Path) 
         api = connect(kubeconfig=file, ca_file=made.ca)
         assert api.whoami() == server.user
     assert forward.saw(f"CONNECT {url.removeprefix('https://')}")
+
+
+def test_a_pipeline_is_started_through_the_proxy(
+    forward: Forward, package: Path, tmp_path: Path
+) -> None:
+    made = Certificates.make(tmp_path / "certs")
+    with PipelineServer(certificate=(made.chain, made.key)) as server:
+        url = inside(server.url, "pipelines")
+        endpoint = Endpoint(url, "models", ca=made.ca)
+        given = {"model": "org/name", "image": "docker://registry.example/team/model:1"}
+        assert submit.start(endpoint, package, given).id in server.store.runs
+    assert forward.saw(f"CONNECT {url.removeprefix('https://')}")
+
+
+def test_a_proxy_that_opens_tls_is_thought_of(
+    forward: Forward, registry_tls: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it shows is signed by an authority of its own, which nobody would think to name."""
+    place = inside(registry_tls.host, "registry")
+    told = carferry(capsys, "inspect", f"docker://{place}/org/name:v1")
+    assert told.code == 1
+    assert f"or put it into /etc/containers/certs.d/{place}; if the proxy http://" in told.err
+    assert "(HTTPS_PROXY) opens TLS, it is the proxy's authority that is missing" in told.err
+    assert PASSWORD not in told.err
 
 
 def test_a_kubeconfigs_own_proxy_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
