@@ -26,8 +26,9 @@ from test_cluster_connect import kubeconfig
 from carferry.cluster.api import connect
 from carferry.errors import CarferryError, InputError, Unreachable
 from carferry.io import trust
+from carferry.io.certificates import Named
 from carferry.io.http import Http
-from carferry.io.trust import Named, Trust
+from carferry.io.trust import Trust
 
 
 class Hello(BaseHTTPRequestHandler):

@@ -22,8 +22,9 @@ from pathlib import Path
 from types import TracebackType
 
 from carferry.errors import CarferryError, lines_of, one_line, redact
-from carferry.io.trust import VARIABLES as BUNDLES
-from carferry.io.trust import Named, Trust
+from carferry.io.certificates import VARIABLES as BUNDLES
+from carferry.io.certificates import Named
+from carferry.io.trust import Trust
 
 MOUNTED = Path("/etc/carferry")
 """Folder of carferry's own volumes in a pod."""

@@ -13,9 +13,10 @@ from typing import Any
 import urllib3
 from kubernetes.config.kube_config import KubeConfigMerger
 
+from carferry.io.certificates import Login, Named
 from carferry.io.pools import open_pool
 from carferry.io.proxies import Proxy
-from carferry.io.trust import Login, Named, Trust
+from carferry.io.trust import Trust
 
 _PORT = 443
 _CONNECTIONS = 8

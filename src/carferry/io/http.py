@@ -18,8 +18,9 @@ import urllib3
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
+from carferry.io.certificates import Named
 from carferry.io.pools import Pools
-from carferry.io.trust import Named, Trust
+from carferry.io.trust import Trust
 from carferry.io.unreachable import answered
 from carferry.io.unreachable import unreachable as unreachable
 

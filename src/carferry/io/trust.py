@@ -1,15 +1,14 @@
 """Whose certificates are believed, by one rule for hub, registry, S3 and cluster.
 
 Each way of naming authorities adds to the others; OpenSSL, requests and curl let one replace the
-rest (docs/adr/0036-one-trust-one-proxy-rule.md). Sources: containers-certs.d(5), OpenSSL's
-X509_LOOKUP_hash_dir(3), OpenShift documentation (service CA).
+rest (docs/adr/0036-one-trust-one-proxy-rule.md). Sources: containers-certs.d(5), OpenShift
+documentation (service CA).
 """
 
 from __future__ import annotations
 
 import functools
 import os
-import re
 import ssl
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,15 +18,18 @@ from importlib import import_module
 from pathlib import Path
 
 from carferry.errors import InputError
-
-VARIABLES = (
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "AWS_CA_BUNDLE",
+from carferry.io.certificates import VARIABLES as VARIABLES
+from carferry.io.certificates import (
+    Login,
+    Named,
+    blocks_of,
+    files_of,
+    is_hashed,
+    load,
+    present,
+    stamped,
 )
-"""What other programs read, each a file or a folder; SSL_CERT_DIR may list several folders."""
+
 SERVICE_CA = Path("/var/run/secrets/kubernetes.io/serviceaccount/service-ca.crt")
 """In OpenShift's pods: the authority of its own registry, and of every service that asks for it."""
 CERTS_D = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
@@ -39,50 +41,8 @@ _SYSTEM = (
     Path("/etc/ssl/cert.pem"),
 )
 _OTHER_STORES = frozenset(("darwin", "win32"))
-_BLOCK = re.compile(
-    rb"-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----.+?-----END (?:TRUSTED |X509 )?CERTIFICATE-----",
-    re.DOTALL,
-)
-_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-_REMEDY = "name certificates in PEM form: a file, or a folder of .crt files"
-_ENDINGS = {".crt", ".pem", ".cer"}
 # Docker Hub's registry is not at the address that its images and its folder are named by.
 _ALIASES = {"registry-1.docker.io": "docker.io"}
-
-Stamp = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A file or folder of certificates, and what names it: a variable, an option, a program.
-
-    Attributes:
-        path: Where they are.
-        by: For the error's line.
-        stamp: Changes when it is replaced.
-    """
-
-    path: Path
-    by: str
-    stamp: Stamp = (0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A client's certificate and its key, files in PEM form."""
-
-    certificate: Path
-    key: Path
-    stamp: tuple[Stamp, Stamp] = ((0, 0), (0, 0))
-
-    @classmethod
-    def read(cls, certificate: Path, key: Path, by: str) -> Login:
-        """Return the pair as it is now.
-
-        Raises:
-            InputError: One of the files is not there.
-        """
-        return cls(certificate, key, (_stamp(certificate, by), _stamp(key, by)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +99,18 @@ class Trust:
         first = (Named(store, "this system"),) if store else ()
         blocks = dict[bytes, None]()
         for each in (*first, *self._everywhere()):
-            for path in _files(each):
-                blocks |= dict.fromkeys(_blocks(path, each.by))
+            for path in files_of(each):
+                blocks |= dict.fromkeys(blocks_of(path, each.by))
         return b"\n".join([*blocks, b""])
 
     def _everywhere(self) -> Iterator[Named]:
         if self.ca is not None:
-            yield _stamped(Named(self.ca, "--ca"))
-        yield from map(_stamped, self.more)
+            yield stamped(Named(self.ca, "--ca"))
+        yield from map(stamped, self.more)
         for name in VARIABLES:
             yield from _of_variable(name, self.environ.get(name, ""))
         if (service := self.service_ca or SERVICE_CA).is_file():
-            yield _stamped(Named(service, "this pod's service CA"))
+            yield stamped(Named(service, "this pod's service CA"))
 
     def _folders(self, host: str, port: int) -> Iterator[Path]:
         name = _ALIASES.get(host, host)
@@ -170,7 +130,7 @@ def system() -> Path | None:
     """
     built = ssl.get_default_verify_paths()
     found = next((p for p in (Path(built.openssl_cafile), *_SYSTEM) if p.is_file()), None)
-    if found is None and any(_hashed(Path(built.openssl_capath))):
+    if found is None and is_hashed(Path(built.openssl_capath)):
         found = Path(built.openssl_capath)
     if found is None:
         with suppress(ImportError):
@@ -183,12 +143,12 @@ def _trusting(named: tuple[Named, ...], login: Login | None, verify: bool) -> ss
     """Return one context for all who trust the same: parsing the system's takes a while."""
     context, seen = _fresh(), {_real(system())}
     for each in named:
-        for path in _files(each):
+        for path in files_of(each):
             if _real(path) not in seen:  # several variables mostly name one file
-                _load(context, path, each.by)
+                load(context, path, each.by)
             seen.add(_real(path))
     if login is not None:
-        _present(context, login)
+        present(context, login)
     if not verify:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
@@ -208,7 +168,7 @@ def _fresh() -> ssl.SSLContext:
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     store = system()
     if asked is None and store is not None:
-        _load(context, store, "this system")
+        load(context, store, "this system")
     return context
 
 
@@ -224,49 +184,6 @@ def _of_platform() -> ssl.SSLContext | None:
     return made
 
 
-def _load(context: ssl.SSLContext, path: Path, by: str) -> None:
-    try:
-        if path.is_dir():
-            context.load_verify_locations(capath=str(path))
-        else:
-            context.load_verify_locations(cafile=str(path))
-    except ssl.SSLError as error:
-        raise _unusable(path, by, "holds no certificates in PEM form") from error
-    except OSError as error:
-        raise _unusable(path, by, error.strerror or str(error)) from error
-
-
-def _files(named: Named) -> Iterable[Path]:
-    """Return what to load: a file, a folder that OpenSSL looks into by hash, or its files."""
-    if not named.path.is_dir() or any(_hashed(named.path)):
-        return [named.path]
-    try:
-        inside = sorted(named.path.iterdir())
-    except OSError as error:
-        raise _unusable(named.path, named.by, error.strerror or str(error)) from error
-    files = [each for each in inside if each.suffix.lower() in _ENDINGS and each.is_file()]
-    if not files:
-        raise _unusable(named.path, named.by, "a folder without .crt or .pem files")
-    return files
-
-
-def _blocks(path: Path, by: str) -> list[bytes]:
-    inside = sorted(path.iterdir()) if path.is_dir() else [path]
-    try:
-        text = b"\n".join(file.read_bytes() for file in inside if file.is_file())
-    except OSError as error:
-        raise _unusable(path, by, error.strerror or str(error)) from error
-    blocks = [found[0] for found in _BLOCK.finditer(text)]
-    if text.strip() and not blocks:
-        raise _unusable(path, by, "holds no certificates in PEM form")
-    return blocks
-
-
-def _hashed(folder: Path) -> Iterator[bool]:
-    with suppress(OSError):
-        yield from (bool(_HASHED.fullmatch(each.name)) for each in folder.iterdir())
-
-
 def _of_variable(name: str, value: str) -> Iterator[Named]:
     if not value.strip():
         return
@@ -276,13 +193,13 @@ def _of_variable(name: str, value: str) -> Iterator[Named]:
         # Lists that are set for several systems at once name folders of the others too.
         paths = [each for each in parts if each.is_dir()] or parts[:1]
     for path in paths:
-        yield _stamped(Named(path, name))
+        yield stamped(Named(path, name))
 
 
 def _authorities(folders: Iterable[Path]) -> Iterator[Named]:
     for folder in folders:
         for file in _listed(folder, ".crt"):
-            yield _stamped(Named(file, "its certs.d"))
+            yield stamped(Named(file, "its certs.d"))
 
 
 def _login(folders: Iterable[Path]) -> Login | None:
@@ -301,40 +218,11 @@ def _login(folders: Iterable[Path]) -> Login | None:
     return None
 
 
-def _present(context: ssl.SSLContext, login: Login) -> None:
-    def refuse() -> str:
-        raise InputError("read", login.key, "the key has a password", "store it without one")
-
-    try:
-        context.load_cert_chain(login.certificate, login.key, password=refuse)
-    except OSError as error:
-        reason = "not a certificate and its key in PEM form"
-        raise InputError("read", login.certificate, reason, "check both files") from error
-
-
 def _listed(folder: Path, ending: str) -> list[Path]:
     try:
         return sorted(each for each in folder.iterdir() if each.name.endswith(ending))
     except OSError:  # as podman does: another user's folder is no reason to stop
         return []
-
-
-def _stamped(named: Named) -> Named:
-    return Named(named.path, named.by, _stamp(named.path, named.by))
-
-
-def _stamp(path: Path, by: str) -> Stamp:
-    """Return what changes when a file is replaced."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise _unusable(path, by, error.strerror or str(error)) from error
-    return status.st_mtime_ns, status.st_size
-
-
-def _unusable(path: Path, by: str, reason: str) -> InputError:
-    remedy = f"name PEM certificates in {by}, or unset it" if by in VARIABLES else _REMEDY
-    return InputError("read certificates", f"{path} ({by})", reason, remedy)
 
 
 def _home() -> Path:

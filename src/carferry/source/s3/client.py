@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from carferry.errors import InputError
+from carferry.io.certificates import Named
 from carferry.io.http import Http
 from carferry.io.retry import Retry
-from carferry.io.trust import Named
 from carferry.source.s3.connection import Connection
 from carferry.source.s3.failures import client_failed, refused, unlike_s3
 
