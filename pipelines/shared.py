@@ -58,4 +58,4 @@ def serve(site: Site, given: Channels, fitted: PipelineTask, made: PipelineTask)
             sizing=fitted.outputs["sizing"],
             settings=given["settings"],
         )
-        pods.settle(deployed, pods.CALLER, site)
+        pods.settle(deployed, pods.CALLER, site, registry=given["secret_registry"])

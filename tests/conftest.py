@@ -16,6 +16,9 @@ from servers.runtimes import fetch_wheels
 from servers.threads import left_behind
 from servers.tools import need
 
+from carferry.cluster import pod
+from carferry.io import trust
+
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -31,9 +34,9 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     (home / "docker" / "config.json").write_text("{}")  # podman insists that it is there
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    for name in ("HF_TOKEN", "HF_ENDPOINT", "REGISTRY_AUTH_FILE", "SSL_CERT_FILE"):
+    for name in ("HF_TOKEN", "HF_ENDPOINT", "REGISTRY_AUTH_FILE", *trust.VARIABLES):
         monkeypatch.delenv(name, raising=False)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+    for name in pod.PROXIES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     _move_huggingface(home / "hf", monkeypatch)

@@ -274,15 +274,3 @@ def test_what_another_host_asks_for_gets_no_login(registry_basic: Registry, tmp_
         asked = list(elsewhere.log)
     assert [entry.path for entry in asked] == ["/blob"]
     assert "authorization" not in asked[0].headers
-
-
-def test_a_proxy_is_used_if_the_environment_names_one(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Proxy(registry.url) as proxy:
-        monkeypatch.setenv("http_proxy", proxy.endpoint)
-        assert to_registry(registry).tags() == []
-        through = len(proxy.log)
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert to_registry(registry).tags() == []
-    assert (through, len(proxy.log)) == (1, 1)

@@ -7,13 +7,20 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
+import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import trustme
+from servers.certs import Certificates
 from servers.chaos import Answer, DropRequest, Rule
+from servers.forward import PASSWORD, Forward
 from servers.images import write_layout
 from servers.proxy import Proxy
 from servers.registry import Registry
@@ -21,7 +28,7 @@ from waiting import Flaky, Waits
 
 from carferry.cluster import pod
 from carferry.cluster.pod import Places, enter
-from carferry.errors import CarferryError, Unreachable
+from carferry.errors import CarferryError, InputError, Unreachable
 from carferry.steps.access import patience
 from carferry.steps.push import push
 
@@ -71,19 +78,25 @@ def test_the_environments_entries_become_variables(places: Places) -> None:
     for name in pod.VARIABLES:
         put(places.mounted / "environment" / name, f"value-of-{name}\n")
     put(places.mounted / "environment" / "LD_PRELOAD", "/evil.so")
-    environ = {**POD, "https_proxy": "http://of-the-cluster"}
+    environ = {**POD, "https_proxy": "http://of-the-cluster", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
     enter(environ, places=places)
+    spared = "value-of-NO_PROXY,.svc,.cluster.local,localhost,127.0.0.1,10.0.0.1"
+    proxies = {name: f"value-of-{name}" for name in pod.PROXIES} | {"NO_PROXY": spared}
     assert environ == {
         **POD,
-        "HF_ENDPOINT": "value-of-HF_ENDPOINT",
-        "HTTPS_PROXY": "value-of-HTTPS_PROXY",
-        "https_proxy": "value-of-HTTPS_PROXY",
-        "HTTP_PROXY": "value-of-HTTP_PROXY",
-        "http_proxy": "value-of-HTTP_PROXY",
-        "NO_PROXY": "value-of-NO_PROXY",
-        "no_proxy": "value-of-NO_PROXY",
-        "PIP_INDEX_URL": "value-of-PIP_INDEX_URL",
+        "KUBERNETES_SERVICE_HOST": "10.0.0.1",
+        **{name: f"value-of-{name}" for name in pod.VARIABLES},
+        **proxies,
+        **{name.lower(): value for name, value in proxies.items()},
     }
+
+
+def test_the_registrys_secret_holds_what_has_a_password_and_wins(places: Places) -> None:
+    put(places.mounted / "environment" / "HTTPS_PROXY", "http://proxy:3128")
+    put(places.mounted / "registry" / "https_proxy", "http://me:secret@proxy:3128\n")
+    environ = dict(POD)
+    enter(environ, places=places)
+    assert environ["HTTPS_PROXY"] == environ["https_proxy"] == "http://me:secret@proxy:3128"
 
 
 def test_mounted_logins_are_found_and_named_ones_win(places: Places) -> None:
@@ -105,12 +118,42 @@ def test_an_s3_connection_is_found_as_files_and_no_key_becomes_a_variable(places
     assert environ == {**POD, "CARFERRY_S3_CONNECTION": str(places.mounted / "hf")}
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "environment/ca-bundle.crt",
+        "environment/ca.crt",
+        "environment/odh-ca-bundle.crt",
+        "registry/ca.crt",
+    ],
+)
+def test_a_bundle_is_found_by_every_name_that_it_has(places: Places, place: str) -> None:
+    """An empty one beside it is what OpenShift AI writes if there is nothing to add."""
+    file = authority(places.mounted / place)
+    for empty in ("environment/ca-bundle.crt", "environment/odh-ca-bundle.crt"):
+        if empty != place:
+            put(places.mounted / empty, "")
+    environ = {**POD, "PIP_CERT": str(file)}
+    enter(environ, places=places)
+    merged = Path(environ["SSL_CERT_FILE"])
+    assert file.read_text().strip() in merged.read_text()
+    assert environ["REQUESTS_CA_BUNDLE"] == environ["PIP_CERT"] == str(merged)
+    assert len(ssl.create_default_context(cafile=str(merged)).get_ca_certs()) > 1
+    merged.unlink()
+
+
+def test_a_bundle_that_is_none_stops_the_step_by_its_key(places: Places) -> None:
+    put(places.mounted / "environment" / "ca-bundle.crt", "<html>not found</html>")
+    with pytest.raises(InputError, match=r"key ca-bundle.crt of the mounted environment\): holds"):
+        enter(dict(POD), places=places)
+
+
 def test_service_ca_and_bundle_are_trusted_beside_what_was(places: Places, tmp_path: Path) -> None:
     """One file holds all: a client that is given a bundle trusts nothing else."""
     files = [
         authority(tmp_path / "cluster.pem"),
         authority(places.account / "service-ca.crt"),
-        authority(places.mounted / "environment" / pod.BUNDLE),
+        authority(places.mounted / "environment" / "ca-bundle.crt"),
     ]
     environ = {**POD, "SSL_CERT_FILE": str(files[0])}
     enter(environ, places=places)
@@ -120,7 +163,8 @@ def test_service_ca_and_bundle_are_trusted_beside_what_was(places: Places, tmp_p
     assert environ == once
     context = ssl.create_default_context(cafile=environ["SSL_CERT_FILE"])
     names = {
-        dict(pair[0] for pair in c["subject"])["organizationName"] for c in context.get_ca_certs()
+        dict(pair[0] for pair in c["subject"]).get("organizationName")
+        for c in context.get_ca_certs()
     }
     assert {path.name for path in files} <= names
     Path(environ["SSL_CERT_FILE"]).unlink()
@@ -215,3 +259,64 @@ def test_the_last_line_says_what_failed_to_the_log_and_to_kubernetes(
     assert done.stderr.splitlines()[-1] == f"carferry: error: {words}"
     assert termination.read_text() == f"carferry: error: {words}"
     assert ("Traceback" in done.stderr) is trace
+
+
+STEP = """
+import os, subprocess, sys
+from pathlib import Path
+from carferry.cluster import pod
+pod.enter(places=pod.Places(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])))
+from carferry.bundle.start import install
+install(["--dry-run", "--no-deps", "--target", sys.argv[4], "tiny-step"])
+from carferry.io.http import Http
+answer = Http().request("GET", os.environ["PIP_INDEX_URL"] + "/tiny-step/")
+print(answer.status, answer.read().decode())
+"""
+
+
+def test_pip_and_the_step_itself_go_through_the_proxy_and_trust_the_bundle(
+    places: Places, tmp_path: Path
+) -> None:
+    """The proxy's password is in the registry's Secret, the rest in the ConfigMap."""
+    made = Certificates.make(tmp_path / "certs")
+    index = tmp_path / "index"
+    wheel = index / "tiny-step" / "tiny_step-1.0-py3-none-any.whl"
+    wheel.parent.mkdir(parents=True)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny_step-1.0.dist-info/METADATA", "Name: tiny-step\nVersion: 1.0\n")
+        archive.writestr("tiny_step-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\n")
+        archive.writestr("tiny_step-1.0.dist-info/RECORD", "")
+    with serving(index, made) as port, Forward(tmp_path / "forward", login=True) as proxy:
+        environment = places.mounted / "environment"
+        put(environment / "PIP_INDEX_URL", f"https://index.site.test:{port}")
+        put(environment / "ca-bundle.crt", made.ca.read_text())
+        put(places.mounted / "registry" / "HTTPS_PROXY", proxy.url)
+        place = [str(places.mounted), str(places.account), str(places.termination)]
+        command = [sys.executable, "-c", STEP, *place, str(tmp_path / "target")]
+        mine = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        env = {**mine, **POD, "HOME": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("200") and wheel.name in done.stdout
+        assert proxy.saw(f"CONNECT index.site.test:{port}")
+        assert PASSWORD not in done.stdout + done.stderr
+
+
+@contextmanager
+def serving(folder: Path, made: Certificates) -> Iterator[int]:
+    """Serve a folder by TLS and yield the port."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            """Stay quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.chain, made.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+    thread.join()

@@ -58,7 +58,7 @@ def test_the_page_on_a_project_names_commands_that_work_here(folder: str) -> Non
     assert (ROOT / folder / "kustomization.yaml").is_file()
 
 
-@pytest.mark.parametrize("key", [*pod.VARIABLES, pod.BUNDLE])
+@pytest.mark.parametrize("key", [*pod.VARIABLES, *pod.AUTHORITIES])
 def test_the_page_on_a_project_names_all_that_its_environment_may_hold(key: str) -> None:
     assert re.search(rf"\b{key}\b", (DOCS / "set-up-a-project.md").read_text(encoding="ascii"))
 

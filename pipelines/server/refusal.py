@@ -14,6 +14,8 @@ import urllib3
 from kfp_server_api import ApiException
 
 from carferry.errors import ClusterError, Unreachable, one_line, redact
+from carferry.io.proxies import proxy_for
+from carferry.io.unreachable import unreachable as explained
 from carferry.pipelines.server.answers import objects
 
 ACTION = "call pipelines API"
@@ -65,11 +67,12 @@ def bounded(text: str, most: int = _LONGEST) -> str:
 
 def unreachable(error: urllib3.exceptions.HTTPError, url: str) -> Unreachable:
     """Return our error for a connection that failed, broke off or is not trusted."""
-    cause = getattr(error, "reason", None) or error
-    untrusted = "CERTIFICATE" in str(cause).upper()
-    remedy = "give --ca FILE" if untrusted else "check --host"
-    failure = Unreachable(ACTION, url, bounded(str(cause)), remedy)
-    failure.temporary = not untrusted
+    found = explained("request", url, error)
+    plain = found.action == "reach" and proxy_for(url) is None
+    failure = Unreachable(
+        ACTION, url, bounded(found.reason), "check --host" if plain else found.remedy
+    )
+    failure.temporary = found.temporary
     return failure
 
 

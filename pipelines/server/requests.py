@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
-import ssl
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +20,8 @@ import kfp_server_api
 import urllib3
 from kfp_server_api import ApiException
 
-from carferry.errors import InputError
+from carferry.cluster.reach import pool
+from carferry.io.proxies import proxy_for
 from carferry.pipelines.server.answers import JsonObject, mapping, misfit
 from carferry.pipelines.server.endpoint import Endpoint, read_token
 from carferry.pipelines.server.refusal import odd, refused, unreachable, web_page
@@ -167,21 +168,22 @@ def connect(endpoint: Endpoint) -> Server:
     """Return a server to send requests to; the first one comes later.
 
     Raises:
-        InputError: The token file or the CA file is not there, or is something else.
+        InputError: The token file or the CA file is not there, or is something else; or a proxy
+            that cannot be used.
     """
     if endpoint.token_file:
         read_token(endpoint.token_file)
-    if endpoint.ca:
-        _check_certificates(endpoint.ca)
     settings = kfp_server_api.Configuration(host=endpoint.url)
     settings.retries = urllib3.Retry(0)  # the caller decides what is tried again
-    settings.ssl_ca_cert = str(endpoint.ca) if endpoint.ca else None
+    proxy = proxy_for(endpoint.url)
     if endpoint.token_file or endpoint.token:
         settings.api_key["authorization"] = endpoint.token
         settings.api_key_prefix["authorization"] = "Bearer"
     if endpoint.token_file:
         settings.refresh_api_key_hook = _token_reader(endpoint.token_file)
-    return Server(endpoint, _Client(settings))
+    client = _Client(settings)
+    client.rest_client.pool_manager = pool(settings, proxy, os.environ, endpoint.ca)
+    return Server(endpoint, client)
 
 
 def _token_reader(path: Path) -> Callable[[kfp_server_api.Configuration], None]:
@@ -191,15 +193,6 @@ def _token_reader(path: Path) -> Callable[[kfp_server_api.Configuration], None]:
         settings.api_key["authorization"] = read_token(path)
 
     return read
-
-
-def _check_certificates(path: Path) -> None:
-    try:
-        ssl.create_default_context(cafile=str(path))
-    except ssl.SSLError as error:
-        raise InputError("read", path, "holds no certificate in PEM form") from error
-    except OSError as error:
-        raise InputError("read", path, error.strerror or str(error)) from error
 
 
 def json_object(text: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Throwaway certificates: an authority, and a server certificate for 127.0.0.1."""
+"""Throwaway certificates: an authority, and a server certificate for 127.0.0.1 and *.site.test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Certificates:
     def make(cls, root: Path) -> Self:
         """Issue new certificates under a folder."""
         authority = trustme.CA()
-        issued = authority.issue_cert("127.0.0.1", "localhost")
+        issued = authority.issue_cert("127.0.0.1", "localhost", "*.site.test")
         folder = root / "trust"
         folder.mkdir(parents=True)
         made = cls(folder, folder / "ca.crt", root / "server.crt", root / "server.key")

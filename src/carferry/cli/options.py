@@ -185,11 +185,19 @@ def add_access(parser: argparse.ArgumentParser) -> None:
         help="speak HTTP to this registry host[:port], of IMAGE or of a model oci://...; repeat "
         "for more",
     )
+    add_ca(parser)
+
+
+def add_ca(parser: argparse.ArgumentParser) -> None:
+    """Add whose certificates are believed besides."""
     parser.add_argument(
         "--ca",
         default="",
         metavar="FILE",
-        help="PEM certificates to trust, of a registry or an S3 server",
+        help="PEM certificates to trust besides, a file or a folder of .crt files: of a hub, a "
+        "registry, an S3 server, a cluster or a proxy. Always trusted: the system's, "
+        "SSL_CERT_FILE, REQUESTS_CA_BUNDLE and their like, and for one host "
+        "/etc/containers/certs.d/HOST",
     )
 
 

@@ -66,6 +66,7 @@ def _add_rights(commands: Any) -> None:
 def _add_cluster(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kubeconfig", default="", metavar="FILE", help="default: the usual ones")
     parser.add_argument("--context", default="", help="kubeconfig context")
+    options.add_ca(parser)
 
 
 def _add_form(parser: argparse.ArgumentParser) -> None:
@@ -104,7 +105,8 @@ def _rights(arguments: argparse.Namespace) -> int:
 
 def _login(arguments: argparse.Namespace) -> dict[str, Any]:
     kubeconfig = Path(arguments.kubeconfig) if arguments.kubeconfig else None
-    return {"kubeconfig": kubeconfig, "context": arguments.context}
+    ca = Path(arguments.ca) if arguments.ca else None
+    return {"kubeconfig": kubeconfig, "context": arguments.context, "ca_file": ca}
 
 
 def _render(arguments: argparse.Namespace) -> int:
@@ -127,6 +129,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
         progress=True,
         kubeconfig=arguments.kubeconfig,
         context=arguments.context,
+        ca_file=arguments.ca,
         **_form(arguments),
     )
     state = "ready" if made.ready else "applied"

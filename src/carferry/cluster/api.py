@@ -22,9 +22,11 @@ from kubernetes.config.incluster_config import InClusterConfigLoader
 from carferry.cluster.account import named_in
 from carferry.cluster.kinds import IDENTITY, REVIEWS, Object, Permission, ResourceKind
 from carferry.cluster.pod import SERVICE_ACCOUNT
+from carferry.cluster.reach import pool, proxy_url
 from carferry.cluster.refusals import names_object, parsed, refused, unreachable
 from carferry.errors import CarferryError, ClusterError, InputError
 from carferry.io.pauses import retry_after
+from carferry.io.proxies import Proxy, proxy_for
 
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)  # seconds
 # Whoever asks tries again, and waits as long as the server asks: not the pool, four times for each.
@@ -38,16 +40,30 @@ _UNUSABLE = (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, Lo
 class Api:
     """A connection to one API server, as one user, with a namespace to default to."""
 
-    def __init__(self, settings: client.Configuration, *, namespace: str = "default") -> None:
+    def __init__(
+        self,
+        settings: client.Configuration,
+        *,
+        namespace: str = "default",
+        proxy: Proxy | None = None,
+        ca_file: Path | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
         """Keep the connection; nothing is sent yet.
 
         Args:
             settings: Host, credentials and trust, as the official client reads them.
             namespace: Of the context; a default for callers.
+            proxy: What every request goes through; None: nothing.
+            ca_file: PEM certificates to trust beside all others.
+            environ: Variables that name certificates.
         """
-        settings.retries = False  # the caller decides what is tried again
         self.host: str = settings.host.rstrip("/")
         self.namespace = namespace
+        self._proxy = proxy
+        # The caller decides what is tried again, and which proxy there is.
+        settings.retries, settings.proxy = False, None
+        self._pool = pool(settings, proxy, environ, ca_file)
         self._client = client.ApiClient(settings)
 
     def call(
@@ -137,9 +153,8 @@ class Api:
         self._client.update_params_for_auth(headers, [], ["BearerToken"])
         url = f"{self.host}{path}?{urlencode(sorted(query.items()))}".rstrip("?")
         try:
-            # The pool has the configured TLS; the layer above it would write whole
-            # bodies, Secrets included, to the debug log.
-            response: urllib3.BaseHTTPResponse = self._client.rest_client.pool_manager.request(
+            # The client's own layer would write whole bodies, Secrets included, to the debug log.
+            response: urllib3.BaseHTTPResponse = self._pool.request(
                 method,
                 url,
                 body=None if body is None else json.dumps(body, sort_keys=True),
@@ -148,7 +163,7 @@ class Api:
                 retries=_ONCE,
             )
         except urllib3.exceptions.HTTPError as error:
-            raise unreachable(self.host, str(error)) from error
+            raise unreachable(self.host, method, error, self._proxy) from error
         return response
 
     def read(self, path: str) -> Object:
@@ -220,31 +235,36 @@ def connect(
     Args:
         kubeconfig: File to read; by default $KUBECONFIG or ~/.kube/config.
         context: Of the kubeconfig; by default its current one.
-        host: ``https://...``, with ``token`` and ``ca_file``: no kubeconfig is read.
+        host: ``https://...``, with ``token``: no kubeconfig is read.
         token: Bearer token for ``host``.
-        ca_file: CA bundle for ``host``.
-        environ: Variables; KUBERNETES_SERVICE_HOST and KUBECONFIG are read.
+        ca_file: PEM certificates to trust beside all others.
+        environ: Variables; KUBERNETES_SERVICE_HOST, KUBECONFIG and those of certificates and
+            proxies are read.
         service_account: Folder with a pod's token, ca.crt and namespace.
 
     Raises:
         InputError: No configuration was given or found, or the kubeconfig is unusable.
     """
-    settings = client.Configuration()
     if host:
         if not host.startswith(("https://", "http://")):
             raise InputError("connect", repr(host), "no scheme", "write https://host:port")
+        settings = client.Configuration()
         settings.host = host
-        settings.ssl_ca_cert = str(ca_file) if ca_file else None
         if token:
             settings.api_key = {"authorization": f"Bearer {token}"}
-        return Api(settings)
+        return Api(settings, proxy=proxy_for(host, environ), ca_file=ca_file, environ=environ)
     if kubeconfig is None and not context and "KUBERNETES_SERVICE_HOST" in environ:
-        return _from_pod(settings, environ, service_account)
+        settings, namespace = _from_pod(environ, service_account)
+        return Api(settings, namespace=namespace, ca_file=ca_file, environ=environ)
     files = str(kubeconfig or environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
-    return _from_kubeconfig(settings, files, context)
+    settings, namespace, url = _from_kubeconfig(files, context)
+    proxy = Proxy.parse(url, f"proxy-url in {files}") if url else proxy_for(settings.host, environ)
+    return Api(settings, namespace=namespace, proxy=proxy, ca_file=ca_file, environ=environ)
 
 
-def _from_pod(settings: client.Configuration, environ: Mapping[str, str], folder: Path) -> Api:
+def _from_pod(environ: Mapping[str, str], folder: Path) -> tuple[client.Configuration, str]:
+    """Return a pod's account and its project; no proxy comes between it and its API server."""
+    settings = client.Configuration()
     loader = InClusterConfigLoader(folder / "token", folder / "ca.crt", environ=environ)
     try:
         loader.load_and_set(settings)
@@ -252,10 +272,12 @@ def _from_pod(settings: client.Configuration, environ: Mapping[str, str], folder
     except (ConfigException, OSError) as error:
         remedy = "mount the ServiceAccount token, or pass a kubeconfig"
         raise InputError("connect", "this pod's cluster", str(error), remedy) from error
-    return Api(settings, namespace=namespace)
+    return settings, namespace
 
 
-def _from_kubeconfig(settings: client.Configuration, files: str, context: str) -> Api:
+def _from_kubeconfig(files: str, context: str) -> tuple[client.Configuration, str, str]:
+    """Return a context's login, its namespace and its cluster's proxy."""
+    settings = client.Configuration()
     remedy = "log in (oc login), set KUBECONFIG, or render the objects instead"
     if not any(Path(part).is_file() for part in files.split(os.pathsep) if part):
         raise InputError("connect", files, "no kubeconfig there", remedy)
@@ -264,7 +286,8 @@ def _from_kubeconfig(settings: client.Configuration, files: str, context: str) -
         config.load_kube_config(
             config_file=files, context=context or None, client_configuration=settings
         )
+        chosen = next((each for each in contexts if each["name"] == context), active)["context"]
+        proxy = proxy_url(files, chosen["cluster"])
     except _UNUSABLE as error:
         raise InputError("connect", files, f"unusable kubeconfig: {error}", remedy) from error
-    chosen = next((each for each in contexts if each["name"] == context), active)
-    return Api(settings, namespace=chosen["context"].get("namespace", "default"))
+    return settings, chosen.get("namespace", "default"), proxy

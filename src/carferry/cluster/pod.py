@@ -1,7 +1,8 @@
 """A step's pod: environment, trusted certificates, logins, and the error message at its end.
 
-A project's settings of hubs, proxies and certificates arrive in one optional ConfigMap, as files:
-every backend honours optional volumes, not every one optional variables.
+A project's settings of hubs, proxies and certificates arrive in one optional ConfigMap and, where
+they hold passwords, in the registry's Secret, as files: every backend honours optional volumes, not
+every one optional variables.
 
 Sources: kubeflow/pipelines, argocompiler (KFP_POD_NAME); argoproj/argo-workflows,
 operator.go inferFailedReason (a terminated container's message becomes the node's);
@@ -14,18 +15,20 @@ import contextlib
 import logging
 import os
 import signal
-import ssl
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from carferry.errors import CarferryError, lines_of, one_line, redact
+from carferry.io.certificates import VARIABLES as BUNDLES
+from carferry.io.certificates import Named
 from carferry.io.interrupts import Ending
+from carferry.io.trust import Trust
 
 MOUNTED = Path("/etc/carferry")
 """Folder of carferry's own volumes in a pod."""
@@ -33,16 +36,21 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Mount of a pod's token, its project's name and the cluster's CA."""
 POD = "KFP_POD_NAME"
 """Set by KFP in every step's container, and nowhere else."""
-VARIABLES = ("HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "PIP_INDEX_URL")
-"""Keys of the environment's ConfigMap that become variables."""
-BUNDLE = "ca-bundle.crt"
-"""Its key with certificates to trust beside the system's, PEM."""
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+VARIABLES = (
+    *("HF_ENDPOINT", "AWS_ENDPOINT_URL", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"),
+    *PROXIES,
+)
+"""Keys of the environment's ConfigMap, or of the registry's Secret, that become variables."""
+AUTHORITIES = ("ca-bundle.crt", "odh-ca-bundle.crt", "ca.crt")
+"""Keys with certificates to trust besides, PEM: as OpenShift, OpenShift AI and others name them."""
+_SETTINGS = ("environment", "registry")
+_IN_CLUSTER = (".svc", ".cluster.local", "localhost", "127.0.0.1")
 _LOGINS = {"HF_TOKEN_PATH": "hf/HF_TOKEN", "REGISTRY_AUTH_FILE": "registry/.dockerconfigjson"}
 _S3_KEY, _S3_FOLDER = "hf/AWS_ACCESS_KEY_ID", "CARFERRY_S3_CONNECTION"
 """A dashboard's S3 connection as the Secret that opens the model, and what names its folder."""
 _CLAIM, _CLAIM_FOLDER = "claim", "CARFERRY_CLAIM"
 """Mount of the claim that holds the model, and what names it."""
-_SYSTEM = "/etc/pki/tls/cert.pem", "/etc/ssl/certs/ca-certificates.crt"
 _PREFIX = "carferry-ca-"
 _LONGEST = 4096
 """Bytes of a termination message that the kubelet keeps."""
@@ -69,14 +77,18 @@ def enter(environ: MutableMapping[str, str] = os.environ, *, places: Places | No
     Args:
         environ: Variables, read and set.
         places: Paths in the pod; default as Kubernetes and the pipelines mount them.
+
+    Raises:
+        InputError: Certificates to trust that are none.
     """
     _hush()
     if POD not in environ:
         return
     places = places or Places()
-    _configure(environ, places.mounted)
-    _trust(environ, places)
     sys.excepthook = ErrorHook(places.termination)
+    _configure(environ, places.mounted)
+    _spare_cluster(environ)
+    _trust(environ, places)
     # Kubernetes sends it half a minute before it kills: time to cancel what is being uploaded.
     ending = Ending(partial(_terminated, places.termination), at_once=True)
     ending.install([signal.SIGTERM])
@@ -129,12 +141,10 @@ def _hush() -> None:
 
 
 def _configure(environ: MutableMapping[str, str], mounted: Path) -> None:
-    for name in VARIABLES:
-        file = mounted / "environment" / name
-        if file.is_file() and (value := file.read_text(encoding="utf-8").strip()):
-            environ[name] = value
-            if name.endswith("PROXY"):
-                environ[name.lower()] = value  # some clients read only these, and they win
+    for name, value in _settings(mounted):
+        environ[name] = value
+        if name in PROXIES:
+            environ[name.lower()] = value  # some clients read only these, and they win
     for name, path in _LOGINS.items():
         if (mounted / path).is_file():
             environ.setdefault(name, str(mounted / path))
@@ -144,27 +154,51 @@ def _configure(environ: MutableMapping[str, str], mounted: Path) -> None:
         environ.setdefault(_CLAIM_FOLDER, str(mounted / _CLAIM))
 
 
+def _settings(mounted: Path) -> Iterator[tuple[str, str]]:
+    """Yield what the ConfigMap says, then what the Secret does: it wins."""
+    for folder in _SETTINGS:
+        for name in VARIABLES:
+            for file in (mounted / folder / name.lower(), mounted / folder / name):
+                if file.is_file() and (value := file.read_text(encoding="utf-8").strip()):
+                    yield name, value
+
+
+def _spare_cluster(environ: MutableMapping[str, str]) -> None:
+    """Tell pip, too, that no proxy lies before the cluster; our own requests know it."""
+    if not any(environ.get(name) or environ.get(name.lower()) for name in PROXIES[:3]):
+        return
+    given = environ.get("no_proxy") or environ.get("NO_PROXY", "")
+    api = environ.get("KUBERNETES_SERVICE_HOST", "")
+    known = [each.strip() for each in given.split(",")]
+    more = [each for each in (*_IN_CLUSTER, api) if each and each not in known]
+    environ["NO_PROXY"] = environ["no_proxy"] = ",".join([*filter(None, known), *more])
+
+
 def _trust(environ: MutableMapping[str, str], places: Places) -> None:
-    """Trust the service CA and the project's bundle beside what was trusted before.
+    """Trust the service CA and the project's bundles beside what was trusted before.
 
     OpenShift's own registry and the pipelines' services have certificates of the service CA.
     Clients that are given a bundle trust nothing else, so one file holds all.
     """
-    bundle = places.mounted / "environment" / BUNDLE
-    more = [path for path in (places.account / "service-ca.crt", bundle) if path.is_file()]
-    if not more or Path(environ.get("SSL_CERT_FILE", "")).name.startswith(_PREFIX):
+    service, more = places.account / "service-ca.crt", tuple(_bundles(places.mounted))
+    if not (more or service.is_file()) or _is_ours(environ.get("SSL_CERT_FILE", "")):
         return
-    texts = [path.read_bytes().strip() for path in (*_known(environ), *more)]
+    text = Trust(more=more, environ=environ, service_ca=service).merged()
     with tempfile.NamedTemporaryFile(prefix=_PREFIX, suffix=".pem", delete=False) as file:
-        file.write(b"\n".join([*texts, b""]))
-    environ["SSL_CERT_FILE"] = environ["REQUESTS_CA_BUNDLE"] = file.name
+        file.write(text)
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        environ[name] = file.name
+    for name in (*BUNDLES, "PIP_CERT"):
+        if environ.get(name) and name != "SSL_CERT_DIR":
+            environ[name] = file.name
 
 
-def _known(environ: MutableMapping[str, str]) -> Iterable[Path]:
-    """Return the bundle in force, the cluster's or else the system's; at most one."""
-    given = environ.get("SSL_CERT_FILE", "")
-    return [
-        Path(name)
-        for name in (given, ssl.get_default_verify_paths().cafile, *_SYSTEM)
-        if name and Path(name).is_file()
-    ][:1]
+def _bundles(mounted: Path) -> Iterator[Named]:
+    for folder in _SETTINGS:
+        for key in AUTHORITIES:
+            if (mounted / folder / key).is_file():
+                yield Named(mounted / folder / key, f"key {key} of the mounted {folder}")
+
+
+def _is_ours(name: str) -> bool:
+    return Path(name).name.startswith(_PREFIX)

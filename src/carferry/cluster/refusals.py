@@ -7,6 +7,8 @@ import re
 
 from carferry.cluster.kinds import KSERVE_GROUP, Object, Permission
 from carferry.errors import ClusterError, Unreachable
+from carferry.io.proxies import Proxy
+from carferry.io.unreachable import unreachable as explained
 
 _BODY_LIMIT = 65536
 # The API server's message (apiserver, endpoints/handlers/responsewriters).
@@ -96,10 +98,14 @@ def _status(body: bytes) -> Object:
     return found if isinstance(found, dict) else {}
 
 
-def unreachable(host: str, detail: str) -> Unreachable:
+def unreachable(host: str, method: str, error: Exception, proxy: Proxy | None) -> Unreachable:
     """Return the error for a connection that failed or is not trusted."""
-    remedy = "check the address, the VPN and the CA"
-    return Unreachable("reach cluster", host, detail, remedy)
+    found = explained(method, host, error, proxy=proxy)
+    plain = found.action == "reach" and proxy is None
+    remedy = "check the address and the VPN, or name a proxy" if plain else found.remedy
+    failure = Unreachable("reach cluster", host, found.reason, remedy)
+    failure.temporary = found.temporary
+    return failure
 
 
 def _text(data: bytes) -> str:

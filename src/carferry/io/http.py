@@ -6,24 +6,21 @@ ways, and can leave retries to the layer that knows which bytes were sent.
 
 from __future__ import annotations
 
-import functools
-import os
-import ssl
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import urllib3
-from urllib3.exceptions import HTTPError, LocationValueError, SSLError
+from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from carferry.errors import InputError, Unreachable
+from carferry.io.certificates import Named
+from carferry.io.pools import Pools
 from carferry.io.retry import Retry
+from carferry.io.trust import Trust
+from carferry.io.unreachable import answered
+from carferry.io.unreachable import unreachable as unreachable
 
 CONNECT_TIMEOUT_S = 15.0
 READ_TIMEOUT_S = 60.0
@@ -31,9 +28,7 @@ READ_TIMEOUT_S = 60.0
 COMMIT_TIMEOUT_S = 1800.0
 # Slower than any storage that could take a model; a blob of 35 GB gets all of that time.
 _COMMITTED_BYTES_PER_S = 20_000_000
-CERTS_D = Path("/etc/containers/certs.d")
 _BODY_CAP = 64 * 1024
-_NOT_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -65,33 +60,33 @@ class Timeouts:
 
 
 class Http:
-    """A connection pool with one set of trusted certificates.
+    """Connections that trust the same certificates and follow the same rule for proxies.
 
     Args:
-        ca_file: Extra PEM bundle to trust, beside the system's and ``SSL_CERT_FILE``.
+        ca_file: File or folder of PEM certificates to trust, beside all that ``io/trust.py`` finds.
+        more: Others that only these hosts are trusted by, as a profile's.
         timeouts: Limits for every request that names none of its own.
         connections: Connections kept per host; one per parallel upload and download.
         retry: Where hosts that ask to be left alone are noted; share it with all who ask them.
+
+    Raises:
+        InputError: Certificates that are named and cannot be read.
     """
 
     def __init__(
         self,
         *,
         ca_file: Path | None = None,
+        more: tuple[Named, ...] = (),
         timeouts: Timeouts | None = None,
         connections: int = 16,
         retry: Retry | None = None,
     ) -> None:
         self.timeouts = timeouts or Timeouts()
         self._retry = retry or Retry()
-        self._settings: dict[str, Any] = {
-            "maxsize": connections,
-            "retries": False,
-            "ssl_context": _tls_context(ca_file),
-            "headers": {"User-Agent": "carferry"},
-        }
-        self._pools: dict[str, urllib3.PoolManager] = {}
-        self._lock = threading.Lock()
+        agent = {"User-Agent": "carferry"}
+        trust = Trust(ca_file, more)
+        self._pools = Pools(trust, maxsize=connections, retries=False, headers=agent)
 
     def request(
         self,
@@ -108,12 +103,14 @@ class Http:
         A host that has asked for a pause gets it before anything is sent, from every thread.
 
         Raises:
-            Unreachable: Nothing answered, the connection broke, or TLS was refused.
+            Unreachable: Nothing answered, the connection broke, or TLS or a proxy refused.
             Cancelled: The policy's ``stop`` was set during such a pause.
+            InputError: The proxy that is named cannot be used.
         """
         self._retry.admit(url)
+        pool, proxy = self._pools.through(url)
         try:
-            response = self._pool(_proxy_of(url)).request(
+            response = pool.request(
                 method,
                 url,
                 headers={"User-Agent": "carferry", **(headers or {})},
@@ -127,14 +124,10 @@ class Http:
         except (HTTPError, OSError) as error:
             raise unreachable(method, url, error) from error
         self._retry.heard(url, response.status, response.headers)
+        if proxy and (failure := answered(proxy, url, response.status, response.headers)):
+            response.close()
+            raise failure
         return response
-
-    def _pool(self, proxy: str) -> urllib3.PoolManager:
-        with self._lock:
-            if proxy not in self._pools:
-                kind = partial(urllib3.ProxyManager, proxy) if proxy else urllib3.PoolManager
-                self._pools[proxy] = kind(**self._settings)
-            return self._pools[proxy]
 
 
 def origin(url: str) -> tuple[str, str, int]:
@@ -142,38 +135,6 @@ def origin(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)
     scheme, host = parts.scheme.lower(), (parts.hostname or "").lower()
     return scheme, host, parts.port or _PORTS.get(scheme, 0)
-
-
-def _proxy_of(url: str) -> str:
-    """Return the proxy for a URL, as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say; mostly none."""
-    scheme, host, port = origin(url)
-    return "" if proxy_bypass(f"{host}:{port}") else getproxies().get(scheme, "")
-
-
-def unreachable(method: str, url: str, error: Exception) -> Unreachable:
-    """Turn a connection failure into one line that names the host and the likely remedy."""
-    host = urllib3.util.parse_url(url).netloc or url
-    cause = _root(error)
-    if isinstance(cause, (ssl.SSLCertVerificationError, SSLError)) or "CERTIFICATE" in str(cause):
-        failure = Unreachable(
-            "connect to",
-            host,
-            f"its certificate is not trusted ({cause})",
-            "pass --ca FILE, set SSL_CERT_FILE, or put it in /etc/containers/certs.d",
-        )
-        failure.temporary = False
-        return failure
-    if isinstance(cause, ssl.SSLError):
-        failure = Unreachable(
-            "connect to", host, f"no TLS there ({cause})", "for plain HTTP pass --plain-http HOST"
-        )
-        # What answers in another protocol will do so again; a handshake that broke may go through.
-        failure.temporary = cause.reason not in _NOT_TLS
-        return failure
-    failure = Unreachable("reach", host, f"{method} failed: {_words(cause)}", "is the host right?")
-    # An address that no client can ask, such as ftp://, stays one.
-    failure.temporary = not isinstance(error, LocationValueError)
-    return failure
 
 
 def body_text(response: BaseHTTPResponse) -> str:
@@ -219,47 +180,3 @@ def give_back(response: BaseHTTPResponse) -> None:
         response.release_conn()
 
 
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    named = [Path(path) for path in (os.environ.get("SSL_CERT_FILE"), ca_file) if path]
-    bundles = [*named, *sorted(CERTS_D.glob("*/*.crt"))]
-    return _trusting(tuple((bundle, _stamp(bundle)) for bundle in bundles))
-
-
-@functools.lru_cache(maxsize=8)
-def _trusting(bundles: tuple[tuple[Path, tuple[int, int]], ...]) -> ssl.SSLContext:
-    """Return one context for all who trust the same files: parsing the system's takes a while."""
-    context = ssl.create_default_context()
-    for bundle, _ in bundles:
-        try:
-            context.load_verify_locations(cafile=str(bundle))
-        except OSError as error:
-            raise _unreadable(bundle, error) from error
-    return context
-
-
-def _stamp(bundle: Path) -> tuple[int, int]:
-    """Return what changes when a file is replaced."""
-    try:
-        status = bundle.stat()
-    except OSError as error:
-        raise _unreadable(bundle, error) from error
-    return status.st_mtime_ns, status.st_size
-
-
-def _unreadable(bundle: Path, error: OSError) -> InputError:
-    return InputError("read certificates", bundle, error.strerror or str(error), "give a PEM file")
-
-
-def _root(error: BaseException) -> BaseException:
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException):
-        return _root(reason)
-    for inner in error.args:
-        if isinstance(inner, BaseException):
-            return _root(inner)
-    return error
-
-
-def _words(cause: BaseException) -> str:
-    text = str(cause).strip()
-    return text if text else type(cause).__name__

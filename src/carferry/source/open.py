@@ -171,7 +171,7 @@ def _open_hub(model: str, revision: str, reach: Reach) -> Source:
     # The token's reader takes long to import: only who reads from the hub waits for it.
     from carferry.source.hub.source import HubSource
 
-    return HubSource(ref, retry=reach.retry)
+    return HubSource(ref, retry=reach.retry, ca_file=reach.ca_file)
 
 
 def _bucket(model: str, revision: str) -> S3Ref:

@@ -51,7 +51,7 @@ def open_access(plain_http: Sequence[str] = (), ca_file: str | Path | None = Non
         InputError: No such certificate file.
     """
     path = read_path("ca_file", ca_file)
-    if path is not None and not path.is_file():
+    if path is not None and not path.exists():
         raise InputError("read certificates", path, "no such file", "check --ca")
     return Access(plain_http=read_items("plain_http", plain_http), ca_file=path, retry=patience())
 

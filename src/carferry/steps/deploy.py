@@ -43,6 +43,7 @@ def deploy(
     output: str | Path | None = None,
     kubeconfig: str | Path | None = None,
     context: str = "",
+    ca_file: str | Path | None = None,
     connect: Callable[[], Cluster] | None = None,
     account: str | Path = SERVICE_ACCOUNT,
     retry: Retry | None = None,
@@ -62,6 +63,7 @@ def deploy(
         output: File for the objects as YAML.
         kubeconfig: File with the cluster and the login; default the pod's, or as for kubectl.
         context: Of the kubeconfig; empty means the current one.
+        ca_file: PEM certificates to trust, of the cluster: a file or a folder.
         connect: Reaches the cluster some other way.
         account: Folder with the pod's own project.
         retry: How often a cluster that is away is asked again; default ``patience``.
@@ -84,7 +86,7 @@ def deploy(
     """
     seconds, file = _seconds(wait), read_path("output", output)
     make_deployment(image, gpu_count=gpus, **settings)  # refuses before a cluster is asked
-    cluster = connect() if connect else _connect(kubeconfig, context)
+    cluster = connect() if connect else _connect(kubeconfig, context, ca_file)
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, cluster.namespace))
     if file:
         write(make_objects(made), file)
@@ -203,12 +205,13 @@ def _placed(form: Mapping[str, Any], here: str) -> DeploymentForm:
     return cast(DeploymentForm, {**form, "namespace": namespace})
 
 
-def _connect(kubeconfig: str | Path | None, context: str) -> Cluster:
+def _connect(kubeconfig: str | Path | None, context: str, ca_file: str | Path | None) -> Cluster:
     # The Kubernetes client costs 0.3 s to import, which rendering should not pay.
     from carferry.cluster.client import Cluster
 
     file = read_path("kubeconfig", kubeconfig)
-    return Cluster.connect(kubeconfig=file, context=read_text("context", context))
+    name, ca = read_text("context", context), read_path("ca_file", ca_file)
+    return Cluster.connect(kubeconfig=file, context=name, ca_file=ca)
 
 
 def _seconds(wait: bool | float) -> float | None:

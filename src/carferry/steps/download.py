@@ -56,7 +56,7 @@ def download(
         exclude: Globs.
         allow_no_weights: Also take files that no server could load.
         plain_http: Registry hosts without TLS, for a model in an image.
-        ca_file: PEM certificates to trust, of a registry or an S3 server.
+        ca_file: PEM certificates to trust, of any server: a file or a folder.
         parallel: Files at once; of those up to 1 MiB, 16 if that is more.
         progress: True shows bars on a terminal and lines elsewhere, on stderr.
 

@@ -92,7 +92,7 @@ class FitSettings:
         exclude: Globs, as for the build.
         allow_no_weights: As for the build.
         plain_http: Registry hosts without TLS, for a model in an image.
-        ca_file: PEM certificates to trust, of a registry or an S3 server.
+        ca_file: PEM certificates to trust, of any server: a file or a folder.
     """
 
     gpus: str = ""
@@ -202,7 +202,7 @@ def fit(
     wanted = Patterns.parse(how.include, how.exclude, how.allow_no_weights)
     selection = choose(pieces.source, wanted, for_image=False, pieces=pieces)
     sizes = {file.path: file.size_bytes for file in selection.files.files}
-    reach = connect or partial(_connect, kubeconfig, context)
+    reach = connect or partial(_connect, kubeconfig, context, how.ca_file)
     headers = check_whole(pieces.source, selection.files, retry=again, pieces=pieces)
     return Fit(
         decide(
@@ -233,12 +233,13 @@ def _config(pieces: Pieces, sizes: Mapping[str, int]) -> dict[str, Any] | None:
     return load_config(pieces.whole(_CONFIG))
 
 
-def _connect(kubeconfig: str | Path | None, context: str) -> Lists:
+def _connect(kubeconfig: str | Path | None, context: str, ca_file: str | Path | None) -> Lists:
     # The Kubernetes client costs 0.3 s to import, which a plan for named GPUs should not pay.
     from carferry.cluster import api
 
     file = read_path("kubeconfig", kubeconfig)
-    return api.connect(kubeconfig=file, context=read_text("context", context))
+    name, ca = read_text("context", context), read_path("ca_file", ca_file)
+    return api.connect(kubeconfig=file, context=name, ca_file=ca)
 
 
 def _cluster_gpus(api: Lists, settings: FitSettings) -> Inventory:

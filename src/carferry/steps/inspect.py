@@ -46,7 +46,7 @@ def inspect(
     Args:
         image: ``docker://host/repository:tag``, by digest likewise, or ``oci:path:tag``.
         plain_http: Registry hosts without TLS.
-        ca_file: PEM certificates to trust.
+        ca_file: PEM certificates to trust besides, a file or a folder.
         require: Raise if a clause is broken, as the result's ``require()`` does.
         verify: Look whether the model is whole, read every layer, and compare every file with
             the id that the image carries.

@@ -30,7 +30,7 @@ def push(
         origin: The image as it is: ``oci:path:tag`` or ``docker://host/repository:tag``.
         image: Where it goes, in the same forms.
         plain_http: Registry hosts without TLS.
-        ca_file: PEM certificates to trust.
+        ca_file: PEM certificates to trust besides, a file or a folder.
         parallel: Blobs at once.
         progress: True shows bars on a terminal and lines elsewhere, on stderr.
 

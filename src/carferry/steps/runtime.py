@@ -35,7 +35,7 @@ class RuntimeSettings:
         platforms: As in ``linux/amd64``; more than one makes an index.
         python: Version of the base's Python, if the base does not say.
         plain_http: Registry hosts without TLS.
-        ca_file: PEM certificates to trust.
+        ca_file: PEM certificates to trust besides, a file or a folder.
         parallel: Blobs at once.
     """
 

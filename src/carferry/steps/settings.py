@@ -97,7 +97,7 @@ class BuildSettings:
         exclude: Globs.
         allow_no_weights: Make an image that holds nothing a server could load.
         plain_http: Registry hosts without TLS.
-        ca_file: PEM certificates to trust.
+        ca_file: PEM certificates to trust besides, a file or a folder.
         mount_from: Images of the same registry whose layers may be mounted.
         reuse: Whose word is believed that a layer is there: ``none``: nobody's, each is read back
             and compared first; ``tag``: the image's own tag's; ``repository``: any tag's there,

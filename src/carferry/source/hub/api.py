@@ -179,7 +179,8 @@ class HubApi:
         return response
 
     def _lost(self, ref: ModelRef, error: Unreachable) -> Unreachable:
-        remedy = error.remedy if not error.temporary else "check the network or HF_ENDPOINT"
+        told = not error.temporary or "proxy" in error.reason  # and not the network in general
+        remedy = error.remedy if told else "check the network or HF_ENDPOINT"
         reason = f"{error.subject}: {error.reason}"
         lost = Unreachable("reach the hub for", ref, reason, folder_hint(ref.repo) or remedy)
         lost.temporary = error.temporary

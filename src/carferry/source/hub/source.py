@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub.hf_api import RepoFile
@@ -48,9 +49,10 @@ class HubSource:
         endpoint: Hub address; default ``HF_ENDPOINT`` or the public hub.
         http: Connection pool.
         retry: Policy for broken reads; share it with the target.
+        ca_file: PEM certificates to trust, beside all others.
 
     Raises:
-        InputError: ``HF_ENDPOINT`` is no address.
+        InputError: ``HF_ENDPOINT`` is no address, or certificates cannot be read.
     """
 
     def __init__(
@@ -60,10 +62,13 @@ class HubSource:
         endpoint: str | None = None,
         http: Http | None = None,
         retry: Retry | None = None,
+        ca_file: Path | None = None,
     ) -> None:
         self.ref = ref
         self._retry = retry or Retry()
-        self._http = http or Http(connections=_CONNECTIONS, retry=self._retry)
+        self._http = http or Http(
+            ca_file=ca_file, connections=_CONNECTIONS, retry=self._retry
+        )
         self._redirects = Redirects()
         text = os.environ.get("HF_ENDPOINT", "") if endpoint is None else endpoint
         self._endpoint = Endpoint.parse(text)

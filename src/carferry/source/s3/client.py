@@ -6,13 +6,13 @@ proxies and retries are the same as for a hub or a registry (docs/adr/0030-s3.md
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from carferry.errors import InputError
+from carferry.io.certificates import Named
 from carferry.io.http import Http
 from carferry.io.retry import Retry
 from carferry.source.s3.connection import Connection
@@ -27,9 +27,9 @@ class S3Client:
 
     Args:
         connection: How the server is reached.
-        http: Connection pool; default one that trusts ``AWS_CA_BUNDLE`` too.
+        http: Connection pool; default one that trusts the profile's ``ca_bundle`` too.
         retry: Policy; share it with the target.
-        ca_file: PEM certificates to trust.
+        ca_file: PEM certificates to trust, beside all others.
 
     Raises:
         InputError: botocore is not installed, or its configuration cannot be read.
@@ -51,7 +51,7 @@ class S3Client:
         try:
             session = _session(connection)
             self._signed = session.get_credentials() is not None
-            self._http = http or Http(ca_file=ca_file or _bundle(session), retry=self.retry)
+            self._http = http or Http(ca_file=ca_file, more=_bundle(session), retry=self.retry)
             self._client = _client(session, connection, signed=self._signed)
         except _errors() as error:
             raise client_failed(error, self.where, self.where) from error
@@ -136,10 +136,10 @@ def _client(session: Any, connection: Connection, *, signed: bool) -> Any:
     return made
 
 
-def _bundle(session: Any) -> Path | None:
-    """Return ``AWS_CA_BUNDLE``, or the profile's."""
-    named = session.get_config_variable("ca_bundle") or os.environ.get("AWS_CA_BUNDLE")
-    return Path(named) if named else None
+def _bundle(session: Any) -> tuple[Named, ...]:
+    """Return the certificates that the profile names."""
+    named = session.get_scoped_config().get("ca_bundle")
+    return (Named(Path(str(named)).expanduser(), "ca_bundle of the AWS profile"),) if named else ()
 
 
 def _errors() -> tuple[type[Exception], ...]:
