@@ -198,14 +198,16 @@ def _inspect(arguments: argparse.Namespace) -> int:
         parallel=arguments.parallel,
         progress=open_progress(arguments.progress),
     )
-    marks = [f"{_MARKS[ok]:>6}  {name:<10}  {text}" for name, ok, text in found.rules]
+    rules = [rule for rule in found.rules if not arguments.quiet or rule[1] is False]
+    marks = [f"{_MARKS[ok]:>6}  {name:<10}  {text}" for name, ok, text in rules]
     flaws = [f"{'':>6}  {'':<10}  {flaw}" for flaw in found.flaws]
     size = (
         f"{human_bytes(found.size_bytes)} in {len(found.layers)} layers, {len(found.files)} files"
     )
     what = [found.kind] if found.kind else []
     origin = f"{found.source or 'unknown source'} {found.commit}".rstrip()
-    options.show(found, arguments, found.reference, *what, origin, size, *marks, *flaws)
+    about = () if arguments.quiet else (*what, origin, size)
+    options.show_all(found, arguments, found.reference, *about, *marks, *flaws)
     return 0 if found.ok else 2
 
 

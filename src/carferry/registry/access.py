@@ -11,6 +11,7 @@ from carferry.io.retry import Retry
 from carferry.refs import ImageRef, LayoutRef
 from carferry.registry.credentials import find_login
 from carferry.registry.layout import LayoutTarget
+from carferry.registry.loopback import answers_plainly
 from carferry.registry.repository import RegistryTarget
 from carferry.registry.session import Session
 from carferry.registry.target import Target
@@ -21,7 +22,8 @@ class Access:
     """How registries are reached.
 
     Attributes:
-        plain_http: Hosts (``host`` or ``host:port``) that are spoken to without TLS.
+        plain_http: Hosts (``host`` or ``host:port``) that are spoken to without TLS; one of this
+            machine's own that knows no TLS need not be among them.
         auth_file: Login file to use alone; default the usual places.
         ca_file: Extra certificates to trust.
         env: Environment that names login files; default the process's.
@@ -39,7 +41,7 @@ class Access:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     def open(self, ref: ImageRef | LayoutRef, *, write: bool = False) -> Target:
-        """Return the target that a reference names; nothing is contacted yet.
+        """Return the target that a reference names; only this machine's own is contacted.
 
         Raises:
             InputError: The login file cannot be used.
@@ -50,7 +52,7 @@ class Access:
             ref,
             find_login(ref, env=self.env, auth_file=self.auth_file),
             http=Http(ca_file=self.ca_file, connections=self.connections, timeouts=self.timeouts),
-            plain_http=ref.registry in self.plain_http,
+            plain_http=ref.registry in self.plain_http or answers_plainly(ref.registry),
             retry=self.retry,
             write=write,
         )
