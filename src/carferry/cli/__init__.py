@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from carferry import __version__
 from carferry.cli import streams
@@ -60,9 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     parser = build_parser()
     if COMPLETING in os.environ:
-        import argcomplete  # only a shell that completes a line has set the variable
-
-        argcomplete.autocomplete(parser)
+        # Only a shell that completes a line has set it; no pod needs the package.
+        import_module("argcomplete").autocomplete(parser)
     if not words:
         parser.print_help()
         return 0
