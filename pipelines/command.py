@@ -14,6 +14,7 @@ from pathlib import Path
 from kfp.dsl.graph_component import GraphComponent
 
 from carferry.bundle.component import IMAGE_VARIABLE, Runtime
+from carferry.cli.parser import Parser
 from carferry.errors import CarferryError, InputError
 from carferry.pipelines import compiling
 from carferry.pipelines.arguments import form, old_names
@@ -159,14 +160,15 @@ def _endpoint(options: argparse.Namespace) -> Endpoint:
     return Endpoint(options.host, options.namespace, options.token_file, token=token, ca=options.ca)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parameters = _described()
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python pipelines/modelcar.py",
         description="From a model to a served ModelCar, as a Kubeflow pipeline.",
         epilog=USE + parameters,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.environ = None  # a notebook's CARFERRY_IMAGE is another one
     action = parser.add_mutually_exclusive_group(required=True)
     for name, text in (
         ("compile", "write the YAML of both engines"),

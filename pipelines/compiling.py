@@ -10,6 +10,7 @@ from kfp.dsl.graph_component import GraphComponent
 
 from carferry.bundle.functions import carried
 from carferry.errors import InputError
+from carferry.io import named
 
 MAX_YAML = 1_000_000
 """Bytes the OpenShift AI dashboard accepts (odh-dashboard, MAX_SIZE_AS_MB = 1)."""
@@ -54,7 +55,7 @@ def write_library(folder: Path) -> Path:
 
 def _write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="ascii")
+    named.save(path, text.encode("ascii"), action="compile to")
     return path
 
 

@@ -97,7 +97,7 @@ def test_what_does_not_fit_stops_and_still_leaves_the_report(
     model, report = folder_of(BIG, tmp_path / "big"), tmp_path / "report"
     with pytest.raises(DoesNotFit) as caught:
         size(model, {"gpus": "T4"}, Sizing(), report=str(report))
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == 3
     assert "does not fit" in report.read_text()
     assert "does not fit" in caplog.text
 
@@ -120,7 +120,7 @@ def test_the_plan_is_for_the_version_that_serves() -> None:
     assert VLLM_IMAGE.endswith(f":v{SERVED}")
 
 
-def test_plan_prints_the_answer_and_exits_2_where_nothing_fits(
+def test_plan_prints_the_answer_and_exits_3_where_nothing_fits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small, big = folder_of(LLAMA, tmp_path / "small"), folder_of(BIG, tmp_path / "big")
@@ -129,7 +129,7 @@ def test_plan_prints_the_answer_and_exits_2_where_nothing_fits(
     assert (fits.code, "[fits]" in fits.out) == (0, True)
     assert "<svg" in page.read_text()
     no = carferry(capsys, "plan", big, "--gpu", "T4", "--json")
-    assert (no.code, json.loads(no.out)["fit"]["verdict"]) == (2, "no")
+    assert (no.code, json.loads(no.out)["fit"]["verdict"]) == (3, "no")
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
 
 import carferry
-from carferry.pipelines.reference import components, python
+from carferry.cli import build_parser
+from carferry.cli.variables import long_name, names_of
+from carferry.pipelines.reference import commands, components, python
 from carferry.pipelines.reference.__main__ import main
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +34,17 @@ def test_every_component_and_pipeline_has_a_section() -> None:
         "## Pipeline `modelcar`",
         "## Pipeline `modelcar-buildah`",
     ]
+
+
+def test_every_option_stands_in_the_page_of_the_command_line_with_its_variable() -> None:
+    page = commands.page()
+    (found,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    for name, parser in found.choices.items():
+        section = page.partition(f"## `carferry {name}`")[2].partition("\n## ")[0]
+        for action in parser._actions:
+            if name != "help" and action.option_strings and action.dest != "help":
+                assert f"`{long_name(action)}`" in section
+                assert f"`{names_of(action, name)[1]}`" in section
 
 
 def test_a_stale_page_fails_the_check_until_it_is_written_again(tmp_path: Path) -> None:

@@ -162,3 +162,52 @@ def test_bad_input_is_one_line_that_names_it(
 def test_a_number_of_huge_length_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(InputError, match="model_size_bytes"):
         settings(model_size_bytes="9" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ({"env": "HF_TOKEN=x"}, "the server asks no hub"),
+        ({"env": "ANY=hf_abcdefghijkl"}, "the server asks no hub"),
+        ({"env": "VLLM_API_KEY=sesame"}, "use auth instead"),
+        ({"env": "WANDB_API_KEY=sesame"}, "a Secret that a ServingRuntime"),
+        ({"env": "DB_PASS=sesame"}, "a Secret"),
+        ({"env": "GITHUB_PAT=sesame"}, "a Secret"),
+        ({"env": "DJANGO_SECRET_KEY=sesame"}, "a Secret"),
+        ({"env": "KEY_ID=AKIAIOSFODNN7EXAMPLE"}, "a Secret"),
+        ({"env": "DATABASE=postgres://u:sesame@db/x"}, "a Secret"),
+        ({"env": "HTTPS_PROXY=u:sesame@proxy.corp:3128"}, "a Secret"),
+        ({"env": "JWT=eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"}, "a Secret"),
+        ({"env": "PEM=-----BEGIN RSA PRIVATE KEY-----"}, "a Secret"),
+        ({"vllm_args": "--api-key sesame"}, "use auth instead"),
+        ({"vllm_args": "--api_key=sesame"}, "use auth instead"),
+        ({"vllm_args": "--hf-token sesame"}, "the server asks no hub"),
+        ({"vllm_args": "--hf_token=sesame"}, "the server asks no hub"),
+        ({"vllm_args": "--ssl-keyfile-password sesame"}, "a Secret"),
+        ({"vllm_args": "--chat-template hf_sesamesesame"}, "the server asks no hub"),
+        ({"vllm_args": """--model-loader-extra-config '{"token": "sesame"}'"""}, "a Secret"),
+        ({"vllm_args": "--otlp-traces-endpoint http://u:sesame@otel:4317"}, "a Secret"),
+    ],
+)
+def test_a_secret_is_refused_with_the_way_of_secrets(given: dict[str, str], remedy: str) -> None:
+    with pytest.raises(InputError, match="readable") as refused:
+        settings(**given)
+    assert remedy in refused.value.remedy
+    assert "sesame" not in str(refused.value)
+    assert "AKIAIOSFODNN7EXAMPLE" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"env": "GOOGLE_APPLICATION_CREDENTIALS=/secrets/key.json"},
+        {"env": "HF_TOKEN_FILE=/secrets/token"},
+        {"env": "PAD_TOKEN=<pad>"},
+        {"env": "HF_HUB_OFFLINE=1\nVLLM_LOGGING_LEVEL=DEBUG\nMAX_TOKENS=5"},
+        {"vllm_args": "--max-num-batched-tokens 8192 --tokenizer-mode auto"},
+        {"vllm_args": """--override-generation-config '{"max_new_tokens": 5}'"""},
+        {"vllm_args": "--served-prefix org/name@main"},
+    ],
+)
+def test_what_only_sounds_like_a_secret_is_taken(given: dict[str, str]) -> None:
+    assert settings(**given)

@@ -11,6 +11,7 @@ from typing import Any
 from kfp.dsl.graph_component import GraphComponent
 
 from carferry.errors import InputError
+from carferry.form.closest import did_you_mean
 from carferry.pipelines.pods import ENVIRONMENT
 from carferry.run.request import Run
 from carferry.source.open import is_folder
@@ -141,12 +142,18 @@ def _once(given: Iterable[str], known: Mapping[str, Field]) -> dict[str, str]:
         group, _, entry = name.partition(".")
         is_entry = group == "settings" and group in known and bool(entry)
         if not equals or not (name in known or is_entry):
-            names = f"known: {', '.join(known)}"
-            raise InputError("read parameter", repr(text[:200]), "no such parameter", names)
+            raise _unknown(name, equals, text, known)
         if name in found:
             raise InputError("read parameter", name, "given twice", "say it once")
         found[name] = value
     return found
+
+
+def _unknown(name: str, equals: str, text: str, known: Mapping[str, Field]) -> InputError:
+    if not equals and name in known:
+        return InputError("read parameters", name, "no value", f"write {name}=VALUE")
+    meant = did_you_mean(name, known, f"known: {', '.join(known)}")
+    return InputError("read parameters", repr(text[:200]), "no such parameter", meant)
 
 
 def described(known: Mapping[str, Field]) -> str:

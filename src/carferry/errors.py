@@ -13,7 +13,7 @@ CarferryError                 exit 1: something outside failed: network, registr
 |   +-- SourceDenied          gated or private, and the token does not open it
 |   +-- ContractViolation     an image KServe cannot serve
 |   +-- UnsupportedModel      a model the GPU plan does not know
-|   +-- DoesNotFit            no GPU option of this cluster can hold the model
+|   +-- DoesNotFit            exit 3: no GPU option of this cluster can hold the model
 |   +-- RightsMissing         the account may not do what the run will need
 +-- SourceError               the hub or the folder failed while being read
 |   +-- SourceChanged         bytes differ from what the snapshot promised
@@ -34,13 +34,39 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+_NAMED = (
+    "password|passwd|access_token|refresh_token|id_token|client_secret|api_?key|secret_access_key"
+)
 _SECRETS = (
+    # Keys whose first letters say whose they are.
     re.compile(r"\bhf_[A-Za-z0-9]{6,}"),
-    re.compile(r"(?i)(?<=bearer )[A-Za-z0-9._~+/=-]+"),
-    re.compile(r"(?i)(?<=basic )[A-Za-z0-9+/=]{6,}"),
-    re.compile(r"(?<=://)[^/\s]+(?=@)"),  # up to the last @: a password may hold others
-    re.compile(r"\bsha256~[A-Za-z0-9_-]{16,}"),  # OpenShift's tokens
-    re.compile(r"(?i)(?<=[?&])(?:token|access_token|password|x-amz-[a-z-]+|sig|signature)=[^&\s]+"),
+    re.compile(r"\b(?:gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|gl[a-z]{2,5}-[\w-]{16,})"),
+    re.compile(r"\b(?:dckr_[a-z]{3}_[\w-]{10,}|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{50,})"),
+    re.compile(r"\b(?:xox[abeprs]-[\w-]{10,}|nvapi-[\w-]{20,}|sk-(?:[a-z]+-)?[A-Za-z0-9_]{32,})"),
+    re.compile(r"\b(?:AKC[pP][A-Za-z0-9]{40,}|cmVmdGtuO[A-Za-z0-9]{20,})"),  # Artifactory's
+    re.compile(r"\bsha256~[A-Za-z0-9_-]{16,}"),  # OpenShift's
+    re.compile(r"\beyJ[\w-]{8,4000}\.[\w-]{8,}(?:\.[\w-]*)?"),  # RFC 7519: JSON begins with {"
+    # Headers (RFC 9110, section 11.6.2), whatever the scheme, quoted or not.
+    re.compile(r"""(?i)\b((?:proxy-)?authorization["']?\s*[:=]\s*["']?(?:[a-z]+ +)?)[^\s"',]+"""),
+    re.compile(r"(?i)(?<=\bbearer )(?!realm)(?=\S{20}|\S*[0-9])[A-Za-z0-9._~+/=-]+"),
+    re.compile(r"(?i)(?<=\bx-auth-token: )[A-Za-z0-9._~+/=-]+"),
+    re.compile(r"(?i)(?<=\bbasic )[A-Za-z0-9+/=]{6,}"),
+    # Logins in addresses: up to the last @, a password may hold others; a slash in it too, unless
+    # a port stands before it; without a scheme, as proxies are written; and percent-encoded.
+    re.compile(r"(?<=://)[^/\s]+(?=@)"),
+    re.compile(r"(?<=://)[^/\s:@]{1,200}:(?![0-9]{1,5}(?:/|$))[^\s@]{1,300}(?=@)"),
+    re.compile(
+        r"(?<![\w/.:@-])(?!mailto:)[\w.%+-]{1,100}:[^\s/@:]{1,200}(?=@(?!sha\d+:)[\w.-]+(?::\d+|\.[a-z]))"
+    ),
+    re.compile(r"(?i)(?<=%3A%2F%2F)[^\s&?#]{1,200}?(?=%40)"),
+    # Values whose names say it: of an address's query, of a setting, of a JSON object.
+    re.compile(
+        r"(?i)(?<=[?&])(?:token|sig|signature|x-(?:amz|goog)-[a-z-]+|" + _NAMED + r")=[^&\s]+"
+    ),
+    re.compile(rf"(?i)((?:\b|_)(?:{_NAMED})=[\"']?)[^\s\"',;&*]+"),
+    re.compile(
+        rf"""(?i)(["'](?:auth|token|identitytoken|registrytoken|{_NAMED})["']\s*:\s*["'])[^"']+"""
+    ),
 )
 _LONGEST = 2000
 
@@ -48,7 +74,7 @@ _LONGEST = 2000
 def redact(text: str) -> str:
     """Return text with anything that looks like a credential replaced by ``***``."""
     for pattern in _SECRETS:
-        text = pattern.sub("***", text)
+        text = pattern.sub(rf"\g<{pattern.groups}>***" if pattern.groups else "***", text)
     return text
 
 
@@ -194,6 +220,8 @@ class UnsupportedModel(InputError):
 
 class DoesNotFit(InputError):
     """No GPU option of this cluster can hold the model."""
+
+    exit_code = 3
 
 
 class RightsMissing(InputError):

@@ -7,7 +7,9 @@ import fcntl
 import socket
 import struct
 import termios
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 _WAIT_S = 1.0
@@ -61,3 +63,29 @@ def _target(link: Path) -> str:
     with contextlib.suppress(OSError):  # closed meanwhile
         return str(link.readlink())
     return ""
+
+
+@contextlib.contextmanager
+def answering(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """Run a server that says the same to everybody; yield its address and what it was sent."""
+    got: list[bytes] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            with peer:
+                got.append(peer.recv(4096))
+                peer.sendall(answer)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{listener.getsockname()[1]}", got
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(timeout=5)

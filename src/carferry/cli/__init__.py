@@ -1,8 +1,9 @@
+# PYTHON_ARGCOMPLETE_OK
 """The ``carferry`` command: every step of the pipeline without the pipeline.
 
-Results go to stdout (one JSON document with ``--json``), everything else to stderr. Exit codes:
-0 done, 1 failed outside (network, registry, cluster), 2 wrong input, 130 interrupted (SIGINT),
-143 terminated (SIGTERM).
+Results go to stdout (one JSON document with ``--json``, of a failure too), everything else to
+stderr. Exit codes: 0 done, 1 failed outside (network, registry, cluster), 2 wrong input, 3 the
+model does not fit, 130 interrupted (SIGINT), 143 terminated (SIGTERM).
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import logging
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from functools import partial
+from importlib import import_module
 
 from carferry import __version__
-from carferry.errors import CarferryError, lines_of, one_line, redact
+from carferry.cli import streams
+from carferry.cli.failures import Wishes, tell
+from carferry.cli.parser import COMPLETING, Parser
+from carferry.errors import lines_of, redact
 from carferry.io.interrupts import Ending, Terminated, held_back, signal_of
 
 _EXAMPLES = """\
@@ -31,6 +35,13 @@ examples:
   carferry render quay.io/me/model@sha256:... --namespace demo > model.yaml
   carferry lint my-pipeline.yaml --target rhoai-3.4
 
+exit codes:
+  0  done              1  failed outside: network, registry, cluster
+  2  wrong input       3  the model does not fit the GPUs       130  interrupted
+
+every option can be set by a variable: CARFERRY_PARALLEL=4 for --parallel 4, and
+CARFERRY_BUILD_PARALLEL for that of one command; what the command line says wins.
+
 logins come from REGISTRY_AUTH_FILE, DOCKER_CONFIG, or podman's and docker's own files;
 hub access from HF_TOKEN and HF_ENDPOINT.
 """
@@ -42,40 +53,62 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: Its words; by default the process's own, whose signals are then handled too.
     """
-    ending = Ending(_last_words)
+    words = list(sys.argv[1:] if argv is None else argv)
+    wishes = Wishes.of(words)
+    ending = Ending(partial(_last_words, wishes))
     try:
-        arguments = build_parser().parse_args(argv)
-        ending = Ending(partial(_last_words, kept=getattr(arguments, "kept", "")))
-        if argv is None:
-            ending.install()
-        return _run(arguments)
+        streams.ready()
+        code = _run(words, ending if argv is None else None)
+        streams.flush()
     except (KeyboardInterrupt, Terminated) as stopped:
         return ending.speak(signal_of(stopped))
+    except Exception as error:
+        return tell(error, wishes)
+    return code
 
 
-def _last_words(number: int, kept: str = "") -> None:
-    how = "terminated" if number == signal.SIGTERM else "interrupted"
-    print(f"carferry: {how}{f'; {kept}' if kept else ''}", file=sys.stderr, flush=True)
+def _last_words(wishes: Wishes, number: int) -> None:
+    tell(Terminated() if number == signal.SIGTERM else KeyboardInterrupt(), wishes)
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Redacting("%(message)s"))
-    level = logging.DEBUG if arguments.debug else logging.WARNING
-    logging.basicConfig(level=level, handlers=[handler])
+def _run(words: list[str], ending: Ending | None) -> int:
+    parser = build_parser()
+    if COMPLETING in os.environ:
+        # Only a shell that completes a line has set it; no pod needs the package.
+        import_module("argcomplete").autocomplete(parser)
+    if not words:
+        parser.print_help()
+        return 0
+    try:
+        arguments = parser.parse_args(words)
+    except SystemExit as shown:  # help, or the version
+        return int(shown.code or 0)
+    if ending:
+        ending.install()
+    return _do(arguments)
+
+
+def _do(arguments: argparse.Namespace) -> int:
+    _prepare(arguments)
     try:
         code: int = arguments.run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _drop_output()  # the reader went away
-        return 1
-    except Exception as error:
-        if arguments.debug:
-            print(lines_of(redact(traceback.format_exc())), end="", file=sys.stderr)
-        for line in _lines(error):
-            print(one_line(redact(f"carferry: {line}")), file=sys.stderr)
-        return error.exit_code if isinstance(error, CarferryError) else 1
+    except ValueError as error:
+        if used := getattr(arguments, "variables", ()):
+            error.add_note(f"note: {', '.join(used)} came from the environment")
+        raise
     return code
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacting("%(message)s"))
+    level = logging.INFO if arguments.verbose else logging.WARNING
+    level = logging.DEBUG if arguments.debug else level
+    logging.basicConfig(level=level, handlers=[handler])
+    if used := getattr(arguments, "variables", ()):
+        logging.getLogger(__name__).info("from the environment: %s", ", ".join(used))
+    if arguments.quiet and getattr(arguments, "progress", "") == "auto":
+        arguments.progress = "none"
 
 
 class _Redacting(logging.Formatter):
@@ -86,24 +119,7 @@ class _Redacting(logging.Formatter):
         return lines_of(redact(super().format(record)))
 
 
-def _lines(error: Exception) -> tuple[str, ...]:
-    """Return an error's lines; an unexpected one asks to be reported."""
-    if isinstance(error, CarferryError):
-        return error.lines
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _drop_output()
-    words = f"unexpected {type(error).__name__}: {error}"
-    return (f"{words}; please report it with --debug's output",)
-
-
-def _drop_output() -> None:
-    """Forget what could not be written: Python would try it again on its way out."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the parser of every command, whose modules take long enough to be interrupted."""
     with held_back():
         from carferry.cli.image import add_image_commands
@@ -112,7 +128,7 @@ def build_parser() -> argparse.ArgumentParser:
         from carferry.cli.runtime import add_runtime_command
         from carferry.cli.serve import add_serve_commands
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="carferry",
         description="Package a Hugging Face model as a ModelCar image, push it, deploy it with "
         "KServe.",
@@ -126,4 +142,17 @@ def build_parser() -> argparse.ArgumentParser:
     add_serve_commands(commands)
     add_runtime_command(commands)
     add_lint_command(commands)
+    _add_help(parser, commands)
     return parser
+
+
+def _add_help(parser: Parser, commands: argparse._SubParsersAction[Parser]) -> None:
+    about = commands.add_parser("help", help="show the help of a command")
+    about.add_argument("topic", nargs="?", metavar="COMMAND", help="default: all commands")
+
+    def show(arguments: argparse.Namespace) -> int:
+        words = [arguments.topic] if arguments.topic else []
+        parser.parse_args([*words, "--help"])
+        return 0
+
+    about.set_defaults(run=show, verbose=False, debug=False, quiet=False)

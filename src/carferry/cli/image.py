@@ -15,7 +15,6 @@ from carferry.steps.push import push
 from carferry.steps.results import Built, Streamed
 from carferry.steps.stream import seal, stream
 
-_KEPT = "{} that are there stay; run the same command again"
 # None is a clause whose answer may lie in a layer that was not looked at, or in no id.
 _MARKS = {True: "ok", False: "BROKEN", None: "unread"}
 
@@ -45,7 +44,6 @@ def _add_build(commands: Any) -> None:
     )
     parser.add_argument("--workdir", default="", help="scratch folder of the buildah engine")
     options.add_moving(parser, parallel=2, unit="layers")
-    parser.set_defaults(kept=_KEPT.format("layers"))
     options.finish(parser, _build)
 
 
@@ -59,7 +57,6 @@ def _add_stream(commands: Any) -> None:
     options.add_settings(parser)
     parser.add_argument("--worker", required=True, metavar="I/N", help="which share, as in 1/4")
     options.add_moving(parser, parallel=2, unit="layers")
-    parser.set_defaults(kept=_KEPT.format("layers"))
     options.finish(parser, _stream)
 
 
@@ -72,7 +69,6 @@ def _add_seal(commands: Any) -> None:
     )
     options.add_settings(parser)
     options.add_moving(parser, parallel=2, unit="layers read back")
-    parser.set_defaults(kept=_KEPT.format("layers"))
     options.finish(parser, _seal)
 
 
@@ -88,7 +84,6 @@ def _add_download(commands: Any) -> None:
     options.add_patterns(parser)
     options.add_access(parser)
     options.add_moving(parser, parallel=4, unit="files")
-    parser.set_defaults(kept=_KEPT.format("files"))
     options.finish(parser, _download)
 
 
@@ -102,7 +97,6 @@ def _add_push(commands: Any) -> None:
     parser.add_argument("image", metavar="IMAGE", help="docker://... or oci:path[:tag]")
     options.add_access(parser)
     options.add_moving(parser, parallel=4, unit="blobs")
-    parser.set_defaults(kept=_KEPT.format("blobs"))
     options.finish(parser, _push)
 
 
@@ -204,14 +198,16 @@ def _inspect(arguments: argparse.Namespace) -> int:
         parallel=arguments.parallel,
         progress=open_progress(arguments.progress),
     )
-    marks = [f"{_MARKS[ok]:>6}  {name:<10}  {text}" for name, ok, text in found.rules]
+    rules = [rule for rule in found.rules if not arguments.quiet or rule[1] is False]
+    marks = [f"{_MARKS[ok]:>6}  {name:<10}  {text}" for name, ok, text in rules]
     flaws = [f"{'':>6}  {'':<10}  {flaw}" for flaw in found.flaws]
     size = (
         f"{human_bytes(found.size_bytes)} in {len(found.layers)} layers, {len(found.files)} files"
     )
     what = [found.kind] if found.kind else []
     origin = f"{found.source or 'unknown source'} {found.commit}".rstrip()
-    options.show(found, arguments, found.reference, *what, origin, size, *marks, *flaws)
+    about = () if arguments.quiet else (*what, origin, size)
+    options.show_all(found, arguments, found.reference, *about, *marks, *flaws)
     return 0 if found.ok else 2
 
 

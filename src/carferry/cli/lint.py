@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from textwrap import fill
 from typing import Any
 
 from carferry.cli import options
-from carferry.errors import InputError
 from carferry.lint.rules import RULES
 from carferry.lint.targets import TARGETS, WORKERS, choose
 
@@ -59,7 +57,7 @@ def add_lint_command(commands: Any) -> None:
     )
     parser.add_argument(
         "--workers",
-        type=int,
+        type=options.whole(1, _MOST_WORKERS),
         default=WORKERS,
         metavar="N",
         help="iterations of a loop over a run's own list (default %(default)s)",
@@ -71,14 +69,11 @@ def _lint(arguments: argparse.Namespace) -> int:
     """Lint the files; the YAML reader is imported here, so that other commands start faster."""
     from carferry.lint.report import lines, lint
 
-    if not 1 <= arguments.workers <= _MOST_WORKERS:
-        reason = f"{arguments.workers} workers"
-        raise InputError("lint", "--workers", reason, f"give 1 to {_MOST_WORKERS}")
     named = [name for given in arguments.target for name in given.split(",") if name]
     targets = choose(named)
     reports = [lint(path, targets, arguments.workers) for path in arguments.files]
     if arguments.json:
-        print(json.dumps([report.as_json() for report in reports], indent=2))
+        options.show_document([report.as_json() for report in reports])
     else:
-        print("\n".join(line for report in reports for line in lines(report)))
+        options.show_lines(line for report in reports for line in lines(report))
     return 0 if all(report.is_clean for report in reports) else 2

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from carferry.cli.streams import say
 from carferry.errors import printable
 from carferry.form.readers import split_list, split_lists
 from carferry.steps.settings import DEFAULT_BASE, DEFAULT_PLATFORM, BuildKeywords
@@ -32,27 +34,74 @@ class Remarked(Protocol):
 
 
 Command = Callable[[argparse.Namespace], int]
+MOST_PARALLEL = 64
+"""Layers, files or blobs at once."""
 
 
 def finish(parser: argparse.ArgumentParser, run: Command) -> None:
     """Give a command the options every command has."""
-    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    group = parser.add_argument_group(
+        "every command",
+        "each option can be set by a variable: CARFERRY_JSON=1 for --json;\nthe command line wins",
+    )
+    group.add_argument(
+        "--json", action="store_true", help="print one JSON document on stdout, of a failure too"
+    )
+    group.add_argument("-v", "--verbose", action="store_true", help="say more of what is done")
+    group.add_argument(
+        "-q", "--quiet", action="store_true", help="no progress and no notes: the result alone"
+    )
+    group.add_argument("--debug", action="store_true", help="show tracebacks, and what is asked")
     parser.set_defaults(run=run)
 
 
-def show(result: Shown, arguments: argparse.Namespace, *lines: str) -> None:
-    """Print a result for a program, or its lines for a person."""
+def show(result: Shown, arguments: argparse.Namespace, answer: str, *lines: str) -> None:
+    """Print a result for a program, or its lines for a person: with ``--quiet`` the answer."""
     if arguments.json:
-        print(json.dumps(result.as_json(), indent=2))
+        show_document(result.as_json())
+    else:
+        show_lines((answer,) if arguments.quiet else (answer, *lines))
+
+
+def show_all(result: Shown, arguments: argparse.Namespace, *lines: str) -> None:
+    """Print a result for a program, or its lines for a person, ``--quiet`` or not."""
+    if arguments.json:
+        show_document(result.as_json())
     else:
         show_lines(lines)
+
+
+def show_document(document: object) -> None:
+    """Print a result for a program."""
+    say(json.dumps(document, indent=2))
 
 
 def show_lines(lines: Iterable[str]) -> None:
     """Print lines, each on one: a stranger's name in it neither begins another nor is obeyed."""
     for line in lines:
-        print(printable(line))
+        say(printable(line))
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Return the type of an option that is a whole number within bounds."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"not a whole number of {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """Return the type of an option that is a number within bounds."""
+
+    def read(text: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", text) or not low <= float(text) <= high:
+            raise argparse.ArgumentTypeError(f"not a number of {low:g} to {high:g}")
+        return float(text)
+
+    return read
 
 
 def remarks(result: Remarked) -> list[str]:
@@ -138,7 +187,7 @@ def _add_reuse(parser: argparse.ArgumentParser) -> None:
 def add_moving(parser: argparse.ArgumentParser, *, parallel: int, unit: str) -> None:
     """Add what commands that move bytes have."""
     parser.add_argument(
-        "--parallel", type=int, default=parallel, metavar="N",
+        "--parallel", type=whole(1, MOST_PARALLEL), default=parallel, metavar="N",
         help=f"{unit} at once, about 20 MiB of memory each (default %(default)s)",
     )  # fmt: skip
     add_progress(parser)
@@ -183,7 +232,7 @@ def add_access(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="HOST",
         help="speak HTTP to this registry host[:port], of IMAGE or of a model oci://...; repeat "
-        "for more",
+        "for more; localhost and 127.0.0.1 need it not",
     )
     add_ca(parser)
 

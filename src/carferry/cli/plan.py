@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from carferry.cli import options
-from carferry.errors import InputError
+from carferry.cli.streams import say
+from carferry.errors import DoesNotFit, InputError
 from carferry.form.readers import read_count, read_model, split_lists
-from carferry.io import files
+from carferry.io import named
 from carferry.io.terminal import human_bytes, open_progress
 from carferry.source.pieces import Pieces
 from carferry.steps.fit import SERVED, fit
@@ -20,6 +20,7 @@ from carferry.steps.plan import DEFAULT_RATE, plan
 from carferry.steps.results import Planned
 from carferry.steps.settings import BuildSettings
 
+_MOST_WORKERS = 10_000
 _BELIEVING = "--reuse tag believes the image's own tag"
 
 
@@ -30,7 +31,7 @@ def add_plan_command(commands: Any) -> None:
         help="show what would move and whether it fits, before a byte does",
         description="With IMAGE: which layers would move, be reused or mounted. With --gpu or "
         "--cluster: whether and how the model fits the GPUs, with the arithmetic and, if it "
-        "does not, the smallest change; exit 2 if nothing fits. Nothing is written.",
+        "does not, the smallest change; exit 3 if nothing fits. Nothing is written.",
     )
     options.add_model(parser)
     parser.add_argument(
@@ -38,10 +39,16 @@ def add_plan_command(commands: Any) -> None:
         help="docker://host/repository:tag or oci:path[:tag]",
     )  # fmt: skip
     options.add_image(parser)
-    parser.add_argument("--workers", type=int, default=1, help="pods that would share the move")
-    parser.add_argument("--parallel", type=int, default=2, help="layers at once in each")
     parser.add_argument(
-        "--rate", type=float, default=DEFAULT_RATE / 1e6, metavar="MB/S",
+        "--workers", type=options.whole(1, _MOST_WORKERS), default=1, metavar="N",
+        help="pods that would share the move",
+    )  # fmt: skip
+    parser.add_argument(
+        "--parallel", type=options.whole(1, options.MOST_PARALLEL), default=2, metavar="N",
+        help="layers at once in each",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rate", type=options.number(0.001, 1e5), default=DEFAULT_RATE / 1e6, metavar="MB/S",
         help="one stream's rate, for the predicted time (default %(default)s)",
     )  # fmt: skip
     options.add_progress(parser)
@@ -60,7 +67,9 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--gpu-count", default="", help="GPUs in one pod")
     group.add_argument("--quantization", default="", help="fp8: quantize while loading")
     group.add_argument("--family", default="", help="gqa: plan an unknown architecture as such")
-    group.add_argument("--html", default="", metavar="FILE", help="write the report as a page")
+    group.add_argument(
+        "--html", default="", metavar="FILE", help="write the report as a page; - is stdout"
+    )
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -68,15 +77,21 @@ def _plan(arguments: argparse.Namespace) -> int:
         remedy = "name IMAGE, --gpu 'L40S x2' or --cluster"
         raise InputError("plan", arguments.model, "for what?", remedy)
     is_fit = bool(arguments.gpu or arguments.cluster)
+    if arguments.html == "-" and arguments.json:
+        raise InputError("plan", "--html -", "--json goes to stdout too", "name a file")
+    if arguments.html and not is_fit:
+        raise InputError("plan", "--html", "it shows whether the model fits", "give --gpu too")
     opened = _opened(arguments) if is_fit and arguments.image else None
     fitted = _fit(arguments, opened) if is_fit else None
     moves = _moves(arguments, opened) if arguments.image else None
-    if arguments.json:
+    if arguments.html == "-" and fitted:
+        say(fitted.html.rstrip("\n"))
+    elif arguments.json:
         document = {
             "fit": fitted.as_json() if fitted else None,
             "move": moves.as_json() if moves else None,
         }
-        print(json.dumps(document, indent=2))
+        options.show_document(document)
     else:
         parts = [
             fitted.text.rstrip().split("\n") if fitted else [],
@@ -84,7 +99,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         ]
         between = [""] if all(parts) else []
         options.show_lines([*parts[0], *between, *parts[1]])
-    return 2 if fitted and not fitted.ok else 0
+    return DoesNotFit.exit_code if fitted and not fitted.ok else 0
 
 
 def _opened(arguments: argparse.Namespace) -> Pieces:
@@ -118,8 +133,8 @@ def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:
         plain_http=split_lists(arguments.plain_http),
         ca_file=arguments.ca,
     )
-    if arguments.html:
-        files.save(Path(arguments.html), found.html.encode(), action="write --html")
+    if arguments.html not in ("", "-"):
+        named.save(Path(arguments.html), found.html.encode(), action="write --html")
     return found
 
 

@@ -7,12 +7,12 @@ building an image should not pay.
 from __future__ import annotations
 
 import argparse
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from carferry.cli import options
+from carferry.cli.streams import warn
 from carferry.errors import printable
 from carferry.form.readers import read_seconds
 from carferry.serve.form import PARAMETERS
@@ -28,7 +28,12 @@ def add_serve_commands(commands: Any) -> None:
         description="Make the objects the dashboard would make; no cluster is contacted.",
     )
     _add_form(parser)
-    parser.add_argument("--output", default="", metavar="FILE", help="default: stdout")
+    parser.add_argument(
+        "--output",
+        default="",
+        metavar="FILE",
+        help="default: stdout, as -; a link, a device or a pipe is written to, not replaced",
+    )
     options.finish(parser, _render)
     parser = commands.add_parser(
         "deploy",
@@ -97,9 +102,9 @@ def _rights(arguments: argparse.Namespace) -> int:
         connect=partial(connect, **_login(arguments)),
     )
     manifest = found.manifest.rstrip() or f"# {found.text}"
-    options.show(found, arguments, *manifest.split("\n"))
+    options.show_all(found, arguments, *manifest.split("\n"))
     if found.missing and not arguments.json:
-        print(f"carferry: {printable(found.text)}", file=sys.stderr)
+        warn(f"carferry: {printable(found.text)}")
     return 2 if found.stops else 0
 
 
@@ -112,9 +117,11 @@ def _login(arguments: argparse.Namespace) -> dict[str, Any]:
 def _render(arguments: argparse.Namespace) -> int:
     from carferry.steps.deploy import render
 
-    made = render(arguments.image, output=arguments.output, **_form(arguments))
-    text = f"wrote {arguments.output}" if arguments.output else made.manifest.rstrip()
-    options.show(made, arguments, *text.split("\n"))
+    output = "" if arguments.output == "-" else arguments.output
+    made = render(arguments.image, output=output, **_form(arguments))
+    text = f"wrote {output}" if output else made.manifest.rstrip()
+    if not (output and arguments.quiet):
+        options.show_all(made, arguments, *text.split("\n"))
     return 0
 
 
@@ -126,7 +133,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
         arguments.image,
         wait=True if seconds is None else seconds,
         force=arguments.force,
-        progress=True,
+        progress=not arguments.quiet,
         kubeconfig=arguments.kubeconfig,
         context=arguments.context,
         ca_file=arguments.ca,

@@ -14,7 +14,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
-from carferry.errors import InputError, StorageFull, TargetError
+from carferry.errors import StorageFull, TargetError
 
 _DESCRIPTORS = Path("/proc/self/fd")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -43,22 +43,6 @@ def replace(path: Path, data: bytes) -> None:
         file.name(path)
     finally:
         file.drop()
-
-
-def save(path: Path, data: bytes, *, action: str = "write") -> None:
-    """Write a file that the user named, whole or not at all.
-
-    Raises:
-        InputError: The folder is missing or not writable.
-        StorageFull: No space left there.
-    """
-    try:
-        replace(path, data)
-    except OSError as error:
-        failure = failed(action, path, error)
-        if isinstance(failure, StorageFull):
-            raise failure from error
-        raise InputError(action, path, failure.reason, failure.remedy) from error
 
 
 class AtomicFile:

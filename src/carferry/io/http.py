@@ -178,5 +178,3 @@ def give_back(response: BaseHTTPResponse) -> None:
         response.close()
     else:
         response.release_conn()
-
-

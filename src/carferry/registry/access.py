@@ -15,6 +15,7 @@ from carferry.registry.auth import Sources
 from carferry.registry.credentials import find_login
 from carferry.registry.layout import LayoutTarget
 from carferry.registry.login import Login
+from carferry.registry.loopback import answers_plainly
 from carferry.registry.repository import RegistryTarget
 from carferry.registry.session import Session
 from carferry.registry.target import Target
@@ -25,7 +26,8 @@ class Access:
     """How registries are reached.
 
     Attributes:
-        plain_http: Hosts (``host`` or ``host:port``) that are spoken to without TLS.
+        plain_http: Hosts (``host`` or ``host:port``) that are spoken to without TLS; one of this
+            machine's own that knows no TLS need not be among them.
         auth_file: Login file to use alone; default the usual places.
         ca_file: Extra certificates to trust.
         env: Environment that names login files; default the process's.
@@ -47,7 +49,7 @@ class Access:
         return replace(self, retry=replace(self.retry, report=progress.note))
 
     def open(self, ref: ImageRef | LayoutRef, *, write: bool = False) -> Target:
-        """Return the target that a reference names; nothing is contacted yet.
+        """Return the target that a reference names; only this machine's own is contacted.
 
         Raises:
             InputError: The login file cannot be used.
@@ -65,7 +67,7 @@ class Access:
                 timeouts=self.timeouts,
                 retry=self.retry,
             ),
-            plain_http=ref.registry in self.plain_http,
+            plain_http=ref.registry in self.plain_http or answers_plainly(ref.registry),
             retry=self.retry,
             write=write,
         )

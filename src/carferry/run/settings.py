@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from carferry.errors import InputError
+from carferry.form.closest import did_you_mean
 from carferry.form.parameter import Parameter
 from carferry.form.readers import (
     read_gpu_count,
@@ -104,7 +105,8 @@ def given(settings: Settings) -> dict[str, Any]:
     if not isinstance(settings, Mapping):
         raise InputError("read settings", repr(settings)[:80], "not a JSON object")
     if unknown := sorted(settings.keys() - SETTINGS.keys()):
-        known = f"known: {', '.join(sorted(SETTINGS))}"
+        names = sorted(SETTINGS)
+        known = did_you_mean(str(unknown[0]), names, f"known: {', '.join(names)}")
         raise InputError("read settings", ", ".join(map(repr, unknown)), "no such setting", known)
     said = {name: value for name, value in settings.items() if _is_given(name, value)}
     for name, value in said.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from carferry.cluster.kinds import Object
-from carferry.io import files
+from carferry.io import named
 
 # Plain only if every YAML reader, 1.1 and 1.2, sees a string: a letter first, nothing that
 # is an indicator, and none of the words some readers take for booleans, nulls or numbers.
@@ -55,10 +55,10 @@ def render(objects: Iterable[Object]) -> str:
 
 
 def write(objects: Iterable[Object], path: Path) -> None:
-    """Write the rendered objects to path: whole, or not at all.
+    """Write the rendered objects to path, as ``carferry.io.named`` writes.
 
     Raises:
         InputError: The folder is missing or not writable.
         StorageFull: No space left there.
     """
-    files.save(path, render(objects).encode("ascii"))
+    named.save(path, render(objects).encode("ascii"))

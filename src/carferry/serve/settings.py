@@ -14,8 +14,9 @@ from enum import StrEnum
 from carferry.cluster.names import check_kubernetes_name
 from carferry.cluster.quantity import Quantity
 from carferry.cluster.tolerations import LABEL_KEY, Toleration
-from carferry.errors import InputError, InvalidName, redact
+from carferry.errors import InputError, InvalidName
 from carferry.refs import ImageRef
+from carferry.serve.secrets import check_secrets
 
 # The upstream release of the vLLM version that RHOAI 3.5 names in its CUDA template
 # (red-hat-data-services/odh-model-controller, rhoai-3.5, config/runtimes/vllm). The template
@@ -27,11 +28,6 @@ _GPU_RESOURCES = re.compile(
 )
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
-_SECRET_NAME = re.compile(
-    r"(?i)(?:token|passwo?r?d|(?:^|_)pass|secret|credentials?|(?:api|access|private)_?key)$"
-)
-_KEEP_ELSEWHERE = "keep it in a Secret that a ServingRuntime of your own names"
-_SECRET_FLAGS = ("--hf-token", "--ssl-keyfile-password")
 _FIXED_ARGS = ("--model", "--port", "--served-model-name")
 NAME_LIMIT = 53
 ROUTE_LABEL_LIMIT = 63
@@ -109,7 +105,7 @@ class Deployment:
         _check_pairs("environment", self.env, _ENV_NAME, re.compile(r"[^\0]*"))
         _check_pairs("node selector", self.node_selector, LABEL_KEY, _LABEL_VALUE)
         _check_args(self.vllm_args)
-        _check_secrets(self.env, self.vllm_args)
+        check_secrets(self.env, self.vllm_args)
         if self.pull_secret:
             check_kubernetes_name(self.pull_secret, kind="pull secret", limit=63)
 
@@ -195,24 +191,6 @@ def _check_pairs(
         if name in seen:
             raise InputError(f"read {what}", repr(name), "given twice")
         seen.add(name)
-
-
-def _check_secrets(env: Iterable[tuple[str, str]], args: Iterable[str]) -> None:
-    """Whoever may read the objects reads these: a cluster's users, and a GitOps repository's."""
-    for name, value in env:
-        is_file = value.startswith("/") and name.upper().endswith("CREDENTIALS")
-        if value and not is_file and (_SECRET_NAME.search(name) or redact(value) != value):
-            raise InputError(
-                "read environment", name, "a secret would be readable", _KEEP_ELSEWHERE
-            )
-    for arg in args:
-        flag = arg.partition("=")[0]
-        if flag == "--api-key":
-            raise InputError("read vLLM arguments", "--api-key", "readable", "use auth instead")
-        if redact(arg) != arg or flag in _SECRET_FLAGS:
-            raise InputError(
-                "read vLLM arguments", flag, "a secret would be readable", _KEEP_ELSEWHERE
-            )
 
 
 def _check_args(args: tuple[str, ...]) -> None:

@@ -66,9 +66,7 @@ class HubSource:
     ) -> None:
         self.ref = ref
         self._retry = retry or Retry()
-        self._http = http or Http(
-            ca_file=ca_file, connections=_CONNECTIONS, retry=self._retry
-        )
+        self._http = http or Http(ca_file=ca_file, connections=_CONNECTIONS, retry=self._retry)
         self._redirects = Redirects()
         text = os.environ.get("HF_ENDPOINT", "") if endpoint is None else endpoint
         self._endpoint = Endpoint.parse(text)

@@ -1,0 +1,90 @@
+"""The page of the command line: each command's options, their variables and defaults."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from carferry.cli import build_parser
+from carferry.cli.variables import is_switch, names_of
+from carferry.pipelines.reference.table import table
+
+PAGE = Path("docs/reference/command-line.md")
+_HEAD = """\
+# Command line
+
+Generated from `carferry.cli` by `python -m carferry.pipelines.reference`.
+
+Options stand before or behind the command and its arguments, as `--name value` or `--name=value`,
+and are never abbreviated. Each can be set by its variable too: `CARFERRY_PARALLEL=4` for
+`--parallel 4` of every command, `CARFERRY_BUILD_PARALLEL` for that of `carferry build` alone, which
+counts before the other; what the command line says wins over both. A switch is `1`, `true`, `yes`
+or `on`, or `0`, `false`, `no` or `off`; several values stand in one variable with commas between
+them; an empty variable is none. A secret (`--run`) is better in a variable: everybody on a machine
+can read its command lines.
+
+## Exit codes
+
+| code | meaning | what a job does next |
+| --- | --- | --- |
+| 0 | done | go on |
+| 1 | failed outside: network, registry, hub, cluster, disk | try again later |
+| 2 | wrong input; or `inspect`, `lint` and `rights` found what breaks | change what was asked |
+| 3 | the model does not fit (`plan --gpu`, `plan --cluster`) | other GPUs, or another model |
+| 130 | interrupted by Ctrl-C | |
+
+A failure is one line on stderr. With `--json` it is on stdout too, as one document
+`{"error": {"kind", "action", "subject", "reason", "remedy", "exit_code"}}`: `kind` is the class in
+[errors](python.md#errors), and an incomplete model has its `faults` there. With `--progress json`
+the line on stderr is an event `error` like the others. A stdout that is closed or full is a
+failure, exit 1.
+
+## Files
+
+`plan --html FILE` and `render --output FILE` replace a file at one stroke and keep its mode and
+owner. A link, a device, a pipe and `/dev/stdout` are written through, and stay what they are; `-`
+is stdout.
+
+## Completion by Tab
+
+    pip install 'carferry[completion]'
+    eval "$(register-python-argcomplete carferry)"     # in ~/.bashrc or ~/.zshrc
+"""
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    (commands,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    abouts = {action.dest: action.help or "" for action in commands._choices_actions}
+    parts = [_HEAD]
+    for name, parser in commands.choices.items():
+        if name != "help":
+            parts.append(f"\n## `carferry {name}`\n\n{abouts[name]}\n\n{_options(name, parser)}")
+    return "".join(parts)
+
+
+def _options(command: str, parser: argparse.ArgumentParser) -> str:
+    rows = [
+        (
+            ", ".join(f"`{name}`" for name in action.option_strings),
+            f"`{names_of(action, command)[1]}`",
+            "" if is_switch(action) or not action.default else f"`{_default(action)}`",
+            _help(action),
+        )
+        for action in parser._actions
+        if action.option_strings and action.dest != "help"
+    ]
+    needed = [
+        (f"`{action.metavar or action.dest}`", "", "", _help(action))
+        for action in parser._actions
+        if not action.option_strings
+    ]
+    return table(("option", "variable", "default", "meaning"), [*needed, *rows])
+
+
+def _default(action: argparse.Action) -> str:
+    return ",".join(action.default) if isinstance(action.default, list) else str(action.default)
+
+
+def _help(action: argparse.Action) -> str:
+    return (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
