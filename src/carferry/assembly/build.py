@@ -22,7 +22,8 @@ from carferry.assembly.results import BuildResult, LayerResult, in_image_order
 from carferry.assembly.seal import seal
 from carferry.assembly.stream import gather, stream
 from carferry.errors import CarferryError, InputError, TargetError
-from carferry.io.progress import Progress, Silent
+from carferry.io.progress import Progress, Silent, either
+from carferry.io.retry import Retry
 from carferry.refs import ImageRef, LayoutRef, check_push_tag
 from carferry.registry.access import Access
 from carferry.registry.target import Target
@@ -178,9 +179,10 @@ def _plan_job(
     whole: bool = True,
     pieces: Pieces | None = None,
 ) -> Job:
-    access = access or Access()
-    plan = plan_build(source, target, options, access, whole=whole, pieces=pieces)
-    return Job(source, target, options, access, progress or Silent(), plan)
+    access, display = access or Access(), progress or Silent()
+    with display.phase(f"planning {source}", either(source.host, target.ref.host)):
+        plan = plan_build(source, target, options, access, whole=whole, pieces=pieces)
+    return Job(source, target, options, access, display, plan)
 
 
 def _check_share(job: Job, share: Sequence[LayerPlan], pieces: Pieces) -> None:
@@ -196,13 +198,18 @@ def _stream(
 ) -> list[LayerResult]:
     try:
         return stream(job, layer_plans, arrived=publisher.add)
+    except KeyboardInterrupt:
+        # It has stopped the build's own policy for good: a thread may not have noticed yet.
+        publisher.keep(replace(job.access, retry=Retry(attempts=2)))
+        raise
     except CarferryError:
         publisher.keep()
         raise
 
 
 def _seal(job: Job, results: Sequence[LayerResult], start: float) -> BuildResult:
-    sealed = seal(job, in_image_order(job.plan, results))
+    with job.progress.phase("writing the manifest", job.target.ref.host):
+        sealed = seal(job, in_image_order(job.plan, results))
     return BuildResult(
         sealed.document,
         job.plan.snapshot,

@@ -114,6 +114,7 @@ def _bring(base: Base, layer: Descriptor, target: Target, progress: Progress) ->
     if target.mount(layer.digest, base.home.ref):
         return
     name = f"base {layer.digest.hex[:12]}"
+    progress.expect(layer.size_bytes, 1)
     progress.begin(name, layer.size_bytes)
     copy_blob(layer, base.home, target, moved=lambda size: progress.advance(name, size))
     progress.end(name, "copy")

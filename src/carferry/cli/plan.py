@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from carferry.cli import options
+from carferry.cli.display import displayed
+from carferry.cli.screen import look_lines
 from carferry.errors import InputError
 from carferry.form.readers import read_count, read_model, split_lists
 from carferry.io import files
@@ -15,6 +17,7 @@ from carferry.io.terminal import human_bytes, open_progress
 from carferry.source.pieces import Pieces
 from carferry.steps.fit import SERVED, fit
 from carferry.steps.fitted import Fit
+from carferry.steps.look import look
 from carferry.steps.models import open_model
 from carferry.steps.plan import DEFAULT_RATE, plan
 from carferry.steps.results import Planned
@@ -28,7 +31,8 @@ def add_plan_command(commands: Any) -> None:
     parser = commands.add_parser(
         "plan",
         help="show what would move and whether it fits, before a byte does",
-        description="With IMAGE: which layers would move, be reused or mounted. With --gpu or "
+        description="MODEL alone: what it is, and on how few of each common GPU it fits. "
+        "With IMAGE: which layers would move, be reused or mounted. With --gpu or "
         "--cluster: whether and how the model fits the GPUs, with the arithmetic and, if it "
         "does not, the smallest change; exit 2 if nothing fits. Nothing is written.",
     )
@@ -64,10 +68,9 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    if not (arguments.image or arguments.gpu or arguments.cluster):
-        remedy = "name IMAGE, --gpu 'L40S x2' or --cluster"
-        raise InputError("plan", arguments.model, "for what?", remedy)
     is_fit = bool(arguments.gpu or arguments.cluster)
+    if not (arguments.image or is_fit):
+        return _look(arguments)
     opened = _opened(arguments) if is_fit and arguments.image else None
     fitted = _fit(arguments, opened) if is_fit else None
     moves = _moves(arguments, opened) if arguments.image else None
@@ -85,6 +88,31 @@ def _plan(arguments: argparse.Namespace) -> int:
         between = [""] if all(parts) else []
         options.show_lines([*parts[0], *between, *parts[1]])
     return 2 if fitted and not fitted.ok else 0
+
+
+def _look(arguments: argparse.Namespace) -> int:
+    if arguments.html:
+        raise InputError("write --html", arguments.html, "no GPU to report on", "name --gpu")
+    with displayed(arguments.progress):
+        found = look(
+            arguments.model,
+            revision=arguments.revision,
+            vllm=arguments.vllm,
+            quantization=arguments.quantization,
+            family=arguments.family,
+            include=split_lists(arguments.include),
+            exclude=split_lists(arguments.exclude),
+            allow_no_weights=arguments.allow_no_weights,
+            plain_http=split_lists(arguments.plain_http),
+            ca_file=arguments.ca,
+            max_model_len=read_count("max_model_len", arguments.max_model_len or "0"),
+            max_num_seqs=read_count("max_num_seqs", arguments.max_num_seqs or "0"),
+        )
+    if arguments.json:
+        print(json.dumps({"look": found.as_json(), "fit": None, "move": None}, indent=2))
+    else:
+        options.show_lines(look_lines(found))
+    return 0
 
 
 def _opened(arguments: argparse.Namespace) -> Pieces:

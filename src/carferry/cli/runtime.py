@@ -6,8 +6,9 @@ import argparse
 from typing import Any
 
 from carferry.cli import options
+from carferry.cli.display import displayed
 from carferry.form.readers import split_list, split_lists
-from carferry.io.terminal import human_bytes, open_progress
+from carferry.io.terminal import human_bytes
 from carferry.steps.runtime import DEFAULT_BASE, RuntimeImage, RuntimeSettings, runtime
 from carferry.steps.settings import DEFAULT_PLATFORM
 
@@ -60,7 +61,8 @@ def _runtime(arguments: argparse.Namespace) -> int:
         ca_file=arguments.ca,
         parallel=arguments.parallel,
     )
-    made = runtime(arguments.image, settings, progress=open_progress(arguments.progress))
+    with displayed(arguments.progress, unit="blobs", place=arguments.image) as progress:
+        made = runtime(arguments.image, settings, progress=progress)
     options.show(made, arguments, *_summary(made))
     return 0
 

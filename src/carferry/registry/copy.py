@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from carferry.io.parallel import advance, run_parallel
-from carferry.io.progress import Progress
+from carferry.io.progress import Progress, either
 from carferry.io.retry import Retry
 from carferry.oci.documents import Descriptor, Document
 from carferry.refs import LayoutRef
@@ -49,15 +49,18 @@ def copy_image(
         ManifestMissing: Nothing there.
         TargetError: Either end failed.
     """
-    top = read_image(origin)
-    target.check_push()
-    manifests = read_manifests(origin, top)
+    hosts = either(origin.ref.host, target.ref.host)
+    with progress.phase(f"reading {origin.ref}", hosts):
+        top = read_image(origin)
+        target.check_push()
+        manifests = read_manifests(origin, top)
     blobs = {d.digest: d for m in manifests for d in (m.config, *m.layers)}
     moved = copy_blobs(list(blobs.values()), origin, target, parallel, retry, progress)
-    for document in (*manifests, top):
-        target.put_manifest(document, str(document.digest))
-    if tag := target.ref.push_tag:
-        target.put_manifest(top, tag)
+    with progress.phase("writing the manifest", target.ref.host):
+        for document in (*manifests, top):
+            target.put_manifest(document, str(document.digest))
+        if tag := target.ref.push_tag:
+            target.put_manifest(top, tag)
     total = sum(blob.size_bytes for blob in blobs.values())
     return CopyResult(top, manifests, moved, total - moved)
 
@@ -91,7 +94,9 @@ def copy_blobs(
     def copy(blob: Descriptor) -> int:
         return retry.call(lambda: _copy(blob, origin, target, retry, progress))
 
-    return sum(run_parallel(copy, blobs, parallel=parallel, retry=retry))
+    progress.expect(sum(blob.size_bytes for blob in blobs), len(blobs))
+    with progress.phase("copying blobs", either(origin.ref.host, target.ref.host)):
+        return sum(run_parallel(copy, blobs, parallel=parallel, retry=retry))
 
 
 def _copy(
@@ -101,10 +106,12 @@ def _copy(
     name = f"blob {blob.digest.hex[:12]}"
     progress.begin(name, blob.size_bytes)
     if target.blob_size(blob.digest) == blob.size_bytes:
+        progress.expect(-blob.size_bytes)
         progress.end(name, "reuse")
         return 0
     if target.mount(blob.digest, origin.ref):
         linked = isinstance(target.ref, LayoutRef)
+        progress.expect(-blob.size_bytes)
         progress.end(name, "link" if linked else "mount")
         return blob.size_bytes if linked else 0
     copy_blob(blob, origin, target, moved=partial(advance, progress, retry, name))

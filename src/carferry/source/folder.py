@@ -53,6 +53,11 @@ class FolderSource:
         """Return the folder's path."""
         return str(self.root)
 
+    @property
+    def host(self) -> str:
+        """Empty: nobody answers for a disk."""
+        return ""
+
     def listing(self) -> Snapshot:
         """List every file below the folder without reading any; their content ids are empty.
 

@@ -15,6 +15,10 @@ class Source(Protocol):
     and proves it did.
     """
 
+    @property
+    def host(self) -> str:
+        """Who answers for it, such as ``huggingface.co``; empty for a disk."""
+
     def listing(self) -> Snapshot:
         """List every file there is; content ids that take reading every byte are empty.
 
