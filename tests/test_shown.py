@@ -262,3 +262,25 @@ def test_a_download_ends_with_the_build_of_its_folder(
     (step,) = steps_after(run("download", REPO, "a model").out)
     assert step == "carferry build './a model' docker://REGISTRY/NAME:TAG"
     parsed(step)
+
+
+def test_what_libraries_log_is_an_event_too(run: Run, tmp_path: Path, registry: Registry) -> None:
+    """With --debug urllib3's lines stood between the events."""
+    folder, where = write(tiny(), tmp_path / "m"), f"docker://{registry.host}/org/tiny:v1"
+    command = [sys.executable, "-m", "carferry", "build", str(folder), where, "--base", "scratch"]
+    options = ["--plain-http", registry.host, "--debug", "--progress", "json"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
+    notes = [e["text"] for e in map(json.loads, done.stderr.splitlines()) if e["event"] == "note"]
+    assert any("/v2/org/tiny/" in note for note in notes)
+
+
+def test_what_is_there_already_is_not_waited_for(run: Run, tmp_path: Path) -> None:
+    """A second push stood at 0 % to its end."""
+    folder, layout = write(tiny(), tmp_path / "m"), f"oci:{tmp_path / 'out'}:v1"
+    run("build", folder, layout, "--base", "scratch")
+    push = ("push", layout, f"oci:{tmp_path / 'copy'}:v1", "--progress", "json")
+    run(*push)
+    events = [json.loads(line) for line in run(*push).err.splitlines()]
+    expected = [each for each in events if each["event"] == "expect"]
+    assert expected[0]["size_bytes"] > 0
+    assert sum(each["size_bytes"] for each in expected) == expected[-1]["total_bytes"] == 0

@@ -198,12 +198,12 @@ def _stream(
 ) -> list[LayerResult]:
     try:
         return stream(job, layer_plans, arrived=publisher.add)
-    except KeyboardInterrupt:
-        # It has stopped the build's own policy for good: a thread may not have noticed yet.
-        publisher.keep(replace(job.access, retry=Retry(attempts=2)))
-        raise
     except CarferryError:
         publisher.keep()
+        raise
+    except BaseException:
+        # A signal has stopped the build's own policy: a thread may not have noticed yet.
+        publisher.keep(replace(job.access, retry=Retry(attempts=2)))
         raise
 
 

@@ -91,9 +91,11 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _look(arguments: argparse.Namespace) -> int:
-    if arguments.html:
-        raise InputError("write --html", arguments.html, "no GPU to report on", "name --gpu")
-    with displayed(arguments.progress):
+    for option in ("html", "gpu_count", "namespace"):
+        if given := getattr(arguments, option):
+            name = f"--{option.replace('_', '-')}"
+            raise InputError(f"use {name}", given, "no GPU is named", "add --gpu or --cluster")
+    with displayed(arguments.progress) as progress:
         found = look(
             arguments.model,
             revision=arguments.revision,
@@ -107,6 +109,7 @@ def _look(arguments: argparse.Namespace) -> int:
             ca_file=arguments.ca,
             max_model_len=read_count("max_model_len", arguments.max_model_len or "0"),
             max_num_seqs=read_count("max_num_seqs", arguments.max_num_seqs or "0"),
+            progress=progress,
         )
     if arguments.json:
         print(json.dumps({"look": found.as_json(), "fit": None, "move": None}, indent=2))
@@ -126,25 +129,27 @@ def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:
         name: read_count(name, getattr(arguments, name) or "0")
         for name in ("max_model_len", "max_num_seqs", "gpu_count")
     }
-    found = fit(
-        arguments.model,
-        gpus=arguments.gpu,
-        revision=arguments.revision,
-        namespace=arguments.namespace,
-        vllm=arguments.vllm,
-        max_model_len=counts["max_model_len"],
-        max_num_seqs=counts["max_num_seqs"],
-        gpu_count=counts["gpu_count"],
-        quantization=arguments.quantization,
-        family=arguments.family,
-        image=arguments.image,
-        include=split_lists(arguments.include),
-        exclude=split_lists(arguments.exclude),
-        allow_no_weights=arguments.allow_no_weights,
-        opened=opened,
-        plain_http=split_lists(arguments.plain_http),
-        ca_file=arguments.ca,
-    )
+    phase = f"reading what {arguments.model} holds"
+    with displayed(arguments.progress) as progress, progress.phase(phase):
+        found = fit(
+            arguments.model,
+            gpus=arguments.gpu,
+            revision=arguments.revision,
+            namespace=arguments.namespace,
+            vllm=arguments.vllm,
+            max_model_len=counts["max_model_len"],
+            max_num_seqs=counts["max_num_seqs"],
+            gpu_count=counts["gpu_count"],
+            quantization=arguments.quantization,
+            family=arguments.family,
+            image=arguments.image,
+            include=split_lists(arguments.include),
+            exclude=split_lists(arguments.exclude),
+            allow_no_weights=arguments.allow_no_weights,
+            opened=opened,
+            plain_http=split_lists(arguments.plain_http),
+            ca_file=arguments.ca,
+        )
     if arguments.html:
         files.save(Path(arguments.html), found.html.encode(), action="write --html")
     return found

@@ -7,6 +7,7 @@ from typing import Any
 
 from carferry.cli import options
 from carferry.cli.display import displayed
+from carferry.cli.following import tagged
 from carferry.form.readers import split_list, split_lists
 from carferry.io.terminal import human_bytes
 from carferry.steps.runtime import DEFAULT_BASE, RuntimeImage, RuntimeSettings, runtime
@@ -63,15 +64,16 @@ def _runtime(arguments: argparse.Namespace) -> int:
     )
     with displayed(arguments.progress, unit="blobs", place=arguments.image) as progress:
         made = runtime(arguments.image, settings, progress=progress)
-    options.show(made, arguments, *_summary(made))
+    options.show(made, arguments, *_summary(made, arguments.image))
     return 0
 
 
-def _summary(made: RuntimeImage) -> list[str]:
+def _summary(made: RuntimeImage, image: str) -> list[str]:
     moved = f"{human_bytes(made.moved_bytes)} moved, {human_bytes(made.reused_bytes)} reused"
     return [
         made.reference,
         f"digest  {made.digest}",
+        *tagged(image),
         *(f"runs    {run}" for run in made.runs),
         f"size    {human_bytes(made.size_bytes)} in {made.layers} layers",
         f"moved   {moved}, {made.seconds:.1f} s",

@@ -53,6 +53,11 @@ class ImageSource:
         """Who answers for the image."""
         return self.target.ref.host
 
+    @property
+    def gated(self) -> bool | None:
+        """None: it is not on the hub."""
+        return None
+
     @cached_property
     def manifest(self) -> Document:
         """The image's manifest, of an index the first; a ModelCar's platforms share the model.

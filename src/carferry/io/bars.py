@@ -10,11 +10,12 @@ from typing import IO
 from carferry.io.amounts import human_bytes, human_seconds
 from carferry.io.cells import cells, cut
 from carferry.io.display import write
-from carferry.io.lines import SILENT_S, ended_line, noted_line, short, totals, waiting
+from carferry.io.lines import ended_line, noted_line, short, totals, waiting
 from carferry.io.tally import Item, Phase, Tally
 
 _EVERY_S = 0.2
 _LONG_S = 2.0  # a phase is shown if it takes longer
+_SILENT_S = 10.0  # sooner than in a log: it goes away again
 _BARS = ((72, 24), (44, 10))  # from a terminal's width on, cells of a bar
 _SIZES_FROM = 72
 _BEFORE_NAME = len(ended_line("", 0, ""))
@@ -116,7 +117,7 @@ def _last_rows(tally: Tally, now: float, width: int) -> list[str]:
     rows = []
     if tally.items and tally.size_bytes:
         rows.append(_fitting(totals(tally), width))
-    if tally.silent_s(now) >= SILENT_S:
+    if tally.silent_s(now) >= _SILENT_S:
         return [*rows, _fitting(waiting(tally, now), width)]
     phase = tally.phases[-1] if tally.phases else None
     if phase and not tally.items and now - phase.since >= _LONG_S:

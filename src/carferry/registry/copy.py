@@ -106,13 +106,13 @@ def _copy(
     name = f"blob {blob.digest.hex[:12]}"
     progress.begin(name, blob.size_bytes)
     if target.blob_size(blob.digest) == blob.size_bytes:
-        progress.expect(-blob.size_bytes)
         progress.end(name, "reuse")
+        progress.expect(-blob.size_bytes)
         return 0
     if target.mount(blob.digest, origin.ref):
         linked = isinstance(target.ref, LayoutRef)
-        progress.expect(-blob.size_bytes)
         progress.end(name, "link" if linked else "mount")
+        progress.expect(-blob.size_bytes)
         return blob.size_bytes if linked else 0
     copy_blob(blob, origin, target, moved=partial(advance, progress, retry, name))
     progress.end(name, "move")

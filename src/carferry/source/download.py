@@ -68,8 +68,8 @@ def _fetch(
     """Write one file unless it is there; return what it is, and the bytes that were fetched."""
     progress.begin(file.path, file.size_bytes)
     if _matches(path, file):
-        progress.expect(-file.size_bytes)
         progress.end(file.path, "kept")
+        progress.expect(-file.size_bytes)
         return file, 0
     found = _write(source, file, path, partial(advance, progress, retry, file.path))
     progress.end(file.path, "move")

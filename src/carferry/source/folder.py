@@ -58,6 +58,11 @@ class FolderSource:
         """Empty: nobody answers for a disk."""
         return ""
 
+    @property
+    def gated(self) -> bool | None:
+        """None: it is not on the hub."""
+        return None
+
     def listing(self) -> Snapshot:
         """List every file below the folder without reading any; their content ids are empty.
 

@@ -19,6 +19,10 @@ class Source(Protocol):
     def host(self) -> str:
         """Who answers for it, such as ``huggingface.co``; empty for a disk."""
 
+    @property
+    def gated(self) -> bool | None:
+        """Whether its owner asks people to accept terms first; None away from the hub."""
+
     def listing(self) -> Snapshot:
         """List every file there is; content ids that take reading every byte are empty.
 

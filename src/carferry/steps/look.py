@@ -14,12 +14,12 @@ from carferry.gpu.memory.params import parameter_count
 from carferry.gpu.search.decide import understand
 from carferry.gpu.search.overview import GpuFit, overview
 from carferry.image.layers import arrange
+from carferry.io.progress import Progress
 from carferry.io.retry import Retry
 from carferry.selection.patterns import Patterns
-from carferry.source.hub.source import HubSource
 from carferry.source.open import pinned
 from carferry.source.pieces import Pieces
-from carferry.steps.access import open_access
+from carferry.steps.access import open_access, shown
 from carferry.steps.fit import SERVED, FitSettings
 from carferry.steps.looked import Look, Nature
 from carferry.steps.models import open_model
@@ -45,6 +45,7 @@ def look(
     allow_no_weights: bool = False,
     plain_http: Sequence[str] = (),
     ca_file: str | Path | None = None,
+    progress: Progress | bool = False,
     retry: Retry | None = None,
     opened: Pieces | None = None,
 ) -> Look:
@@ -66,6 +67,7 @@ def look(
         allow_no_weights: As for the build.
         plain_http: Registry hosts without TLS, for a model in an image.
         ca_file: PEM certificates to trust, of a registry or an S3 server.
+        progress: True tells of long silences, on stderr.
         retry: How often what fails for the moment is tried again.
         opened: The same model, if it was opened before: what was read of it is not read again.
 
@@ -88,16 +90,16 @@ def look(
         quantization=quantization, family=family, vllm=vllm, include=include, exclude=exclude,
         allow_no_weights=allow_no_weights, plain_http=plain_http, ca_file=ca_file,
     )  # fmt: skip
-    again, name = retry or Retry(), read_model(model)
+    again, name, display = retry or Retry(), read_model(model), shown(progress)
     access = replace(open_access(how.plain_http, how.ca_file), retry=again)
-    pieces = opened or Pieces(open_model(name, how.revision, access))
+    pieces = opened or Pieces(open_model(name, how.revision, access, display))
     wanted = Patterns.parse(how.include, how.exclude, how.allow_no_weights)
-    return _looked(name, see(pieces, wanted, again), how)
+    with display.phase(f"reading what {name} holds", pieces.source.host):
+        return _looked(name, see(pieces, wanted, again), how)
 
 
 def _looked(name: str, seen: Seen, how: FitSettings) -> Look:
     files, listed = seen.selection.files, seen.pieces.listing
-    source = seen.pieces.source
     nature, fits, reason = _weighed(seen, files.repo or name, how)
     return Look(
         pinned(name, files),
@@ -105,7 +107,7 @@ def _looked(name: str, seen: Seen, how: FitSettings) -> Look:
         files.commit,
         nature,
         files.license,
-        source.gated if isinstance(source, HubSource) else None,
+        seen.pieces.source.gated,
         len(files.files),
         files.size_bytes,
         len(listed.files),

@@ -79,7 +79,7 @@ class HubSource:
         return self._endpoint.host
 
     @property
-    def gated(self) -> bool:
+    def gated(self) -> bool | None:
         """Whether its owner asks people to accept terms first."""
         return bool(self.info.get("gated"))
 

@@ -86,6 +86,11 @@ class S3Source:
         """The server that answers."""
         return self._client.connection.host.partition("://")[2] or "s3.amazonaws.com"
 
+    @property
+    def gated(self) -> bool | None:
+        """None: it is not on the hub."""
+        return None
+
     def listing(self) -> Snapshot:
         """List every object below the prefix.
 
