@@ -59,6 +59,8 @@ def test_every_known_model_is_one_screen_with_a_row_for_each_gpu(
     seen = run("plan", folder, *ALONE)
     assert (seen.code, seen.err) == (0, "")
     assert is_one_screen(seen.out), seen.out
+    table = [row for row in seen.out.splitlines() if row.startswith(("GPU ", *COMMON))]
+    assert [row for row in table if "GiB short" in row and cells(row) > 50] == []
     assert [row.split()[0] for row in seen.out.splitlines() if row.startswith(COMMON)] == [*COMMON]
     for line in seen.out.splitlines():
         if line.startswith("next"):

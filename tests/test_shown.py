@@ -156,6 +156,7 @@ def test_after_ctrl_c_is_said_what_was_kept_and_it_is_true(
     """Only "carferry: interrupted" was said, and a second run moved everything again."""
     where = f"docker://{registry.host}/org/model:v1"
     arguments = ("build", REPO, where, "--base", "scratch", "--plain-http", registry.host)
+    slow_hub.bytes_per_s = LARGE // 8
     with typed(80, *arguments, "--parallel", "1") as shown:
         shown.until("  move")
         shown.press(b"\x03")
@@ -163,6 +164,7 @@ def test_after_ctrl_c_is_said_what_was_kept_and_it_is_true(
     kept, last = (row.removeprefix("^C") for row in rows_of(shown.seen)[-3:-1])
     assert kept == f"1 of 3 layers are in {where}; run the same command to go on"
     assert last == "carferry: interrupted"
+    slow_hub.bytes_per_s = None
     again = json.loads(run(*arguments, "--json", "--progress", "none").out)
     assert again["reused_bytes"] > LARGE
     assert again["moved_bytes"] < LARGE * 1.1

@@ -11,7 +11,7 @@ from carferry.steps.looked import Look
 
 _COLUMNS, _ROWS = 80, 23  # the last row is the shell's
 _HEAD = ("GPU", "GiB", "GPUs", "verdict", "context", "why not")
-_WIDTHS = (11, 4, 5, 8, 8)
+_WIDTHS = (9, 3, 4, 7, 7)  # so that 50 columns hold a row
 _RIGHT = (1, 2, 4)
 _COMMIT_DIGITS = 12
 
@@ -42,7 +42,7 @@ def _row(cells_of: Sequence[str]) -> str:
         cell.rjust(width) if place in _RIGHT else cell.ljust(width)
         for place, (cell, width) in enumerate(zip(cells_of, _WIDTHS, strict=False))
     ]
-    return "  ".join([*cells, *cells_of[len(_WIDTHS) :]]).rstrip()
+    return " ".join([*cells, *cells_of[len(_WIDTHS) :]]).rstrip()
 
 
 def _next(found: Look) -> list[str]:

@@ -50,13 +50,22 @@ class Display:
     Args:
         face: How it looks.
         clock: Monotonic seconds.
+        every_s: How often the thread lets time pass, in seconds.
     """
 
-    def __init__(self, face: Face, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        face: Face,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        every_s: float = _TICK_S,
+    ) -> None:
         self.tally = Tally()
         self._face = face
         self._clock = clock
-        self._lock = threading.Lock()
+        self._every_s = every_s
+        # A signal's handler may report something while the same thread does.
+        self._lock = threading.RLock()
         self._ticker: _Ticker | None = None
 
     def expect(self, size_bytes: int, items: int = 0) -> None:
@@ -109,7 +118,7 @@ class Display:
             self.tally.phases.append(phase)
             self._face.entered(phase, self.tally)
             if self._ticker is None:
-                self._ticker = _Ticker(self.tick)
+                self._ticker = _Ticker(self.tick, self._every_s)
 
     def _leave(self, phase: Phase) -> None:
         with self._lock:
@@ -125,8 +134,9 @@ class Display:
 class _Ticker:
     """Calls something every so often, until it is stopped."""
 
-    def __init__(self, tick: Callable[[], None]) -> None:
+    def __init__(self, tick: Callable[[], None], every_s: float) -> None:
         self._tick = tick
+        self._every_s = every_s
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="carferry-progress", daemon=True)
         self._thread.start()
@@ -136,7 +146,7 @@ class _Ticker:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._over.wait(_TICK_S):
+        while not self._over.wait(self._every_s):
             self._tick()
 
 

@@ -27,7 +27,7 @@ class GpuFit:
             number that comes closest.
         verdict: ``fits``, ``tight`` or ``no``.
         context: The longest input that can be served there, tokens; 0 if none.
-        why: Why not; empty if it fits.
+        why: Why not, as GiB that each GPU lacks; empty if it fits.
     """
 
     gpu: str
@@ -64,5 +64,5 @@ def _row(options: Sequence[Option]) -> GpuFit:
                 why = "the margin is below our own error" if verdict is Verdict.TIGHT else ""
                 return GpuFit(gpu.name, gpu.memory_gib, option.tp, verdict.value, length, why)
     closest = min(by_count, key=lambda o: o.best.shortfall if o.best else float("inf"))
-    why = f"{gib(closest.best.shortfall):.1f} GiB short on each" if closest.best else closest.reason
+    why = f"{gib(closest.best.shortfall):.1f} GiB short" if closest.best else closest.reason
     return GpuFit(gpu.name, gpu.memory_gib, closest.tp, Verdict.NO.value, 0, why)
