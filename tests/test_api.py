@@ -41,6 +41,7 @@ WANTED = [
     "download",
     "fit",
     "inspect",
+    "look",
     "plan",
     "push",
     "render",
@@ -214,6 +215,11 @@ HOSTILE: list[tuple[str, dict[str, Any]]] = [
         for field in ("max_model_len", "max_num_seqs", "gpu_count", "nodes")
         for value in ("two", -1, 1.5, True)
     ),
+    *(
+        ("look", {field: value})
+        for field in ("max_model_len", "max_num_seqs")
+        for value in ("two", -1, 1.5, True)
+    ),
     *(("fit", {"gpus": value}) for value in (["L40S"], 2, "Imaginary")),
     *(
         ("render", {field: value})
@@ -245,6 +251,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "push": {"origin": "oci:out:1", "image": "oci:copy:1"},
     "inspect": {"image": "oci:out:1"},
     "fit": {"model": "./model", "gpus": "L40S x2"},
+    "look": {"model": "./model"},
     "render": {"image": IMAGE, "namespace": "demo"},
     "deploy": {"image": IMAGE, "namespace": "demo", "output": "objects.yaml"},
 }

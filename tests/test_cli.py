@@ -109,7 +109,7 @@ def test_json_is_one_document_and_progress_goes_elsewhere(
     assert (document["digest"], document["reference"], document["uri"]) == (digest, where, where)
     assert document["moved_bytes"] + document["reused_bytes"] < document["size_bytes"]
     events = [json.loads(line) for line in built.err.splitlines()]
-    assert {event["event"] for event in events} == {"expect", "begin", "advance", "end"}
+    assert {event["event"] for event in events} == {"phase", "expect", "begin", "advance", "end"}
 
 
 def test_download_inspect_and_push_speak_json_too(

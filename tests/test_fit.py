@@ -138,7 +138,6 @@ def test_plan_prints_the_answer_and_exits_3_where_nothing_fits(
         (["--gpu", "Imaginary x2"], "no such product"),
         (["--gpu", "L4", "--max-model-len", "many"], "not a whole number"),
         (["--gpu", "L4", "--max-model-len", "999999"], "lower --max-model-len"),
-        ([], "for what"),
     ],
 )
 def test_a_wish_that_cannot_be_meant_is_one_line(

@@ -40,7 +40,7 @@ class Seen(Silent):
         self.read: dict[str, int] = {}
         self.ended: dict[str, str] = {}
 
-    def expect(self, size_bytes: int) -> None:
+    def expect(self, size_bytes: int, items: int = 0) -> None:
         self.expected += size_bytes
 
     def begin(self, name: str, size_bytes: int) -> None:
@@ -70,7 +70,7 @@ def test_hashing_a_folder_is_shown(
     if style == "json":
         read = [json.loads(line) for line in lines]
         assert sum(e["size_bytes"] for e in read if e["event"] == "advance") == SIZE
-        assert read[-1] == {"event": "end", "name": "ids of 2 files", "how": "hashed"}
+        assert (read[-1]["event"], read[-1]["how"]) == ("end", "hashed")
     else:
         wanted = ["hashed    65.0 MiB  ids of 2 files"] if style == "lines" else []
         assert lines == wanted

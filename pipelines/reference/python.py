@@ -31,7 +31,8 @@ says what failed, on which object, why, and what to do.
 
 """
 ORDER = (
-    "plan", "fit", "build", "stream", "seal", "download", "push", "inspect", "render", "deploy",
+    "look", "plan", "fit", "build", "stream", "seal", "download", "push", "inspect", "render",
+    "deploy",
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """carferry: from a Hugging Face model to a ModelCar image that KServe serves.
 
+- ``look``: what a model is, and which common GPUs it fits on
 - ``plan``, ``fit``: what would move, and whether it fits; nothing is written
 - ``build``: a model as a tagged image, by one process
 - ``stream``, ``seal``: the same by many processes, a share each, and then the tag
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from carferry.steps.fitted import Fit
     from carferry.steps.inspect import inspect
     from carferry.steps.inspected import Inspected
+    from carferry.steps.look import look
+    from carferry.steps.looked import Look
     from carferry.steps.plan import plan
     from carferry.steps.push import push
     from carferry.steps.results import Built, Downloaded, Planned, PlannedLayer, Streamed
@@ -99,6 +102,8 @@ _HOMES = {
     "carferry.steps.fitted": ("Fit",),
     "carferry.steps.inspect": ("inspect",),
     "carferry.steps.inspected": ("Inspected",),
+    "carferry.steps.look": ("look",),
+    "carferry.steps.looked": ("Look",),
     "carferry.steps.plan": ("plan",),
     "carferry.steps.push": ("push",),
     "carferry.steps.results": (
@@ -134,6 +139,7 @@ __all__ = [
     "Inspected",
     "InvalidName",
     "InvalidReference",
+    "Look",
     "ManifestMissing",
     "NothingSelected",
     "Planned",
@@ -157,6 +163,7 @@ __all__ = [
     "download",
     "fit",
     "inspect",
+    "look",
     "plan",
     "push",
     "render",

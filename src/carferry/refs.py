@@ -90,6 +90,11 @@ class ImageRef:
         return cls(registry, repository, tag, Digest.parse(digest_text) if at else None)
 
     @property
+    def host(self) -> str:
+        """Who answers for it."""
+        return self.registry
+
+    @property
     def name(self) -> str:
         """``host/repository``, without tag or digest."""
         return f"{self.registry}/{self.repository}"
@@ -121,6 +126,11 @@ class LayoutRef:
     path: Path
     tag: str = "latest"
     digest: Digest | None = None
+
+    @property
+    def host(self) -> str:
+        """Empty: nobody answers for a disk."""
+        return ""
 
     @property
     def reference(self) -> str:

@@ -24,7 +24,8 @@ from carferry.assembly.results import BuildResult, LayerResult, in_image_order
 from carferry.assembly.seal import seal
 from carferry.assembly.stream import gather, send_again, stream
 from carferry.errors import CarferryError, InputError, TargetError
-from carferry.io.progress import Progress, Silent
+from carferry.io.progress import Progress, Silent, either
+from carferry.io.retry import Retry
 from carferry.refs import ImageRef, LayoutRef, check_push_tag
 from carferry.registry.access import Access
 from carferry.registry.target import Target
@@ -183,11 +184,12 @@ def _plan_job(
     whole: bool = True,
     pieces: Pieces | None = None,
 ) -> Job:
-    access, progress = access or Access(), progress or Silent()
-    plan = plan_build(
-        source, target, options, access, whole=whole, pieces=pieces, note=progress.note
-    )
-    return Job(source, target, options, access, progress, plan)
+    access, display = access or Access(), progress or Silent()
+    with display.phase(f"planning {source}", either(source.host, target.ref.host)):
+        plan = plan_build(
+            source, target, options, access, whole=whole, pieces=pieces, note=display.note
+        )
+    return Job(source, target, options, access, display, plan)
 
 
 def _check_share(job: Job, share: Sequence[LayerPlan], pieces: Pieces) -> None:
@@ -206,11 +208,16 @@ def _stream(
     except CarferryError:
         publisher.keep()
         raise
+    except BaseException:
+        # A signal has stopped the build's own policy: a thread may not have noticed yet.
+        publisher.keep(replace(job.access, retry=Retry(attempts=2)))
+        raise
 
 
 def _seal(job: Job, results: Sequence[LayerResult], start: float) -> BuildResult:
     model = in_image_order(job.plan, results)
-    sealed = seal(job, model, send_again=partial(send_again, job))
+    with job.progress.phase("writing the manifest", job.target.ref.host):
+        sealed = seal(job, model, send_again=partial(send_again, job))
     return BuildResult(
         sealed.document,
         job.plan.snapshot,

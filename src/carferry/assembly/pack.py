@@ -84,11 +84,14 @@ def pack_layers(
     """
     ref = LayoutRef(scratch / "layers")
     layout = LayoutTarget(ref)
+    progress.expect(0, len(layers))
     for layer in layers:
         progress.begin(layer.name, layer.size_bytes)
     try:
-        runner.run([recipe(layer, folder, ref) for layer in layers])
-        return [_take(layer, layout, target, progress) for layer in layers]
+        with progress.phase("packing layers with buildah"):
+            runner.run([recipe(layer, folder, ref) for layer in layers])
+        with progress.phase("moving layers", target.ref.host):
+            return [_take(layer, layout, target, progress) for layer in layers]
     finally:
         shutil.rmtree(ref.path, ignore_errors=True)
 

@@ -127,6 +127,7 @@ def _bring(base: Base, layer: Descriptor, job: Job) -> None:
 
 def _copy(home: Target, layer: Descriptor, job: Job) -> None:
     name = f"base {layer.digest.hex[:12]}"
+    job.progress.expect(layer.size_bytes, 1)
     job.progress.begin(name, layer.size_bytes)
 
     def copy() -> None:

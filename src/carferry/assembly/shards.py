@@ -27,6 +27,7 @@ from carferry.image.compose import CONTENT_KEY, LAYER_PATH, LAYER_SOURCE, LAYER_
 from carferry.image.kinds import SHARD as ARTIFACT
 from carferry.oci.documents import EMPTY, EMPTY_DATA, MANIFEST, Descriptor, Document, canonical
 from carferry.refs import Digest
+from carferry.registry.access import Access
 from carferry.registry.blobs import put_blob, send_blob
 from carferry.registry.place import place
 from carferry.registry.refusals import TagImmutable
@@ -114,9 +115,16 @@ class ShardPublisher:
         with self._lock:
             self._publish(send=self._send)
 
-    def keep(self) -> None:
-        """Tag what has arrived, after a failure; if that fails too, the next run moves it again."""
+    def keep(self, access: Access | None = None) -> None:
+        """Tag what has arrived, after a failure; if that fails too, the next run moves it again.
+
+        Args:
+            access: Reaches the target anew, if the build's own policy has been stopped.
+        """
         with self._lock:
+            if access:
+                self._target = access.open(self._target.ref, write=True)
+                self._retry = access.retry
             if self._layers:
                 self._try_to_publish()
 

@@ -15,6 +15,7 @@ from carferry.errors import CarferryError, SourceChanged, TargetError, Unreachab
 from carferry.image.compose import CONTENT_KEY, model_descriptor
 from carferry.image.layers import Layer
 from carferry.io.parallel import Moved, counting, run_by_size, run_parallel
+from carferry.io.progress import either
 from carferry.oci.documents import Descriptor
 from carferry.registry.blobs import open_upload
 from carferry.registry.target import Upload
@@ -46,13 +47,14 @@ def stream(
     different = [each for each in layer_plans if blobs[each.layer.blob_key] is each]
     _expect(job, different)
     mover = _Mover(job, arrived)
-    results = run_by_size(
-        mover.take,
-        different,
-        small=lambda layer_plan: is_small_blob(layer_plan.layer),
-        parallel=job.options.parallel,
-        retry=job.retry,
-    )
+    with job.progress.phase("moving layers", either(job.source.host, job.target.ref.host)):
+        results = run_by_size(
+            mover.take,
+            different,
+            small=lambda layer_plan: is_small_blob(layer_plan.layer),
+            parallel=job.options.parallel,
+            retry=job.retry,
+        )
     taken = {result.layer.blob_key: result for result in results}
     return [mover.repeat(each, taken[each.layer.blob_key]) for each in layer_plans]
 
@@ -69,7 +71,9 @@ def gather(job: Job, layer_plans: Sequence[LayerPlan]) -> list[LayerResult | Non
     """
     _expect(job, layer_plans)
     mover = _Mover(job, lambda _: None)
-    return run_parallel(mover.seek, layer_plans, parallel=job.options.parallel, retry=job.retry)
+    parallel, retry = job.options.parallel, job.retry
+    with job.progress.phase("reading layers back", job.target.ref.host):
+        return run_parallel(mover.seek, layer_plans, parallel=parallel, retry=retry)
 
 
 def send_again(job: Job, blob: Descriptor) -> None:
@@ -98,7 +102,8 @@ def send_again(job: Job, blob: Descriptor) -> None:
 
 
 def _expect(job: Job, layer_plans: Sequence[LayerPlan]) -> None:
-    job.progress.expect(sum(each.bytes_to_move + each.bytes_to_check for each in layer_plans))
+    size = sum(each.bytes_to_move + each.bytes_to_check for each in layer_plans)
+    job.progress.expect(size, len(layer_plans))
 
 
 class _Mover:
@@ -148,8 +153,9 @@ class _Mover:
     def _moved(self, layer_plan: LayerPlan) -> LayerResult:
         layer = layer_plan.layer
         if layer_plan.how is not How.MOVE:
-            # What was read in vain, or not mounted, does not count towards what is to be moved.
-            self._progress.expect(layer.size_bytes)
+            if layer_plan.how is not How.CHECK:
+                # What was not mounted after all counts towards what is to be moved.
+                self._progress.expect(layer.size_bytes)
             self._progress.begin(layer.name, layer.size_bytes)
         descriptor, retries = self._move(layer)
         self._progress.end(layer.name, How.MOVE.value)
@@ -209,7 +215,9 @@ class _Mover:
             ):
                 self._send(reader, upload, moved)
                 digest = reader.digest()
-                upload.commit(digest)
+                # A registry may copy and hash all of it before it answers.
+                with self._progress.phase(f"committing {layer.name}", self._target.ref.host):
+                    upload.commit(digest)
         return model_descriptor(layer, digest, reader.ids)
 
     def _send(self, reader: LayerReader, upload: Upload, moved: Moved) -> None:

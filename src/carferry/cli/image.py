@@ -6,8 +6,10 @@ import argparse
 from typing import Any
 
 from carferry.cli import options
+from carferry.cli.display import displayed
+from carferry.cli.following import after_download, after_image, tagged
 from carferry.form.readers import split_lists
-from carferry.io.terminal import human_bytes, open_progress
+from carferry.io.terminal import human_bytes
 from carferry.steps.build import build
 from carferry.steps.download import download
 from carferry.steps.inspect import inspect
@@ -130,74 +132,83 @@ def _add_inspect(commands: Any) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    progress = open_progress(arguments.progress)
     how = options.settings(arguments)
-    built = build(arguments.model, arguments.image, progress=progress, **how)
-    options.show(built, arguments, *_summary(built))
+    # Buildah packs every layer anew.
+    unit = "layers" if arguments.engine == "stream" else ""
+    with displayed(arguments.progress, unit=unit, place=arguments.image) as progress:
+        built = build(arguments.model, arguments.image, progress=progress, **how)
+    options.show(built, arguments, *_summary(built, arguments.image), _after(built, arguments))
     return 0
 
 
 def _stream(arguments: argparse.Namespace) -> int:
-    progress = open_progress(arguments.progress)
     how = options.settings(arguments)
-    done = stream(arguments.model, arguments.image, arguments.worker, progress=progress, **how)
+    with displayed(arguments.progress, unit="layers", place=arguments.image) as progress:
+        done = stream(arguments.model, arguments.image, arguments.worker, progress=progress, **how)
     text = f"{done.layers} layers, {human_bytes(done.moved_bytes)} moved, {_reused(done)}"
-    options.show(done, arguments, f"worker {arguments.worker}: {text}", f"commit {done.commit}")
+    step = f"next    carferry seal, same arguments, when all {done.workers} workers are done"
+    lines = [f"worker {arguments.worker}: {text}", f"commit {done.commit}", step]
+    options.show(done, arguments, *lines)
     return 0
 
 
 def _seal(arguments: argparse.Namespace) -> int:
-    progress = open_progress(arguments.progress)
     how = options.settings(arguments)
-    built = seal(arguments.model, arguments.image, progress=progress, **how)
-    options.show(built, arguments, *_summary(built))
+    with displayed(arguments.progress) as progress:
+        built = seal(arguments.model, arguments.image, progress=progress, **how)
+    options.show(built, arguments, *_summary(built, arguments.image), _after(built, arguments))
     return 0
 
 
 def _download(arguments: argparse.Namespace) -> int:
-    done = download(
-        arguments.model,
-        arguments.folder,
-        revision=arguments.revision,
-        include=split_lists(arguments.include),
-        exclude=split_lists(arguments.exclude),
-        allow_no_weights=arguments.allow_no_weights,
-        plain_http=split_lists(arguments.plain_http),
-        ca_file=arguments.ca,
-        parallel=arguments.parallel,
-        progress=open_progress(arguments.progress),
-    )
+    with displayed(arguments.progress, unit="files", place=arguments.folder) as progress:
+        done = download(
+            arguments.model,
+            arguments.folder,
+            revision=arguments.revision,
+            include=split_lists(arguments.include),
+            exclude=split_lists(arguments.exclude),
+            allow_no_weights=arguments.allow_no_weights,
+            plain_http=split_lists(arguments.plain_http),
+            ca_file=arguments.ca,
+            parallel=arguments.parallel,
+            progress=progress,
+        )
     text = f"{done.files} files, {human_bytes(done.size_bytes)}, in {done.path}"
-    lines = [f"commit {done.commit or 'unknown'}", *options.remarks(done)]
+    step = after_download(done.path)
+    lines = [f"commit {done.commit or 'unknown'}", *options.remarks(done), step]
     options.show(done, arguments, text, *lines)
     return 0
 
 
 def _push(arguments: argparse.Namespace) -> int:
-    pushed = push(
-        arguments.origin,
-        arguments.image,
-        plain_http=split_lists(arguments.plain_http),
-        ca_file=arguments.ca,
-        parallel=arguments.parallel,
-        progress=open_progress(arguments.progress),
-    )
-    options.show(pushed, arguments, *_summary(pushed))
+    with displayed(arguments.progress, unit="blobs", place=arguments.image) as progress:
+        pushed = push(
+            arguments.origin,
+            arguments.image,
+            plain_http=split_lists(arguments.plain_http),
+            ca_file=arguments.ca,
+            parallel=arguments.parallel,
+            progress=progress,
+        )
+    step = after_image(pushed.reference, is_served=True)
+    options.show(pushed, arguments, *_summary(pushed, arguments.image), step)
     return 0
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
     hosts = split_lists(arguments.plain_http)
-    found = inspect(
-        arguments.image,
-        plain_http=hosts,
-        ca_file=arguments.ca,
-        verify=arguments.verify,
-        model=arguments.model,
-        revision=arguments.revision,
-        parallel=arguments.parallel,
-        progress=open_progress(arguments.progress),
-    )
+    with displayed(arguments.progress) as progress:
+        found = inspect(
+            arguments.image,
+            plain_http=hosts,
+            ca_file=arguments.ca,
+            verify=arguments.verify,
+            model=arguments.model,
+            revision=arguments.revision,
+            parallel=arguments.parallel,
+            progress=progress,
+        )
     rules = [rule for rule in found.rules if not arguments.quiet or rule[1] is False]
     marks = [f"{_MARKS[ok]:>6}  {name:<10}  {text}" for name, ok, text in rules]
     flaws = [f"{'':>6}  {'':<10}  {flaw}" for flaw in found.flaws]
@@ -211,16 +222,23 @@ def _inspect(arguments: argparse.Namespace) -> int:
     return 0 if found.ok else 2
 
 
-def _summary(built: Built) -> list[str]:
+def _summary(built: Built, image: str) -> list[str]:
     moved = f"{human_bytes(built.moved_bytes)} moved, {_reused(built)}"
     rate = built.moved_bytes / built.seconds if built.seconds else 0
     return [
         built.uri,
         f"digest  {built.digest}",
+        *tagged(image),
         f"size    {human_bytes(built.size_bytes)} in {built.layers} layers",
         f"moved   {moved}, {built.retries} retried, {built.seconds:.1f} s, {human_bytes(rate)}/s",
         *options.remarks(built),
     ]
+
+
+def _after(built: Built, arguments: argparse.Namespace) -> str:
+    is_served = arguments.format == "modelcar" and arguments.base != "scratch"
+    hosts = split_lists(arguments.plain_http)
+    return after_image(built.reference, is_served=is_served, plain_http=hosts, ca=arguments.ca)
 
 
 def _reused(done: Built | Streamed) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from carferry.cli import options
+from carferry.cli.display import displayed
+from carferry.cli.screen import look_lines
 from carferry.cli.streams import say
 from carferry.errors import DoesNotFit, InputError
 from carferry.form.readers import read_count, read_model, split_lists
@@ -15,6 +17,7 @@ from carferry.io.terminal import human_bytes, open_progress
 from carferry.source.pieces import Pieces
 from carferry.steps.fit import SERVED, fit
 from carferry.steps.fitted import Fit
+from carferry.steps.look import look
 from carferry.steps.models import open_model
 from carferry.steps.plan import DEFAULT_RATE, plan
 from carferry.steps.results import Planned
@@ -29,7 +32,8 @@ def add_plan_command(commands: Any) -> None:
     parser = commands.add_parser(
         "plan",
         help="show what would move and whether it fits, before a byte does",
-        description="With IMAGE: which layers would move, be reused or mounted. With --gpu or "
+        description="MODEL alone: what it is, and on how few of each common GPU it fits. "
+        "With IMAGE: which layers would move, be reused or mounted. With --gpu or "
         "--cluster: whether and how the model fits the GPUs, with the arithmetic and, if it "
         "does not, the smallest change; exit 3 if nothing fits. Nothing is written.",
     )
@@ -73,14 +77,13 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    if not (arguments.image or arguments.gpu or arguments.cluster):
-        remedy = "name IMAGE, --gpu 'L40S x2' or --cluster"
-        raise InputError("plan", arguments.model, "for what?", remedy)
     is_fit = bool(arguments.gpu or arguments.cluster)
     if arguments.html == "-" and arguments.json:
         raise InputError("plan", "--html -", "--json goes to stdout too", "name a file")
     if arguments.html and not is_fit:
         raise InputError("plan", "--html", "it shows whether the model fits", "give --gpu too")
+    if not (arguments.image or is_fit):
+        return _look(arguments)
     opened = _opened(arguments) if is_fit and arguments.image else None
     fitted = _fit(arguments, opened) if is_fit else None
     moves = _moves(arguments, opened) if arguments.image else None
@@ -102,6 +105,34 @@ def _plan(arguments: argparse.Namespace) -> int:
     return DoesNotFit.exit_code if fitted and not fitted.ok else 0
 
 
+def _look(arguments: argparse.Namespace) -> int:
+    for option in ("gpu_count", "namespace"):
+        if given := getattr(arguments, option):
+            name = f"--{option.replace('_', '-')}"
+            raise InputError(f"use {name}", given, "no GPU is named", "add --gpu or --cluster")
+    with displayed(arguments.progress) as progress:
+        found = look(
+            arguments.model,
+            revision=arguments.revision,
+            vllm=arguments.vllm,
+            quantization=arguments.quantization,
+            family=arguments.family,
+            include=split_lists(arguments.include),
+            exclude=split_lists(arguments.exclude),
+            allow_no_weights=arguments.allow_no_weights,
+            plain_http=split_lists(arguments.plain_http),
+            ca_file=arguments.ca,
+            max_model_len=read_count("max_model_len", arguments.max_model_len or "0"),
+            max_num_seqs=read_count("max_num_seqs", arguments.max_num_seqs or "0"),
+            progress=progress,
+        )
+    if arguments.json:
+        options.show_document({"look": found.as_json(), "fit": None, "move": None})
+    else:
+        options.show_lines(look_lines(found))
+    return 0
+
+
 def _opened(arguments: argparse.Namespace) -> Pieces:
     """Open a model that two questions are asked about: each file is read once."""
     how, shown = BuildSettings(**options.settings(arguments)), open_progress(arguments.progress)
@@ -114,25 +145,27 @@ def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:
         name: read_count(name, getattr(arguments, name) or "0")
         for name in ("max_model_len", "max_num_seqs", "gpu_count")
     }
-    found = fit(
-        arguments.model,
-        gpus=arguments.gpu,
-        revision=arguments.revision,
-        namespace=arguments.namespace,
-        vllm=arguments.vllm,
-        max_model_len=counts["max_model_len"],
-        max_num_seqs=counts["max_num_seqs"],
-        gpu_count=counts["gpu_count"],
-        quantization=arguments.quantization,
-        family=arguments.family,
-        image=arguments.image,
-        include=split_lists(arguments.include),
-        exclude=split_lists(arguments.exclude),
-        allow_no_weights=arguments.allow_no_weights,
-        opened=opened,
-        plain_http=split_lists(arguments.plain_http),
-        ca_file=arguments.ca,
-    )
+    phase = f"reading what {arguments.model} holds"
+    with displayed(arguments.progress) as progress, progress.phase(phase):
+        found = fit(
+            arguments.model,
+            gpus=arguments.gpu,
+            revision=arguments.revision,
+            namespace=arguments.namespace,
+            vllm=arguments.vllm,
+            max_model_len=counts["max_model_len"],
+            max_num_seqs=counts["max_num_seqs"],
+            gpu_count=counts["gpu_count"],
+            quantization=arguments.quantization,
+            family=arguments.family,
+            image=arguments.image,
+            include=split_lists(arguments.include),
+            exclude=split_lists(arguments.exclude),
+            allow_no_weights=arguments.allow_no_weights,
+            opened=opened,
+            plain_http=split_lists(arguments.plain_http),
+            ca_file=arguments.ca,
+        )
     if arguments.html not in ("", "-"):
         named.save(Path(arguments.html), found.html.encode(), action="write --html")
     return found

@@ -6,8 +6,10 @@ import argparse
 from typing import Any
 
 from carferry.cli import options
+from carferry.cli.display import displayed
+from carferry.cli.following import tagged
 from carferry.form.readers import split_list, split_lists
-from carferry.io.terminal import human_bytes, open_progress
+from carferry.io.terminal import human_bytes
 from carferry.steps.runtime import DEFAULT_BASE, RuntimeImage, RuntimeSettings, runtime
 from carferry.steps.settings import DEFAULT_PLATFORM
 
@@ -60,16 +62,18 @@ def _runtime(arguments: argparse.Namespace) -> int:
         ca_file=arguments.ca,
         parallel=arguments.parallel,
     )
-    made = runtime(arguments.image, settings, progress=open_progress(arguments.progress))
-    options.show(made, arguments, *_summary(made))
+    with displayed(arguments.progress, unit="blobs", place=arguments.image) as progress:
+        made = runtime(arguments.image, settings, progress=progress)
+    options.show(made, arguments, *_summary(made, arguments.image))
     return 0
 
 
-def _summary(made: RuntimeImage) -> list[str]:
+def _summary(made: RuntimeImage, image: str) -> list[str]:
     moved = f"{human_bytes(made.moved_bytes)} moved, {human_bytes(made.reused_bytes)} reused"
     return [
         made.reference,
         f"digest  {made.digest}",
+        *tagged(image),
         *(f"runs    {run}" for run in made.runs),
         f"size    {human_bytes(made.size_bytes)} in {made.layers} layers",
         f"moved   {moved}, {made.seconds:.1f} s",

@@ -48,6 +48,16 @@ class ImageSource:
         """Return the image's reference."""
         return str(self.target.ref)
 
+    @property
+    def host(self) -> str:
+        """Who answers for the image."""
+        return self.target.ref.host
+
+    @property
+    def gated(self) -> bool | None:
+        """None: it is not on the hub."""
+        return None
+
     @cached_property
     def manifest(self) -> Document:
         """The image's manifest, of an index the first; a ModelCar's platforms share the model.

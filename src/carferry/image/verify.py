@@ -113,12 +113,13 @@ def verify(
     images = [[*map(partial(_part, manifest), manifest.layers)] for manifest in manifests]
     distinct = list({part.key: part for image in images for part in image}.values())
     size = sum(part.layer.size_bytes for part in distinct)
-    progress.expect(size)
+    progress.expect(size, len(distinct))
 
     def read(part: _Part) -> _Found:
         return _read(target, part, promises, retry, progress)
 
-    found = run_parallel(read, distinct, parallel=parallel, retry=retry)
+    with progress.phase("reading layers", target.ref.host):
+        found = run_parallel(read, distinct, parallel=parallel, retry=retry)
     by_key = {part.key: each for part, each in zip(distinct, found, strict=True)}
     files = [_topmost([by_key[part.key] for part in image]) for image in images]
     flaws = [line for each in found for line in each.flaws]

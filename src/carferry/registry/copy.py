@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from carferry.io.parallel import Counting, counting, run_parallel
-from carferry.io.progress import Progress
+from carferry.io.progress import Progress, either
 from carferry.io.retry import Retry
 from carferry.oci.documents import Descriptor, Document
 from carferry.refs import LayoutRef, check_push_digest
@@ -52,18 +52,21 @@ def copy_image(
         TagImmutable: The tag names another image and may not be moved; nothing has moved.
         TargetError: Either end failed.
     """
-    top = read_image(origin)
-    check_push_digest(target.ref, top.digest, action="push")
-    target.check_push()
-    check_tag(target, lambda held: held.digest != top.digest)
-    manifests = read_manifests(origin, top)
+    hosts = either(origin.ref.host, target.ref.host)
+    with progress.phase(f"reading {origin.ref}", hosts):
+        top = read_image(origin)
+        check_push_digest(target.ref, top.digest, action="push")
+        target.check_push()
+        check_tag(target, lambda held: held.digest != top.digest)
+        manifests = read_manifests(origin, top)
     blobs = {d.digest: d for m in manifests for d in (m.config, *m.layers)}
     moved = copy_blobs(list(blobs.values()), origin, target, parallel, retry, progress)
     again = _Again(origin, target, retry, progress)
-    for document in (*manifests, top):
-        place(target, document, str(document.digest), retry, again.send)
-    if tag := target.ref.push_tag:
-        place(target, top, tag, retry, again.send)
+    with progress.phase("writing the manifest", target.ref.host):
+        for document in (*manifests, top):
+            place(target, document, str(document.digest), retry, again.send)
+        if tag := target.ref.push_tag:
+            place(target, top, tag, retry, again.send)
     total = sum(blob.size_bytes for blob in blobs.values())
     moved = min(total, moved + again.sent_bytes)
     return CopyResult(top, manifests, moved, total - moved)
@@ -123,11 +126,15 @@ def copy_blobs(
         progress.begin(name, blob.size_bytes)
         how, moved = retry.call(lambda: _copy(blob, origin, target, partial(counted, name)))
         progress.end(name, how)
+        if how != "move":
+            progress.expect(-blob.size_bytes)
         return moved
 
     counted = partial(counting, progress, retry)
 
-    return sum(run_parallel(copy, blobs, parallel=parallel, retry=retry))
+    progress.expect(sum(blob.size_bytes for blob in blobs), len(blobs))
+    with progress.phase("copying blobs", either(origin.ref.host, target.ref.host)):
+        return sum(run_parallel(copy, blobs, parallel=parallel, retry=retry))
 
 
 def _copy(

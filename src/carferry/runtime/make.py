@@ -86,7 +86,9 @@ def make_runtime(
         images = []
         for base, interpreter in zip(bases, interpreters, strict=True):
             progress.note(f"taking {len(pins())} wheels for {interpreter}")
-            image = _assemble(base, interpreter, scratch, _files(interpreter, Path(folder), pip))
+            with progress.phase("fetching wheels with pip"):
+                files = _files(interpreter, Path(folder), pip)
+            image = _assemble(base, interpreter, scratch, files)
             images.append((base, image))
         moved = sum(copy(blobs, origin) for blobs, origin in _sources(images, scratch))
     top = _tag(target, images, retry)

@@ -30,6 +30,7 @@ def reading(progress: Progress, sizes: Iterable[int]) -> Iterator[Moved]:
         yield unseen
         return
     progress.expect(size)
-    progress.begin(name, size)
-    yield lambda more: progress.advance(name, more)
-    progress.end(name, "hashed")
+    with progress.phase(f"hashing {len(every)} files"):
+        progress.begin(name, size)
+        yield lambda more: progress.advance(name, more)
+        progress.end(name, "hashed")

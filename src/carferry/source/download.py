@@ -55,7 +55,9 @@ def download(
     def small(file: SourceFile) -> bool:
         return file.size_bytes <= SMALL_BYTES
 
-    done = run_by_size(fetch, snapshot.files, small=small, parallel=parallel, retry=retry)
+    progress.expect(snapshot.size_bytes, len(snapshot.files))
+    with progress.phase("fetching files", source.host):
+        done = run_by_size(fetch, snapshot.files, small=small, parallel=parallel, retry=retry)
     _record(replace(snapshot, files=tuple(file for file, _ in done)), folder)
     return sum(fetched for _, fetched in done)
 
@@ -67,6 +69,7 @@ def _fetch(
     progress.begin(file.path, file.size_bytes)
     if _matches(path, file):
         progress.end(file.path, "kept")
+        progress.expect(-file.size_bytes)
         return file, 0
     found = _write(source, file, path, partial(advance, progress, retry, file.path))
     progress.end(file.path, "move")

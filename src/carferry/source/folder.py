@@ -53,6 +53,16 @@ class FolderSource:
         """Return the folder's path."""
         return str(self.root)
 
+    @property
+    def host(self) -> str:
+        """Empty: nobody answers for a disk."""
+        return ""
+
+    @property
+    def gated(self) -> bool | None:
+        """None: it is not on the hub."""
+        return None
+
     def listing(self) -> Snapshot:
         """List every file below the folder without reading any; their content ids are empty.
 

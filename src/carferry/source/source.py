@@ -15,6 +15,14 @@ class Source(Protocol):
     and proves it did.
     """
 
+    @property
+    def host(self) -> str:
+        """Who answers for it, such as ``huggingface.co``; empty for a disk."""
+
+    @property
+    def gated(self) -> bool | None:
+        """Whether its owner asks people to accept terms first; None away from the hub."""
+
     def listing(self) -> Snapshot:
         """List every file there is; content ids that take reading every byte are empty.
 

@@ -60,7 +60,7 @@ def shown(progress: Progress | bool) -> Progress:
     """Return what shows progress: True means bars on a terminal and lines elsewhere."""
     if isinstance(progress, bool):
         return open_progress("auto") if progress else Silent()
-    if not hasattr(progress, "advance"):
+    if not (hasattr(progress, "advance") and hasattr(progress, "phase")):
         raise InputError("show progress", repr(progress)[:80], "neither true, false nor a Progress")
     return progress
 

@@ -80,8 +80,9 @@ def download(
     access = open_access(plain_http, ca_file).reporting(display)
     access = replace(access, connections=max(access.connections, at_once))
     source = open_model(read_model(model), read_text("revision", revision), access, display)
-    selection = _chosen(source, wanted, access.retry)
-    snapshot = source.snapshot([file.path for file in selection.files.files])
+    with display.phase(f"reading what {source} holds", source.host):
+        selection = _chosen(source, wanted, access.retry)
+        snapshot = source.snapshot([file.path for file in selection.files.files])
     moved = fetch(source, snapshot, place, parallel=at_once, retry=access.retry, progress=display)
     return Downloaded(
         str(folder),

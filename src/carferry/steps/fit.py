@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
 
-from carferry.errors import DoesNotFit, InputError
+from carferry.errors import DoesNotFit
 from carferry.form.parameter import Reader
 from carferry.form.readers import (
     read_items,
@@ -23,23 +23,20 @@ from carferry.gpu.inventory.listing import paged
 from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.inventory.read import read_inventory
 from carferry.gpu.memory.vllm_version import find_version
-from carferry.gpu.model.config import check_family, load_config
+from carferry.gpu.model.config import check_family
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal
 from carferry.io.retry import Retry
 from carferry.selection.patterns import Patterns
-from carferry.selection.select import choose
 from carferry.source.pieces import Pieces
 from carferry.steps.access import open_access, patience
 from carferry.steps.fitted import Fit
 from carferry.steps.models import open_model
+from carferry.steps.seen import see
 from carferry.steps.signature import defaults_of, read_fields, takes
-from carferry.weights.check import check_whole
-from carferry.weights.texts import CONFIG_CAP_BYTES
 
 # The version in the default serving image: the plan must be for what will run.
 SERVED = "0.24.0"
-_CONFIG = "config.json"
 
 
 class Lists(Protocol):
@@ -200,17 +197,16 @@ def fit(
     again = retry or patience()
     pieces = opened or _open(name, how, again)
     wanted = Patterns.parse(how.include, how.exclude, how.allow_no_weights)
-    selection = choose(pieces.source, wanted, for_image=False, pieces=pieces)
-    sizes = {file.path: file.size_bytes for file in selection.files.files}
+    seen = see(pieces, wanted, again)
     reach = connect or partial(_connect, kubeconfig, context, how.ca_file)
-    headers = check_whole(pieces.source, selection.files, retry=again, pieces=pieces)
+    selection = seen.selection
     return Fit(
         decide(
-            _config(pieces, sizes),
+            seen.config(),
             gpus=how.gpus or again.call(lambda: _cluster_gpus(reach(), how)),
             read_range=pieces.read,
-            files=sizes,
-            headers=headers,
+            files=seen.sizes,
+            headers=seen.headers,
             goal=how.goal(selection.files.size_bytes),
             subject=selection.files.repo or name,
             family=how.family,
@@ -223,14 +219,6 @@ def fit(
 def _open(name: str, how: FitSettings, retry: Retry) -> Pieces:
     access = replace(open_access(how.plain_http, how.ca_file), retry=retry)
     return Pieces(open_model(name, how.revision, access))
-
-
-def _config(pieces: Pieces, sizes: Mapping[str, int]) -> dict[str, Any] | None:
-    if _CONFIG not in sizes:
-        return None
-    if sizes[_CONFIG] > CONFIG_CAP_BYTES:
-        raise InputError("read", _CONFIG, f"{sizes[_CONFIG]} bytes long, no config is")
-    return load_config(pieces.whole(_CONFIG))
 
 
 def _connect(kubeconfig: str | Path | None, context: str, ca_file: str | Path | None) -> Lists:

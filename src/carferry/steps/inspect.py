@@ -75,7 +75,8 @@ def inspect(
     target = access.open(parse_image(read_image(image)))
     checks, is_deep = list[Verified | Examined](), verify or bool(model)
     budget = Budget(head_bytes=ALL_HEADS_BYTES) if is_deep else None
-    seen = inspection.inspect(target, budget=budget)
+    with display.phase(f"reading {target.ref}", target.ref.host):
+        seen = inspection.inspect(target, budget=budget)
     if is_deep:
         ids = _ids_of(read_model(model), revision, seen, access, display) if model else _OWN
         examined = examine_image(target, seen, access.retry)

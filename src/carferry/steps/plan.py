@@ -10,7 +10,7 @@ from carferry.assembly.plan import MOST_WORKERS, Plan
 from carferry.assembly.planning import plan_build
 from carferry.errors import InputError
 from carferry.form.readers import read_count, read_image, read_model
-from carferry.io.progress import Progress
+from carferry.io.progress import Progress, either
 from carferry.refs import parse_image
 from carferry.source.open import pinned
 from carferry.source.pieces import Pieces
@@ -77,7 +77,8 @@ def plan(
     target = access.open(parse_image(read_image(image)), write=True)
     pieces = opened or Pieces(open_model(read_model(model), how.revision, access, display))
     options = how.options()
-    made = plan_build(pieces.source, target, options, access, pieces=pieces, note=display.note)
+    with display.phase(f"planning {model}", either(pieces.source.host, target.ref.host)):
+        made = plan_build(pieces.source, target, options, access, pieces=pieces, note=display.note)
     if prove:
         check_target(target, made, engine=options.engine)
     count = made.worth(workers) if at_most else workers

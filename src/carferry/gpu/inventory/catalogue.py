@@ -83,6 +83,11 @@ _PRODUCTS = (
     Gpu("Gaudi-3", 126.0, 0, 7.0, vendor="intel", measured=False),
 )
 
+COMMON = (
+    "L4", "A10", "L40S", "A100-40GB", "A100-80GB", "H100-80GB", "H200", "B200", "MI300X",
+)  # fmt: skip
+"""What clouds and data centres mostly have, smallest first: what an overview names."""
+
 _ALIASES = {
     "a10g": "A10",
     "a100": "A100-40GB",

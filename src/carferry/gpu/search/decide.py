@@ -35,14 +35,50 @@ def decide(
     """Decide how a model runs, from its config and the headers of its weights.
 
     Args:
+        config: As for ``understand``, like all that is not named here.
+        gpus: What the cluster has, or text such as ``L40S x2``.
+        read_range: Likewise.
+        files: Likewise.
+        headers: Likewise.
+        goal: What the user wants; the vLLM version is part of it.
+        subject: Likewise.
+        family: Likewise.
+        arguments: Likewise.
+        notes: Likewise.
+
+    Raises:
+        UnsupportedModel: An unknown architecture or quantization.
+        InputError: A config or header that does not add up, or an unknown GPU.
+        DoesNotFit: The inventory holds no GPU at all.
+    """
+    model = understand(
+        config, read_range=read_range, files=files, headers=headers, subject=subject,
+        family=family, arguments=arguments, notes=notes,
+    )  # fmt: skip
+    inventory = named(gpus) if isinstance(gpus, str) else gpus
+    return plan(model, inventory, goal)
+
+
+def understand(
+    config: Mapping[str, Any] | None,
+    *,
+    read_range: ReadRange | None = None,
+    files: Mapping[str, int] | None = None,
+    headers: Mapping[str, Header] | None = None,
+    subject: str = "model",
+    family: str = "",
+    arguments: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> Model:
+    """Return what is planned for, from a model's config and the headers of its weights.
+
+    Args:
         config: The parsed config.json; None if the model has none. In Mistral's own layout its
             params.json counts instead, which is among the files.
-        gpus: What the cluster has, or text such as ``L40S x2``.
         read_range: Reads bytes [start, end) of a repository file; only headers are read.
         files: Repository paths to sizes in bytes. Without this or ``read_range`` the weights
             are counted from the config.
         headers: Of the files that have been read already.
-        goal: What the user wants; the vLLM version is part of it.
         subject: What to call the model in errors and reports.
         family: ``gqa`` to plan an unknown architecture as a plain decoder.
         arguments: What vLLM must be told besides, to load the files as they are.
@@ -50,8 +86,7 @@ def decide(
 
     Raises:
         UnsupportedModel: An unknown architecture or quantization.
-        InputError: A config or header that does not add up, or an unknown GPU.
-        DoesNotFit: The inventory holds no GPU at all.
+        InputError: A config or header that does not add up.
     """
     held, read = (files, read_range) if files and read_range else ({}, _nothing)
     layout = read_layout(held, read)
@@ -63,8 +98,7 @@ def decide(
     tensors = _tensors(layout, held, read, headers)
     shape = parse_config(config, subject=subject, family=family)
     check_tensors(shape, tensors, subject)
-    inventory = named(gpus) if isinstance(gpus, str) else gpus
-    return plan(Model(shape, tensors, subject, arguments, notes), inventory, goal)
+    return Model(shape, tensors, subject, arguments, notes)
 
 
 def _with_beside(

@@ -88,7 +88,14 @@ def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPla
         InputError: The goal asks for a longer context than the model has.
     """
     goal = goal or Goal()
-    _check_goal(model, inventory, goal)
+    if not any(group.total for group in inventory.groups):
+        raise DoesNotFit(
+            "plan",
+            model.subject,
+            "no GPU nodes here",
+            "add a GPU node or plan with --gpu 'L40S x2'",
+        )
+    check_goal(model, goal)
     options = search(model, inventory, goal)
     best = options[0]
     chosen = best if best.verdict is not Verdict.NO else None
@@ -123,14 +130,12 @@ def _vllm_args(choice: Choice) -> VllmArgs:
     )
 
 
-def _check_goal(model: Model, inventory: Inventory, goal: Goal) -> None:
-    if not any(group.total for group in inventory.groups):
-        raise DoesNotFit(
-            "plan",
-            model.subject,
-            "no GPU nodes here",
-            "add a GPU node or plan with --gpu 'L40S x2'",
-        )
+def check_goal(model: Model, goal: Goal) -> None:
+    """Refuse a goal that no GPU could meet.
+
+    Raises:
+        InputError: A longer context than the model has, or no share of a GPU.
+    """
     longest = model.shape.positions
     if goal.max_model_len is not None and not 0 < goal.max_model_len <= longest:
         reason = f"context of {goal.max_model_len} tokens, the model has 1 to {longest}"

@@ -58,6 +58,11 @@ class Endpoint:
         login = _basic(parts.username or "", parts.password or "") if "@" in parts.netloc else ""
         return cls(f"{parts.scheme.lower()}://{place}{parts.path}", login)
 
+    @property
+    def host(self) -> str:
+        """``host[:port]``."""
+        return urlsplit(self.url).netloc
+
     def headers(self) -> dict[str, str]:
         """Return the headers that log in; asked for each request, since a token may be rotated.
 

@@ -72,6 +72,20 @@ class HubSource:
         self._endpoint = Endpoint.parse(text)
         self._api = HubApi(self._endpoint, self._http, self._retry)
 
+    def __str__(self) -> str:
+        """Return ``org/name[@revision]``."""
+        return str(self.ref)
+
+    @property
+    def host(self) -> str:
+        """The hub, or its mirror."""
+        return self._endpoint.host
+
+    @property
+    def gated(self) -> bool | None:
+        """Whether its owner asks people to accept terms first."""
+        return bool(self.info.get("gated"))
+
     @cached_property
     def info(self) -> Row:
         """The repository at its commit; asked for once, so that a moving branch cannot mix two."""

@@ -81,6 +81,16 @@ class S3Source:
         host = self._client.connection.host
         return f"{self.ref}?endpoint={host}" if host else str(self.ref)
 
+    @property
+    def host(self) -> str:
+        """The server that answers."""
+        return self._client.connection.host.partition("://")[2] or "s3.amazonaws.com"
+
+    @property
+    def gated(self) -> bool | None:
+        """None: it is not on the hub."""
+        return None
+
     def listing(self) -> Snapshot:
         """List every object below the prefix.
 

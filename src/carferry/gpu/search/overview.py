@@ -1,0 +1,68 @@
+"""How few of each common GPU a model fits on: an overview, where nobody has named a GPU yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from carferry.gpu.inventory.catalogue import COMMON, find
+from carferry.gpu.inventory.nodes import Inventory, NodeGroup
+from carferry.gpu.memory.estimate import Model, Verdict
+from carferry.gpu.search.plan import check_goal
+from carferry.gpu.search.ways import Goal, Option, search
+from carferry.gpu.units import gib
+
+COUNTS = (1, 2, 4, 8)
+"""GPUs that nodes have."""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFit:
+    """What one common GPU can do for a model.
+
+    Attributes:
+        gpu: Its name, as ``--gpu`` takes it.
+        memory_gib: Of one, as torch sees it.
+        count: The fewest of 1, 2, 4, 8 in one node that the model fits on; if it does not, the
+            number that comes closest.
+        verdict: ``fits``, ``tight`` or ``no``.
+        context: The longest input that can be served there, tokens; 0 if none.
+        why: Why not, as GiB that each GPU lacks; empty if it fits.
+    """
+
+    gpu: str
+    memory_gib: float
+    count: int
+    verdict: str
+    context: int
+    why: str
+
+
+def overview(model: Model, goal: Goal) -> tuple[GpuFit, ...]:
+    """Return a row for each common GPU, in the catalogue's order.
+
+    Raises:
+        InputError: The goal asks for a longer context than the model has.
+    """
+    check_goal(model, goal)
+    most = COUNTS[-1]
+    gpus = [find(name) for name in COMMON]
+    groups = tuple(NodeGroup(gpu, most, most, resource=gpu.resource) for gpu in gpus)
+    options = search(model, Inventory(groups, "named"), goal)
+    return tuple(
+        _row([o for o in options if o.group is group and o.tp in COUNTS]) for group in groups
+    )
+
+
+def _row(options: Sequence[Option]) -> GpuFit:
+    gpu = options[0].group.gpu
+    by_count = sorted(options, key=lambda option: option.tp)
+    for verdict in (Verdict.FITS, Verdict.TIGHT):
+        for option in by_count:
+            if option.verdict is verdict and option.best:
+                length = option.best.choice.max_model_len
+                why = "the margin is below our own error" if verdict is Verdict.TIGHT else ""
+                return GpuFit(gpu.name, gpu.memory_gib, option.tp, verdict.value, length, why)
+    closest = min(by_count, key=lambda o: o.best.shortfall if o.best else float("inf"))
+    why = f"{gib(closest.best.shortfall):.1f} GiB short" if closest.best else closest.reason
+    return GpuFit(gpu.name, gpu.memory_gib, closest.tp, Verdict.NO.value, 0, why)
