@@ -8,7 +8,6 @@ OpenShift AI does not have.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import ssl
 import warnings
@@ -21,12 +20,16 @@ import urllib3
 from kfp_server_api import ApiException
 
 from carferry.errors import InputError
+from carferry.io.bodies import tail
+from carferry.io.documents import NotJson, parsed, parsed_object
+from carferry.io.pace import Limits, paced
 from carferry.pipelines.server.answers import JsonObject, mapping, misfit
 from carferry.pipelines.server.endpoint import Endpoint, read_token
 from carferry.pipelines.server.refusal import odd, refused, unreachable, web_page
 
 _TIMEOUT_S = (10, 60)  # to connect, and between two bytes
 _LOG_BYTES = 1 << 18
+LONGEST_BYTES = 256 * 1024 * 1024
 _ID = re.compile(r"[!-~]+")
 
 
@@ -109,10 +112,8 @@ class Server:
             Unreachable: No answer, or it broke off.
         """
         answer = self.call(self._get, path, names, _preload_content=False)
-        kept = b""
         with self._named(), contextlib.closing(answer):
-            for chunk in answer.stream(1 << 16):
-                kept = (kept + chunk)[-_LOG_BYTES:]
+            kept = tail(answer, _LOG_BYTES, LONGEST_BYTES)
         return kept.decode("utf-8", "replace")
 
     def _get(self, path: str, names: dict[str, str], **options: Any) -> Any:
@@ -154,7 +155,7 @@ class _Client(kfp_server_api.ApiClient):  # type: ignore[misc]
 
     def deserialize(self, response: Any, response_type: str) -> Any:
         try:
-            reason = misfit(json.loads(response.data), response_type)
+            reason = misfit(parsed(response.data), response_type)
             if not reason:
                 return super().deserialize(response, response_type)
         except (ApiException, ArithmeticError, RecursionError, TypeError, ValueError) as error:
@@ -181,7 +182,9 @@ def connect(endpoint: Endpoint) -> Server:
         settings.api_key_prefix["authorization"] = "Bearer"
     if endpoint.token_file:
         settings.refresh_api_key_hook = _token_reader(endpoint.token_file)
-    return Server(endpoint, _Client(settings))
+    client = _Client(settings)
+    paced(client.rest_client.pool_manager, Limits(LONGEST_BYTES))
+    return Server(endpoint, client)
 
 
 def _token_reader(path: Path) -> Callable[[kfp_server_api.Configuration], None]:
@@ -205,6 +208,6 @@ def _check_certificates(path: Path) -> None:
 def json_object(text: str) -> Mapping[str, Any]:
     """Return the JSON object that a text is; empty if it is none."""
     try:
-        return mapping(json.loads(text))
-    except (ValueError, RecursionError):
+        return parsed_object(text)
+    except NotJson:
         return {}

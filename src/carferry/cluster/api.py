@@ -22,10 +22,14 @@ from kubernetes.config.incluster_config import InClusterConfigLoader
 from carferry.cluster.account import named_in
 from carferry.cluster.kinds import IDENTITY, REVIEWS, Object, Permission, ResourceKind
 from carferry.cluster.pod import SERVICE_ACCOUNT
-from carferry.cluster.refusals import names_object, parsed, refused, unreachable
+from carferry.cluster.refusals import names_object, parsed, read, refused, unreachable
 from carferry.errors import CarferryError, ClusterError, InputError
+from carferry.io.pace import Limits, paced
 
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)  # seconds
+# Lists come in pages of 250 objects, and an object is at most 1.5 MB (etcd) and mostly 10 kB.
+_LIMITS = Limits(64 * 1024 * 1024, is_document=True)
+_MOST_PAGES = 1000
 # What the official client raises on a broken kubeconfig: it indexes what it parsed unchecked.
 _UNUSABLE = (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, LookupError)
 
@@ -44,6 +48,7 @@ class Api:
         self.host: str = settings.host.rstrip("/")
         self.namespace = namespace
         self._client = client.ApiClient(settings)
+        paced(self._client.rest_client.pool_manager, _LIMITS)
 
     def call(
         self,
@@ -158,13 +163,7 @@ class Api:
             raise ClusterError(
                 "read", subject, f"the API answered {response.status}", status=response.status
             )
-        try:
-            found = json.loads(response.data)
-        except ValueError as error:
-            raise ClusterError(
-                "read", subject, "the answer is not JSON", "is this an API?"
-            ) from error
-        return dict(found)
+        return read(response.data, "read", subject)
 
     def get(self, kind: ResourceKind, namespace: str, name: str) -> Object | None:
         """Return one object, or None if there is none of that name."""
@@ -174,18 +173,19 @@ class Api:
             return None
         if response.status >= 300:
             raise refused(response.status, response.data, permission, name)
-        return parsed(response.data, permission, name)
+        return parsed(response.data, permission, name, is_named=True)
 
     def list(self, kind: ResourceKind, namespace: str, **selectors: str) -> list[Object]:
         """Return every object of a kind that matches the label or field selectors."""
         items: list[Object] = []
-        query = dict(selectors, limit="250")
-        while True:
-            page = self.call(Permission("list", kind, namespace), query=query)
-            items += page["items"]
+        query, asked = dict(selectors, limit="250"), Permission("list", kind, namespace)
+        for _ in range(_MOST_PAGES):
+            page = self.call(asked, query=query)
+            items += page.get("items", [])
             query["continue"] = page.get("metadata", {}).get("continue", "")
             if not query["continue"]:
                 return items
+        raise ClusterError("list", asked.resource, f"more than {_MOST_PAGES} pages")
 
 
 def _path(permission: Permission, name: str) -> str:

@@ -26,13 +26,15 @@ from urllib3.exceptions import HTTPError, SSLError
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import InputError, Unreachable
+from carferry.io.addresses import check_address
+from carferry.io.bodies import in_pieces
+from carferry.io.pace import paced
 
 CONNECT_TIMEOUT_S = 15.0
 READ_TIMEOUT_S = 60.0
 # Registries hash or copy the whole blob again before they answer the last PUT.
 COMMIT_TIMEOUT_S = 1800.0
 CERTS_D = Path("/etc/containers/certs.d")
-_BODY_CAP = 64 * 1024
 _USED_UP = re.compile(r";\s*r=0\s*;\s*t=(\d{1,9})\b")
 _NOT_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
 _PORTS = {"http": 80, "https": 443}
@@ -107,12 +109,13 @@ class Http:
         Raises:
             Unreachable: Nothing answered, the connection broke, or TLS was refused.
         """
+        check_address(url)
         try:
             return self._pool(_proxy_of(url)).request(
                 method,
                 url,
                 headers={"User-Agent": "carferry", **(headers or {})},
-                body=body,
+                body=body if body is None or isinstance(body, bytes) else in_pieces(body),
                 timeout=(timeouts or self.timeouts).for_urllib3(),
                 preload_content=False,
                 decode_content=False,
@@ -126,7 +129,7 @@ class Http:
         with self._lock:
             if proxy not in self._pools:
                 kind = partial(urllib3.ProxyManager, proxy) if proxy else urllib3.PoolManager
-                self._pools[proxy] = kind(**self._settings)
+                self._pools[proxy] = paced(kind(**self._settings))
             return self._pools[proxy]
 
 
@@ -164,49 +167,6 @@ def unreachable(method: str, url: str, error: Exception) -> Unreachable:
         failure.temporary = cause.reason not in _NOT_TLS
         return failure
     return Unreachable("reach", host, f"{method} failed: {_words(cause)}", "is the host right?")
-
-
-def body_text(response: BaseHTTPResponse) -> str:
-    """Read at most 64 KiB of an error body and let the connection go."""
-    try:
-        data = response.read(_BODY_CAP)
-    except (HTTPError, OSError):
-        data = b""
-    response.close()
-    return (data or b"").decode("utf-8", "replace")
-
-
-def whole(response: BaseHTTPResponse, cap_bytes: int) -> bytes:
-    """Read a body to its end, or to the cap.
-
-    A single read returns what came before the connection ended; only the next one says that
-    more was promised.
-
-    Raises:
-        HTTPError: It broke off (also OSError).
-    """
-    data = b""
-    while len(data) < cap_bytes and (more := response.read(cap_bytes - len(data))):
-        data += more
-    return data
-
-
-def drain(response: BaseHTTPResponse) -> None:
-    """Read what is left of a small body so that the connection can be used again."""
-    try:
-        response.read(_BODY_CAP)
-    except (HTTPError, OSError):
-        response.close()
-    give_back(response)
-
-
-def give_back(response: BaseHTTPResponse) -> None:
-    """Return the connection to its pool, or close it if bytes of the body are still to come."""
-    remaining = getattr(response, "length_remaining", None)
-    if remaining is None or remaining > 0:
-        response.close()
-    else:
-        response.release_conn()
 
 
 def retry_after(headers: Mapping[str, str]) -> float:

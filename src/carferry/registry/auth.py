@@ -6,7 +6,6 @@ registry's. Source: distribution-spec and the Docker registry token specificatio
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
@@ -17,7 +16,10 @@ from urllib.parse import urlencode, urlsplit
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import AuthenticationFailed
-from carferry.io.http import Http, body_text
+from carferry.io.addresses import check_address
+from carferry.io.bodies import body_text
+from carferry.io.documents import parsed_object
+from carferry.io.http import Http
 from carferry.refs import ImageRef
 from carferry.registry.credentials import Login
 from carferry.registry.refusals import login_remedy
@@ -96,6 +98,7 @@ class Authenticator:
             raise self._refused(f"it asks for {challenge.scheme!r} authentication", 401)
         if self._login and not self._plain_http and not challenge.realm.startswith("https://"):
             raise self._refused("its token server would take the login without TLS", 401)
+        check_address(challenge.realm, "log in at")
         return {"Authorization": f"Bearer {self._token(challenge, scopes)}"}
 
     def _token(self, challenge: Challenge, scopes: tuple[str, ...]) -> str:
@@ -112,7 +115,7 @@ class Authenticator:
         if response.status != 200:
             raise self._refused(f"its token server answered {response.status}", response.status)
         try:
-            data = json.loads(text)
+            data = parsed_object(text)
             token = str(data.get("token") or data["access_token"])
             if not _TOKEN.fullmatch(token):
                 raise ValueError("a token that no header can carry")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import (
@@ -13,7 +11,9 @@ from carferry.errors import (
     StorageFull,
     TargetError,
 )
-from carferry.io.http import body_text, retry_after
+from carferry.io.bodies import body_text
+from carferry.io.documents import parsed
+from carferry.io.http import retry_after
 from carferry.refs import ImageRef
 
 _TEMPORARY = {408, 429, 500, 502, 503, 504}
@@ -68,7 +68,7 @@ def _failure(
 def _message(body: str) -> str:
     """Return ``CODE: message`` of a registry's error document, or the start of its text."""
     try:
-        first = json.loads(body)["errors"][0]
+        first = parsed(body)["errors"][0]
         message = f"{first.get('code', '')}: {first.get('message', '')}"
         detail = first.get("detail")
         return f"{message} {detail}" if isinstance(detail, str) and detail else message

@@ -12,13 +12,15 @@ from urllib.parse import urlencode
 from urllib3.exceptions import HTTPError
 
 from carferry.errors import TargetError
-from carferry.io.http import drain, give_back, unreachable
+from carferry.io.bodies import drain, give_back
+from carferry.io.http import unreachable
 from carferry.oci.documents import MANIFEST_CAP_BYTES, MANIFEST_TYPES, Document
 from carferry.refs import Digest, ImageRef, LayoutRef
 from carferry.registry.session import Session
 from carferry.registry.upload import RegistryUpload
 
 _CHUNK = 1024 * 1024
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 # A list that a person keeps is shorter by far; one without end must end somewhere.
 _MOST_PAGES = 2000
@@ -135,6 +137,11 @@ class RegistryTarget:
         document = Document(media_type, data)
         if reference.startswith("sha256:") and str(document.digest) != reference:
             raise TargetError("read manifest", reference, f"the registry sent {document.digest}")
+        announced = response.headers.get("Docker-Content-Digest", "").strip()
+        # The digest of the body, if it is there (distribution-spec, "Pulling manifests").
+        if _DIGEST.fullmatch(announced) and announced != str(document.digest):
+            reason = f"the registry announced {announced} and sent {document.digest}"
+            raise TargetError("read manifest", reference, reason, "is a proxy between?")
         return document
 
     def put_manifest(self, document: Document, reference: str) -> None:

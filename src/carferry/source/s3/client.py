@@ -7,19 +7,25 @@ proxies and retries are the same as for a hub or a registry (docs/adr/0030-s3.md
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
+
 from carferry.errors import InputError
-from carferry.io.http import Http
+from carferry.io.bodies import give_back, whole
+from carferry.io.http import Http, unreachable
 from carferry.io.retry import Retry
 from carferry.source.s3.connection import Connection
 from carferry.source.s3.failures import client_failed, refused, unlike_s3
 
 _REGION = "us-east-1"
 _HEADER = "latin-1"
+# A page of a list is 1000 keys of at most 1024 bytes, each written as six at most.
+_CAP_BYTES = 16 * 1024 * 1024
 
 
 class S3Client:
@@ -91,7 +97,28 @@ class S3Client:
         if fault := unlike_s3(request.url, answer.status, answer.headers):
             answer.close()
             raise fault
-        return AWSResponse(request.url, answer.status, answer.headers, answer)
+        raw = answer if request.stream_output else _Whole(_document(answer, request.url))
+        return AWSResponse(request.url, answer.status, answer.headers, raw)
+
+
+class _Whole:
+    """A document that was read, in the form in which botocore reads one."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
+        """Yield it in one piece."""
+        yield self._data
+
+
+def _document(answer: BaseHTTPResponse, url: str) -> bytes:
+    try:
+        return whole(answer, _CAP_BYTES)
+    except (HTTPError, OSError) as error:
+        raise unreachable("GET", url, error) from error
+    finally:
+        give_back(answer)
 
 
 def _need_botocore() -> None:
