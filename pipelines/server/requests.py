@@ -17,7 +17,7 @@ from typing import Any
 
 import kfp_server_api
 import urllib3
-from kfp_server_api import ApiException
+from kfp_server_api import ApiException, OpenApiException
 
 from carferry.errors import InputError
 from carferry.io.bodies import tail
@@ -140,6 +140,9 @@ class Server:
             raise refused(error, self.endpoint.url) from error
         except urllib3.exceptions.HTTPError as error:
             raise unreachable(error, self.endpoint.url) from error
+        except OpenApiException as error:
+            # An id or a name that an earlier answer left out or gave in another form.
+            raise odd(self.endpoint.url, f"the answers do not fit together: {error}") from error
         except (UnicodeError, LookupError) as error:  # bytes that are not in the charset it names
             raise odd(self.endpoint.url, f"the answer cannot be read: {error}") from error
 

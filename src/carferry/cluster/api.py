@@ -31,7 +31,10 @@ _TIMEOUT = urllib3.Timeout(connect=10, read=60)  # seconds
 _LIMITS = Limits(64 * 1024 * 1024, is_document=True)
 _MOST_PAGES = 1000
 # What the official client raises on a broken kubeconfig: it indexes what it parsed unchecked.
-_UNUSABLE = (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, LookupError)
+_UNUSABLE = (
+    *(ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, LookupError),
+    *(AttributeError, RecursionError),
+)
 
 
 class Api:
@@ -255,4 +258,6 @@ def _from_kubeconfig(settings: client.Configuration, files: str, context: str) -
     except _UNUSABLE as error:
         raise InputError("connect", files, f"unusable kubeconfig: {error}", remedy) from error
     chosen = next((each for each in contexts if each["name"] == context), active)
+    if not isinstance(settings.host, str):
+        raise InputError("connect", files, "unusable kubeconfig: its server is no text", remedy)
     return Api(settings, namespace=chosen["context"].get("namespace", "default"))

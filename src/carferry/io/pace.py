@@ -27,6 +27,8 @@ DOCUMENT_BYTES_PER_S = 64 * 1024
 _LONGEST_S = 60.0
 _MAX_LINE = 65536
 _TRAILERS = 100
+# A chunk is read into memory that is taken at once; servers send some KiB each.
+_LONGEST_CHUNK = 256 * 1024 * 1024
 
 
 class TooSlow(OSError):
@@ -59,8 +61,8 @@ def paced(manager: urllib3.PoolManager, limits: Limits | None = None) -> urllib3
         limits: Of bodies; without, streams of any length.
     """
     response = _response_class(limits or Limits())
-    plain = type("_Plain", (HTTPConnection,), {"response_class": response})
-    secure = type("_Secure", (HTTPSConnection,), {"response_class": response})
+    plain = type("HTTPConnection", (HTTPConnection,), {"response_class": response})
+    secure = type("HTTPSConnection", (HTTPSConnection,), {"response_class": response})
     manager.pool_classes_by_scheme = {
         "http": type("_HttpPool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": plain}),
         "https": type("_HttpsPool", (urllib3.HTTPSConnectionPool,), {"ConnectionCls": secure}),
@@ -94,12 +96,14 @@ class _Response(http.client.HTTPResponse):
             # What follows a malformed line is lost, the body's length perhaps; urllib3 goes on
             # and logs a traceback.
             raise http.client.HTTPException("its headers are malformed") from error
+        if self.limits.body_bytes and (self.length or 0) > self.limits.body_bytes:
+            raise TooLong(f"it is {self.length} bytes long")
         self._paced.head_ended()
 
     def _read_next_chunk_size(self) -> int:
         size: int = super()._read_next_chunk_size()  # type: ignore[misc]
-        if size < 0:
-            raise ValueError("a chunk of negative length")  # as http.client's of one that is none
+        if not 0 <= size <= _LONGEST_CHUNK:
+            raise ValueError("no chunk's length")  # as http.client's of one that is no number
         return size
 
     def _read_and_discard_trailer(self) -> None:
@@ -196,8 +200,8 @@ class Paced(io.RawIOBase):
         self._window_bytes += count
         longest = 2 * self._patience_s
         if self._window_s > longest:
-            if self._window_bytes < LEAST_BYTES_PER_S * longest:
-                raise TooSlow(f"only {self._window_bytes} bytes came in {longest:g} s")
+            if self._window_bytes < LEAST_BYTES_PER_S * self._window_s:
+                raise TooSlow(f"only {self._window_bytes} bytes came in {self._window_s:.3g} s")
             self._window_s, self._window_bytes = 0.0, 0
         if 0 < self._limits.body_bytes < self._came:
             raise TooLong(f"it is longer than {self._limits.body_bytes} bytes")

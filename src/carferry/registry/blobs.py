@@ -113,15 +113,17 @@ def read_small(origin: Target, blob: Descriptor, cap_bytes: int = MANIFEST_CAP_B
         return b"".join(chunks)
 
 
-def read_blob(target: Target, digest: Digest, retry: Retry) -> Generator[bytes]:
+def read_blob(target: Target, digest: Digest, retry: Retry, *, size_bytes: int) -> Generator[bytes]:
     """Yield a blob's bytes; after a break go on where it broke. The caller checks the digest.
 
     Args:
         target: Where it is.
         digest: Which.
         retry: Policy for each break.
+        size_bytes: Its length; a server may send on and on.
 
     Raises:
+        OtherBytes: It is longer.
         TargetError: Not there, or not readable.
         Unreachable: It broke again and again without a byte in between.
     """
@@ -131,6 +133,8 @@ def read_blob(target: Target, digest: Digest, retry: Retry) -> Generator[bytes]:
             with closing(target.open_blob(digest, at)) as chunks:
                 for chunk in chunks:
                     at, attempt = at + len(chunk), 0
+                    if at > size_bytes:
+                        raise OtherBytes("read", digest, "other bytes were sent under its digest")
                     yield chunk
             return
         except CarferryError as error:

@@ -90,7 +90,7 @@ def _load(path: Path, *, required: bool) -> Mapping[str, Any]:
         if required:
             raise InputError("read logins", path, "no such file") from error
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         # Never the content: it is a secret.
         raise InputError(
             "read logins", path, f"not a readable JSON file ({type(error).__name__})"

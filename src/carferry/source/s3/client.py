@@ -15,15 +15,17 @@ from typing import Any
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from carferry.errors import InputError
+from carferry.errors import CarferryError, InputError
 from carferry.io.bodies import give_back, whole
 from carferry.io.http import Http, unreachable
 from carferry.io.retry import Retry
 from carferry.source.s3.connection import Connection
-from carferry.source.s3.failures import client_failed, refused, unlike_s3
+from carferry.source.s3.failures import client_failed, refused, unlike_s3, unparsed
 
 _REGION = "us-east-1"
 _HEADER = "latin-1"
+# What botocore raises at a length, a date or a document that is none: it parses unchecked.
+_UNCHECKED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 # A page of a list is 1000 keys of at most 1024 bytes, each written as six at most.
 _CAP_BYTES = 16 * 1024 * 1024
 
@@ -60,6 +62,11 @@ class S3Client:
             self._client = _client(session, connection, signed=self._signed)
         except _errors() as error:
             raise client_failed(error, self.where, self.where) from error
+        except CarferryError:
+            raise
+        except _UNCHECKED as error:
+            remedy = "check the connection's settings"
+            raise InputError("read from", self.where, str(error), remedy) from error
         self._client.meta.events.register("before-send.s3", self._send)
 
     def call(self, operation: str, subject: object, **parameters: Any) -> dict[str, Any]:
@@ -77,6 +84,10 @@ class S3Client:
             raise refused(error, subject, self.where, signed=self._signed) from error
         except _errors() as error:
             raise client_failed(error, subject, self.where) from error
+        except CarferryError:
+            raise
+        except _UNCHECKED as error:
+            raise unparsed(subject, self.where) from error
         return answer
 
     def ask(self, operation: str, subject: object, **parameters: Any) -> dict[str, Any]:
