@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import cast
 
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
@@ -100,5 +101,6 @@ def give_back(response: BaseHTTPResponse) -> None:
 def in_pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield chunks in pieces that a slow connection takes within the time of one write."""
     for chunk in chunks:
-        for at in range(0, len(chunk), _SENT_AT_ONCE):
-            yield chunk[at : at + _SENT_AT_ONCE]
+        view = memoryview(chunk)  # a slice of bytes would be a copy of every byte that is sent
+        for at in range(0, len(view), _SENT_AT_ONCE):
+            yield cast("bytes", view[at : at + _SENT_AT_ONCE])
