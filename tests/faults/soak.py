@@ -41,6 +41,7 @@ def main() -> int:
     failed = 0
     for name, suite in SUITES.items():
         if options.only in ("", name):
+            tempfile.tempdir = None  # the suite before has moved it into its own folder
             with tempfile.TemporaryDirectory(prefix="soak-") as folder, suite(Path(folder)) as one:
                 failed += _soak(name, one, seeds, in_words=options.seed is not None)
     return 1 if failed else 0
