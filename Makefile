@@ -47,7 +47,7 @@ bench: $(STAMP) ## measure against every other way: make bench DATA=folder [ONLY
 	@test -n "$(DATA)" || { echo "name a folder with 40 GiB free: make bench DATA=folder" >&2; exit 2; }
 	PYTHONPATH=.:tests $(BIN)/python -m benchmarks --data "$(DATA)" --only "$(ONLY)" --rounds $(ROUNDS) --scale $(SCALE)
 
-soak: $(STAMP) registries ## thousands of runs through broken networks: make soak SEEDS=5000; one again: SEED=123
+soak: $(STAMP) registries ## thousands of runs through broken networks and lying servers: make soak SEEDS=5000; one again: SEED=123
 	PYTHONPATH=tests $(BIN)/python -m faults.soak $(or $(SEEDS),2000) $(if $(SEED),--seed $(SEED))
 
 tools: ## say which real parts the tests want and this machine lacks

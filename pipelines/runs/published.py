@@ -12,9 +12,10 @@ from __future__ import annotations
 from urllib3.exceptions import HTTPError
 
 from carferry.errors import ClusterError
+from carferry.io.bodies import tail
 from carferry.io.http import Http, unreachable
 from carferry.pipelines.server.answers import objects
-from carferry.pipelines.server.requests import Server
+from carferry.pipelines.server.requests import LONGEST_BYTES, Server
 
 _LIST = (
     "/apis/v2beta1/artifacts?namespace={namespace}"
@@ -48,14 +49,12 @@ def _fetched(server: Server, artifact: str) -> str:
     link = str(server.read(_LINK, artifact=artifact).get("download_url") or "")
     if not link.startswith(("http://", "https://")):
         raise ClusterError("read log", f"artifact {artifact}", "the server signs no link")
-    kept = b""
     answer = Http(ca_file=server.endpoint.ca).request("GET", link)
     try:
         if answer.status != 200:
             raise ClusterError("read log", f"artifact {artifact}", f"{answer.status} of the store")
-        for chunk in answer.stream(1 << 16):
-            kept = (kept + chunk)[-_TAIL_BYTES:]
-    except HTTPError as error:
+        kept = tail(answer, _TAIL_BYTES, LONGEST_BYTES)
+    except (HTTPError, OSError) as error:
         raise unreachable("GET", link, error) from error
     finally:
         answer.close()

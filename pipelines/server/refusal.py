@@ -7,13 +7,13 @@ whose message is the innermost one, meant for people. Uploads answer ``error_mes
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import urllib3
 from kfp_server_api import ApiException
 
 from carferry.errors import ClusterError, Unreachable, one_line, redact
+from carferry.io.documents import NotJson, parsed_object
 from carferry.io.proxies import proxy_for
 from carferry.io.unreachable import unreachable as explained
 from carferry.pipelines.server.answers import objects
@@ -49,10 +49,8 @@ def refused(error: ApiException, url: str) -> ClusterError | Unreachable:
 def message(body: str) -> str:
     """Return the telling part of an error's body, bounded; empty if it is no error of the API."""
     try:
-        answer = json.loads(body)
-    except ValueError:
-        return ""
-    if not isinstance(answer, dict):
+        answer = parsed_object(body)
+    except NotJson:
         return ""
     said = answer.get("message") or answer.get("error_message") or answer.get("error") or ""
     return bounded(_innermost(answer) or str(said))

@@ -8,7 +8,6 @@ OpenShift AI does not have.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import warnings
@@ -18,9 +17,12 @@ from typing import Any
 
 import kfp_server_api
 import urllib3
-from kfp_server_api import ApiException
+from kfp_server_api import ApiException, OpenApiException
 
 from carferry.cluster.reach import pool
+from carferry.io.bodies import tail
+from carferry.io.documents import NotJson, parsed, parsed_object
+from carferry.io.pace import Limits, paced
 from carferry.io.proxies import proxy_for
 from carferry.pipelines.server.answers import JsonObject, mapping, misfit
 from carferry.pipelines.server.endpoint import Endpoint, read_token
@@ -28,6 +30,7 @@ from carferry.pipelines.server.refusal import odd, refused, unreachable, web_pag
 
 _TIMEOUT_S = (10, 60)  # to connect, and between two bytes
 _LOG_BYTES = 1 << 18
+LONGEST_BYTES = 256 * 1024 * 1024
 _ID = re.compile(r"[!-~]+")
 
 
@@ -110,10 +113,8 @@ class Server:
             Unreachable: No answer, or it broke off.
         """
         answer = self.call(self._get, path, names, _preload_content=False)
-        kept = b""
         with self._named(), contextlib.closing(answer):
-            for chunk in answer.stream(1 << 16):
-                kept = (kept + chunk)[-_LOG_BYTES:]
+            kept = tail(answer, _LOG_BYTES, LONGEST_BYTES)
         return kept.decode("utf-8", "replace")
 
     def _get(self, path: str, names: dict[str, str], **options: Any) -> Any:
@@ -140,6 +141,9 @@ class Server:
             raise refused(error, self.endpoint.url) from error
         except urllib3.exceptions.HTTPError as error:
             raise unreachable(error, self.endpoint.url) from error
+        except OpenApiException as error:
+            # An id or a name that an earlier answer left out or gave in another form.
+            raise odd(self.endpoint.url, f"the answers do not fit together: {error}") from error
         except (UnicodeError, LookupError) as error:  # bytes that are not in the charset it names
             raise odd(self.endpoint.url, f"the answer cannot be read: {error}") from error
 
@@ -155,7 +159,7 @@ class _Client(kfp_server_api.ApiClient):  # type: ignore[misc]
 
     def deserialize(self, response: Any, response_type: str) -> Any:
         try:
-            reason = misfit(json.loads(response.data), response_type)
+            reason = misfit(parsed(response.data), response_type)
             if not reason:
                 return super().deserialize(response, response_type)
         except (ApiException, ArithmeticError, RecursionError, TypeError, ValueError) as error:
@@ -182,7 +186,8 @@ def connect(endpoint: Endpoint) -> Server:
     if endpoint.token_file:
         settings.refresh_api_key_hook = _token_reader(endpoint.token_file)
     client = _Client(settings)
-    client.rest_client.pool_manager = pool(settings, proxy, os.environ, endpoint.ca)
+    ours = pool(settings, proxy, os.environ, endpoint.ca)
+    client.rest_client.pool_manager = paced(ours, Limits(LONGEST_BYTES))
     return Server(endpoint, client)
 
 
@@ -198,6 +203,6 @@ def _token_reader(path: Path) -> Callable[[kfp_server_api.Configuration], None]:
 def json_object(text: str) -> Mapping[str, Any]:
     """Return the JSON object that a text is; empty if it is none."""
     try:
-        return mapping(json.loads(text))
-    except (ValueError, RecursionError):
+        return parsed_object(text)
+    except NotJson:
         return {}

@@ -155,6 +155,8 @@ class LayoutRef:
         path, _, tag = rest.partition(":")
         if not path:
             raise InvalidReference("parse image", repr(image), "no path", "write oci:path:tag")
+        if "\0" in path:
+            raise InvalidReference("parse image", repr(image), "no path holds a zero byte")
         if tag and not _TAG.fullmatch(tag):
             raise InvalidReference("parse image", repr(image), f"tag {tag!r} is malformed")
         return cls(Path(path), tag or ("" if digest else "latest"), digest)

@@ -85,7 +85,10 @@ def serving(
 def _page(items: Objects | None, query: dict[str, list[str]]) -> dict[str, Any] | None:
     if items is None:
         return None
-    start, limit = int(query.get("continue", ["0"])[0]), int(query.get("limit", ["500"])[0])
+    token = query.get("continue", ["0"])[0]
+    # What a broken answer gave out as a token starts anew.
+    start = int(token) if token.isascii() and token.isdecimal() and len(token) < 19 else 0
+    limit = int(query.get("limit", ["500"])[0])
     end = start + limit
     token = str(end) if end < len(items) else ""
     return {"items": items[start:end], "metadata": {"continue": token}}

@@ -46,6 +46,17 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewrite(Action):
+    """Put any bytes on the wire in the place of an answer, then close.
+
+    Attributes:
+        wire: Makes them of the answer's head and whole body and of the request's method.
+    """
+
+    wire: Callable[[Head, bytes, str], Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
 class DropRequest(Action):
     """Reset before the upstream hears of it."""
 

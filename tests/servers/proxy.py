@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from io import BufferedIOBase
 from socketserver import StreamRequestHandler
+from typing import NoReturn
 from urllib.parse import urlsplit
 
-from servers.chaos import Action, Answer, HangUp, Reset, Rule
+from servers.chaos import Action, Answer, HangUp, Reset, Rewrite, Rule
 from servers.serving import Exchange, Serving
 from servers.sockets import drain, reset_on_close, settle
 from servers.wire import (
@@ -157,6 +158,8 @@ class _Passage:
             self._answer(instead)
             return True
         framing = response_framing(reply, self.exchange.method)
+        if rewrite := next((a for a in self.actions if isinstance(a, Rewrite)), None):
+            self._rewrite(rewrite, reply, b"".join(read_body(source, framing)))
         self._send_reply(reply, framing, source)
         return framing != "close"
 
@@ -201,6 +204,11 @@ class _Passage:
             pieces = action.download(pieces, _length(framing))
         for data in write_body(self._counted(pieces), framing):
             self.client.wfile.write(data)
+
+    def _rewrite(self, rewrite: Rewrite, head: Head, body: bytes) -> NoReturn:
+        for data in rewrite.wire(self.proxy.homeward(head), body, self.exchange.method):
+            self.client.wfile.write(data)
+        raise HangUp
 
     def _counted(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         for piece in pieces:

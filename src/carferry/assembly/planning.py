@@ -125,7 +125,12 @@ def _check_apart(source: Source, target: Target) -> None:
     if not isinstance(source, FolderSource) or not isinstance(target.ref, LayoutRef):
         return
     # Path.resolve would raise at a loop of links, which has an error of its own later.
-    folder, layout = (Path(os.path.realpath(path)) for path in (source.root, target.ref.path))
+    try:
+        folder, layout = (Path(os.path.realpath(path)) for path in (source.root, target.ref.path))
+    except OSError as error:
+        # A relative path, and the folder that it is relative to is gone.
+        reason, remedy = error.strerror or str(error), "go to another folder"
+        raise InputError("write", target.ref, reason, remedy) from error
     if layout.is_relative_to(folder):
         reason = f"it lies in the model's folder {source.root}"
     elif folder.is_relative_to(layout):

@@ -39,7 +39,9 @@ def flaw_at_target(job: Job, layer: Layer, digest: Digest) -> str:
     """
     moved = partial(advance, job.progress, job.retry, layer.name)
     try:
-        with closing(read_blob(job.target, digest, job.retry)) as chunks:
+        with closing(
+            read_blob(job.target, digest, job.retry, size_bytes=layer.size_bytes)
+        ) as chunks:
             return flaw_of(layer, digest, chunks, moved=moved)
     except (Cancelled, DeadlineExceeded):
         raise

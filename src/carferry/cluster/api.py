@@ -23,18 +23,25 @@ from carferry.cluster.account import named_in
 from carferry.cluster.kinds import IDENTITY, REVIEWS, Object, Permission, ResourceKind
 from carferry.cluster.pod import SERVICE_ACCOUNT
 from carferry.cluster.reach import pool, proxy_url
-from carferry.cluster.refusals import names_object, parsed, refused, unreachable
+from carferry.cluster.refusals import names_object, parsed, read, refused, unreachable
 from carferry.errors import CarferryError, ClusterError, InputError
+from carferry.io.pace import Limits, paced
 from carferry.io.pauses import retry_after
 from carferry.io.proxies import Proxy, proxy_for
 
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)  # seconds
+# Lists come in pages of 250 objects, and an object is at most 1.5 MB (etcd) and mostly 10 kB.
+_LIMITS = Limits(64 * 1024 * 1024, is_document=True)
+_MOST_PAGES = 1000
 # Whoever asks tries again, and waits as long as the server asks: not the pool, four times for each.
 _ONCE = urllib3.Retry(
     3, connect=0, read=0, status=0, other=0, redirect=3, respect_retry_after_header=False
 )
 # What the official client raises on a broken kubeconfig: it indexes what it parsed unchecked.
-_UNUSABLE = (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, LookupError)
+_UNUSABLE = (
+    *(ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, LookupError),
+    *(AttributeError, RecursionError),
+)
 
 
 class Api:
@@ -63,7 +70,7 @@ class Api:
         self._proxy = proxy
         # The caller decides what is tried again, and which proxy there is.
         settings.retries, settings.proxy = False, None
-        self._pool = pool(settings, proxy, environ, ca_file)
+        self._pool = paced(pool(settings, proxy, environ, ca_file), _LIMITS)
         self._client = client.ApiClient(settings)
 
     def call(
@@ -179,13 +186,7 @@ class Api:
             raise ClusterError(
                 "read", subject, f"the API answered {response.status}", status=response.status
             )
-        try:
-            found = json.loads(response.data)
-        except ValueError as error:
-            raise ClusterError(
-                "read", subject, "the answer is not JSON", "is this an API?"
-            ) from error
-        return dict(found)
+        return read(response.data, "read", subject)
 
     def get(self, kind: ResourceKind, namespace: str, name: str) -> Object | None:
         """Return one object, or None if there is none of that name."""
@@ -195,18 +196,19 @@ class Api:
             return None
         if response.status >= 300:
             raise _refused(response, permission, name)
-        return parsed(response.data, permission, name)
+        return parsed(response.data, permission, name, is_named=True)
 
     def list(self, kind: ResourceKind, namespace: str, **selectors: str) -> list[Object]:
         """Return every object of a kind that matches the label or field selectors."""
         items: list[Object] = []
-        query = dict(selectors, limit="250")
-        while True:
-            page = self.call(Permission("list", kind, namespace), query=query)
-            items += page["items"]
+        query, asked = dict(selectors, limit="250"), Permission("list", kind, namespace)
+        for _ in range(_MOST_PAGES):
+            page = self.call(asked, query=query)
+            items += page.get("items", [])
             query["continue"] = page.get("metadata", {}).get("continue", "")
             if not query["continue"]:
                 return items
+        raise ClusterError("list", asked.resource, f"more than {_MOST_PAGES} pages")
 
 
 def _refused(response: urllib3.BaseHTTPResponse, permission: Permission, name: str) -> ClusterError:
@@ -290,4 +292,6 @@ def _from_kubeconfig(files: str, context: str) -> tuple[client.Configuration, st
         proxy = proxy_url(files, chosen["cluster"])
     except _UNUSABLE as error:
         raise InputError("connect", files, f"unusable kubeconfig: {error}", remedy) from error
+    if not isinstance(settings.host, str):
+        raise InputError("connect", files, "unusable kubeconfig: its server is no text", remedy)
     return settings, chosen.get("namespace", "default"), proxy

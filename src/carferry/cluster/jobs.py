@@ -124,7 +124,9 @@ def _assess(job: Object, pods: list[Object], events: list[Object]) -> Signal:
         return ended[-1] if ended else Signal(State.FAILED, why, 0.0)
     refused = [each for each in events if each.get("reason") == "FailedCreate"]
     if refused:
-        return Signal(State.FAILED, f"no pod was made: {refused[-1]['message']}", _STUCK_S)
+        return Signal(
+            State.FAILED, f"no pod was made: {refused[-1].get('message', 'no message')}", _STUCK_S
+        )
     stuck = [signal for pod in pods if (signal := _stuck(pod))]
     return stuck[-1] if stuck else Signal(State.WAITING, _progress(pods))
 

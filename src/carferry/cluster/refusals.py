@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 
+from carferry.cluster.forms import Misfit, checked
 from carferry.cluster.kinds import KSERVE_GROUP, Object, Permission
 from carferry.errors import ClusterError, Unreachable
+from carferry.io.documents import NotJson, parsed_object
 from carferry.io.proxies import Proxy
 from carferry.io.unreachable import unreachable as explained
 
@@ -33,22 +34,31 @@ def refused(code: int, body: bytes, permission: Permission, name: str) -> Cluste
     return error
 
 
-def parsed(body: bytes, permission: Permission, name: str) -> Object:
-    """Return the JSON object a successful answer holds.
+def parsed(body: bytes, permission: Permission, name: str, *, is_named: bool = False) -> Object:
+    """Return the JSON object a successful answer holds; of one stored object, with its name.
 
     Raises:
         ClusterError: It holds none: a proxy or a login page answered for the API server.
     """
-    try:
-        found = json.loads(body)
-    except ValueError:
-        found = None
-    if isinstance(found, dict):
-        return found
     subject = f"{permission.resource} {permission.namespace}/{name}".rstrip("/")
-    reason = f"the answer is not a Kubernetes object: {_text(body[:80])!r}"
+    return read(body, permission.verb, subject, is_named=is_named)
+
+
+def read(body: bytes, action: str, subject: str, *, is_named: bool = False) -> Object:
+    """Return the JSON object a successful answer holds, as ``forms.checked`` does.
+
+    Raises:
+        ClusterError: It holds none: a proxy or a login page answered for the API server.
+    """
     remedy = "check that the address is the API server's"
-    raise ClusterError(permission.verb, subject, reason, remedy)
+    try:
+        return checked(parsed_object(body), is_named=is_named)
+    except NotJson as error:
+        reason = f"the answer is not a Kubernetes object: {_text(body[:80])!r}"
+        raise ClusterError(action, subject, reason, remedy) from error
+    except Misfit as error:
+        reason = f"the answer is not a Kubernetes object: {error}"
+        raise ClusterError(action, subject, reason, remedy) from error
 
 
 def names_object(body: bytes) -> bool:
@@ -92,10 +102,9 @@ def _missing_rule(message: str, permission: Permission) -> str:
 
 def _status(body: bytes) -> Object:
     try:
-        found = json.loads(body[:_BODY_LIMIT])
-    except ValueError:
+        return checked(parsed_object(body[:_BODY_LIMIT]))
+    except (NotJson, Misfit):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def unreachable(host: str, method: str, error: Exception, proxy: Proxy | None) -> Unreachable:

@@ -169,7 +169,10 @@ def _rollout(seen: Observation) -> str:
         annotations = seen.service["metadata"].get("annotations") or {}
         knative = annotations.get("serving.kserve.io/deploymentMode") in ("Serverless", "Knative")
         return "" if knative else "KServe has not made the Deployment yet"
-    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
+    status, wanted = (
+        deployment.get("status") or {},
+        (deployment.get("spec") or {}).get("replicas", 1),
+    )
     if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 1):
         return "the Deployment's controller has not seen the change yet"
     have = {name: status.get(name, 0) for name in ("updatedReplicas", "availableReplicas")}
@@ -180,22 +183,27 @@ def _rollout(seen: Observation) -> str:
 
 def _wrong_args(seen: Observation) -> str:
     """Return a text if the Deployment was made before the last change of the vLLM arguments."""
-    wanted = {*seen.service["spec"]["predictor"]["model"].get("args", [])}
+    wanted = {*_model(seen).get("args", [])}
     template = ((seen.deployment or {}).get("spec") or {}).get("template") or {}
     for container in (template.get("spec") or {}).get("containers") or []:
-        if container["name"] == "kserve-container" and wanted - {*container.get("args", [])}:
+        if container.get("name") == "kserve-container" and wanted - {*container.get("args", [])}:
             return "the Deployment does not have the new arguments yet"
     return ""
 
 
 def _wrong_image(seen: Observation) -> str:
-    uri = seen.service["spec"]["predictor"]["model"].get("storageUri", "")
+    uri = _model(seen).get("storageUri", "")
     image = uri.removeprefix("oci://")
     for pod in (each for each in seen.pods if not _is_over(each)):
-        for container in pod["spec"].get("containers", []):
-            if container["name"] == "modelcar" and container["image"] != image:
-                return f"pod {pod['metadata']['name']} still serves {container['image']}"
+        for container in (pod.get("spec") or {}).get("containers", []):
+            if container.get("name") == "modelcar" and (served := container.get("image")) != image:
+                return f"pod {pod['metadata']['name']} still serves {served}"
     return ""
+
+
+def _model(seen: Observation) -> Object:
+    predictor = (seen.service.get("spec") or {}).get("predictor") or {}
+    return predictor.get("model") or {}
 
 
 def _pod_progress(pod: Object, events: tuple[Object, ...]) -> str:

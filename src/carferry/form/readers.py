@@ -20,6 +20,8 @@ from carferry.cluster.tolerations import Toleration
 from carferry.errors import InputError
 
 Pairs = tuple[tuple[str, str], ...]
+# An object of Kubernetes is at most 1.5 MB, and YAML of long lines takes long to write.
+_LONGEST_TEXT = 100_000
 _TOLERATION_KEYS = {"key", "operator", "value", "effect", "tolerationSeconds"}
 
 
@@ -32,7 +34,10 @@ def read_text(name: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str | Quantity):
-        return str(value).strip()
+        text = str(value).strip()
+        if len(text) > _LONGEST_TEXT:
+            raise InputError(f"read {name}", _short(text), f"{len(text)} characters long")
+        return text
     if isinstance(value, int | float) and not isinstance(value, bool):
         return json.dumps(_whole(value))
     raise InputError(f"read {name}", _short(value), "not one value")
@@ -159,7 +164,7 @@ def read_arguments(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, str):
         return read_texts(name, value)
     try:
-        return tuple(shlex.split(value))
+        return tuple(shlex.split(read_text(name, value)))
     except ValueError as error:
         raise InputError(f"read {name}", _short(value), str(error)) from error
 

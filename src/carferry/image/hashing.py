@@ -109,7 +109,7 @@ def read_ids(
             yield chunk
 
     try:
-        with closing(read_blob(target, layer.digest, retry)) as blob:
+        with closing(read_blob(target, layer.digest, retry, size_bytes=layer.size_bytes)) as blob:
             damage = reading.all(layer, raw_path, hashed(blob))
     except CarferryError as error:
         if error.temporary or not isinstance(error, TargetError):

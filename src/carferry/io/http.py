@@ -15,6 +15,8 @@ import urllib3
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
+from carferry.io.addresses import check_address
+from carferry.io.bodies import in_pieces
 from carferry.io.certificates import Named
 from carferry.io.pools import Pools
 from carferry.io.retry import Retry
@@ -28,7 +30,6 @@ READ_TIMEOUT_S = 60.0
 COMMIT_TIMEOUT_S = 1800.0
 # Slower than any storage that could take a model; a blob of 35 GB gets all of that time.
 _COMMITTED_BYTES_PER_S = 20_000_000
-_BODY_CAP = 64 * 1024
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -107,6 +108,7 @@ class Http:
             Cancelled: The policy's ``stop`` was set during such a pause.
             InputError: The proxy that is named cannot be used.
         """
+        check_address(url)
         self._retry.admit(url)
         pool, proxy = self._pools.through(url)
         try:
@@ -114,7 +116,7 @@ class Http:
                 method,
                 url,
                 headers={"User-Agent": "carferry", **(headers or {})},
-                body=body,
+                body=body if body is None or isinstance(body, bytes) else in_pieces(body),
                 timeout=(timeouts or self.timeouts).for_urllib3(),
                 preload_content=False,
                 decode_content=False,
@@ -135,46 +137,3 @@ def origin(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)
     scheme, host = parts.scheme.lower(), (parts.hostname or "").lower()
     return scheme, host, parts.port or _PORTS.get(scheme, 0)
-
-
-def body_text(response: BaseHTTPResponse) -> str:
-    """Read at most 64 KiB of an error body and let the connection go."""
-    try:
-        data = response.read(_BODY_CAP)
-    except (HTTPError, OSError):
-        data = b""
-    response.close()
-    return (data or b"").decode("utf-8", "replace")
-
-
-def whole(response: BaseHTTPResponse, cap_bytes: int) -> bytes:
-    """Read a body to its end, or to the cap.
-
-    A single read returns what came before the connection ended; only the next one says that
-    more was promised.
-
-    Raises:
-        HTTPError: It broke off (also OSError).
-    """
-    data = b""
-    while len(data) < cap_bytes and (more := response.read(cap_bytes - len(data))):
-        data += more
-    return data
-
-
-def drain(response: BaseHTTPResponse) -> None:
-    """Read what is left of a small body so that the connection can be used again."""
-    try:
-        response.read(_BODY_CAP)
-    except (HTTPError, OSError):
-        response.close()
-    give_back(response)
-
-
-def give_back(response: BaseHTTPResponse) -> None:
-    """Return the connection to its pool, or close it if bytes of the body are still to come."""
-    remaining = getattr(response, "length_remaining", None)
-    if remaining is None or remaining > 0:
-        response.close()
-    else:
-        response.release_conn()

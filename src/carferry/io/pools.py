@@ -8,6 +8,7 @@ from typing import Any
 
 import urllib3
 
+from carferry.io.pace import paced
 from carferry.io.proxies import Proxy, proxy_for
 from carferry.io.trust import Trust
 
@@ -64,11 +65,12 @@ def open_pool(
         settings: Of urllib3's pool managers.
     """
     if proxy is None:
-        return urllib3.PoolManager(ssl_context=context, **settings)
-    return urllib3.ProxyManager(
+        return paced(urllib3.PoolManager(ssl_context=context, **settings))
+    through = urllib3.ProxyManager(
         proxy.url,
         proxy_headers=proxy.headers,
         proxy_ssl_context=proxys or context,
         ssl_context=context,
         **settings,
     )
+    return paced(through)

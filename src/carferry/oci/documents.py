@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carferry.errors import InvalidReference, TargetError
+from carferry.io.documents import NotJson, parsed_object
 from carferry.refs import Digest
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -92,7 +93,9 @@ class Descriptor:
                 Platform(str(found["architecture"]), str(found["os"])) if found else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise TargetError("read manifest", "", f"malformed descriptor ({error!r})") from error
+            raise TargetError(
+                "read manifest", "", f"malformed descriptor: {_words(error)}"
+            ) from error
 
     def to_json(self) -> dict[str, Any]:
         """Return the OCI form; empty fields are left out."""
@@ -133,12 +136,9 @@ class Document:
         if len(self.data) > MANIFEST_CAP_BYTES:
             raise TargetError("read manifest", self.digest, f"over {MANIFEST_CAP_BYTES} bytes")
         try:
-            parsed = json.loads(self.data)
-        except (ValueError, RecursionError) as error:
-            raise TargetError("read manifest", self.digest, f"not JSON: {error}") from error
-        if not isinstance(parsed, dict):
-            raise TargetError("read manifest", self.digest, "not a JSON object")
-        return parsed
+            return parsed_object(self.data)
+        except NotJson as error:
+            raise TargetError("read manifest", self.digest, str(error)) from error
 
     @property
     def is_index(self) -> bool:
@@ -186,6 +186,10 @@ def image_size(manifests: Iterable[Document]) -> int:
     """Return the bytes of all different blobs of an image, given its platforms' manifests."""
     sizes = {d.digest: d.size_bytes for m in manifests for d in (m.config, *m.layers)}
     return sum(sizes.values())
+
+
+def _words(error: Exception) -> str:
+    return f"no {error}" if isinstance(error, KeyError) else str(error)
 
 
 def _size(value: Any) -> int:

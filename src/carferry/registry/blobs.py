@@ -136,15 +136,17 @@ def read_small(origin: Target, blob: Descriptor, cap_bytes: int = MANIFEST_CAP_B
         return b"".join(chunks)
 
 
-def read_blob(target: Target, digest: Digest, retry: Retry) -> Generator[bytes]:
+def read_blob(target: Target, digest: Digest, retry: Retry, *, size_bytes: int) -> Generator[bytes]:
     """Yield a blob's bytes; after a break go on where it broke. The caller checks the digest.
 
     Args:
         target: Where it is.
         digest: Which.
         retry: Policy for each break.
+        size_bytes: Its length; a server may send on and on.
 
     Raises:
+        OtherBytes: It is longer.
         TargetError: Not there, or not readable.
         Unreachable: It broke again and again without a byte in between.
     """
@@ -155,6 +157,8 @@ def read_blob(target: Target, digest: Digest, retry: Retry) -> Generator[bytes]:
                 for chunk in chunks:
                     at += len(chunk)
                     tries.progressed()
+                    if at > size_bytes:
+                        raise OtherBytes("read", digest, "other bytes were sent under its digest")
                     yield chunk
             return
         except CarferryError as error:

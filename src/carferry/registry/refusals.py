@@ -15,7 +15,7 @@ from carferry.errors import (
     StorageFull,
     TargetError,
 )
-from carferry.io.http import body_text
+from carferry.io.bodies import body_text
 from carferry.io.pauses import retry_after
 from carferry.refs import Digest, ImageRef
 from carferry.registry.answers import Said, read_answer

@@ -16,7 +16,8 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import TargetError
-from carferry.io.http import drain, give_back, unreachable
+from carferry.io.bodies import drain, give_back
+from carferry.io.http import unreachable
 from carferry.oci.documents import MANIFEST_CAP_BYTES, MANIFEST_TYPES, Document
 from carferry.refs import Digest, ImageRef, LayoutRef
 from carferry.registry.session import Session
@@ -26,6 +27,7 @@ from carferry.registry.upload import RegistryUpload
 _CHUNK = 1024 * 1024
 # A registry looks up every blob that a manifest names, thousands perhaps: give it five minutes.
 _LOOKED_UP_BYTES = 5_000_000_000
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _LINK = re.compile(
     r'<(?P<address>[^<>]*)>[^<]*?;\s*rel\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s;,"]+))',
@@ -189,6 +191,11 @@ class RegistryTarget:
         document = Document(media_type, data)
         if reference.startswith("sha256:") and str(document.digest) != reference:
             raise TargetError("read manifest", reference, f"the registry sent {document.digest}")
+        announced = response.headers.get("Docker-Content-Digest", "").strip()
+        # The digest of the body, if it is there (distribution-spec, "Pulling manifests").
+        if _DIGEST.fullmatch(announced) and announced != str(document.digest):
+            reason = f"the registry announced {announced} and sent {document.digest}"
+            raise TargetError("read manifest", reference, reason, "is a proxy between?")
         return document
 
     def image(self) -> Document | None:

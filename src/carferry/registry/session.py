@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
-from urllib.parse import urljoin
 
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, TargetError
-from carferry.io.http import Http, Timeouts, drain, give_back, origin, whole
+from carferry.io.addresses import joined
+from carferry.io.bodies import drain, give_back, whole
+from carferry.io.http import Http, Timeouts, origin
 from carferry.io.retry import Retry, Tries
 from carferry.refs import ImageRef
 from carferry.registry.auth import Authenticator, Sources
@@ -139,7 +140,7 @@ class Session:
         def attempt() -> tuple[BaseHTTPResponse, bytes]:
             response = self.call("GET", path, expect=expect, headers=headers, once=True)
             try:
-                return response, whole(response, cap_bytes)
+                return response, whole(response, cap_bytes, within_s=self.timeouts.read_s)
             except (HTTPError, OSError) as error:
                 failure = TargetError("read", self.ref, f"a document broke off: {error}")
                 failure.temporary = True
@@ -186,9 +187,12 @@ class Session:
         Args:
             path: What was asked for.
             response: Its answer.
+
+        Raises:
+            Unreachable: No request can go there.
         """
         location = response.headers.get("Location", "")
-        return urljoin(self._url(path), location) if location else ""
+        return joined(self._url(path), location) if location else ""
 
     def _repeated(self, attempt: Callable[[], Result]) -> Result:
         return self._retry.call(attempt, first=lambda: not self._reached)
@@ -213,7 +217,7 @@ class Session:
             if response.status not in {301, 302, 303, 307, 308} or not location:
                 return response, login.get("Authorization", "") if self._own(url) else None
             drain(response)
-            url = urljoin(url, location)
+            url = joined(url, location)
         raise TargetError("reach", self.ref, f"more than {_REDIRECTS} redirects")
 
     def _challenged(

@@ -6,8 +6,6 @@ and of OAuth2 (``spec/auth/oauth``).
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -15,7 +13,9 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import AuthenticationFailed, TargetError
-from carferry.io.http import Http, body_text, drain
+from carferry.io.bodies import body_text, drain
+from carferry.io.documents import parsed_object
+from carferry.io.http import Http
 from carferry.io.pauses import retry_after
 from carferry.refs import ImageRef
 from carferry.registry.answers import read_answer
@@ -136,15 +136,14 @@ class TokenServer:
 
 
 def _parsed(text: str) -> Token:
-    data = json.loads(text)
+    data = parsed_object(text)
     value = data.get("token") or data.get("access_token")
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise ValueError("no token that a header can carry")
     life = data.get("expires_in")
-    known = isinstance(life, (int, float)) and math.isfinite(life)
     identity = data.get("refresh_token")
     return Token(
         value,
-        max(_SHORTEST_LIFE_S, float(life)) if known else _SHORTEST_LIFE_S,
+        max(_SHORTEST_LIFE_S, float(life) if isinstance(life, int | float) else 0.0),
         identity if isinstance(identity, str) else "",
     )

@@ -15,7 +15,8 @@ from urllib.parse import urlencode, urlsplit
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, TargetError
-from carferry.io.http import Timeouts, drain
+from carferry.io.bodies import drain
+from carferry.io.http import Timeouts
 from carferry.refs import Digest
 from carferry.registry.session import Session
 

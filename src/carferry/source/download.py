@@ -77,13 +77,16 @@ def _fetch(
 
 
 def _matches(path: Path, file: SourceFile) -> bool:
-    same = path.is_file() and path.stat().st_size == file.size_bytes
-    if not same or not file.content.is_provable:
-        return False
-    hasher = file.content.hasher(file.size_bytes)
-    with path.open("rb") as handle:
-        while chunk := handle.read(_CHUNK):
-            hasher.update(chunk)
+    try:
+        same = path.is_file() and path.stat().st_size == file.size_bytes
+        if not same or not file.content.is_provable:
+            return False
+        hasher = file.content.hasher(file.size_bytes)
+        with path.open("rb") as handle:
+            while chunk := handle.read(_CHUNK):
+                hasher.update(chunk)
+    except OSError as error:
+        raise files.failed("read", path, error) from error
     return hasher.hexdigest() == file.content.hex
 
 

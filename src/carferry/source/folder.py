@@ -132,11 +132,14 @@ class FolderSource:
             self._unreadable(error)
 
     def _walk(self) -> list[str]:
-        if not self.root.is_dir():
-            raise SourceNotFound(
-                "read", self.root, "no such folder", "for a model on the hub write hf://org/name"
-            )
         try:
+            if not self.root.is_dir():
+                raise SourceNotFound(
+                    "read",
+                    self.root,
+                    "no such folder",
+                    "for a model on the hub write hf://org/name",
+                )
             check_place(self.root)
         except OSError as error:
             self._unreadable(error)

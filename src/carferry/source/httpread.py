@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from urllib.parse import urljoin
 
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, SourceChanged, SourceDenied, SourceError
-from carferry.io.http import Http, drain, give_back, origin
+from carferry.io.addresses import joined
+from carferry.io.bodies import drain, give_back
+from carferry.io.http import Http, origin
 from carferry.io.pauses import retry_after
 from carferry.io.retry import Retry
 from carferry.source.redirects import Redirects
@@ -112,7 +113,7 @@ class RangeReader:
                     self._redirects.learn(self._file, self._url, url)
                 return response
             drain(response)
-            url = urljoin(url, location)
+            url = joined(url, location)
         raise SourceError("read", self._file.path, f"more than {_REDIRECTS} redirects")
 
     def _request_headers(self, url: str, at: int, end: int) -> dict[str, str]:

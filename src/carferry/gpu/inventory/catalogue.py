@@ -16,6 +16,9 @@ from dataclasses import dataclass, replace
 from carferry.errors import InputError
 
 _UNSEEN = 0.99
+# Clusters have a handful; each kind is planned in some tens of ways.
+_MOST_KINDS = 100
+_LONGEST_ITEM = 200
 """Share of a label's memory that torch is assumed to see on a product without a measured figure."""
 
 _NEAR_GIB = 2.5
@@ -146,7 +149,11 @@ def parse_gpus(text: str) -> tuple[tuple[Gpu, int], ...]:
     Raises:
         InputError: An unknown name, or a count that is not 1 to 64.
     """
-    items = tuple(_parse_one(item) for item in text.split(",") if item.strip())
+    named = [item for item in text.split(",") if item.strip()]
+    if len(named) > _MOST_KINDS:
+        reason = f"{len(named)} kinds of GPU, more than {_MOST_KINDS}"
+        raise InputError("plan for", f"{text[:80]}...", reason, "name those that the cluster has")
+    items = tuple(map(_parse_one, named))
     if not items:
         raise InputError("parse --gpu", repr(text), "names no GPU", "write 'L40S x2'")
     return items
@@ -158,6 +165,8 @@ def products() -> Iterable[Gpu]:
 
 
 def _parse_one(item: str) -> tuple[Gpu, int]:
+    if len(item) > _LONGEST_ITEM:
+        raise InputError("parse --gpu", f"{item[:80]!r}...", "no GPU's name", "write 'L40S x2'")
     match = re.fullmatch(
         r"\s*(?:(\d+)\s*[xX*]\s*)?(.+?)(?:\s+[xX*]?\s*(\d+)|\s*[x*](\d+))?\s*", item
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from carferry.errors import ClusterError
 
@@ -12,6 +13,7 @@ List = Callable[[str], Iterable[Json]]
 """Yields the items of a collection; raises ClusterError with the HTTP status."""
 
 PAGE = 500
+_MOST_PAGES = 1000
 SHARED = ("redhat-ods-applications", "opendatahub")
 """Projects whose profiles every user may read (odh-dashboard, manifests/**/rbac)."""
 
@@ -28,13 +30,14 @@ def paged(get: Callable[[str], Json], *, page: int = PAGE) -> List:
 
     def items(path: str) -> Iterator[Json]:
         token = ""
-        while True:
-            suffix = f"&continue={token}" if token else ""
+        for _ in range(_MOST_PAGES):
+            suffix = f"&continue={quote(token, safe='')}" if token else ""
             body = get(f"{path}?limit={page}{suffix}")
             yield from body.get("items") or ()
             token = str((body.get("metadata") or {}).get("continue") or "")
             if not token:
                 return
+        raise ClusterError("list", path, f"more than {_MOST_PAGES} pages")
 
     return items
 

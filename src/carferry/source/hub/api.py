@@ -8,7 +8,6 @@ Source: https://huggingface.co/docs/hub/api; pages by ``Link`` (RFC 8288).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +23,9 @@ from carferry.errors import (
     SourceNotFound,
     Unreachable,
 )
-from carferry.io.http import Http, drain, origin, unreachable, whole
+from carferry.io.bodies import drain, whole
+from carferry.io.documents import NotJson, parsed
+from carferry.io.http import Http, origin, unreachable
 from carferry.io.pauses import retry_after
 from carferry.io.retry import Retry
 from carferry.refs import ModelRef
@@ -143,13 +144,13 @@ class HubApi:
             drain(response)
             raise self._refusal(ref, response)
         try:
-            body = whole(response, _CAP_BYTES)
+            body = whole(response, _CAP_BYTES, within_s=self._http.timeouts.read_s)
         except (HTTPError, OSError) as error:
             raise self._lost(ref, unreachable("GET", url, error)) from error
         drain(response)
         try:
-            document = json.loads(body)
-        except (ValueError, RecursionError) as error:
+            document = parsed(body)
+        except NotJson as error:
             page = body.lstrip()[:1] == b"<"
             reason = "it answered a web page" if page else "its answer is no JSON"
             raise self._no_api(ref, reason) from error

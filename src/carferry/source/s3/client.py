@@ -6,20 +6,28 @@ proxies and retries are the same as for a hub or a registry (docs/adr/0030-s3.md
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from carferry.errors import InputError
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
+
+from carferry.errors import CarferryError, InputError
+from carferry.io.bodies import give_back, whole
 from carferry.io.certificates import Named
-from carferry.io.http import Http
+from carferry.io.http import Http, unreachable
 from carferry.io.retry import Retry
 from carferry.source.s3.connection import Connection
-from carferry.source.s3.failures import client_failed, refused, unlike_s3
+from carferry.source.s3.failures import client_failed, refused, unlike_s3, unparsed
 
 _REGION = "us-east-1"
 _HEADER = "latin-1"
+# What botocore raises at a length, a date or a document that is none: it parses unchecked.
+_UNCHECKED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+# A page of a list is 1000 keys of at most 1024 bytes, each written as six at most.
+_CAP_BYTES = 16 * 1024 * 1024
 
 
 class S3Client:
@@ -55,6 +63,11 @@ class S3Client:
             self._client = _client(session, connection, signed=self._signed)
         except _errors() as error:
             raise client_failed(error, self.where, self.where) from error
+        except CarferryError:
+            raise
+        except _UNCHECKED as error:
+            remedy = "check the connection's settings"
+            raise InputError("read from", self.where, str(error), remedy) from error
         self._client.meta.events.register("before-send.s3", self._send)
 
     def call(self, operation: str, subject: object, **parameters: Any) -> dict[str, Any]:
@@ -72,6 +85,10 @@ class S3Client:
             raise refused(error, subject, self.where, signed=self._signed) from error
         except _errors() as error:
             raise client_failed(error, subject, self.where) from error
+        except CarferryError:
+            raise
+        except _UNCHECKED as error:
+            raise unparsed(subject, self.where) from error
         return answer
 
     def ask(self, operation: str, subject: object, **parameters: Any) -> dict[str, Any]:
@@ -93,7 +110,28 @@ class S3Client:
         if fault := unlike_s3(request.url, answer.status, answer.headers):
             answer.close()
             raise fault
-        return AWSResponse(request.url, answer.status, answer.headers, answer)
+        raw = answer if request.stream_output else _Whole(_document(answer, request.url))
+        return AWSResponse(request.url, answer.status, answer.headers, raw)
+
+
+class _Whole:
+    """A document that was read, in the form in which botocore reads one."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
+        """Yield it in one piece."""
+        yield self._data
+
+
+def _document(answer: BaseHTTPResponse, url: str) -> bytes:
+    try:
+        return whole(answer, _CAP_BYTES)
+    except (HTTPError, OSError) as error:
+        raise unreachable("GET", url, error) from error
+    finally:
+        give_back(answer)
 
 
 def _need_botocore() -> None:

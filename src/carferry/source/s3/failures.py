@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from carferry.errors import (
     CarferryError,
@@ -70,7 +70,7 @@ def unlike_s3(url: str, status: int, headers: Mapping[str, str]) -> InputError |
     """
     host = urlsplit(url).netloc
     if status in _REDIRECTS and not headers.get("x-amz-bucket-region"):
-        place = urlsplit(headers.get("Location", ""))
+        place = _split(headers.get("Location", ""))
         remedy = (
             f"write {place.scheme}://{place.netloc} as AWS_S3_ENDPOINT"
             if place.netloc
@@ -82,6 +82,19 @@ def unlike_s3(url: str, status: int, headers: Mapping[str, str]) -> InputError |
         reason = "it answers with a web page, so it is no S3 server"
         return InputError("read from", host, reason, "check AWS_S3_ENDPOINT")
     return None
+
+
+def _split(location: str) -> SplitResult:
+    try:
+        return urlsplit(location)
+    except ValueError:
+        return urlsplit("")
+
+
+def unparsed(subject: object, where: str) -> InputError:
+    """Return the error for an answer that botocore could make nothing of."""
+    reason = f"{where} answers with something that no S3 server says"
+    return InputError("read", subject, reason, "check AWS_S3_ENDPOINT")
 
 
 def refused(error: Any, subject: object, where: str, *, signed: bool = True) -> CarferryError:
@@ -132,6 +145,5 @@ def client_failed(error: Exception, subject: object, where: str) -> CarferryErro
     if "Credential" in name or "Token" in name or "SSO" in name or "Profile" in name:
         return SourceDenied("sign requests to", subject, str(error), _KEYS)
     if name == "ResponseParserError":
-        reason = f"{where} answers with something that no S3 server says"
-        return InputError("read", subject, reason, "check AWS_S3_ENDPOINT")
+        return unparsed(subject, where)
     return InputError("read", subject, f"{name}: {error}", "check the connection's settings")
