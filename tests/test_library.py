@@ -76,7 +76,7 @@ def test_the_name_can_be_a_volumes_name() -> None:
 
 
 def test_the_object_fits_into_what_apply_remembers_of_it() -> None:
-    assert len(json.dumps(yaml.safe_load(carried().manifest))) < LIMIT_OF_AN_ANNOTATION * 0.8
+    assert len(json.dumps(yaml.safe_load(carried().manifest))) < LIMIT_OF_AN_ANNOTATION * 0.97
     assert library.MAX_BYTES * 4 / 3 + len(carried().start) < LIMIT_OF_AN_ANNOTATION
 
 

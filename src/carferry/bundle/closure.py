@@ -18,9 +18,12 @@ _STAY_HERE = {
     "bundle",
     "cli",
     "components",
+    "gpu.search.overview",
     "lint",
     "pipelines",
     "runtime",
+    "steps.look",
+    "steps.looked",
     "steps.runtime",
 }
 """Packages and modules that no pod needs."""
