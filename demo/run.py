@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 import carferry
-from carferry.io.terminal import human_bytes
+from carferry.io.show.terminal import human_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / ".demo"

@@ -17,7 +17,7 @@ from servers.threads import left_behind
 from servers.tools import need
 
 from carferry.cluster import pod
-from carferry.io import trust
+from carferry.io.net import trust
 
 
 @pytest.fixture(autouse=True)

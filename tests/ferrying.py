@@ -21,7 +21,7 @@ from carferry.assembly.build import build
 from carferry.assembly.options import Options
 from carferry.assembly.results import BuildResult
 from carferry.cli import main
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.oci.documents import Document
 from carferry.refs import ImageRef, LayoutRef, ModelRef
 from carferry.registry.access import Access

@@ -10,8 +10,8 @@ from servers.images import tar_of, write_layout
 from servers.models import tiny, write
 from servers.registry import Registry
 
-from carferry.io.progress import Silent
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
+from carferry.io.show.progress import Silent
 from carferry.refs import ImageRef, LayoutRef
 from carferry.registry.copy import copy_image
 

@@ -17,11 +17,11 @@ from servers.registry import LOGIN, Registry
 from servers.serving import Handler, Serving
 
 from carferry.errors import AuthenticationFailed, CarferryError, TargetError
-from carferry.io.http import Http
+from carferry.io.net.http import Http
 from carferry.refs import Digest, ImageRef
-from carferry.registry.auth import Authenticator
 from carferry.registry.blobs import put_blob
-from carferry.registry.login import Login
+from carferry.registry.logins.auth import Authenticator
+from carferry.registry.logins.login import Login
 from carferry.registry.target import Target
 
 

@@ -37,7 +37,7 @@ from servers.sockets import answering, free_port
 from carferry.assembly.build import build
 from carferry.assembly.options import Options
 from carferry.errors import SourceChanged
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.selection.patterns import Patterns
 
 GRANTED = "hf_" + "granted" * 4

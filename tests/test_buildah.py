@@ -31,7 +31,7 @@ from carferry.assembly.options import Options
 from carferry.assembly.pack import pack_layers
 from carferry.errors import SourceChanged, ToolFailed
 from carferry.image.layers import Layer, arrange
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import take
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from carferry.registry.challenges import Challenge, parse_challenges
+from carferry.registry.logins.challenges import Challenge, parse_challenges
 
 R = "https://auth.x.io/token"
 BEARER = ("bearer", {"realm": R}, "")

@@ -21,7 +21,7 @@ from carferry.errors import SourceChanged, TargetError
 from carferry.image.base import Base
 from carferry.image.held import held_files
 from carferry.image.layers import Layer
-from carferry.io.retry import Cancelled
+from carferry.io.net.retry import Cancelled
 from carferry.oci.documents import (
     CONFIG,
     LAYER,

@@ -23,7 +23,7 @@ from servers.proxy import Proxy
 from servers.registry import Registry
 
 from carferry.errors import CarferryError, ManifestMissing
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.oci.documents import Platform, image_size
 from carferry.refs import ImageRef
 from carferry.registry.copy import CopyResult, copy_image

@@ -14,9 +14,9 @@ from servers.registry import Registry
 
 from carferry.errors import CarferryError, InputError, ToolFailed
 from carferry.refs import ImageRef
-from carferry.registry.credential_helpers import ask_helper
-from carferry.registry.credentials import find_login
-from carferry.registry.login import Login
+from carferry.registry.logins.helpers import ask_helper
+from carferry.registry.logins.login import Login
+from carferry.registry.logins.places import find_login
 
 REF = ImageRef.parse("quay.io/team/model:1")
 GIVES = """read server; echo "$1 $server" >> "$0.asked"

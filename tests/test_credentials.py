@@ -11,8 +11,8 @@ from servers.models import write
 
 from carferry.errors import InputError
 from carferry.refs import ImageRef
-from carferry.registry.credentials import find_login
-from carferry.registry.login import Login
+from carferry.registry.logins.login import Login
+from carferry.registry.logins.places import find_login
 
 REF = ImageRef.parse("quay.io/team/project/model:1")
 

@@ -9,8 +9,8 @@ import pytest
 
 from carferry.cluster.forms import Misfit, checked
 from carferry.errors import Unreachable
-from carferry.io.addresses import check_address, joined
 from carferry.io.documents import NotJson, parsed, parsed_object
+from carferry.io.net.addresses import check_address, joined
 
 NONE = {
     "nothing": b"",

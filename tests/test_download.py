@@ -12,7 +12,7 @@ from servers.models import ODD, tiny, write
 from servers.proxy import Proxy
 
 from carferry.errors import SourceChanged, TargetError
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import take
 from carferry.source.download import download

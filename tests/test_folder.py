@@ -13,7 +13,7 @@ from servers.hub import Hub
 from servers.models import COLLIDING, HOSTILE, tiny, write
 
 from carferry.errors import SourceChanged, SourceError, SourceNotFound, UnsafePath
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import select, take
 from carferry.source.download import download

@@ -19,7 +19,7 @@ from carferry.assembly.build import seal_shares, stream_share
 from carferry.assembly.options import Options
 from carferry.errors import InputError, TargetError
 from carferry.image.layers import MOST_LAYERS, Format
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.oci.documents import INDEX, MANIFEST_CAP_BYTES, Document, Platform, canonical
 from carferry.refs import Digest
 from carferry.registry.copy import copy_image

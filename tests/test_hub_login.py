@@ -15,7 +15,7 @@ from servers.models import tiny
 
 from carferry.assembly.options import Format
 from carferry.errors import InputError
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import take
 from carferry.source.download import download

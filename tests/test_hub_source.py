@@ -26,7 +26,7 @@ from servers.proxy import Proxy
 from servers.serving import Exchange
 
 from carferry.errors import SourceChanged, SourceDenied, SourceError, SourceNotFound, Unreachable
-from carferry.io.retry import Cancelled
+from carferry.io.net.retry import Cancelled
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import take
 from carferry.source.folder import FolderSource

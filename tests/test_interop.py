@@ -31,7 +31,7 @@ from servers.registry import Registry
 from servers.tools import need
 
 from carferry.image.layers import LARGE_BYTES
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.oci.documents import Document, Platform
 from carferry.refs import ImageRef
 from carferry.registry.copy import copy_image

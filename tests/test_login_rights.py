@@ -17,11 +17,11 @@ from servers.tokens import Login as User
 from servers.wire import Head
 
 from carferry.errors import AuthenticationFailed, CarferryError, PushDenied
-from carferry.io.http import Http
+from carferry.io.net.http import Http
 from carferry.refs import ImageRef
-from carferry.registry.auth import Authenticator, Sources
 from carferry.registry.blobs import put_blob
-from carferry.registry.login import Login
+from carferry.registry.logins.auth import Authenticator, Sources
+from carferry.registry.logins.login import Login
 from carferry.registry.target import Target
 
 ROBOT = User("team+robot", "r0b0t")

@@ -17,8 +17,8 @@ from servers.registry import Registry
 from carferry.errors import InputError
 from carferry.refs import ImageRef
 from carferry.registry.blobs import put_blob
-from carferry.registry.credentials import find_login
-from carferry.registry.login import Login
+from carferry.registry.logins.login import Login
+from carferry.registry.logins.places import find_login
 
 REF = ImageRef.parse("quay.io/team/model:1")
 

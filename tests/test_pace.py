@@ -14,9 +14,9 @@ from ferrying import quick
 from urllib3.exceptions import HTTPError
 
 from carferry.errors import Unreachable
-from carferry.io import bodies
-from carferry.io.http import Http, Timeouts
-from carferry.io.pace import HEAD_BYTES, Limits, Paced, TooLong, TooSlow, paced
+from carferry.io.net import bodies
+from carferry.io.net.http import Http, Timeouts
+from carferry.io.net.pace import HEAD_BYTES, Limits, Paced, TooLong, TooSlow, paced
 from carferry.refs import ImageRef
 from carferry.registry.access import Access
 

@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from carferry.errors import SourceError
+from carferry.io.net.retry import Cancelled, Retry
 from carferry.io.parallel import advance, run_parallel
-from carferry.io.progress import Silent
-from carferry.io.retry import Cancelled, Retry
+from carferry.io.show.progress import Silent
 
 
 def test_results_come_in_the_order_of_the_items() -> None:

@@ -19,9 +19,9 @@ from servers.registry import Registry
 from servers.wire import Head
 
 from carferry.errors import CarferryError, SourceError
-from carferry.io.http import Http
-from carferry.io.pauses import pause_after, place_of, retry_after
-from carferry.io.retry import Cancelled, Retry
+from carferry.io.net.http import Http
+from carferry.io.net.pauses import pause_after, place_of, retry_after
+from carferry.io.net.retry import Cancelled, Retry
 from carferry.refs import Digest, ImageRef, ModelRef
 from carferry.source.hub.source import HubSource
 

@@ -30,7 +30,7 @@ from carferry.assembly.options import Options
 from carferry.assembly.planning import plan_build
 from carferry.assembly.shards import PREFIX
 from carferry.image.layers import Format, Layer
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.oci.documents import Document
 from carferry.refs import Digest, ImageRef
 from carferry.registry.blobs import put_blob

@@ -28,8 +28,8 @@ from test_cluster_connect import kubeconfig
 from carferry.cluster.api import connect
 from carferry.cluster.client import Cluster
 from carferry.errors import CarferryError, InputError, Unreachable
-from carferry.io.http import Http
-from carferry.io.proxies import Proxy, proxy_for
+from carferry.io.net.http import Http
+from carferry.io.net.proxies import Proxy, proxy_for
 from carferry.pipelines.server import submit
 from carferry.pipelines.server.endpoint import Endpoint
 from carferry.source.open import Reach, open_source

@@ -9,7 +9,7 @@ import pytest
 from ferrying import carferry, manifest, to_layout
 from servers.models import filled, tiny, write
 
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.oci.documents import MANIFEST, Document, canonical
 from carferry.steps.build import build
 from carferry.steps.plan import plan

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from carferry.registry.login import Login
-from carferry.registry.realms import NotThere, Place, check_realm
+from carferry.registry.logins.login import Login
+from carferry.registry.logins.realms import NotThere, Place, check_realm
 
 LOGIN = Login("me", "sesame")
 GOES = [

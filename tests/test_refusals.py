@@ -15,7 +15,7 @@ from servers.proxy import Proxy
 from servers.registry import Registry
 
 from carferry.errors import CarferryError
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.refs import Digest, ImageRef
 from carferry.registry.answers import read_answer
 from carferry.registry.copy import copy_image

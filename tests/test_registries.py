@@ -32,7 +32,7 @@ from carferry.assembly.results import BuildResult
 from carferry.assembly.trust import Reuse
 from carferry.image.layers import Format
 from carferry.image.source import ImageSource
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.oci.documents import Platform
 from carferry.refs import ImageRef
 from carferry.registry.copy import CopyResult, copy_image

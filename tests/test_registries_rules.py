@@ -18,7 +18,7 @@ from carferry.errors import (
     PushDenied,
     Unreachable,
 )
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.refs import Digest, ImageRef
 from carferry.registry.blobs import put_blob
 

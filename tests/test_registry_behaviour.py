@@ -32,7 +32,7 @@ from carferry.assembly.build import seal_shares, stream_share
 from carferry.assembly.options import Options
 from carferry.assembly.trust import Reuse
 from carferry.image.layers import Format
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.oci.documents import Document
 from carferry.refs import Digest, ImageRef
 from carferry.registry.copy import CopyResult, copy_image

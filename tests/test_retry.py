@@ -10,7 +10,7 @@ from ferrying import quick
 from waiting import Flaky, Waits, failure
 
 from carferry.errors import CarferryError, DeadlineExceeded, Unreachable
-from carferry.io.retry import Cancelled, Retry
+from carferry.io.net.retry import Cancelled, Retry
 
 
 def patient(waits: Waits, **changes: object) -> Retry:

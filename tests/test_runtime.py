@@ -29,8 +29,8 @@ from servers.wheelhouse import wheelhouse
 from carferry.bundle.component import Runtime, on
 from carferry.components import push_image
 from carferry.errors import PushDenied
-from carferry.io.progress import Silent
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
+from carferry.io.show.progress import Silent
 from carferry.oci.documents import INDEX, Document, Platform, canonical
 from carferry.refs import ImageRef, LayoutRef, parse_image
 from carferry.registry.copy import copy_image

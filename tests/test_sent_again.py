@@ -21,8 +21,8 @@ from servers.proxy import Proxy
 from carferry.assembly.build import build
 from carferry.assembly.options import Options
 from carferry.image.layers import Format
-from carferry.io.progress import Progress
-from carferry.io.terminal import JsonEvents, Lines
+from carferry.io.show.progress import Progress
+from carferry.io.show.terminal import JsonEvents, Lines
 from carferry.refs import ImageRef
 from carferry.registry.copy import copy_image
 from carferry.registry.target import Target

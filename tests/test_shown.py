@@ -39,9 +39,9 @@ from servers.registry import Registry
 from carferry.assembly.build import build
 from carferry.assembly.options import Options
 from carferry.cli import build_parser
-from carferry.io.cells import cells
-from carferry.io.display import Display
-from carferry.io.lines import Lines
+from carferry.io.show.cells import cells
+from carferry.io.show.display import Display
+from carferry.io.show.lines import Lines
 
 # The command in the foreground of a terminal, where Ctrl-C is heard whatever the tests run under.
 ENTRY = (

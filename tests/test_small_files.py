@@ -28,7 +28,7 @@ from carferry.assembly.results import BuildResult
 from carferry.errors import CarferryError, InputError, SourceChanged, SourceDenied, SourceError
 from carferry.image.layers import Format, Layer
 from carferry.io.parallel import SMALL_AT_ONCE
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.refs import ImageRef
 from carferry.registry.blobs import check_blobs
 from carferry.registry.target import Target

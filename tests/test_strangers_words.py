@@ -24,7 +24,7 @@ from carferry.image.compose import LAYER_PATH
 from carferry.image.inspection import inspect
 from carferry.image.provenance import COMMIT, SOURCE
 from carferry.io.markup import in_html, in_markdown
-from carferry.io.terminal import open_progress
+from carferry.io.show.terminal import open_progress
 from carferry.steps.inspected import Inspected
 from carferry.steps.results import Built, Downloaded, Planned, PlannedLayer
 

@@ -33,7 +33,7 @@ from carferry.assembly.build import build
 from carferry.assembly.options import Options
 from carferry.errors import CarferryError, SourceChanged, TargetError
 from carferry.image.layers import LARGE_BYTES
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import take
 from carferry.source.folder import FolderSource

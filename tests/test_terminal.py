@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from carferry.io.amounts import human_bytes, human_seconds
-from carferry.io.bars import Bars
-from carferry.io.cells import cells, cut
-from carferry.io.display import Display, Face
-from carferry.io.events import Events
-from carferry.io.lines import SILENT_S, Lines
-from carferry.io.progress import Silent, either
-from carferry.io.terminal import open_progress
+from carferry.io.show.amounts import human_bytes, human_seconds
+from carferry.io.show.bars import Bars
+from carferry.io.show.cells import cells, cut
+from carferry.io.show.display import Display, Face
+from carferry.io.show.events import Events
+from carferry.io.show.lines import SILENT_S, Lines
+from carferry.io.show.progress import Silent, either
+from carferry.io.show.terminal import open_progress
 
 GIB = 1 << 30
 EVENTS = Path(__file__).parents[1] / "docs" / "reference" / "progress.md"

@@ -25,8 +25,8 @@ from carferry.errors import CarferryError
 from carferry.image.inspection import inspect
 from carferry.image.source import ImageSource
 from carferry.image.verify import verify
-from carferry.io.progress import Silent
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
+from carferry.io.show.progress import Silent
 from carferry.refs import ImageRef, ModelRef
 from carferry.registry.access import Access
 from carferry.registry.copy import copy_image

@@ -24,7 +24,7 @@ from carferry.assembly.shards import plan_prefix
 from carferry.assembly.trust import MAC, Reuse, is_signed, signed
 from carferry.image.ids import pack_ids, unpack_ids
 from carferry.image.layers import Format
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.oci.documents import MANIFEST, Document, canonical
 from carferry.refs import ImageRef
 from carferry.registry.target import Target

@@ -25,10 +25,10 @@ from test_cluster_connect import kubeconfig
 
 from carferry.cluster.api import connect
 from carferry.errors import CarferryError, InputError, Unreachable
-from carferry.io import trust
-from carferry.io.certificates import Named
-from carferry.io.http import Http
-from carferry.io.trust import Trust
+from carferry.io.net import trust
+from carferry.io.net.certificates import Named
+from carferry.io.net.http import Http
+from carferry.io.net.trust import Trust
 
 
 class Hello(BaseHTTPRequestHandler):

@@ -557,8 +557,8 @@ def as_modelpack(target: Target) -> None:
 def verify_alone(target: Target) -> tuple[str, ...]:
     """Compare the files without the rest of the contract."""
     from carferry.image.verify import verify
-    from carferry.io.progress import Silent
-    from carferry.io.retry import Retry
+    from carferry.io.net.retry import Retry
+    from carferry.io.show.progress import Silent
 
     given = verify(target, None, parallel=2, retry=Retry(), progress=Silent())
     assert given.clause.ok is (not given.flaws)

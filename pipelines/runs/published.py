@@ -12,8 +12,8 @@ from __future__ import annotations
 from urllib3.exceptions import HTTPError
 
 from carferry.errors import ClusterError
-from carferry.io.bodies import tail
-from carferry.io.http import Http, unreachable
+from carferry.io.net.bodies import tail
+from carferry.io.net.http import Http, unreachable
 from carferry.pipelines.server.answers import objects
 from carferry.pipelines.server.requests import LONGEST_BYTES, Server
 

@@ -14,8 +14,8 @@ from kfp_server_api import ApiException
 
 from carferry.errors import ClusterError, Unreachable, one_line, redact
 from carferry.io.documents import NotJson, parsed_object
-from carferry.io.proxies import proxy_for
-from carferry.io.unreachable import unreachable as explained
+from carferry.io.net.proxies import proxy_for
+from carferry.io.net.unreachable import unreachable as explained
 from carferry.pipelines.server.answers import objects
 
 ACTION = "call pipelines API"

@@ -20,10 +20,10 @@ import urllib3
 from kfp_server_api import ApiException, OpenApiException
 
 from carferry.cluster.reach import pool
-from carferry.io.bodies import tail
 from carferry.io.documents import NotJson, parsed, parsed_object
-from carferry.io.pace import Limits, paced
-from carferry.io.proxies import proxy_for
+from carferry.io.net.bodies import tail
+from carferry.io.net.pace import Limits, paced
+from carferry.io.net.proxies import proxy_for
 from carferry.pipelines.server.answers import JsonObject, mapping, misfit
 from carferry.pipelines.server.endpoint import Endpoint, read_token
 from carferry.pipelines.server.refusal import odd, refused, unreachable, web_page

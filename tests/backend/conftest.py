@@ -30,7 +30,7 @@ from backend.objects import Objects, object_server
 from backend.rootfs import Rootfs, carried, linked
 from backend.servers import ROOT
 from backend.walk import Backend
-from carferry.io.progress import Silent
+from carferry.io.show.progress import Silent
 from carferry.pipelines import command
 from carferry.steps.runtime import RuntimeSettings, runtime
 

@@ -24,8 +24,8 @@ from servers.registry_programs import KINDS
 from carferry.assembly.build import build
 from carferry.assembly.options import Options
 from carferry.image.layers import Format
-from carferry.io.http import Http, Timeouts
-from carferry.io.retry import Retry
+from carferry.io.net.http import Http, Timeouts
+from carferry.io.net.retry import Retry
 from carferry.refs import ImageRef, LayoutRef, ModelRef
 from carferry.registry.access import Access
 from carferry.registry.target import Target

@@ -18,7 +18,7 @@ from servers.tokens import SERVICE
 
 from carferry.assembly.build import build, seal_shares, stream_share
 from carferry.errors import CarferryError, TargetError
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.oci.documents import Document
 from carferry.registry.target import Target
 from faults.draws import MANIFESTS, UPLOADS, Case, Fault

@@ -19,8 +19,8 @@ from servers.chaos import Rewrite, Rule
 from servers.threads import left_behind
 
 from carferry.cli import main
-from carferry.io.http import Timeouts
-from carferry.io.retry import Retry
+from carferry.io.net.http import Timeouts
+from carferry.io.net.retry import Retry
 from fuzz.mutations import Broken, names
 from fuzz.scenes import SCENES, Command, Stage, environment
 

@@ -24,8 +24,8 @@ from carferry.assembly.results import BuildResult, LayerResult, in_image_order
 from carferry.assembly.seal import seal
 from carferry.assembly.stream import gather, send_again, stream
 from carferry.errors import CarferryError, InputError, TargetError
-from carferry.io.progress import Progress, Silent, either
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
+from carferry.io.show.progress import Progress, Silent, either
 from carferry.refs import ImageRef, LayoutRef, check_push_tag
 from carferry.registry.access import Access
 from carferry.registry.target import Target

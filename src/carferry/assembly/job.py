@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from carferry.assembly.options import Options
 from carferry.assembly.plan import Plan
-from carferry.io.progress import Progress
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
+from carferry.io.show.progress import Progress
 from carferry.registry.access import Access
 from carferry.registry.target import Target
 from carferry.source.source import Source

@@ -21,7 +21,7 @@ from carferry.assembly.results import LayerResult
 from carferry.errors import SourceChanged, ToolFailed
 from carferry.image.compose import file_annotations
 from carferry.image.layers import ROOT, Layer
-from carferry.io.progress import Progress
+from carferry.io.show.progress import Progress
 from carferry.oci.documents import LAYER, Descriptor
 from carferry.refs import LayoutRef
 from carferry.registry.blobs import blob_file, copy_blob

@@ -15,8 +15,8 @@ from functools import partial
 from carferry.assembly.job import Job
 from carferry.errors import CarferryError, DeadlineExceeded
 from carferry.image.layers import Layer, Literal
+from carferry.io.net.retry import Cancelled
 from carferry.io.parallel import advance
-from carferry.io.retry import Cancelled
 from carferry.refs import Digest
 from carferry.registry.blobs import read_blob
 from carferry.source.snapshot import SourceFile

@@ -15,8 +15,8 @@ from carferry.assembly.plan import Plan
 from carferry.image.base import Base
 from carferry.image.compose import Image, compose, compose_artifact, index_of
 from carferry.image.layers import Format
+from carferry.io.net.retry import Retry
 from carferry.io.parallel import counting
-from carferry.io.retry import Retry
 from carferry.oci.documents import Descriptor, Document, image_size
 from carferry.refs import check_push_digest
 from carferry.registry.blobs import check_blobs, copy_blob, put_blob, send_blob

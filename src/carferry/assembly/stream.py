@@ -15,7 +15,7 @@ from carferry.errors import CarferryError, SourceChanged, TargetError, Unreachab
 from carferry.image.compose import CONTENT_KEY, model_descriptor
 from carferry.image.layers import Layer
 from carferry.io.parallel import Moved, counting, run_by_size, run_parallel
-from carferry.io.progress import either
+from carferry.io.show.progress import either
 from carferry.oci.documents import Descriptor
 from carferry.registry.blobs import open_upload
 from carferry.registry.target import Upload

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from carferry.io.display import Display
-from carferry.io.progress import Progress
-from carferry.io.terminal import open_progress
+from carferry.io.show.display import Display
+from carferry.io.show.progress import Progress
+from carferry.io.show.terminal import open_progress
 
 _GO_ON = "run the same command to go on"
 

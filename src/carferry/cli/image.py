@@ -9,7 +9,7 @@ from carferry.cli import options
 from carferry.cli.display import displayed
 from carferry.cli.following import after_download, after_image, tagged
 from carferry.form.readers import split_lists
-from carferry.io.terminal import human_bytes
+from carferry.io.show.terminal import human_bytes
 from carferry.steps.build import build
 from carferry.steps.download import download
 from carferry.steps.inspect import inspect

@@ -13,7 +13,7 @@ from carferry.cli.streams import say
 from carferry.errors import DoesNotFit, InputError
 from carferry.form.readers import read_count, read_model, split_lists
 from carferry.io import named
-from carferry.io.terminal import human_bytes, open_progress
+from carferry.io.show.terminal import human_bytes, open_progress
 from carferry.source.pieces import Pieces
 from carferry.steps.fit import SERVED, fit
 from carferry.steps.fitted import Fit

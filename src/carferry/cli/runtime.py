@@ -9,7 +9,7 @@ from carferry.cli import options
 from carferry.cli.display import displayed
 from carferry.cli.following import tagged
 from carferry.form.readers import split_list, split_lists
-from carferry.io.terminal import human_bytes
+from carferry.io.show.terminal import human_bytes
 from carferry.steps.runtime import DEFAULT_BASE, RuntimeImage, RuntimeSettings, runtime
 from carferry.steps.settings import DEFAULT_PLATFORM
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from carferry.errors import one_line
-from carferry.io.cells import cut
 from carferry.io.shell import word
+from carferry.io.show.cells import cut
 from carferry.steps.looked import Look
 
 _COLUMNS, _ROWS = 80, 23  # the last row is the shell's

@@ -25,9 +25,9 @@ from carferry.cluster.pod import SERVICE_ACCOUNT
 from carferry.cluster.reach import pool, proxy_url
 from carferry.cluster.refusals import names_object, parsed, read, refused, unreachable
 from carferry.errors import CarferryError, ClusterError, InputError
-from carferry.io.pace import Limits, paced
-from carferry.io.pauses import retry_after
-from carferry.io.proxies import Proxy, proxy_for
+from carferry.io.net.pace import Limits, paced
+from carferry.io.net.pauses import retry_after
+from carferry.io.net.proxies import Proxy, proxy_for
 
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)  # seconds
 # Lists come in pages of 250 objects, and an object is at most 1.5 MB (etcd) and mostly 10 kB.

@@ -25,10 +25,10 @@ from pathlib import Path
 from types import TracebackType
 
 from carferry.errors import CarferryError, lines_of, one_line, redact
-from carferry.io.certificates import VARIABLES as BUNDLES
-from carferry.io.certificates import Named
 from carferry.io.interrupts import Ending
-from carferry.io.trust import Trust
+from carferry.io.net.certificates import VARIABLES as BUNDLES
+from carferry.io.net.certificates import Named
+from carferry.io.net.trust import Trust
 
 MOUNTED = Path("/etc/carferry")
 """Folder of carferry's own volumes in a pod."""

@@ -13,10 +13,10 @@ from typing import Any
 import urllib3
 from kubernetes.config.kube_config import KubeConfigMerger
 
-from carferry.io.certificates import Login, Named
-from carferry.io.pools import open_pool
-from carferry.io.proxies import Proxy
-from carferry.io.trust import Trust
+from carferry.io.net.certificates import Login, Named
+from carferry.io.net.pools import open_pool
+from carferry.io.net.proxies import Proxy
+from carferry.io.net.trust import Trust
 
 _PORT = 443
 _CONNECTIONS = 8

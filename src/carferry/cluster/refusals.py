@@ -8,8 +8,8 @@ from carferry.cluster.forms import Misfit, checked
 from carferry.cluster.kinds import KSERVE_GROUP, Object, Permission
 from carferry.errors import ClusterError, Unreachable
 from carferry.io.documents import NotJson, parsed_object
-from carferry.io.proxies import Proxy
-from carferry.io.unreachable import unreachable as explained
+from carferry.io.net.proxies import Proxy
+from carferry.io.net.unreachable import unreachable as explained
 
 _BODY_LIMIT = 65536
 # The API server's message (apiserver, endpoints/handlers/responsewriters).

@@ -18,7 +18,7 @@ from carferry.errors import InputError, ManifestMissing, TargetError
 from carferry.image.config import flaw_of
 from carferry.image.kinds import kind_of, layers_flaw
 from carferry.image.unpack import Budget, NotLookedAt, unpacked
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.oci.documents import CONFIG, LAYER, Descriptor, Document, Platform
 from carferry.refs import Digest, ImageRef, LayoutRef, parse_image
 from carferry.registry.blobs import read_small

@@ -19,7 +19,7 @@ from carferry.image.entries import in_model
 from carferry.image.layers import ROOT
 from carferry.image.unpack import Budget, DamagedLayer, Unpacked, most_unpacked, readable
 from carferry.image.whiteouts import is_whiteout
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.oci import tarball
 from carferry.oci.documents import LAYER, LAYER_TYPES, Descriptor
 from carferry.oci.headers import Member, path_in_image, read_members

@@ -16,8 +16,8 @@ from carferry.errors import InputError, ManifestMissing, SourceError, SourceNotF
 from carferry.image.held import UNKNOWN, HeldFile, held_files, read_unpacked
 from carferry.image.kinds import first_image, is_modelpack, kind_of
 from carferry.image.provenance import read_provenance
-from carferry.io.progress import Progress, Silent
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
+from carferry.io.show.progress import Progress, Silent
 from carferry.oci.documents import Document
 from carferry.registry.ranged import read_part
 from carferry.registry.read import read_image, read_manifests

@@ -20,10 +20,10 @@ from carferry.image.modelpack import CONFIG as MODELPACK_CONFIG
 from carferry.image.modelpack import RAW, file_path
 from carferry.image.provenance import COMMIT, SOURCE
 from carferry.image.whiteouts import Laid, Overlay
+from carferry.io.net.retry import Retry
 from carferry.io.parallel import advance, run_parallel
-from carferry.io.progress import Progress
-from carferry.io.retry import Retry
 from carferry.io.shell import word
+from carferry.io.show.progress import Progress
 from carferry.oci.documents import Descriptor, Document
 from carferry.registry.read import read_image, read_manifests
 from carferry.registry.target import Target

@@ -7,8 +7,8 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
-from carferry.io.progress import Progress
-from carferry.io.retry import Cancelled, Retry
+from carferry.io.net.retry import Cancelled, Retry
+from carferry.io.show.progress import Progress
 
 SMALL_BYTES = 1024 * 1024
 # What so many small items hold together is what one large one does: see assembly.layer_reader.

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from carferry.io.http import Http, Timeouts
-from carferry.io.progress import Progress
-from carferry.io.retry import Retry
+from carferry.io.net.http import Http, Timeouts
+from carferry.io.net.retry import Retry
+from carferry.io.show.progress import Progress
 from carferry.refs import ImageRef, LayoutRef
-from carferry.registry.auth import Sources
-from carferry.registry.credentials import find_login
 from carferry.registry.layout import LayoutTarget
-from carferry.registry.login import Login
+from carferry.registry.logins.auth import Sources
+from carferry.registry.logins.login import Login
+from carferry.registry.logins.places import find_login
 from carferry.registry.loopback import answers_plainly
 from carferry.registry.repository import RegistryTarget
 from carferry.registry.session import Session

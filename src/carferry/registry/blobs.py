@@ -10,8 +10,8 @@ from contextlib import closing, contextmanager
 from typing import IO
 
 from carferry.errors import CarferryError, TargetError
+from carferry.io.net.retry import Retry
 from carferry.io.parallel import SMALL_BYTES
-from carferry.io.retry import Retry
 from carferry.io.undoing import undone_at_the_end
 from carferry.oci.documents import MANIFEST_CAP_BYTES, Descriptor
 from carferry.refs import Digest

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from carferry.io.net.retry import Retry
 from carferry.io.parallel import Counting, counting, run_parallel
-from carferry.io.progress import Progress, either
-from carferry.io.retry import Retry
+from carferry.io.show.progress import Progress, either
 from carferry.oci.documents import Descriptor, Document
 from carferry.refs import LayoutRef, check_push_digest
 from carferry.registry.blobs import copy_blob

@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-from collections.abc import Generator, Iterable
-from pathlib import Path
+from collections.abc import Generator
 from typing import Any
 
 from carferry.errors import TargetError
@@ -26,6 +25,7 @@ from carferry.oci.documents import (
 )
 from carferry.refs import Digest, ImageRef, LayoutRef
 from carferry.registry.blobs import put_blob
+from carferry.registry.layout_upload import LayoutUpload, blobs_of
 from carferry.registry.unnamed import choose, names_of
 
 _CHUNK = 1024 * 1024
@@ -43,7 +43,7 @@ class LayoutTarget:
         self.ref: ImageRef | LayoutRef = ref
         self._ref = ref
         self.root = ref.path
-        self._blobs = _blobs(ref.path)
+        self._blobs = blobs_of(ref.path)
 
     @property
     def largest_blob_bytes(self) -> int:
@@ -94,7 +94,7 @@ class LayoutTarget:
         """
         if not isinstance(origin, LayoutRef) or origin.path == self.root:
             return False
-        source = _blobs(origin.path) / digest.hex
+        source = blobs_of(origin.path) / digest.hex
         try:
             self._prepare()
             (self._blobs / digest.hex).hardlink_to(source)
@@ -120,7 +120,7 @@ class LayoutTarget:
                 raise
         except OSError as error:
             raise self._failed("write to", error) from error
-        return LayoutUpload(self, file, size_bytes)
+        return LayoutUpload(self.ref, self.root, file, size_bytes)
 
     def get_manifest(self, reference: str) -> Document | None:
         """Return the manifest or index at a tag or digest, or None."""
@@ -247,54 +247,6 @@ class LayoutTarget:
         return files.failed(action, self.root, error)
 
 
-class LayoutUpload:
-    """A blob being written to a layout."""
-
-    def __init__(self, layout: LayoutTarget, file: files.AtomicFile, size_bytes: int) -> None:
-        self._ref = layout.ref
-        self._root = layout.root
-        self._file = file
-        self._size_bytes = size_bytes
-
-    def send(self, chunks: Iterable[bytes], start: int = 0) -> None:
-        """Write the blob from offset ``start``.
-
-        Raises:
-            StorageFull: The disk filled up.
-            TargetError: More or fewer bytes came than were announced.
-        """
-        written = start
-        try:
-            self._file.seek(start)
-            for chunk in chunks:
-                written += self._file.write(chunk)
-        except OSError as error:
-            raise files.failed("write to", self._root, error) from error
-        if written != self._size_bytes:
-            raise TargetError("write to", self._ref, f"{written} bytes of {self._size_bytes} came")
-
-    def offset(self) -> int | None:
-        """Return None: a disk that failed once is not asked to go on."""
-        return None
-
-    def put(self, data: bytes, digest: Digest) -> None:
-        """Write the whole blob and give it its name."""
-        self.send([data])
-        self.commit(digest)
-
-    def commit(self, digest: Digest) -> None:
-        """Give the file its final name."""
-        try:
-            self._file.name(_blobs(self._root) / digest.hex)
-        except OSError as error:
-            raise files.failed("write to", self._root, error) from error
-
-    def cancel(self) -> None:
-        """Remove what was written."""
-        with contextlib.suppress(OSError):
-            self._file.drop()
-
-
 def _manifests(document: Document) -> tuple[Descriptor, ...]:
     """Return what an index lists; nothing if it makes no sense, which its reader says."""
     try:
@@ -308,10 +260,6 @@ def _type_of(data: bytes) -> str:
     found = Document("", data).json
     kind = INDEX if "manifests" in found else MANIFEST
     return str(found.get("mediaType") or kind)
-
-
-def _blobs(root: Path) -> Path:
-    return root / "blobs" / "sha256"
 
 
 def _matches(entry: Descriptor, reference: str) -> bool:

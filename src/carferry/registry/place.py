@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from carferry.errors import CarferryError, PushDenied, TargetError
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.oci.documents import Descriptor, Document
 from carferry.refs import Digest, ImageRef
 from carferry.registry.refusals import BlobsUnknown, TagImmutable

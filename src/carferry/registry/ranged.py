@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from carferry.errors import TargetError
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.oci.documents import Descriptor
 from carferry.refs import Digest
 from carferry.registry.target import Target

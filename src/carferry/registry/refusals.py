@@ -15,12 +15,12 @@ from carferry.errors import (
     StorageFull,
     TargetError,
 )
-from carferry.io.bodies import body_text
-from carferry.io.pauses import retry_after
+from carferry.io.net.bodies import body_text
+from carferry.io.net.pauses import retry_after
 from carferry.refs import Digest, ImageRef
 from carferry.registry.answers import Said, read_answer
-from carferry.registry.denials import denied, lacks_scope, unauthorized
-from carferry.registry.login import Login
+from carferry.registry.logins.denials import denied, lacks_scope, unauthorized
+from carferry.registry.logins.login import Login
 
 _TEMPORARY = {408, 429, 500, 502, 503, 504}
 _READING = {"GET", "HEAD"}

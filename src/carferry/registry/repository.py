@@ -5,23 +5,21 @@ Source: OCI distribution-spec v1.1.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Generator
 from contextlib import closing
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from urllib3.exceptions import HTTPError
-from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import TargetError
-from carferry.io.bodies import drain, give_back
-from carferry.io.http import unreachable
+from carferry.io.net.bodies import drain, give_back
+from carferry.io.net.http import unreachable
 from carferry.oci.documents import MANIFEST_CAP_BYTES, MANIFEST_TYPES, Document
 from carferry.refs import Digest, ImageRef, LayoutRef
 from carferry.registry.session import Session
-from carferry.registry.target import ListDenied
+from carferry.registry.tag_list import list_tags
 from carferry.registry.upload import RegistryUpload
 
 _CHUNK = 1024 * 1024
@@ -29,16 +27,8 @@ _CHUNK = 1024 * 1024
 _LOOKED_UP_BYTES = 5_000_000_000
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LENGTH = re.compile(r"[0-9]{1,18}")
-_LINK = re.compile(
-    r'<(?P<address>[^<>]*)>[^<]*?;\s*rel\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s;,"]+))',
-    re.IGNORECASE,
-)
-# A list that a person keeps is shorter by far; one without end must end somewhere.
-_MOST_PAGES = 2000
-_ALL_TAGS_BYTES = 64 * 1024 * 1024
 # Behind that, reading part after part of a long blob would read its start again and again.
 _MOST_SKIPPED_BYTES = 256 * 1024 * 1024
-_NO_LIST = {401, 403, 404, 405}
 # A registry that mounts nothing says so for each blob; one blob may be missing at its origin.
 _MOST_DECLINED = 3
 
@@ -237,40 +227,7 @@ class RegistryTarget:
             ListDenied: This login may not list them, or nobody may.
             TargetError: The list does not end.
         """
-        path, found, asked, read = "/tags/list?n=1000", set[str](), set[str](), 0
-        while path and path not in asked:
-            asked.add(path)
-            # Distribution 2.8 knows no pages: all of its tags are one.
-            response, page = self._list(path, _ALL_TAGS_BYTES + 1 - read)
-            if response.status == 404:
-                break
-            read += len(page)
-            if read > _ALL_TAGS_BYTES or len(asked) > _MOST_PAGES:
-                raise TargetError("list tags of", self.ref, "the list does not end")
-            found.update(tag for tag in self._named(page) if tag.startswith(prefix))
-            path = _next_page(response.headers.get("Link", ""), self._name)
-        return sorted(found)
-
-    def _named(self, page: bytes) -> list[str]:
-        """Return the tags on a page; it may be longer than any manifest."""
-        try:
-            listed = json.loads(page)
-        except (ValueError, RecursionError) as error:
-            raise TargetError("list tags of", self.ref, f"not JSON: {error}") from error
-        if not isinstance(listed, dict):
-            raise TargetError("list tags of", self.ref, "not a JSON object")
-        named = listed.get("tags")
-        return [str(tag) for tag in named] if isinstance(named, list) else []
-
-    def _list(self, path: str, cap_bytes: int) -> tuple[BaseHTTPResponse, bytes]:
-        try:
-            return self._session.fetch(path, expect={200, 404}, cap_bytes=cap_bytes)
-        except TargetError as error:
-            if error.status not in _NO_LIST:
-                raise
-            raise ListDenied(
-                "list tags of", self.ref, error.reason, error.remedy, status=error.status
-            ) from error
+        return list_tags(self._session, prefix)
 
     def check_push(self) -> None:
         """Open an upload and drop it again."""
@@ -290,18 +247,3 @@ class RegistryTarget:
         )
         drain(response)
         return response.status in {200, 202, 204, 404}
-
-
-def _next_page(link: str, name: str) -> str:
-    """Return the path of the next page below the repository; "" for none.
-
-    Args:
-        link: The ``Link`` header: ``rel`` may be quoted or not, and the address relative (RFC
-            8288); distribution quotes it, olareg does not.
-        name: Of the repository.
-    """
-    for found in _LINK.finditer(link):
-        if "next" in (found["quoted"] or found["plain"] or "").lower().split():
-            address: str = found["address"]
-            return urljoin(f"/v2/{name}/tags/list", address).partition(f"/v2/{name}")[2]
-    return ""

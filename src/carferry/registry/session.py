@@ -13,13 +13,13 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, TargetError
-from carferry.io.addresses import joined
-from carferry.io.bodies import drain, give_back, whole
-from carferry.io.http import Http, Timeouts, origin
-from carferry.io.retry import Retry, Tries
+from carferry.io.net.addresses import joined
+from carferry.io.net.bodies import drain, give_back, whole
+from carferry.io.net.http import Http, Timeouts, origin
+from carferry.io.net.retry import Retry, Tries
 from carferry.refs import ImageRef
-from carferry.registry.auth import Authenticator, Sources
-from carferry.registry.login import Login
+from carferry.registry.logins.auth import Authenticator, Sources
+from carferry.registry.logins.login import Login
 from carferry.registry.quirks import quirks_of
 from carferry.registry.refusals import refused
 

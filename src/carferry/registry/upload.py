@@ -15,8 +15,8 @@ from urllib.parse import urlencode, urlsplit
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, TargetError
-from carferry.io.bodies import drain
-from carferry.io.http import Timeouts
+from carferry.io.net.bodies import drain
+from carferry.io.net.http import Timeouts
 from carferry.refs import Digest
 from carferry.registry.session import Session
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.run.request import Run
 from carferry.run.sizing import size
 from carferry.selection.select import choose

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from carferry.cluster.tolerations import Toleration
 from carferry.errors import RightsMissing
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.source.pieces import Pieces
 from carferry.steps import rights as asking
 from carferry.steps.fit import FitKeywords, Lists, fit

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from carferry.image.base import Base, check_apart
 from carferry.image.compose import Image, index_of
-from carferry.io.progress import Progress
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
+from carferry.io.show.progress import Progress
 from carferry.oci.documents import LAYER, Descriptor, Document, image_size
 from carferry.refs import LayoutRef, check_push_digest
 from carferry.registry.blobs import put_blob

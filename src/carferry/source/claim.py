@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carferry.errors import InputError, InvalidReference, SourceNotFound
-from carferry.io.progress import Progress
+from carferry.io.show.progress import Progress
 from carferry.source.folder import FolderSource
 from carferry.source.paths import fault_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from carferry.io.progress import Progress
+from carferry.io.show.progress import Progress
 
 Moved = Callable[[int], None]
 """Receives the bytes of each chunk that was read."""

@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from carferry.io import files
+from carferry.io.net.retry import Retry
 from carferry.io.parallel import SMALL_BYTES, advance, run_by_size
-from carferry.io.progress import Progress
-from carferry.io.retry import Retry
+from carferry.io.show.progress import Progress
 from carferry.source.origin import RECORD
 from carferry.source.snapshot import Snapshot, SourceFile
 from carferry.source.source import Source

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from carferry.errors import SourceChanged, SourceError, SourceNotFound, UnsafePath
-from carferry.io.progress import Progress, Silent
+from carferry.io.show.progress import Progress, Silent
 from carferry.source.counting import Moved, reading
 from carferry.source.hfcache import check_place
 from carferry.source.origin import Origin, origin_of

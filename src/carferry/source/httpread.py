@@ -8,11 +8,11 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, SourceChanged, SourceDenied, SourceError
-from carferry.io.addresses import joined
-from carferry.io.bodies import drain, give_back
-from carferry.io.http import Http, origin
-from carferry.io.pauses import retry_after
-from carferry.io.retry import Retry
+from carferry.io.net.addresses import joined
+from carferry.io.net.bodies import drain, give_back
+from carferry.io.net.http import Http, origin
+from carferry.io.net.pauses import retry_after
+from carferry.io.net.retry import Retry
 from carferry.source.redirects import Redirects
 from carferry.source.snapshot import SourceFile
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 
 from carferry.errors import SourceNotFound
-from carferry.io.progress import Progress
 from carferry.io.shell import word
+from carferry.io.show.progress import Progress
 from carferry.refs import ModelRef
 from carferry.source import hfcache
 from carferry.source.folder import FolderSource

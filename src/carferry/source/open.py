@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from carferry.errors import InputError, InvalidReference
-from carferry.io.progress import Progress
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
+from carferry.io.show.progress import Progress
 from carferry.refs import ImageRef, LayoutRef, parse_image
 from carferry.source.claim import ClaimRef
 from carferry.source.folder import FolderSource

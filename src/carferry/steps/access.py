@@ -11,9 +11,9 @@ from pathlib import Path
 from carferry.cluster import pod
 from carferry.errors import InputError
 from carferry.form.readers import read_items, read_path
-from carferry.io.progress import Progress, Silent
-from carferry.io.retry import Retry
-from carferry.io.terminal import open_progress
+from carferry.io.net.retry import Retry
+from carferry.io.show.progress import Progress, Silent
+from carferry.io.show.terminal import open_progress
 from carferry.refs import Digest, ImageRef
 from carferry.registry.access import Access
 from carferry.registry.target import Target

@@ -7,7 +7,7 @@ from typing import Unpack
 
 from carferry.assembly.build import build as assemble
 from carferry.form.readers import read_image, read_model
-from carferry.io.progress import Progress
+from carferry.io.show.progress import Progress
 from carferry.refs import parse_image
 from carferry.steps.access import shown
 from carferry.steps.builder import open_runner

@@ -12,7 +12,7 @@ from carferry.cluster.account import own_namespace
 from carferry.cluster.pod import SERVICE_ACCOUNT
 from carferry.errors import CarferryError
 from carferry.form.readers import read_path, read_seconds, read_text
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.refs import Digest, ImageRef
 from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords, make_deployment
 from carferry.serve.objects import make_objects

@@ -15,8 +15,8 @@ from carferry.form.readers import (
     read_switch,
     read_text,
 )
-from carferry.io.progress import Progress
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
+from carferry.io.show.progress import Progress
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
 from carferry.selection.selection import Selection

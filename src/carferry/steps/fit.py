@@ -26,7 +26,7 @@ from carferry.gpu.memory.vllm_version import find_version
 from carferry.gpu.model.config import check_family
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.selection.patterns import Patterns
 from carferry.source.pieces import Pieces
 from carferry.steps.access import open_access, patience

@@ -14,7 +14,7 @@ from carferry.image.layers import ROOT
 from carferry.image.unpack import ALL_HEADS_BYTES, Budget
 from carferry.image.verify import Verified
 from carferry.image.verify import verify as verify_files
-from carferry.io.progress import Progress
+from carferry.io.show.progress import Progress
 from carferry.refs import parse_image
 from carferry.registry.access import Access
 from carferry.source.open import pinned

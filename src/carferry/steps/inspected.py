@@ -10,7 +10,7 @@ from carferry.image.compose import LAYER_PATH, LAYER_SOURCES
 from carferry.image.inspection import Inspection
 from carferry.image.provenance import COMMIT, SOURCE
 from carferry.image.verify import Verified
-from carferry.io.terminal import human_bytes
+from carferry.io.show.terminal import human_bytes
 from carferry.oci.documents import Descriptor
 from carferry.registry.target import Target
 from carferry.steps.markdown import Column, page, table

@@ -14,8 +14,8 @@ from carferry.gpu.memory.params import parameter_count
 from carferry.gpu.search.decide import understand
 from carferry.gpu.search.overview import GpuFit, overview
 from carferry.image.layers import arrange
-from carferry.io.progress import Progress
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
+from carferry.io.show.progress import Progress
 from carferry.selection.patterns import Patterns
 from carferry.source.open import pinned
 from carferry.source.pieces import Pieces

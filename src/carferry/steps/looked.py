@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from carferry.errors import one_line
 from carferry.gpu.search.overview import GpuFit
-from carferry.io.terminal import human_bytes
+from carferry.io.show.terminal import human_bytes
 from carferry.steps.markdown import Column, page, table
 from carferry.steps.results import Result
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from carferry.image.source import ImageSource
-from carferry.io.progress import Progress
+from carferry.io.show.progress import Progress
 from carferry.refs import ImageRef, LayoutRef
 from carferry.registry.access import Access
 from carferry.source.open import Reach, open_source

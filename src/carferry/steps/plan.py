@@ -10,7 +10,7 @@ from carferry.assembly.plan import MOST_WORKERS, Plan
 from carferry.assembly.planning import plan_build
 from carferry.errors import InputError
 from carferry.form.readers import read_count, read_image, read_model
-from carferry.io.progress import Progress, either
+from carferry.io.show.progress import Progress, either
 from carferry.refs import parse_image
 from carferry.source.open import pinned
 from carferry.source.pieces import Pieces

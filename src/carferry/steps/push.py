@@ -7,7 +7,7 @@ from pathlib import Path
 
 from carferry.form.readers import read_image, read_parallel
 from carferry.image.provenance import COMMIT
-from carferry.io.progress import Progress
+from carferry.io.show.progress import Progress
 from carferry.oci.documents import image_size
 from carferry.refs import parse_image
 from carferry.registry.copy import copy_image

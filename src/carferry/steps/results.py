@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from carferry.io.terminal import human_bytes
+from carferry.io.show.terminal import human_bytes
 from carferry.steps.markdown import Column, page, table
 
 _NUMBERS = (

@@ -12,7 +12,7 @@ from carferry.cluster.account import Account
 from carferry.cluster.rights import Need
 from carferry.errors import ClusterError, InputError, RightsMissing
 from carferry.gpu.inventory.listing import SHARED
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.steps.results import Result
 
 DEPLOY, RENDER, NO = SERVE = ("deploy", "render", "no")

@@ -10,8 +10,8 @@ from carferry.errors import InputError
 from carferry.form.parameter import Reader
 from carferry.form.readers import read_image, read_items, read_parallel, read_path, read_text
 from carferry.image import base as bases
-from carferry.io.progress import Progress
-from carferry.io.terminal import human_bytes
+from carferry.io.show.progress import Progress
+from carferry.io.show.terminal import human_bytes
 from carferry.oci.documents import Platform
 from carferry.refs import check_push_tag, parse_image
 from carferry.registry.target import Target

@@ -8,7 +8,7 @@ from typing import Any
 
 from carferry.errors import InputError
 from carferry.gpu.model.config import load_config
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.selection.patterns import Patterns
 from carferry.selection.select import choose
 from carferry.selection.selection import Selection

@@ -10,7 +10,7 @@ from carferry.assembly.build import seal_shares, stream_share
 from carferry.assembly.results import checked_bytes, moved_bytes
 from carferry.errors import InputError
 from carferry.form.readers import read_image, read_model, read_text
-from carferry.io.progress import Progress
+from carferry.io.show.progress import Progress
 from carferry.refs import parse_image
 from carferry.steps.access import shown
 from carferry.steps.describe import describe

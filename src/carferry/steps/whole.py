@@ -9,7 +9,7 @@ from carferry.image.contract import Clause
 from carferry.image.inspection import Inspection
 from carferry.image.layers import ROOT
 from carferry.image.stored import stored_files
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.registry.target import Target
 from carferry.selection.kinds import ADAPTERS, is_weights, matches
 from carferry.weights.whole import Unseen, Whole, examine

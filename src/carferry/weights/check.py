@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 
 from carferry.errors import BrokenFile, IncompleteModel
-from carferry.io.retry import Retry
+from carferry.io.net.retry import Retry
 from carferry.source.pieces import Pieces
 from carferry.source.snapshot import Snapshot
 from carferry.source.source import Source

@@ -14,8 +14,8 @@ from threading import Lock
 from typing import Any
 
 from carferry.errors import BrokenFile, CarferryError
+from carferry.io.net.retry import Retry
 from carferry.io.parallel import run_parallel
-from carferry.io.retry import Retry
 from carferry.weights import formats, texts
 from carferry.weights.agreement import compare_total, misplaced_tensors, missing_files
 from carferry.weights.index import INDEX_CAP_BYTES, SUFFIX, WeightIndex, parse_index

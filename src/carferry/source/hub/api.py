@@ -23,11 +23,11 @@ from carferry.errors import (
     SourceNotFound,
     Unreachable,
 )
-from carferry.io.bodies import drain, whole
 from carferry.io.documents import NotJson, parsed
-from carferry.io.http import Http, origin, unreachable
-from carferry.io.pauses import retry_after
-from carferry.io.retry import Retry
+from carferry.io.net.bodies import drain, whole
+from carferry.io.net.http import Http, origin, unreachable
+from carferry.io.net.pauses import retry_after
+from carferry.io.net.retry import Retry
 from carferry.refs import ModelRef
 from carferry.source.hub.login import Endpoint
 from carferry.source.hub.names import folder_hint, owner_hint

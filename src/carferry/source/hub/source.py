@@ -18,8 +18,8 @@ from typing import Any
 from huggingface_hub.hf_api import RepoFile
 
 from carferry.errors import InvalidReference, SourceError
-from carferry.io.http import Http
-from carferry.io.retry import Retry
+from carferry.io.net.http import Http
+from carferry.io.net.retry import Retry
 from carferry.refs import ModelRef
 from carferry.source.hfcache import content_id
 from carferry.source.httpread import RangeReader

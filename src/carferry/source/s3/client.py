@@ -15,10 +15,10 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import CarferryError, InputError
-from carferry.io.bodies import give_back, whole
-from carferry.io.certificates import Named
-from carferry.io.http import Http, unreachable
-from carferry.io.retry import Retry
+from carferry.io.net.bodies import give_back, whole
+from carferry.io.net.certificates import Named
+from carferry.io.net.http import Http, unreachable
+from carferry.io.net.retry import Retry
 from carferry.source.s3.connection import Connection
 from carferry.source.s3.failures import client_failed, refused, unlike_s3, unparsed
 

@@ -16,7 +16,7 @@ from carferry.errors import (
     SourceNotFound,
     Unreachable,
 )
-from carferry.io.pauses import retry_after
+from carferry.io.net.pauses import retry_after
 
 _KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the connection's Secret"
 _DENIED = {

@@ -18,8 +18,8 @@ from typing import Any
 from urllib3.exceptions import HTTPError
 
 from carferry.errors import InputError, SourceChanged, SourceError, SourceNotFound
-from carferry.io.http import Http
-from carferry.io.retry import Retry
+from carferry.io.net.http import Http
+from carferry.io.net.retry import Retry
 from carferry.io.shell import glob_of, option, word
 from carferry.source.httpread import CHUNK, resumed
 from carferry.source.paths import check_count, path_bytes

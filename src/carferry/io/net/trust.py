@@ -18,8 +18,8 @@ from importlib import import_module
 from pathlib import Path
 
 from carferry.errors import InputError
-from carferry.io.certificates import VARIABLES as VARIABLES
-from carferry.io.certificates import (
+from carferry.io.net.certificates import VARIABLES as VARIABLES
+from carferry.io.net.certificates import (
     Login,
     Named,
     blocks_of,

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import IO
 
-from carferry.io.amounts import human_bytes
-from carferry.io.bars import Bars
-from carferry.io.display import Display, Face
-from carferry.io.events import Events
-from carferry.io.lines import Lines
-from carferry.io.progress import Progress, Silent
+from carferry.io.show.amounts import human_bytes
+from carferry.io.show.bars import Bars
+from carferry.io.show.display import Display, Face
+from carferry.io.show.events import Events
+from carferry.io.show.lines import Lines
+from carferry.io.show.progress import Progress, Silent
 
 __all__ = ["human_bytes", "open_progress"]
 

@@ -15,14 +15,14 @@ import urllib3
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from carferry.io.addresses import check_address
-from carferry.io.bodies import in_pieces
-from carferry.io.certificates import Named
-from carferry.io.pools import Pools
-from carferry.io.retry import Retry
-from carferry.io.trust import Trust
-from carferry.io.unreachable import answered
-from carferry.io.unreachable import unreachable as unreachable
+from carferry.io.net.addresses import check_address
+from carferry.io.net.bodies import in_pieces
+from carferry.io.net.certificates import Named
+from carferry.io.net.pools import Pools
+from carferry.io.net.retry import Retry
+from carferry.io.net.trust import Trust
+from carferry.io.net.unreachable import answered
+from carferry.io.net.unreachable import unreachable as unreachable
 
 CONNECT_TIMEOUT_S = 15.0
 READ_TIMEOUT_S = 60.0

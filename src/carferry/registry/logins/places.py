@@ -16,10 +16,10 @@ from pathlib import Path
 
 from carferry.errors import ToolFailed
 from carferry.refs import ImageRef
-from carferry.registry.credential_helpers import HelperMissing, ask_helper
-from carferry.registry.login import Login
-from carferry.registry.login_entries import entry_login, matching
-from carferry.registry.login_files import LoginFile, read_login_files
+from carferry.registry.logins.entries import entry_login, matching
+from carferry.registry.logins.files import LoginFile, read_login_files
+from carferry.registry.logins.helpers import HelperMissing, ask_helper
+from carferry.registry.logins.login import Login
 
 _log = logging.getLogger("carferry")
 # What Docker's own helpers keep its hub under.

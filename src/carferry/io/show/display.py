@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Protocol
 
-from carferry.io.tally import Phase, Tally
+from carferry.io.show.tally import Phase, Tally
 
 _TICK_S = 0.5
 

@@ -9,8 +9,8 @@ from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import AuthenticationFailed, PushDenied, TargetError
 from carferry.refs import ImageRef
-from carferry.registry.challenges import parse_challenges
-from carferry.registry.login import Login
+from carferry.registry.logins.challenges import parse_challenges
+from carferry.registry.logins.login import Login
 
 
 def login_remedy(login: Login | None) -> str:

@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import IO
 
-from carferry.io.amounts import human_bytes, human_seconds
-from carferry.io.cells import cells, cut
-from carferry.io.display import write
-from carferry.io.lines import ended_line, noted_line, short, totals, waiting
-from carferry.io.tally import Item, Phase, Tally
+from carferry.io.show.amounts import human_bytes, human_seconds
+from carferry.io.show.cells import cells, cut
+from carferry.io.show.display import write
+from carferry.io.show.lines import ended_line, noted_line, short, totals, waiting
+from carferry.io.show.tally import Item, Phase, Tally
 
 _EVERY_S = 0.2
 _LONG_S = 2.0  # a phase is shown if it takes longer

@@ -6,10 +6,10 @@ from itertools import islice
 from typing import IO
 
 from carferry.errors import one_line, redact
-from carferry.io.amounts import human_bytes, human_seconds
-from carferry.io.cells import cells, cut
-from carferry.io.display import write
-from carferry.io.tally import Phase, Tally
+from carferry.io.show.amounts import human_bytes, human_seconds
+from carferry.io.show.cells import cells, cut
+from carferry.io.show.display import write
+from carferry.io.show.tally import Phase, Tally
 
 SILENT_S = 30.0
 """A silence is told of after so many seconds; then each time that it has lasted twice as long."""

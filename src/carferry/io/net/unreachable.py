@@ -10,7 +10,7 @@ import urllib3
 from urllib3.exceptions import LocationValueError, ProxyError, SSLError
 
 from carferry.errors import Unreachable
-from carferry.io.proxies import Proxy, proxy_for
+from carferry.io.net.proxies import Proxy, proxy_for
 
 _NOT_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
 _OTHER_NAME = {62, 64}  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH

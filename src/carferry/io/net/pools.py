@@ -8,9 +8,9 @@ from typing import Any
 
 import urllib3
 
-from carferry.io.pace import paced
-from carferry.io.proxies import Proxy, proxy_for
-from carferry.io.trust import Trust
+from carferry.io.net.pace import paced
+from carferry.io.net.proxies import Proxy, proxy_for
+from carferry.io.net.trust import Trust
 
 _HTTPS = 443
 

@@ -17,7 +17,7 @@ from typing import IO
 
 from carferry.errors import InputError, ToolFailed
 from carferry.io.shell import word
-from carferry.registry.login import Login
+from carferry.registry.logins.login import Login
 
 TIMEOUT_S = 60.0
 """How long a helper may take; some ask a cloud, or a person to unlock a keychain."""

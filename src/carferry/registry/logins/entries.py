@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from carferry.errors import InputError
 from carferry.refs import ImageRef
-from carferry.registry.login import Login
+from carferry.registry.logins.login import Login
 
 # Docker keeps its own hub under a name of its own.
 _ALIASES = {"index.docker.io": "docker.io", "registry-1.docker.io": "docker.io"}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
-from carferry.registry.login import Login
+from carferry.registry.logins.login import Login
 
 Elsewhere = Callable[[str, bool], Login | None]
 """Returns the login for another host, given the host and whether it is reached by TLS."""

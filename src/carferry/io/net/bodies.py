@@ -9,7 +9,7 @@ from typing import cast
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from carferry.io.pace import DOCUMENT_BYTES_PER_S, TooLong, TooSlow
+from carferry.io.net.pace import DOCUMENT_BYTES_PER_S, TooLong, TooSlow
 
 DOCUMENT_S = 60.0
 _ERROR_S = 10.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from carferry.errors import CarferryError, DeadlineExceeded, Unreachable
-from carferry.io.pauses import Pauses, pause_after, place_of
+from carferry.io.net.pauses import Pauses, pause_after, place_of
 
 Result = TypeVar("Result")
 

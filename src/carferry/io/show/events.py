@@ -6,9 +6,9 @@ import json
 from typing import IO
 
 from carferry.errors import redact
-from carferry.io.display import write
-from carferry.io.lines import SILENT_S
-from carferry.io.tally import Phase, Tally
+from carferry.io.show.display import write
+from carferry.io.show.lines import SILENT_S
+from carferry.io.show.tally import Phase, Tally
 
 _EVERY_S = 1.0
 

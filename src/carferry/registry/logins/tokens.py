@@ -13,15 +13,15 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import AuthenticationFailed, TargetError
-from carferry.io.bodies import body_text, drain
 from carferry.io.documents import parsed_object
-from carferry.io.http import Http
-from carferry.io.pauses import retry_after
+from carferry.io.net.bodies import body_text, drain
+from carferry.io.net.http import Http
+from carferry.io.net.pauses import retry_after
 from carferry.refs import ImageRef
 from carferry.registry.answers import read_answer
-from carferry.registry.denials import denied, login_remedy
-from carferry.registry.login import Login
-from carferry.registry.realms import Place
+from carferry.registry.logins.denials import denied, login_remedy
+from carferry.registry.logins.login import Login
+from carferry.registry.logins.realms import Place
 
 # Docker takes no token for shorter lived than this; some servers say nothing, or zero.
 _SHORTEST_LIFE_S = 60.0

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from carferry.errors import AuthenticationFailed, TargetError
-from carferry.io.http import Http
+from carferry.io.net.http import Http
 from carferry.refs import ImageRef
-from carferry.registry.challenges import Challenge, parse_challenges
-from carferry.registry.login import Login
-from carferry.registry.realms import Elsewhere, NotThere, Place, check_realm
-from carferry.registry.tokens import Token, TokenServer
+from carferry.registry.logins.challenges import Challenge, parse_challenges
+from carferry.registry.logins.login import Login
+from carferry.registry.logins.realms import Elsewhere, NotThere, Place, check_realm
+from carferry.registry.logins.tokens import Token, TokenServer
 
 # Refresh this long before the end: a request must not outlive its token at the start.
 _MARGIN_S = 10.0

@@ -1,0 +1,1 @@
+"""Connections: addresses, trust, proxies, pools, bodies within limits, tries and pauses."""

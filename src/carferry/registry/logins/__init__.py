@@ -1,0 +1,1 @@
+"""Logins: where they are, where they may go, and what a registry asks for."""
