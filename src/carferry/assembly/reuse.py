@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from carferry.assembly import shards
 from carferry.assembly.plan import Claim
 from carferry.assembly.trust import Reuse, Trust
-from carferry.errors import CarferryError, InvalidReference
+from carferry.errors import AuthenticationFailed, CarferryError, InvalidReference
 from carferry.image.compose import CONTENT_KEY, file_ids
 from carferry.image.layers import Layer
 from carferry.oci.documents import LAYER, Descriptor, Document
@@ -225,7 +225,7 @@ def _manifest(target: Target, reference: str) -> Document | None:
         if document is not None and document.is_index and document.manifests:
             document = target.get_manifest(str(document.manifests[0].digest))
     except CarferryError as error:
-        if error.temporary:
+        if error.temporary or isinstance(error, AuthenticationFailed):
             raise
         return None
     return document

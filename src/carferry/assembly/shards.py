@@ -22,7 +22,7 @@ from carferry.assembly.job import Job
 from carferry.assembly.plan import Plan
 from carferry.assembly.stream import send_again
 from carferry.assembly.trust import Reuse, signed
-from carferry.errors import CarferryError, InputError
+from carferry.errors import AuthenticationFailed, CarferryError, InputError
 from carferry.image.compose import CONTENT_KEY, LAYER_PATH, LAYER_SOURCE, LAYER_SOURCES
 from carferry.image.kinds import SHARD as ARTIFACT
 from carferry.oci.documents import EMPTY, EMPTY_DATA, MANIFEST, Descriptor, Document, canonical
@@ -202,19 +202,24 @@ def guessed_tags(target: Target, prefix: str) -> list[str]:
     Args:
         target: Where the shards are.
         prefix: Of one plan's tags.
+
+    Raises:
+        AuthenticationFailed: It is the login that is wrong.
     """
 
     def is_there(workers: int) -> bool:
-        try:
-            return target.get_manifest(f"{prefix}1of{workers}") is not None
-        except CarferryError as error:
-            if error.temporary:
-                raise
-            return False
+        return target.get_manifest(f"{prefix}1of{workers}") is not None
 
-    counts = range(1, _MOST_GUESSED + 1)
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="carferry-shard") as pool:
-        found = list(compress(counts, pool.map(is_there, counts)))
+    counts = range(2, _MOST_GUESSED + 1)
+    try:
+        # A login that is refused must not be sent as often as that: accounts get locked.
+        found = [1] if is_there(1) else []
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="carferry-shard") as pool:
+            found += compress(counts, pool.map(is_there, counts))
+    except CarferryError as error:
+        if error.temporary or isinstance(error, AuthenticationFailed):
+            raise
+        return []
     return [f"{prefix}{worker}of{count}" for count in found for worker in range(1, count + 1)]
 
 
