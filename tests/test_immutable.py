@@ -99,7 +99,11 @@ def test_another_image_is_refused_before_a_byte_moves(
     assert done.code == 1
     last = done.err.splitlines()[-1]
     if product == "403 alone":  # nothing tells an immutable tag from a right that is missing
-        assert last.endswith(f"(403); this login needs push rights on {name(product, command)}")
+        assert "(403); it needs push rights, and no login was found" in last
+        named = first.document.digest
+        assert last.endswith(
+            f"; or the tag, which names {named} now, may not be moved: choose another"
+        )
         return
     says = f"tag {image.removeprefix('docker://')}: the tag names {first.document.digest} and may "
     assert last.startswith(f"carferry: {says}not be moved: ")

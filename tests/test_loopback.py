@@ -13,7 +13,7 @@ from servers.models import tiny, write
 from servers.registry import Registry
 from servers.sockets import answering
 
-from carferry.registry.loopback import answers_plainly, is_loopback
+from carferry.registry.loopback import answers_plainly, is_of_this_machine
 
 Run = Callable[..., Outcome]
 
@@ -36,7 +36,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     ],
 )  # fmt: skip
 def test_which_names_are_this_machine(host: str, own: bool) -> None:
-    assert is_loopback(host) is own
+    assert is_of_this_machine(host) is own
 
 
 def test_model_base_and_image_of_a_registry_without_tls(

@@ -85,8 +85,8 @@ def test_the_wish_may_be_a_variable(run: Run, monkeypatch: pytest.MonkeyPatch) -
 
 def test_progress_as_json_ends_with_the_error_as_json(run: Run) -> None:
     outcome = run("inspect", "oci:/nothing/here:1", "--progress", "json")
-    (line,) = outcome.err.splitlines()
-    event = json.loads(line)
+    events = [json.loads(line) for line in outcome.err.splitlines()]
+    event = events[-1]
     assert (event["event"], event["kind"]) == ("error", "ManifestMissing")
     assert event["text"].startswith("carferry: read oci:/nothing/here:1: ")
 

@@ -376,8 +376,8 @@ def test_a_proxy_that_refuses_is_named_with_its_variable(
     told = ""
     if what == "registry":
         seen = carferry(capsys, "inspect", "docker://quay.site.test/org/name:v1")
-        assert (seen.code, seen.err.count("\n")) == (1, 1)
-        told = seen.err
+        assert seen.code == 1
+        told = seen.err.splitlines()[-1]
     elif what == "cluster":
         with pytest.raises(CarferryError) as caught:
             connect(kubeconfig=kubeconfig(tmp_path / "c", "https://api.site.test:6443")).read("/")

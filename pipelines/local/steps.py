@@ -56,10 +56,10 @@ class Step:
 
     def take(self, line: str) -> None:
         """Take a line of its output: progress is said, a traceback kept."""
-        if self._echoes:
-            self._echoes = line != _ECHO_ENDS
-        elif line == _BEGIN:
+        if line == _BEGIN:
             self._traceback = [line]
+        elif self._echoes and not _LOG.match(line):
+            self._echoes = line != _ECHO_ENDS
         elif self._traceback:
             self._traceback = [*self._traceback, line][-_KEPT_LINES:]
         elif (logged := _LOG.match(line)) is None:

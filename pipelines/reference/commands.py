@@ -31,7 +31,8 @@ can read its command lines.
 | 1 | failed outside: network, registry, hub, cluster, disk | try again later |
 | 2 | wrong input; or `inspect`, `lint` and `rights` found what breaks | change what was asked |
 | 3 | the model does not fit (`plan --gpu`, `plan --cluster`) | other GPUs, or another model |
-| 130 | interrupted by Ctrl-C | |
+| 130 | interrupted by Ctrl-C (SIGINT) | |
+| 143 | terminated (SIGTERM), as a pod that is deleted | run the same again |
 
 A failure is one line on stderr. With `--json` it is on stdout too, as one document
 `{"error": {"kind", "action", "subject", "reason", "remedy", "exit_code"}}`: `kind` is the class in
@@ -47,7 +48,7 @@ is stdout.
 
 ## Completion by Tab
 
-    pip install 'carferry[completion]'
+    pip install 'argcomplete>=3'
     eval "$(register-python-argcomplete carferry)"     # in ~/.bashrc or ~/.zshrc
 """
 

@@ -202,7 +202,6 @@ class _Mover:
             except CarferryError as error:
                 tries.again(error)
                 retries += 1
-                self._progress.note(f"{layer.name}: sending it again")
 
     def _once(self, layer: Layer) -> Descriptor:
         with counting(self._progress, self._retry, layer.name) as moved:

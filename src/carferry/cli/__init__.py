@@ -61,9 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(words, ending if argv is None else None)
         streams.flush()
     except (KeyboardInterrupt, Terminated) as stopped:
-        return ending.speak(signal_of(stopped))
+        code = ending.speak(signal_of(stopped))
     except Exception as error:
-        return tell(error, wishes)
+        code = tell(error, wishes)
+    streams.finish()
     return code
 
 

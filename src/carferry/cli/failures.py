@@ -43,13 +43,13 @@ class Wishes:
         """Read them off a command line that may be wrong."""
         own = list(words[: words.index("--")] if "--" in words else words)
         spaced = " ".join(own)
-        progress = environ.get(f"{PREFIX}PROGRESS", "")
+        progress = _variable(environ, own, "PROGRESS")
         if "--progress" in spaced:
             progress = spaced.rpartition("--progress")[2][1:].partition(" ")[0]
         return cls(
-            document="--json" in own or _is_set(environ, "JSON"),
+            document="--json" in own or _is_set(environ, own, "JSON"),
             events=progress == "json",
-            trace="--debug" in own or _is_set(environ, "DEBUG"),
+            trace="--debug" in own or _is_set(environ, own, "DEBUG"),
         )
 
 
@@ -118,5 +118,12 @@ def _print(document: Mapping[str, Any]) -> None:
         return
 
 
-def _is_set(environ: Mapping[str, str], name: str) -> bool:
-    return environ.get(f"{PREFIX}{name}", "").strip().lower() in ("1", "true", "yes", "on")
+def _is_set(environ: Mapping[str, str], words: Sequence[str], name: str) -> bool:
+    return _variable(environ, words, name).lower() in ("1", "true", "yes", "on")
+
+
+def _variable(environ: Mapping[str, str], words: Sequence[str], name: str) -> str:
+    """Return what the variable of a command says, or else that of all."""
+    command = next((word for word in words if not word.startswith("-")), "")
+    own = environ.get(f"{PREFIX}{command.upper()}_{name}", "") if command else ""
+    return (own or environ.get(f"{PREFIX}{name}", "")).strip()

@@ -13,6 +13,7 @@ from carferry.cli.streams import say
 from carferry.errors import DoesNotFit, InputError
 from carferry.form.readers import read_count, read_model, split_lists
 from carferry.io import named
+from carferry.io.show.amounts import human_seconds
 from carferry.io.show.terminal import human_bytes, open_progress
 from carferry.source.pieces import Pieces
 from carferry.steps.fit import SERVED, fit
@@ -190,7 +191,7 @@ def _table(planned: Planned) -> list[str]:
         f"{'how':<6}  {'size':>10}  {'worker':>6}  layer",
         *rows,
         f"{human_bytes(planned.bytes_to_move)} of {human_bytes(planned.size_bytes)} to move, "
-        f"about {planned.seconds:.0f} s with {planned.workers} workers",
+        f"about {human_seconds(planned.seconds)} with {planned.workers} workers",
         *([f"to read back: {planned.doubt}; {_BELIEVING}"] if planned.doubt else []),
         *options.remarks(planned),
     ]

@@ -57,6 +57,15 @@ def flush() -> None:
         raise _refused(error) from error
 
 
+def finish() -> None:
+    """Give up what stderr did not take: Python would try again at its end, and exit with 120."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def warn(line: str) -> None:
     """Print a line on stderr, if there is one that takes it."""
     with contextlib.suppress(OSError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlencode
@@ -33,6 +34,7 @@ _TIMEOUT = urllib3.Timeout(connect=10, read=60)  # seconds
 # Lists come in pages of 250 objects, and an object is at most 1.5 MB (etcd) and mostly 10 kB.
 _LIMITS = Limits(64 * 1024 * 1024, is_document=True)
 _MOST_PAGES = 1000
+_TOKEN = re.compile(r"(?:[Bb]earer )?[!-~]+")
 # Whoever asks tries again, and waits as long as the server asks: not the pool, four times for each.
 _ONCE = urllib3.Retry(
     3, connect=0, read=0, status=0, other=0, redirect=3, respect_retry_after_header=False
@@ -65,6 +67,7 @@ class Api:
             ca_file: PEM certificates to trust beside all others.
             environ: Variables that name certificates.
         """
+        _check_token(settings)
         self.host: str = settings.host.rstrip("/")
         self.namespace = namespace
         self._proxy = proxy
@@ -262,6 +265,14 @@ def connect(
     settings, namespace, url = _from_kubeconfig(files, context)
     proxy = Proxy.parse(url, f"proxy-url in {files}") if url else proxy_for(settings.host, environ)
     return Api(settings, namespace=namespace, proxy=proxy, ca_file=ca_file, environ=environ)
+
+
+def _check_token(settings: client.Configuration) -> None:
+    """Refuse what no header can carry: the HTTP library would fail at it, and show it."""
+    for value in settings.api_key.values():
+        if not _TOKEN.fullmatch(str(value)):
+            reason = "its token holds what no token has: a blank, a line break or no ASCII"
+            raise InputError("log in to", settings.host, reason, "log in again: oc login")
 
 
 def _from_pod(environ: Mapping[str, str], folder: Path) -> tuple[client.Configuration, str]:

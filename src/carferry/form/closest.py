@@ -12,11 +12,11 @@ def closest(word: str, known: Iterable[str]) -> str:
     """Return the known word most like this one; empty if none is."""
     from difflib import get_close_matches  # only what is mistyped pays for it
 
-    said, words = word[:_LONGEST].lower(), list(known)
+    said, words = word[:_LONGEST].lower(), {each.lower(): each for each in known}
     if begun := [each for each in words if len(said) > 2 and each.startswith(said)]:
-        return min(begun, key=len)
+        return words[min(begun, key=len)]
     found = get_close_matches(said, words, n=1, cutoff=_LIKE)
-    return found[0] if found else ""
+    return words[found[0]] if found else ""
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import current_thread, main_thread
 from types import FrameType
 
@@ -82,7 +82,8 @@ class Ending:
         self._came = number
         threading.Thread(target=self._watch, daemon=True, name="carferry-ending").start()
         if self._at_once:
-            self.speak(number)
+            with suppress(RuntimeError):  # the signal fell into a write to the same stream
+                self.speak(number)
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
     def _watch(self) -> None:
@@ -91,7 +92,10 @@ class Ending:
         self._leave()
 
     def _leave(self) -> None:
-        os._exit(self.speak(self._came))
+        try:
+            self.speak(self._came)
+        finally:
+            os._exit(128 + self._came)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from carferry.io.net.http import Http, Timeouts
 from carferry.io.net.retry import Retry
-from carferry.io.show.progress import Progress
+from carferry.io.show.progress import Progress, Silent
 from carferry.refs import ImageRef, LayoutRef
 from carferry.registry.layout import LayoutTarget
 from carferry.registry.logins.auth import Sources
@@ -45,7 +45,9 @@ class Access:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     def reporting(self, progress: Progress) -> Access:
-        """Return the same access, whose retries and pauses say a line each."""
+        """Return the same access, whose retries and pauses say a line each; by default logged."""
+        if isinstance(progress, Silent):
+            return self
         return replace(self, retry=replace(self.retry, report=progress.note))
 
     def open(self, ref: ImageRef | LayoutRef, *, write: bool = False) -> Target:

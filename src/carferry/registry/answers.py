@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from carferry.io.documents import NotJson, parsed
 from carferry.refs import Digest
 
 _LONGEST = 300
@@ -29,13 +30,16 @@ _BLOB_IN_WORDS = re.compile(
     r"|\b(?:unknown|missing)\b.{0,40}\b(?:blob|layer)"
 )
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,63}")
+_TOO_DEEP = "something nested too deep to be read"
 _NO_CODES = {"Failure", "error"}
 # distribution's file system driver shows Go's error as a number: ENOSPC.
 _DISK_FULL = re.compile(r'"Err": 28\b')
 _HEADINGS = tuple(re.compile(rf"(?is)<{tag}\b[^>]*>(.*?)</{tag}") for tag in ("title", "h1", "h2"))
 _HIDDEN = re.compile(r"(?is)<(script|style)\b.*?(?:</\1|\Z)")
 _TAG = re.compile(r"<[^<>]*>?")
-_XML = re.compile(r"(?is)<Code>(.*?)</Code>.{0,200}?<Message>(.*?)</Message>")
+# Two searches: one with two open ends would try all pairs of what a stranger repeats.
+_XML_CODE = re.compile(r"(?i)<Code>([^<]{0,100})</Code>")
+_XML_MESSAGE = re.compile(r"(?i)<Message>([^<]{0,1000})</Message>")
 # Where registries, their gateways and Kubernetes put words, best first.
 _TEXTS = (
     "message",
@@ -80,14 +84,16 @@ def read_answer(body: str) -> Said:
         body: As it came, not trusted.
     """
     try:
-        found = json.loads(body)
-    except RecursionError:
-        return Said(text="something nested too deep to be read")
-    except ValueError:
+        found = parsed(body)
+        if not isinstance(found, dict | list):
+            return Said(text="" if found is None else _short(str(found)))
+        return _of_errors(list(_errors(found)))
+    except RecursionError:  # of writing it again, which takes a little more than reading it
+        return Said(text=_TOO_DEEP)
+    except NotJson as error:
+        if isinstance(error.__cause__, RecursionError):
+            return Said(text=_TOO_DEEP)
         return _of_markup(body) if body.lstrip()[:1] == "<" else Said(text=_short(body))
-    if not isinstance(found, dict | list):
-        return Said(text="" if found is None else _short(str(found)))
-    return _of_errors(list(_errors(found)))
 
 
 def _errors(found: Any) -> Iterator[dict[str, Any]]:
@@ -158,8 +164,9 @@ def _digests(errors: Iterable[dict[str, Any]]) -> Iterator[Digest]:
 def _of_markup(body: str) -> Said:
     """Return the title of a page, its first heading, or its words; of XML its code."""
     head = body[:_HEAD]
-    if storage := _XML.search(head):
-        return Said(_plain(storage[1]), _plain(storage[2]))
+    code, message = _XML_CODE.search(head), _XML_MESSAGE.search(head)
+    if code and message:
+        return Said(_plain(code[1]), _plain(message[1]))
     headings = (pattern.search(head) for pattern in _HEADINGS)
     texts = [text for found in headings if found and (text := _plain(found[1]))]
     return Said(text=texts[0] if texts else _plain(_HIDDEN.sub(" ", head)), is_page=True)

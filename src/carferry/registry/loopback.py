@@ -7,10 +7,11 @@ registry that does speak TLS there is asked by TLS, and its certificate is check
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 import ssl
+
+from carferry.io.net.addresses import is_loopback
 
 _PATIENCE_S = 2.0
 _QUESTION = "GET /v2/ HTTP/1.1\r\nHost: {}\r\nUser-Agent: carferry\r\nConnection: close\r\n\r\n"
@@ -18,23 +19,19 @@ _QUESTION = "GET /v2/ HTTP/1.1\r\nHost: {}\r\nUser-Agent: carferry\r\nConnection
 _ITS_OWN = re.compile(rb"HTTP/1\.[01] (?!400|426)[245]\d\d\b")
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether ``host[:port]`` is this machine by name: localhost, 127.0.0.0/8 or [::1]."""
-    name, _ = _split(host)
-    if name.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+def is_of_this_machine(host: str) -> bool:
+    """Say whether ``host[:port]`` names this machine."""
+    return is_loopback(_split(host)[0])
 
 
 def answers_plainly(host: str) -> bool:
     """Say whether a registry on this machine speaks HTTP and no TLS; False of any other.
 
-    Nothing secret is sent. Whoever does not answer is for the request itself to complain about.
+    Nothing secret is sent. One that is not there, or starts just now, is taken for one without TLS.
     """
-    return is_loopback(host) and not _speaks_tls(host) and _speaks_http(host)
+    if not is_of_this_machine(host) or _speaks_tls(host):
+        return False
+    return _speaks_http(host)
 
 
 def _speaks_tls(host: str) -> bool:
@@ -57,6 +54,8 @@ def _speaks_http(host: str) -> bool:
         with socket.create_connection((name, port or 80), timeout=_PATIENCE_S) as plain:
             plain.sendall(_QUESTION.format(host).encode("ascii"))
             return bool(_ITS_OWN.match(plain.recv(64)))
+    except ConnectionRefusedError:
+        return True
     except OSError:
         return False
 

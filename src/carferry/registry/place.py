@@ -15,13 +15,14 @@ from carferry.errors import CarferryError, PushDenied, TargetError
 from carferry.io.net.retry import Retry
 from carferry.oci.documents import Descriptor, Document
 from carferry.refs import Digest, ImageRef
-from carferry.registry.refusals import BlobsUnknown, TagImmutable
+from carferry.registry.refusals import TAKES_NO_PUSHES, BlobsUnknown, TagImmutable
 from carferry.registry.target import Target
 
 # The first finds what a cache of the registry hid, the second what vanished meanwhile.
 _ROUNDS = 2
 # What a tag may be refused with where no word says that it is immutable; a bare 403 is a right.
 _REFUSED = {405, 409, 412}
+_NAMES_ANOTHER = "the tag, which names {} now, may not be moved: choose another"
 
 
 def place(
@@ -80,8 +81,10 @@ def check_tag(target: Target, differs: Callable[[Document], bool]) -> None:
     try:
         target.put_manifest(held, tag)
     except TargetError as error:
-        if isinstance(error, TagImmutable) or error.status in _REFUSED:
+        if _may_be_immutable(error):
             raise _immutable(error, target, held.digest) from error
+        if isinstance(error, PushDenied):
+            error.remedy = f"{error.remedy}; or {_NAMES_ANOTHER.format(held.digest)}"
         # It may be a document that the registry took once and would not take today.
         if error.temporary or isinstance(error, PushDenied):
             raise
@@ -100,9 +103,15 @@ def _put(target: Target, document: Document, reference: str) -> None:
         if _names(target, reference, document.digest):
             return
         held = _held(target, reference) if is_tag else None
-        if held and (isinstance(error, TagImmutable) or error.status in _REFUSED):
+        if held and _may_be_immutable(error):
             raise _immutable(error, target, held.digest) from error
         raise
+
+
+def _may_be_immutable(error: TargetError) -> bool:
+    """Return whether the tag may be why, and not a quota, a policy or a right that was named."""
+    explained = type(error) is not TargetError or error.remedy not in ("", TAKES_NO_PUSHES)
+    return isinstance(error, TagImmutable) or (error.status in _REFUSED and not explained)
 
 
 def _immutable(error: TargetError, target: Target, names: Digest) -> TagImmutable:

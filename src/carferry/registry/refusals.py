@@ -23,6 +23,8 @@ from carferry.registry.logins.denials import denied, lacks_scope, unauthorized
 from carferry.registry.logins.login import Login
 
 _TEMPORARY = {408, 429, 500, 502, 503, 504}
+TAKES_NO_PUSHES = "the registry takes no pushes: it is read-only for now, or a mirror"
+"""What a bare 405 may mean, besides a tag that is not moved."""
 _READING = {"GET", "HEAD"}
 _CLASSES: dict[int, type[TargetError]] = {401: AuthenticationFailed, 403: PushDenied}
 
@@ -247,7 +249,7 @@ def _last_remedy(method: str, status: int, said: Said, ref: ImageRef) -> str:
         return f"{ref.registry} or a proxy before it is failing: try again later, or see its log"
     if status == 405 and method not in _READING:
         # Distribution in maintenance says this and no more: it has no such method then.
-        return "the registry takes no pushes: it is read-only for now, or a mirror"
+        return TAKES_NO_PUSHES
     if (method, status) == ("POST", 404) and not said.code.startswith("BLOB"):
         return (
             f"create {ref.repository}, or its project, at {ref.registry} first, or check its name"

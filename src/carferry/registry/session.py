@@ -7,6 +7,7 @@ without them.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from urllib3.exceptions import HTTPError
@@ -26,6 +27,19 @@ from carferry.registry.refusals import refused
 Result = TypeVar("Result")
 _REDIRECTS = 5
 _HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is sent, perhaps several times."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    timeouts: Timeouts | None
+    scopes: tuple[str, ...]
+    at_once: bool
 
 
 class Session:
@@ -88,6 +102,7 @@ class Session:
         timeouts: Timeouts | None = None,
         scopes: tuple[str, ...] = (),
         once: bool = False,
+        at_once: bool = False,
     ) -> BaseHTTPResponse:
         """Send a request that can be repeated and return a response of an expected status.
 
@@ -100,19 +115,21 @@ class Session:
             timeouts: Limits of this request.
             scopes: More token scopes than this repository's own.
             once: Leave repeating to the caller.
+            at_once: Do not wait although the registry has asked for a pause.
 
         Raises:
             TargetError: Any other status, in the registry's words.
             Unreachable: No answer.
         """
+        asked = _Request(method, path, headers or {}, body, timeouts, scopes, at_once)
 
         def attempt() -> BaseHTTPResponse:
-            response, sent = self._send(method, path, headers, body, timeouts, scopes)
+            response, sent = self._send(asked)
             for again in (False, True):
                 if not self._challenged(response, scopes, sent, again=again):
                     break
                 drain(response)
-                response, sent = self._send(method, path, headers, body, timeouts, scopes)
+                response, sent = self._send(asked)
             return self._expected(method, response, expect)
 
         return attempt() if once else self._repeated(attempt)
@@ -197,21 +214,19 @@ class Session:
     def _repeated(self, attempt: Callable[[], Result]) -> Result:
         return self._retry.call(attempt, first=lambda: not self._reached)
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str] | None,
-        body: bytes | None,
-        timeouts: Timeouts | None,
-        scopes: tuple[str, ...],
-    ) -> tuple[BaseHTTPResponse, str | None]:
+    def _send(self, asked: _Request) -> tuple[BaseHTTPResponse, str | None]:
         """Return the answer and the ``Authorization`` it is to; None: another host's answer."""
-        url = self._url(path)
+        url = self._url(asked.path)
         for _ in range(_REDIRECTS):
-            login = self._authorization(url, scopes)
-            sent = {**(headers or {}), **login}
-            response = self._http.request(method, url, headers=sent, body=body, timeouts=timeouts)
+            login = self._authorization(url, asked.scopes)
+            response = self._http.request(
+                asked.method,
+                url,
+                headers={**asked.headers, **login},
+                body=asked.body,
+                timeouts=asked.timeouts,
+                at_once=asked.at_once,
+            )
             self._reached = True
             location = response.headers.get("Location")
             if response.status not in {301, 302, 303, 307, 308} or not location:

@@ -5,21 +5,17 @@ Source: OCI distribution-spec v1.1, "Listing Tags"; RFC 8288 (``Link``).
 
 from __future__ import annotations
 
-import re
 from urllib.parse import urljoin
 
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import TargetError
 from carferry.io.documents import NotJson, parsed_object
+from carferry.io.net.links import next_link
 from carferry.refs import ImageRef
 from carferry.registry.session import Session
 from carferry.registry.target import ListDenied
 
-_LINK = re.compile(
-    r'<(?P<address>[^<>]*)>[^<]*?;\s*rel\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s;,"]+))',
-    re.IGNORECASE,
-)
 # A list that a person keeps is shorter by far; one without end must end somewhere.
 _MOST_PAGES = 2000
 _ALL_TAGS_BYTES = 64 * 1024 * 1024
@@ -69,15 +65,11 @@ def _page(session: Session, path: str, cap_bytes: int) -> tuple[BaseHTTPResponse
 
 
 def _next_page(link: str, name: str) -> str:
-    """Return the path of the next page below the repository; "" for none.
-
-    Args:
-        link: The ``Link`` header: ``rel`` may be quoted or not, and the address relative (RFC
-            8288); distribution quotes it, olareg does not.
-        name: Of the repository.
-    """
-    for found in _LINK.finditer(link):
-        if "next" in (found["quoted"] or found["plain"] or "").lower().split():
-            address: str = found["address"]
-            return urljoin(f"/v2/{name}/tags/list", address).partition(f"/v2/{name}")[2]
-    return ""
+    """Return the path of the next page below the repository; "" for none."""
+    address = next_link(link)
+    if not address:
+        return ""
+    try:
+        return urljoin(f"/v2/{name}/tags/list", address).partition(f"/v2/{name}")[2]
+    except ValueError:  # brackets of no address
+        return ""

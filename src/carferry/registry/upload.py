@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from urllib3.response import BaseHTTPResponse
 
-from carferry.errors import CarferryError, TargetError
+from carferry.errors import CarferryError, PushDenied, TargetError
 from carferry.io.net.bodies import drain
 from carferry.io.net.http import Timeouts
 from carferry.refs import Digest
@@ -142,21 +142,35 @@ class RegistryUpload:
 
     def _forgotten(self) -> bool:
         """Send a DELETE and return whether another address cannot change the answer."""
+        try:
+            status = self._deleted(self._session.deleting)
+        except PushDenied:
+            # Who gives no token for deleting; most registries want no more than the right to push.
+            status = self._deleted(())
+        return status != 416
+
+    def _deleted(self, scopes: tuple[str, ...]) -> int:
         response = self._session.call(
             "DELETE",
             self._location,
             expect=set(range(200, 500)),
-            scopes=self._session.deleting,
+            scopes=scopes,
             timeouts=_CANCELLING,
             once=True,
+            at_once=True,
         )
         drain(response)
-        return response.status != 416
+        return response.status
 
     def _asked(self, timeouts: Timeouts | None = None) -> BaseHTTPResponse:
         """Ask for the upload's state, and take the address it gives."""
         response = self._session.call(
-            "GET", self._location, expect={204}, timeouts=timeouts, once=True
+            "GET",
+            self._location,
+            expect={204},
+            timeouts=timeouts,
+            once=True,
+            at_once=timeouts is not None,
         )
         drain(response)
         self._follow(response)

@@ -66,7 +66,7 @@ def look(
         exclude: Globs, as for the build.
         allow_no_weights: As for the build.
         plain_http: Registry hosts without TLS, for a model in an image.
-        ca_file: PEM certificates to trust, of a registry or an S3 server.
+        ca_file: PEM certificates to trust, of any server: a file or a folder.
         progress: True tells of long silences, on stderr.
         retry: How often what fails for the moment is tried again.
         opened: The same model, if it was opened before: what was read of it is not read again.

@@ -14,11 +14,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from carferry.errors import InputError
+from carferry.form.closest import did_you_mean
 
-_UNSEEN = 0.99
 # Clusters have a handful; each kind is planned in some tens of ways.
 _MOST_KINDS = 100
 _LONGEST_ITEM = 200
+_UNSEEN = 0.99
 """Share of a label's memory that torch is assumed to see on a product without a measured figure."""
 
 _NEAR_GIB = 2.5
@@ -133,8 +134,9 @@ def find(name: str, *, label_mib: int | None = None) -> Gpu:
     if found is None and label_mib:
         found = _unknown(name, label_mib)
     if found is None:
-        names = ", ".join(gpu.name for gpu in _PRODUCTS)
-        raise InputError("find GPU", repr(name), "no such product", f"known: {names}")
+        names = [gpu.name for gpu in _PRODUCTS]
+        remedy = did_you_mean(name, names, f"known: {', '.join(names)}")
+        raise InputError("find GPU", repr(name), "no such product", remedy)
     return replace(found, name=f"{found.name}-SHARED", shared=True) if shared else found
 
 

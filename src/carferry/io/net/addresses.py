@@ -6,6 +6,7 @@ each its own error at brackets, ports and names, and some only when the address 
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from urllib.parse import urljoin, urlsplit
 
@@ -56,3 +57,19 @@ def _fault(url: str) -> str:
     if not _HOST.fullmatch(host) or ".." in host or any(len(n) > 63 for n in host.split(".")):
         return "no address: its host is no name"
     return "" if port is None or port else "no address: port 0"
+
+
+def is_loopback(name: str) -> bool:
+    """Say whether a host's name, without brackets and port, is this machine itself.
+
+    Source: RFC 6761 (localhost and names below it), RFC 1122 (127.0.0.0/8), RFC 4291 (::1, and IPv4
+    addresses in IPv6).
+    """
+    lower = name.lower().rstrip(".")
+    if lower == "localhost" or lower.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(lower)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

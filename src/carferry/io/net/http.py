@@ -97,11 +97,13 @@ class Http:
         headers: Mapping[str, str] | None = None,
         body: bytes | Iterable[bytes] | None = None,
         timeouts: Timeouts | None = None,
+        at_once: bool = False,
     ) -> BaseHTTPResponse:
         """Send one request and return the response with its body unread.
 
         A body that is an iterable is sent as it comes; give ``Content-Length`` with it.
-        A host that has asked for a pause gets it before anything is sent, from every thread.
+        A host that has asked for a pause gets it before anything is sent, from every thread, unless
+        the request has to be sent ``at_once``, on the way out.
 
         Raises:
             Unreachable: Nothing answered, the connection broke, or TLS or a proxy refused.
@@ -109,7 +111,8 @@ class Http:
             InputError: The proxy that is named cannot be used.
         """
         check_address(url)
-        self._retry.admit(url)
+        if not at_once:
+            self._retry.admit(url)
         pool, proxy = self._pools.through(url)
         try:
             response = pool.request(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ _NAMES = {"remaining": "r", "reset": "t"}
 # A reset above is a time since 1970, below it seconds from now: 1e9 s are 31 years.
 _SINCE_1970_S = 1_000_000_000
 _BUSY = {429, 503}
+# An hour in all at the public hub, whose windows are five minutes.
+_MOST_GRANTED = 12
 
 
 def place_of(url: str) -> Place:
@@ -65,17 +68,28 @@ class Pauses:
 
     def __init__(self) -> None:
         self._until: dict[Place, float] = {}
+        self._granted: Counter[Place] = Counter()
         self._lock = threading.Lock()
 
     def until(self, place: Place) -> float:
         """Return the time, on the caller's clock, from which the place may be asked."""
         return self._until.get(place, 0.0)
 
-    def hold(self, place: Place, until: float) -> bool:
-        """Keep everybody away until then; return whether that is longer than was known."""
+    def hold(self, place: Place, until: float, *, refused: bool = True) -> bool:
+        """Keep everybody away until then; return whether that is longer than was known.
+
+        Args:
+            place: Who asks for it.
+            until: On the caller's clock.
+            refused: Whether a request failed over it. If none did, no try is counted, and a place
+                that asks for a pause with every answer would be waited for without end.
+        """
         with self._lock:
+            if not refused and self._granted[place] >= _MOST_GRANTED:
+                return False
             # Sixteen threads that are refused at once are told the same pause sixteen times.
             is_news = until > self._until.get(place, 0.0) + 1.0
+            self._granted[place] += is_news and not refused
             self._until[place] = max(until, self._until.get(place, 0.0))
         return is_news
 

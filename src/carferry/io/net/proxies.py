@@ -18,6 +18,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from carferry.errors import InputError
+from carferry.io.net.addresses import is_loopback
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>.*))?")
@@ -88,7 +89,7 @@ def proxy_for(url: str, environ: Mapping[str, str] = os.environ) -> Proxy | None
     """
     parts = urlsplit(url)
     scheme, host = parts.scheme.lower(), (parts.hostname or "").lower().rstrip(".")
-    if not host or _is_loopback(host) or _is_in_cluster(host, environ):
+    if not host or is_loopback(host) or _is_in_cluster(host, environ):
         return None
     named_by, text = _named(scheme, environ)
     if not text or is_excepted(host, parts.port or _PORTS.get(scheme, 0), _exceptions(environ)):
@@ -151,13 +152,6 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     except ValueError:
         return None
     return getattr(found, "ipv4_mapped", None) or found
-
-
-def _is_loopback(host: str) -> bool:
-    address = _address(host)
-    if address is not None:
-        return address.is_loopback
-    return host == "localhost" or host.endswith(".localhost")
 
 
 def _is_in_cluster(host: str, environ: Mapping[str, str]) -> bool:

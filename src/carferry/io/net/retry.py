@@ -119,7 +119,7 @@ class Retry:
         asked_s, place = pause_after(status, headers), place_of(url)
         if not 0 < asked_s <= self.asked_cap_s:
             return
-        if self.pauses.hold(place, self.clock() + asked_s):
+        if self.pauses.hold(place, self.clock() + asked_s, refused=status >= 400):
             why = str(status) if status >= 400 else "its limit is used up"
             self.report(f"{place[0]} asks to wait {seconds(asked_s)} ({why})")
 
@@ -172,7 +172,10 @@ class Tries:
                 "retry", error.subject, f"deadline passed; last: {error.reason}"
             ) from error
         what = f"{error.action} {error.subject}: {error.reason}"
-        which = f"try {self.count + 1} of {retry.attempts}"
+        # Before anything has answered there are fewer: the host's name may be wrong.
+        is_first = isinstance(error, Unreachable) and self._first()
+        most = min(self._most, retry.first_tries) if is_first else self._most
+        which = f"try {self.count + 1} of {most}"
         retry.report(f"{what}; trying again in {seconds(wait_s)}, {which}")
         retry.stop.wait(wait_s)
         retry.check()

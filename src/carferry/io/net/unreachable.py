@@ -135,7 +135,7 @@ def _trusting(host: str, code: int, proxy: Proxy | None) -> str:
 def _of_tls(host: str, cause: BaseException) -> Unreachable | None:
     if not isinstance(cause, ssl.SSLError):
         return None
-    remedy = "for plain HTTP pass --plain-http HOST"
+    remedy = "if it speaks plain HTTP: --plain-http HOST for a registry, http:// for others"
     failure = Unreachable("connect to", host, f"no TLS there ({cause})", remedy)
     # What answers in another protocol will do so again; a handshake that broke may go through.
     failure.temporary = cause.reason not in _NOT_TLS

@@ -7,13 +7,13 @@ Source: docs/adr/0033-where-logins-go.md.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
+from carferry.io.net.addresses import is_loopback
 from carferry.registry.logins.login import Login
 
 Elsewhere = Callable[[str, bool], Login | None]
@@ -68,12 +68,7 @@ class Place:
     @property
     def loopback(self) -> bool:
         """Whether it is on this machine, whose traffic nobody on a network can change."""
-        if self.host == "localhost" or self.host.endswith(".localhost"):
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
 
 def check_realm(

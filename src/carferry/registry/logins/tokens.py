@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from urllib3.response import BaseHTTPResponse
 
 from carferry.errors import AuthenticationFailed, TargetError
 from carferry.io.documents import parsed_object
+from carferry.io.net.addresses import joined
 from carferry.io.net.bodies import body_text, drain
 from carferry.io.net.http import Http
 from carferry.io.net.pauses import retry_after
@@ -111,7 +112,7 @@ class TokenServer:
             if response.status not in _MOVED or not location:
                 break
             drain(response)
-            url = urljoin(url, location)
+            url = joined(url, location)
             place = Place.parse(url)
             if place is None or place.host != self.realm.host or place.tls < self.realm.tls:
                 raise self._failure("its token server sends the login on to another", None, 200)

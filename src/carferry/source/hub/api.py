@@ -8,10 +8,9 @@ Source: https://huggingface.co/docs/hub/api; pages by ``Link`` (RFC 8288).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
@@ -24,8 +23,10 @@ from carferry.errors import (
     Unreachable,
 )
 from carferry.io.documents import NotJson, parsed
+from carferry.io.net.addresses import joined
 from carferry.io.net.bodies import drain, whole
 from carferry.io.net.http import Http, origin, unreachable
+from carferry.io.net.links import next_link
 from carferry.io.net.pauses import retry_after
 from carferry.io.net.retry import Retry
 from carferry.refs import ModelRef
@@ -34,10 +35,10 @@ from carferry.source.hub.names import folder_hint, owner_hint
 from carferry.source.paths import check_count
 
 Row = dict[str, Any]
-_CAP_BYTES = 256 * 1024 * 1024
+# A page of 1000 rows is 1 or 2 MB; as objects it takes ten times as much memory.
+_CAP_BYTES = 64 * 1024 * 1024
 _REDIRECTS = 5
 _MOVED = {301, 302, 303, 307, 308}
-_NEXT = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
 _NO_SUCH_QUESTION = {400, 404, 405, 410, 501}
 
 
@@ -154,8 +155,7 @@ class HubApi:
             page = body.lstrip()[:1] == b"<"
             reason = "it answered a web page" if page else "its answer is no JSON"
             raise self._no_api(ref, reason) from error
-        link = _NEXT.search(response.headers.get("Link", ""))
-        return document, urlsplit(link[1]).query if link else ""
+        return document, _query_of(next_link(response.headers.get("Link", "")))
 
     def _followed(self, url: str, ref: ModelRef) -> BaseHTTPResponse:
         for _ in range(_REDIRECTS):
@@ -234,12 +234,17 @@ def _hint(repo: str) -> str:
 
 def _joined(url: str, location: str, ref: ModelRef) -> str:
     try:
-        joined = urljoin(url, location)
-        origin(joined)
-    except ValueError as error:
-        reason = f"it sends to what is no address: {location!a}"
+        return joined(url, location)
+    except Unreachable as error:
+        reason = f"it sends to what is no address: {location[:200]!a}"
         raise SourceError("resolve", ref, reason, "check HF_ENDPOINT") from error
-    return joined
+
+
+def _query_of(address: str) -> str:
+    try:
+        return urlsplit(address).query
+    except ValueError:  # brackets of no address
+        return ""
 
 
 class NotAsked(SourceError):
