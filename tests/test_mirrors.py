@@ -156,7 +156,7 @@ LINES = {
         for place, line in {
             "http://[": "sends to what is no address",
             "http://a:b/": "sends to what is no address",
-            "ftp://mirror.invalid/": "reach the hub for org/tiny@main",
+            "ftp://mirror.invalid/": "sends to what is no address",
             "/api/models/org/tiny": "more than 5 redirects; check HF_ENDPOINT",
         }.items()
     },

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 _DIGITS = 40
+_HEAD = 8 * 1024
+_TITLE = re.compile(r"(?i)<title>([^<]{0,200})</title>")
 
 
 class NotJson(ValueError):
@@ -30,7 +33,7 @@ def parsed(data: bytes | str) -> Any:
     except RecursionError as error:
         raise NotJson("not JSON: it is nested too deeply") from error
     except (ValueError, MemoryError) as error:
-        raise NotJson(f"not JSON: {error or type(error).__name__}") from error
+        raise NotJson(_fault(data, error)) from error
 
 
 def parsed_object(data: bytes | str) -> dict[str, Any]:
@@ -43,6 +46,18 @@ def parsed_object(data: bytes | str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise NotJson("not a JSON object")
     return found
+
+
+def _fault(data: bytes | str, error: Exception) -> str:
+    """Return what something is that is no JSON, in words of no parser."""
+    head = data[:_HEAD].decode("utf-8", "replace") if isinstance(data, bytes) else data[:_HEAD]
+    if head.lstrip().startswith("<"):
+        title = _TITLE.search(head)
+        named = " ".join(title[1].split()) if title else ""
+        return f"not JSON but a web page{f', {named!r}' if named else ''}: is a login before it?"
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON from byte {error.pos} on" if error.pos else "not JSON"
+    return "not JSON: no text in UTF-8" if isinstance(error, UnicodeError) else "not JSON"
 
 
 def _refuse(text: str) -> Any:

@@ -17,7 +17,9 @@ from carferry.errors import CarferryError, TargetError
 from carferry.io.net.addresses import joined
 from carferry.io.net.bodies import drain, give_back, whole
 from carferry.io.net.http import Http, Timeouts, origin
+from carferry.io.net.pace import TooSlow
 from carferry.io.net.retry import Retry, Tries
+from carferry.io.net.unreachable import root_of, words_of
 from carferry.refs import ImageRef
 from carferry.registry.logins.auth import Authenticator, Sources
 from carferry.registry.logins.login import Login
@@ -159,8 +161,13 @@ class Session:
             try:
                 return response, whole(response, cap_bytes, within_s=self.timeouts.read_s)
             except (HTTPError, OSError) as error:
-                failure = TargetError("read", self.ref, f"a document broke off: {error}")
-                failure.temporary = True
+                cause = root_of(error)
+                reason = f"a document broke off: {words_of(cause)}"
+                failure = TargetError(
+                    "read", self.ref, reason, "is its network or disk overloaded?"
+                )
+                # One that drips for a minute would do so again, and take as long.
+                failure.temporary = not isinstance(cause, TooSlow)
                 raise failure from error
             finally:
                 give_back(response)

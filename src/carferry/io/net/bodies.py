@@ -54,7 +54,7 @@ def whole(
         HTTPError: It broke off (also OSError), or takes too long.
     """
     data, started = bytearray(), clock()
-    while len(data) < cap_bytes and (more := response.read(min(_PIECE, cap_bytes - len(data)))):
+    while len(data) < cap_bytes and (more := response.read1(min(_PIECE, cap_bytes - len(data)))):
         data += more
         if clock() - started > within_s + len(data) / DOCUMENT_BYTES_PER_S:
             response.close()

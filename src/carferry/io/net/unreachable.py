@@ -37,7 +37,7 @@ def unreachable(
         proxy: What it went through; default what the environment says.
     """
     host = urllib3.util.parse_url(url).netloc or url
-    proxy, cause = proxy or proxy_for(url), _root(error)
+    proxy, cause = proxy or proxy_for(url), root_of(error)
     if proxy and (found := _TUNNEL.search(str(cause))):
         return refused_by(proxy, host, int(found[1]))
     if proxy and isinstance(error, ProxyError):
@@ -101,7 +101,7 @@ def _no_proxy(proxy: Proxy, host: str, cause: BaseException) -> Unreachable:
     if isinstance(cause, (ssl.SSLError, SSLError)):
         plain = getattr(cause, "reason", "") in _NOT_TLS or "only HTTP" in str(cause)
         remedy += ": it speaks no TLS, write http://" if plain else "; trust it with --ca FILE"
-    reason = f"the proxy {proxy} does not answer ({_words(cause)})"
+    reason = f"the proxy {proxy} does not answer ({words_of(cause)})"
     failure = Unreachable("reach", host, reason, remedy)
     failure.temporary = not isinstance(cause, (ssl.SSLError, SSLError))
     return failure
@@ -144,22 +144,24 @@ def _of_tls(host: str, cause: BaseException) -> Unreachable | None:
 
 def _of_network(method: str, host: str, cause: BaseException, proxy: Proxy | None) -> Unreachable:
     if proxy:
-        reason = f"{method} through the proxy {proxy} failed: {_words(cause)}"
+        reason = f"{method} through the proxy {proxy} failed: {words_of(cause)}"
         remedy = f"are the host and {proxy.named_by} right?"
         return Unreachable("reach", host, reason, remedy)
-    return Unreachable("reach", host, f"{method} failed: {_words(cause)}", "is the host right?")
+    return Unreachable("reach", host, f"{method} failed: {words_of(cause)}", "is the host right?")
 
 
-def _root(error: BaseException) -> BaseException:
+def root_of(error: BaseException) -> BaseException:
+    """Return what is at the bottom of an error of urllib3, which wraps it several times."""
     reason = getattr(error, "reason", None)
     if isinstance(reason, BaseException):
-        return _root(reason)
+        return root_of(reason)
     for inner in error.args:
         if isinstance(inner, BaseException):
-            return _root(inner)
+            return root_of(inner)
     return error
 
 
-def _words(cause: BaseException) -> str:
+def words_of(cause: BaseException) -> str:
+    """Return what a failure says, without the object that urllib3 puts before it."""
     text = _CONNECTION.sub("", str(cause).strip())
     return text if text else type(cause).__name__

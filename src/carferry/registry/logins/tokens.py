@@ -24,8 +24,8 @@ from carferry.registry.logins.denials import denied, login_remedy
 from carferry.registry.logins.login import Login
 from carferry.registry.logins.realms import Place
 
-# Docker takes no token for shorter lived than this; some servers say nothing, or zero.
-_SHORTEST_LIFE_S = 60.0
+# Where a server says nothing, or zero (the specification's default).
+_USUAL_LIFE_S = 60.0
 # What a header line can carry; a line break in it would begin another.
 _TOKEN = re.compile(r"[!-~]+")
 _REDIRECTS = 3
@@ -145,6 +145,6 @@ def _parsed(text: str) -> Token:
     identity = data.get("refresh_token")
     return Token(
         value,
-        max(_SHORTEST_LIFE_S, float(life) if isinstance(life, int | float) else 0.0),
+        float(life) if isinstance(life, int | float) and life > 0 else _USUAL_LIFE_S,
         identity if isinstance(identity, str) else "",
     )

@@ -199,7 +199,8 @@ class HubApi:
         code, status = response.headers.get("X-Error-Code", ""), response.status
         told = response.headers.get("X-Error-Message", "")
         if code == "GatedRepo":
-            reason = "the repository is gated and this token has no access"
+            whose = "this token has no access" if self.endpoint.headers() else "no token was given"
+            reason = f"the repository is gated and {whose}"
             remedy = "accept its terms on the hub and set HF_TOKEN to a token of that account"
             return SourceDenied("read", ref, reason, remedy)
         if code == "RevisionNotFound":
@@ -219,7 +220,8 @@ class HubApi:
 
     def _failed(self, ref: ModelRef, status: int, retry_after_s: float) -> SourceError:
         kind = NotAsked if status in _NO_SUCH_QUESTION else SourceError
-        failure = kind("resolve", ref, f"the hub answered {status}")
+        remedy = "the hub or a proxy before it is failing: try again later" if status >= 500 else ""
+        failure = kind("resolve", ref, f"the hub answered {status}", remedy)
         if isinstance(failure, NotAsked):
             failure.status = status
         else:
