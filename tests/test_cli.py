@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ferrying import REPO, Outcome, carferry, left_behind, manifest, point_to, to_layout
+from ferrying import REPO, Outcome, carferry, manifest, point_to, to_layout
 from servers.hub import Hub
 from servers.models import synthetic, tiny, write
 from servers.registry import Registry
@@ -210,7 +210,11 @@ def test_an_interrupted_build_exits_130_and_tags_nothing(
         out, err = process.stdout.read(), process.stderr.read()
     assert (process.returncode, out) == (130, "")
     assert json.loads(err.splitlines()[-1])["text"] == "carferry: interrupted"
-    assert left_behind(tmp_path / "layout") == []
+    assert list((tmp_path / "layout").rglob(".part-*")) == []
+    index = tmp_path / "layout" / "index.json"
+    kept = json.loads(index.read_text())["manifests"] if index.exists() else []
+    names = [each["annotations"]["org.opencontainers.image.ref.name"] for each in kept]
+    assert all(name.startswith("carferry-shard-") for name in names)  # so that a second run goes on
 
 
 @pytest.mark.parametrize(

@@ -288,13 +288,13 @@ def test_a_base_in_the_same_registry_is_mounted_and_not_copied(
         "copy",
         "--quiet",
         "--dest-tls-verify=false",
-        "--dest-compress=false",
+        "--preserve-digests",  # else it may take a compressed twin that it has seen before
         base,
         f"docker://{shared.host}/bases/busybox:v1",
     )
     bottom = manifest(there).layers[0]
-    before = len(shared.log)
     named = f"{shared.host}/bases/busybox:v1"
+    before = len(shared.log)
     done = ferry(from_folder(folder), to_registry(shared, "cars/one"), base=named)
     assert done.document.layers[0].digest == bottom.digest
     assert done.document.annotations["org.opencontainers.image.base.name"] == named
