@@ -22,7 +22,7 @@ from carferry.refs import ImageRef
 from carferry.registry.blobs import put_blob
 from carferry.registry.logins.auth import Authenticator, Sources
 from carferry.registry.logins.login import Login
-from carferry.registry.target import Target
+from carferry.registry.target import ListDenied, Target
 
 ROBOT = User("team+robot", "r0b0t")
 SCOPES = ("repository:a:pull,push",)
@@ -65,7 +65,7 @@ def test_a_robot_that_may_only_pull_is_told_so(robots: Registry, tmp_path: Path)
 def test_a_robot_that_may_do_nothing_is_told_so(robots: Registry, tmp_path: Path) -> None:
     assert robots.tokens is not None
     robots.tokens.robots[ROBOT] = frozenset()
-    with pytest.raises(PushDenied, match=r"this login may not pull from .*/org/tiny"):
+    with pytest.raises(ListDenied, match=r"this login may not pull from .*/org/tiny"):
         opened(robots.host, ROBOT, tmp_path).tags()
 
 

@@ -69,7 +69,7 @@ def build(
     result = _seal(job, results, start)
     # Shards of this plan are there if this build pinned any, or one before it that was stopped.
     if publisher.published or any(each.how is not How.MOVE for each in job.plan.layers):
-        shards.remove(target, job.plan)
+        shards.remove(job)
     return result
 
 
@@ -142,7 +142,7 @@ def seal_shares(
     job = _plan_job(source, target, options, access, progress, whole=False)
     shards.check_run(job)
     result = _seal(job, _arrived(job), start)
-    shards.remove(target, job.plan)
+    shards.remove(job)
     return result
 
 
@@ -210,7 +210,7 @@ def _stream(
         raise
     except BaseException:
         # A signal has stopped the build's own policy: a thread may not have noticed yet.
-        publisher.keep(replace(job.access, retry=Retry(attempts=2)))
+        publisher.keep(replace(job.access, retry=Retry(attempts=shards.KEEPING_TRIES)))
         raise
 
 

@@ -108,6 +108,7 @@ def _find_claims(
         reuse=options.reuse,
         run=options.run,
         prefix=shards.prefix_of(layers_key(snapshot, options.format, layers)),
+        retry=access.retry,
         given=given,
         note=note,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from urllib3.response import BaseHTTPResponse
 
@@ -187,6 +188,27 @@ def refused(
     lost_token = response.status == 401 and method == "PATCH" and not lacks_scope(response)
     final = isinstance(failure, StorageFull | TagImmutable)
     failure.temporary = not final and (lost_token or response.status in _TEMPORARY)
+    failure.retry_after_s = retry_after(response.headers)
+    return failure
+
+
+def elsewhere_refused(method: str, response: BaseHTTPResponse, ref: ImageRef) -> TargetError:
+    """Return the error for a refusal by the host that the registry sent on to: its storage.
+
+    Nobody logs in there, so that no status of it says anything about the login.
+
+    Args:
+        method: Of the request.
+        response: Its answer; the body is read.
+        ref: The repository.
+    """
+    said, status = read_answer(body_text(response)), response.status
+    host = urlsplit(response.geturl() or "").netloc or "another host"
+    action = "pull" if method in _READING else "push"
+    reason = f"{host}, where the registry keeps this, said {str(said) or 'nothing more'} ({status})"
+    remedy = f"this is not about the login: ask who runs {ref.registry}, or the proxy before {host}"
+    failure = TargetError(action, ref, reason, remedy, status=status)
+    failure.temporary = response.status in _TEMPORARY
     failure.retry_after_s = retry_after(response.headers)
     return failure
 

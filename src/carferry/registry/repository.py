@@ -149,6 +149,10 @@ class RegistryTarget:
             RegistryUpload(self._session, location, 0, self.blob_size).cancel()
         return response.status
 
+    def hurried(self, attempts: int) -> RegistryTarget:
+        """Return the same repository, which is asked everything so often at most."""
+        return RegistryTarget(self._session.hurried(attempts))
+
     def start_upload(self, size_bytes: int) -> RegistryUpload:
         """Open an upload.
 

@@ -6,8 +6,10 @@ without them.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TypeVar
+from dataclasses import replace
+from typing import Self, TypeVar
 
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
@@ -21,10 +23,12 @@ from carferry.refs import ImageRef
 from carferry.registry.logins.auth import Authenticator, Sources
 from carferry.registry.logins.login import Login
 from carferry.registry.quirks import quirks_of
-from carferry.registry.refusals import refused
+from carferry.registry.refusals import elsewhere_refused, refused
 
 Result = TypeVar("Result")
 _REDIRECTS = 5
+# What storage says of a link that has run out or is not there: S3 and Azure 403, Google 400.
+_NO_LINK = {400, 401, 403, 404, 410}
 _HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 
 
@@ -68,9 +72,21 @@ class Session:
         """The limits of a usual request."""
         return self._http.timeouts
 
+    def hurried(self, attempts: int) -> Self:
+        """Return the same session, whose requests are tried so often at most."""
+        other = copy.copy(self)
+        most = min(attempts, self._retry.attempts)
+        other._retry = replace(self._retry, attempts=most, first_tries=most)
+        return other
+
     def tries(self, most: int) -> Tries:
         """Return the count of an operation that its caller tries at most so often."""
         return self._retry.tries(most)
+
+    @property
+    def half_of_all(self) -> int:
+        """The tries after which what has failed so is tried once more."""
+        return -(-self._retry.attempts // 2)
 
     @property
     def deleting(self) -> tuple[str, ...]:
@@ -106,14 +122,22 @@ class Session:
             Unreachable: No answer.
         """
 
-        def attempt() -> BaseHTTPResponse:
+        def answer() -> tuple[BaseHTTPResponse, str | None]:
             response, sent = self._send(method, path, headers, body, timeouts, scopes)
             for again in (False, True):
                 if not self._challenged(response, scopes, sent, again=again):
                     break
                 drain(response)
                 response, sent = self._send(method, path, headers, body, timeouts, scopes)
-            return self._expected(method, response, expect)
+            return response, sent
+
+        def attempt() -> BaseHTTPResponse:
+            response, sent = answer()
+            if sent is None and response.status in _NO_LINK - set(expect) and body is None:
+                # The link that the registry gave may have run out: it gives another one.
+                drain(response)
+                response, sent = answer()
+            return self._expected(method, response, expect, elsewhere=sent is None)
 
         return attempt() if once else self._repeated(attempt)
 
@@ -179,7 +203,7 @@ class Session:
         # The token ran out between POST and PATCH: the next upload asks for a new one.
         sent = headers.get("Authorization", "") if self._own(url) else None
         self._challenged(response, (), sent, again=False)
-        return self._expected("PATCH", response, expect)
+        return self._expected("PATCH", response, expect, elsewhere=sent is None)
 
     def located(self, path: str, response: BaseHTTPResponse) -> str:
         """Return the address in ``Location``, which may be relative to the request's; or "".
@@ -254,9 +278,16 @@ class Session:
         return origin(url) == origin(self.base)
 
     def _expected(
-        self, method: str, response: BaseHTTPResponse, expect: Collection[int]
+        self,
+        method: str,
+        response: BaseHTTPResponse,
+        expect: Collection[int],
+        *,
+        elsewhere: bool,
     ) -> BaseHTTPResponse:
         if response.status in expect:
             return response
+        if elsewhere:
+            raise elsewhere_refused(method, response, self.ref)
         login, known = self._auth.login, self._auth.known
         raise refused(method, response, self.ref, login=login, known=known)
