@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ferrying import access, blob, ferry, from_folder, quick
+from ferrying import access, blob, carferry, ferry, from_folder, quick, to_layout
 from servers.chaos import Answer, EditReply, Rule
 from servers.models import tiny, write
 from servers.proxy import Proxy
@@ -22,7 +22,7 @@ from carferry.refs import ImageRef
 from carferry.registry.blobs import put_blob
 from carferry.registry.logins.auth import Authenticator, Sources
 from carferry.registry.logins.login import Login
-from carferry.registry.target import ListDenied, Target
+from carferry.registry.target import Target
 
 ROBOT = User("team+robot", "r0b0t")
 SCOPES = ("repository:a:pull,push",)
@@ -65,8 +65,8 @@ def test_a_robot_that_may_only_pull_is_told_so(robots: Registry, tmp_path: Path)
 def test_a_robot_that_may_do_nothing_is_told_so(robots: Registry, tmp_path: Path) -> None:
     assert robots.tokens is not None
     robots.tokens.robots[ROBOT] = frozenset()
-    with pytest.raises(ListDenied, match=r"this login may not pull from .*/org/tiny"):
-        opened(robots.host, ROBOT, tmp_path).tags()
+    with pytest.raises(PushDenied, match=r"this login may not pull from .*/org/tiny"):
+        opened(robots.host, ROBOT, tmp_path).get_manifest("v1")
 
 
 @pytest.mark.parametrize("kind", ["registry_basic", "registry_bearer"])
@@ -82,6 +82,51 @@ def test_a_wrong_password_is_sent_once(
         assert len(server.tokens.log) == 1
     else:
         assert len([each for each in server.log if each.method == "POST"]) == 2
+
+
+COMMANDS = {
+    "build": ["build", "MODEL", "IMAGE", "--base", "scratch"],
+    "build, any tag believed": [
+        *("build", "MODEL", "IMAGE", "--base", "scratch"),
+        *("--reuse", "repository"),
+    ],
+    "plan": ["plan", "MODEL", "IMAGE", "--base", "scratch"],
+    "stream": ["stream", "MODEL", "IMAGE", "--base", "scratch", "--worker", "1/2"],
+    "seal": ["seal", "MODEL", "IMAGE", "--base", "scratch"],
+    "push": ["push", "LAYOUT", "IMAGE"],
+    "pull": ["push", "IMAGE", "oci:elsewhere"],
+    "inspect": ["inspect", "IMAGE", "--verify"],
+    "as a model": ["plan", "oci://HOST/org/tiny:v1", "oci:elsewhere"],
+}
+
+
+@pytest.mark.parametrize("kind", ["registry_basic", "registry_bearer"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_sends_a_wrong_password_again_and_again(
+    command: str,
+    kind: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A build sent it 69 times when it guessed the tags that it could not list."""
+    server: Registry = request.getfixturevalue(kind)
+    model = write(tiny(), tmp_path / "model")
+    ferry(from_folder(model), to_layout(tmp_path / "built"))
+    file = tmp_path / "auth.json"
+    entry = {"username": server.login.user, "password": "wrong"}
+    file.write_text(json.dumps({"auths": {server.host: entry}}))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(file))
+    monkeypatch.chdir(tmp_path)
+    named = {"MODEL": str(model), "IMAGE": f"docker://{server.host}/org/tiny:v1"}
+    named["LAYOUT"] = f"oci:{tmp_path / 'built'}:v1"
+    words = [named.get(word, word).replace("HOST", server.host) for word in COMMANDS[command]]
+    done = carferry(capsys, *words)
+    assert done.code == 1
+    assert f"check the login in {file}" in done.err
+    sent = server.tokens.log if server.tokens else [e for e in server.log if e.status == 401]
+    assert len(sent) <= 3
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from servers.proxy import Proxy
 from carferry.assembly.build import build
 from carferry.assembly.options import Options
 from carferry.image.layers import Format
-from carferry.io.show.progress import Progress
-from carferry.io.show.terminal import JsonEvents, Lines
+from carferry.io.show.display import Display
+from carferry.io.show.events import Events
+from carferry.io.show.lines import Lines
+from carferry.io.show.progress import Progress, Silent
 from carferry.refs import ImageRef
 from carferry.registry.copy import copy_image
 from carferry.registry.target import Target
@@ -64,7 +67,7 @@ def _push(place: Place, progress: Progress) -> object:
 
 def _pull(place: Place, progress: Progress) -> object:
     rules, place.front.rules = place.front.rules, []
-    _push(place, JsonEvents(io.StringIO()))
+    _push(place, Silent())
     place.front.arm(rules)
     target = to_layout(place.folder / "pulled")
     return copy_image(place.target(), target, parallel=1, retry=quick(), progress=progress)
@@ -93,7 +96,7 @@ def test_no_item_ever_has_more_than_its_bytes(case: str, personality: str, tmp_p
     ferry(from_folder(write(FILES, tmp_path / "model")), to_layout(tmp_path / "built"))
     write_layout(tmp_path / "base", [filled(SIZE_BYTES, 2)])
     out, shown, ticks = io.StringIO(), io.StringIO(), itertools.count(0, 10)
-    both = Both(JsonEvents(out, clock=lambda: float(next(ticks))), _lines(shown))
+    both = Both(Display(Events(out), clock=lambda: float(next(ticks))), _lines(shown))
     with (
         PersonalRegistry(PERSONALITIES[personality]) as registry,
         Proxy(registry.url, [rule]) as front,
@@ -111,7 +114,7 @@ def test_no_item_ever_has_more_than_its_bytes(case: str, personality: str, tmp_p
             assert 0 <= done[event["name"]] <= sizes[event["name"]], event
         elif event["event"] == "end" and event["how"] in {"move", "copy"}:
             assert done[event["name"]] == sizes[event["name"]], event
-    totals = re.findall(r"^([\d.]+) (\w+) of ([\d.]+) (\w+)", shown.getvalue(), re.MULTILINE)
+    totals = re.findall(r"^\d+%, ([\d.]+) (\w+) of ([\d.]+) (\w+)", shown.getvalue(), re.MULTILINE)
     assert totals
     for moved, unit, size, of_unit in totals:
         assert float(moved) * _UNITS[unit] <= float(size) * _UNITS[of_unit]
@@ -120,9 +123,9 @@ def test_no_item_ever_has_more_than_its_bytes(case: str, personality: str, tmp_p
 _UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2}
 
 
-def _lines(out: io.StringIO) -> Lines:
+def _lines(out: io.StringIO) -> Display:
     ticks = itertools.count(0, 10)
-    return Lines(out, bars=False, clock=lambda: float(next(ticks)))
+    return Display(Lines(out), clock=lambda: float(next(ticks)))
 
 
 @dataclass(slots=True)
@@ -132,9 +135,9 @@ class Both:
     one: Progress
     other: Progress
 
-    def expect(self, size_bytes: int) -> None:
-        self.one.expect(size_bytes)
-        self.other.expect(size_bytes)
+    def expect(self, size_bytes: int, items: int = 0) -> None:
+        self.one.expect(size_bytes, items)
+        self.other.expect(size_bytes, items)
 
     def begin(self, name: str, size_bytes: int) -> None:
         self.one.begin(name, size_bytes)
@@ -152,6 +155,11 @@ class Both:
         self.one.note(text)
         self.other.note(text)
 
+    @contextmanager
+    def phase(self, text: str, host: str = "") -> Iterator[None]:
+        with self.one.phase(text, host), self.other.phase(text, host):
+            yield
+
 
 @pytest.mark.parametrize("action", [Answer(503), ResetUpload(1000)], ids=str)
 def test_a_retry_and_what_becomes_of_it_are_said(action: Action, tmp_path: Path) -> None:
@@ -163,7 +171,7 @@ def test_a_retry_and_what_becomes_of_it_are_said(action: Action, tmp_path: Path)
     ):
         place = Place(front, tmp_path)
         write_layout(tmp_path / "base", [b"b"])
-        progress = Lines(out, bars=False)
+        progress = Display(Lines(out))
         how = access(front.host, retry=quick()).reporting(progress)
         given = Options(base="scratch", patterns=ANY, parallel=1)
         build(

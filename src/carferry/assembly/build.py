@@ -69,7 +69,7 @@ def build(
     result = _seal(job, results, start)
     # Shards of this plan are there if this build pinned any, or one before it that was stopped.
     if publisher.published or any(each.how is not How.MOVE for each in job.plan.layers):
-        shards.remove(job)
+        shards.remove(job, shared=False)
     return result
 
 
@@ -142,7 +142,7 @@ def seal_shares(
     job = _plan_job(source, target, options, access, progress, whole=False)
     shards.check_run(job)
     result = _seal(job, _arrived(job), start)
-    shards.remove(job)
+    shards.remove(job, shared=True)
     return result
 
 

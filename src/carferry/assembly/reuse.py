@@ -15,7 +15,7 @@ from functools import partial
 from carferry.assembly import shards
 from carferry.assembly.plan import Claim
 from carferry.assembly.trust import Reuse, Trust
-from carferry.errors import CarferryError, InvalidReference
+from carferry.errors import AuthenticationFailed, CarferryError, InvalidReference
 from carferry.image.compose import CONTENT_KEY, file_ids
 from carferry.image.layers import Layer
 from carferry.io.net.retry import Retry
@@ -55,6 +55,7 @@ def find_claims(
     run: str,
     prefix: str,
     retry: Retry,
+    shared: bool,
     given: Given | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> dict[Digest, tuple[Claim, ...]]:
@@ -69,6 +70,7 @@ def find_claims(
         run: Secret that signs the shards of the run; empty: none.
         prefix: What tags of this plan's shards start with.
         retry: The targets' own policy, which a signal stops.
+        shared: Whether workers share the build, whose tags are guessed where none may be listed.
         given: The image that the model itself is read from.
         note: Told of a place whose tags may not be listed.
     """
@@ -76,7 +78,7 @@ def find_claims(
     layers = [layer for layer in layers if layer.content_key not in given_layers]
     every = reuse is Reuse.REPOSITORY
     trust = Trust(named=reuse is not Reuse.NONE, others=every, run=run, prefix=prefix)
-    survey = partial(_survey, retry=retry, note=note)
+    survey = partial(_survey, retry=retry, note=note, shared=shared)
     found = survey(target, layers, target.ref.push_tag, trust)
     # The image that was named is believed with the repository; its neighbours were not named.
     trust = Trust(named=every, others=False, run=run, prefix=prefix)
@@ -107,6 +109,7 @@ def _survey(
     *,
     retry: Retry,
     note: Callable[[str], None],
+    shared: bool,
 ) -> dict[Digest, list[Claim]]:
     """Look for layers in one place."""
     survey = _Survey(target, layers, retry)
@@ -115,16 +118,18 @@ def _survey(
     if named:
         survey.read(named, believed=trust.named)
     if not survey.is_settled:
-        _survey_tags(survey, _tags(target, trust.prefix, retry, note), named, trust)
+        _survey_tags(survey, _tags(target, trust.prefix, retry, note, shared=shared), named, trust)
     return survey.found
 
 
-def _tags(target: Target, prefix: str, retry: Retry, note: Callable[[str], None]) -> list[str]:
+def _tags(
+    target: Target, prefix: str, retry: Retry, note: Callable[[str], None], *, shared: bool
+) -> list[str]:
     try:
         return target.tags()
     except ListDenied as error:
         note(f"{error.action} {error.subject}: {error.reason}; layers of its other tags move anew")
-        return shards.guessed_tags(target, prefix, retry)
+        return shards.guessed_tags(target, prefix, retry, shared=shared)
 
 
 def _survey_tags(survey: _Survey, tags: Sequence[str], named: str, trust: Trust) -> None:
@@ -235,7 +240,7 @@ def _manifest(target: Target, reference: str) -> Document | None:
         if document is not None and document.is_index and document.manifests:
             document = target.get_manifest(str(document.manifests[0].digest))
     except CarferryError as error:
-        if error.temporary:
+        if error.temporary or isinstance(error, AuthenticationFailed):
             raise
         return None
     return document

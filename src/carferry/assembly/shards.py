@@ -21,10 +21,10 @@ from carferry.assembly.job import Job
 from carferry.assembly.plan import Plan
 from carferry.assembly.stream import send_again
 from carferry.assembly.trust import Reuse, signed
-from carferry.errors import CarferryError, InputError
+from carferry.errors import AuthenticationFailed, CarferryError, InputError
 from carferry.image.compose import CONTENT_KEY, LAYER_PATH, LAYER_SOURCE, LAYER_SOURCES
 from carferry.image.kinds import SHARD as ARTIFACT
-from carferry.io.net.retry import Retry
+from carferry.io.net.retry import Cancelled, Retry
 from carferry.io.parallel import run_parallel
 from carferry.oci.documents import EMPTY, EMPTY_DATA, MANIFEST, Descriptor, Document, canonical
 from carferry.refs import Digest
@@ -204,39 +204,50 @@ def _key(layers: Sequence[Descriptor]) -> str:
     return Digest.of("\n".join(keys).encode()).hex[:_KEY_DIGITS]
 
 
-def guessed_tags(target: Target, prefix: str, retry: Retry) -> list[str]:
+def guessed_tags(target: Target, prefix: str, retry: Retry, *, shared: bool) -> list[str]:
     """Return shard tags where they may not be listed: those of as many workers as the first names.
 
     Args:
         target: Where the shards are.
         prefix: Of one plan's tags.
         retry: The target's own policy, which a signal stops.
+        shared: Whether workers share the build; alone there is one shard.
+
+    Raises:
+        AuthenticationFailed: It is the login that is wrong.
     """
 
     def is_there(workers: int) -> bool:
-        try:
-            return target.get_manifest(f"{prefix}1of{workers}") is not None
-        except CarferryError as error:
-            if error.temporary:
-                raise
-            return False
+        return target.get_manifest(f"{prefix}1of{workers}") is not None
 
-    counts = range(1, _MOST_GUESSED + 1)
-    found = list(compress(counts, run_parallel(is_there, counts, parallel=_THREADS, retry=retry)))
+    counts = range(2, _MOST_GUESSED + 1) if shared else ()
+    try:
+        # A login that is refused must not be sent as often as that: accounts get locked.
+        found = [1] if is_there(1) else []
+        there = run_parallel(is_there, counts, parallel=_THREADS, retry=retry)
+        found += compress(counts, there)
+    except CarferryError as error:
+        if error.temporary or isinstance(error, AuthenticationFailed | Cancelled):
+            raise
+        return []
     return [f"{prefix}{worker}of{count}" for count in found for worker in range(1, count + 1)]
 
 
-def remove(job: Job) -> int:
+def remove(job: Job, *, shared: bool) -> int:
     """Delete this plan's shard tags and return how many could not be; never fails.
 
     The image is tagged by now, so nothing that happens here may look like a failed build. A
     registry that forbids deletion keeps the tags, which is said once; they are small and name only
     layers of the image. One that fails is not waited for.
+
+    Args:
+        job: A build whose image is tagged.
+        shared: Whether workers shared it.
     """
     removed, tags, why = 0, list[str](), ""
     target, prefix = job.target.hurried(1), plan_prefix(job.plan)
     try:
-        tags = _own_tags(target, prefix, job.retry)
+        tags = _own_tags(target, prefix, job.retry, shared=shared)
         for tag in tags:
             removed += target.delete_manifest(tag)
     except CarferryError as error:
@@ -248,8 +259,8 @@ def remove(job: Job) -> int:
     return left
 
 
-def _own_tags(target: Target, prefix: str, retry: Retry) -> list[str]:
+def _own_tags(target: Target, prefix: str, retry: Retry, *, shared: bool) -> list[str]:
     try:
         return target.tags(prefix)
     except ListDenied:
-        return guessed_tags(target, prefix, retry)
+        return guessed_tags(target, prefix, retry, shared=shared)

@@ -81,6 +81,8 @@ class Authenticator:
         self._offered: tuple[Challenge, ...] = ()
         self._way: TokenServer | _Fixed | None = None
         self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
+        # Many requests need the same: accounts get locked by a wrong password sent a hundred times.
+        self._refused: dict[tuple[str, ...], TargetError] = {}
         self._wider: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._lock = threading.RLock()
 
@@ -167,10 +169,20 @@ class Authenticator:
     def _token(self, server: TokenServer, scopes: tuple[str, ...]) -> str:
         value, until = self._tokens.get(scopes, ("", 0.0))
         if not value or self._clock() > until:
-            token = self._asked(server, (*scopes, *self._wider.get(scopes, ())))
+            token = self._asked_once(server, (*scopes, *self._wider.get(scopes, ())))
             value = token.value
             self._tokens[scopes] = value, self._clock() + token.life_s - _MARGIN_S
         return value
+
+    def _asked_once(self, server: TokenServer, scopes: tuple[str, ...]) -> Token:
+        if scopes in self._refused:
+            raise self._refused[scopes]
+        try:
+            return self._asked(server, scopes)
+        except TargetError as error:
+            if error.status in _NO_GOOD and not error.temporary:
+                self._refused[scopes] = error
+            raise
 
     def _asked(self, server: TokenServer, scopes: tuple[str, ...]) -> Token:
         try:
@@ -193,6 +205,7 @@ class Authenticator:
         if not found or found == self.login:
             return False
         self.login = found
+        self._refused.clear()
         self._way = self._chosen(self._offered)
         return True
 
