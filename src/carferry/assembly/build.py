@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from carferry.assembly import buildah, shards
-from carferry.assembly.foresee import check_target
+from carferry.assembly.foresee import check_target, replaced
 from carferry.assembly.job import Job
 from carferry.assembly.options import Options
 from carferry.assembly.pack import pack
@@ -61,6 +61,8 @@ def build(
     check_push_tag(target.ref, action="build")
     job = _plan_job(source, target, options, access, progress)
     check_target(target, job.plan, engine=options.engine)
+    if told := replaced(target, job.plan):
+        job.progress.note(told)
     publisher = shards.ShardPublisher(job, 1, 1)
     if options.engine == "stream":
         results = _stream(job, job.plan.layers, publisher)

@@ -74,7 +74,7 @@ def check_tag(target: Target, differs: Callable[[Document], bool]) -> None:
     tag = target.ref.push_tag
     if not tag or not isinstance(target.ref, ImageRef):
         return
-    held = _held(target, tag)
+    held = held_by(target, tag)
     if held is None or not differs(held):
         return
     try:
@@ -99,7 +99,7 @@ def _put(target: Target, document: Document, reference: str) -> None:
         # Somebody else was faster with the same bytes, or it was there under its digest.
         if _names(target, reference, document.digest):
             return
-        held = _held(target, reference) if is_tag else None
+        held = held_by(target, reference) if is_tag else None
         if held and (isinstance(error, TagImmutable) or error.status in _REFUSED):
             raise _immutable(error, target, held.digest) from error
         raise
@@ -111,11 +111,11 @@ def _immutable(error: TargetError, target: Target, names: Digest) -> TagImmutabl
 
 
 def _names(target: Target, reference: str, digest: Digest) -> bool:
-    held = _held(target, reference)
+    held = held_by(target, reference)
     return held is not None and held.digest == digest
 
 
-def _held(target: Target, reference: str) -> Document | None:
+def held_by(target: Target, reference: str) -> Document | None:
     """Return what a reference names; None also if this login may push and not pull."""
     try:
         return target.get_manifest(reference)

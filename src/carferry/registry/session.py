@@ -122,22 +122,23 @@ class Session:
             Unreachable: No answer.
         """
 
-        def answer() -> tuple[BaseHTTPResponse, str | None]:
-            response, sent = self._send(method, path, headers, body, timeouts, scopes)
+        def answer() -> tuple[BaseHTTPResponse, str]:
+            response, sent, url = self._send(method, path, headers, body, timeouts, scopes)
             for again in (False, True):
                 if not self._challenged(response, scopes, sent, again=again):
                     break
                 drain(response)
-                response, sent = self._send(method, path, headers, body, timeouts, scopes)
-            return response, sent
+                response, sent, url = self._send(method, path, headers, body, timeouts, scopes)
+            return response, url
 
         def attempt() -> BaseHTTPResponse:
-            response, sent = answer()
-            if sent is None and response.status in _NO_LINK - set(expect) and body is None:
+            response, url = answer()
+            refused_link = response.status in _NO_LINK - set(expect) and not self._own(url)
+            if refused_link and body is None:
                 # The link that the registry gave may have run out: it gives another one.
                 drain(response)
-                response, sent = answer()
-            return self._expected(method, response, expect, elsewhere=sent is None)
+                response, url = answer()
+            return self._expected(method, response, expect, url)
 
         return attempt() if once else self._repeated(attempt)
 
@@ -203,7 +204,7 @@ class Session:
         # The token ran out between POST and PATCH: the next upload asks for a new one.
         sent = headers.get("Authorization", "") if self._own(url) else None
         self._challenged(response, (), sent, again=False)
-        return self._expected("PATCH", response, expect, elsewhere=sent is None)
+        return self._expected("PATCH", response, expect, url)
 
     def located(self, path: str, response: BaseHTTPResponse) -> str:
         """Return the address in ``Location``, which may be relative to the request's; or "".
@@ -229,8 +230,11 @@ class Session:
         body: bytes | None,
         timeouts: Timeouts | None,
         scopes: tuple[str, ...],
-    ) -> tuple[BaseHTTPResponse, str | None]:
-        """Return the answer and the ``Authorization`` it is to; None: another host's answer."""
+    ) -> tuple[BaseHTTPResponse, str | None, str]:
+        """Return the answer, the ``Authorization`` it is to and who gave it.
+
+        Another host is sent no ``Authorization``: None.
+        """
         url = self._url(path)
         for _ in range(_REDIRECTS):
             login = self._authorization(url, scopes)
@@ -239,7 +243,8 @@ class Session:
             self._reached = True
             location = response.headers.get("Location")
             if response.status not in {301, 302, 303, 307, 308} or not location:
-                return response, login.get("Authorization", "") if self._own(url) else None
+                own = self._own(url)
+                return response, login.get("Authorization", "") if own else None, url
             drain(response)
             url = joined(url, location)
         raise TargetError("reach", self.ref, f"more than {_REDIRECTS} redirects")
@@ -282,12 +287,11 @@ class Session:
         method: str,
         response: BaseHTTPResponse,
         expect: Collection[int],
-        *,
-        elsewhere: bool,
+        url: str,
     ) -> BaseHTTPResponse:
         if response.status in expect:
             return response
-        if elsewhere:
-            raise elsewhere_refused(method, response, self.ref)
+        if not self._own(url):
+            raise elsewhere_refused(method, response, self.ref, origin(url))
         login, known = self._auth.login, self._auth.known
         raise refused(method, response, self.ref, login=login, known=known)

@@ -13,6 +13,7 @@ from carferry.cluster.rights import Need
 from carferry.errors import ClusterError, InputError, RightsMissing
 from carferry.gpu.inventory.listing import SHARED
 from carferry.io.net.retry import Retry
+from carferry.steps.access import patience
 from carferry.steps.results import Result
 
 DEPLOY, RENDER, NO = SERVE = ("deploy", "render", "no")
@@ -147,7 +148,7 @@ def find_rights(
         *(rights.to_build(api.namespace) if builder == "job" else ()),
     ]
     try:
-        lacking = (retry or Retry(attempts=4)).call(
+        lacking = (retry or patience()).call(
             lambda: rights.missing(api, needs, projects=(place, *SHARED))
         )
     except ClusterError as error:
