@@ -296,3 +296,27 @@ def test_a_pipelines_server_that_answers_503_is_asked_once(
         with pytest.raises(CarferryError, match="503"):
             server.call(server.pipelines.pipeline_service_list_pipelines)
         assert len(proxy.log) == 1
+
+
+# What is no registry
+
+PAGE = b"<!DOCTYPE html><html><head><title>Sign in to SSO</title></head></html>"
+
+
+@pytest.mark.parametrize("path", ["/tags/list", "/manifests/"])
+def test_a_login_page_in_the_place_of_a_document_is_told(path: str, shared: Registry) -> None:
+    page = Answer(200, {"Content-Type": "text/html"}, PAGE)
+    with Proxy(shared.url, [Rule(page, "GET", path, times=None)]) as proxy:
+        target = to_registry(shared, "told/page", host=proxy.host)
+        with pytest.raises(CarferryError) as caught:
+            target.tags() if "tags" in path else target.get_manifest("v1")
+    said = str(caught.value)
+    assert f"{proxy.host} answered with a web page: Sign in to SSO; is {proxy.host} the" in said
+
+
+def test_who_sends_on_to_a_host_that_is_not_there_is_told(shared: Registry) -> None:
+    away = Answer(302, {"Location": "http://127.0.0.1:9/login"})
+    with Proxy(shared.url, [Rule(away, "GET", "/manifests/", times=None)]) as proxy:
+        target = to_registry(shared, "told/page", host=proxy.host)
+        with pytest.raises(CarferryError, match=rf"\({proxy.host} sends on to it\)"):
+            target.get_manifest("v1")

@@ -181,6 +181,7 @@ class RegistryTarget:
         )
         if response.status == 404:
             return None
+        self._session.check_document(data, "read manifest")
         media_type = response.headers.get("Content-Type", "").partition(";")[0]
         document = Document(media_type, data)
         if reference.startswith("sha256:") and str(document.digest) != reference:

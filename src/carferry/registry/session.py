@@ -14,12 +14,13 @@ from typing import Self, TypeVar
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from carferry.errors import CarferryError, TargetError
+from carferry.errors import CarferryError, TargetError, Unreachable
 from carferry.io.net.addresses import joined
 from carferry.io.net.bodies import drain, give_back, whole
 from carferry.io.net.http import Http, Timeouts, origin
 from carferry.io.net.retry import Retry, Tries
 from carferry.refs import ImageRef
+from carferry.registry.answers import page_title
 from carferry.registry.logins.auth import Authenticator, Sources
 from carferry.registry.logins.login import Login
 from carferry.registry.quirks import quirks_of
@@ -219,6 +220,18 @@ class Session:
         location = response.headers.get("Location", "")
         return joined(self._url(path), location) if location else ""
 
+    def check_document(self, data: bytes, action: str) -> None:
+        """Refuse a web page, which no registry sends: a login page stands before it.
+
+        Raises:
+            TargetError: It is one.
+        """
+        if title := page_title(data):
+            registry = self.ref.registry
+            reason = f"{registry} answered with a web page: {title}"
+            remedy = f"is {registry} the registry's own address, or is a login page before it?"
+            raise TargetError(action, self.ref, reason, remedy)
+
     def _repeated(self, attempt: Callable[[], Result]) -> Result:
         return self._retry.call(attempt, first=lambda: not self._reached)
 
@@ -239,7 +252,14 @@ class Session:
         for _ in range(_REDIRECTS):
             login = self._authorization(url, scopes)
             sent = {**(headers or {}), **login}
-            response = self._http.request(method, url, headers=sent, body=body, timeouts=timeouts)
+            try:
+                response = self._http.request(
+                    method, url, headers=sent, body=body, timeouts=timeouts
+                )
+            except Unreachable as error:
+                if not self._own(url):
+                    error.reason += f" ({self.ref.registry} sends on to it)"
+                raise
             self._reached = True
             location = response.headers.get("Location")
             if response.status not in {301, 302, 303, 307, 308} or not location:
