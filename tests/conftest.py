@@ -34,7 +34,8 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     (home / "docker" / "config.json").write_text("{}")  # podman insists that it is there
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    for name in ("HF_TOKEN", "HF_ENDPOINT", "REGISTRY_AUTH_FILE", *trust.VARIABLES):
+    logins = ("HF_TOKEN", "HF_ENDPOINT", "REGISTRY_AUTH_FILE", "DOCKER_AUTH_CONFIG")
+    for name in (*logins, *trust.VARIABLES):
         monkeypatch.delenv(name, raising=False)
     for name in pod.PROXIES:
         monkeypatch.delenv(name, raising=False)

@@ -262,7 +262,8 @@ def test_what_another_host_asks_for_gets_no_login(registry_basic: Registry, tmp_
     digest = put_blob(to_registry(registry_basic), b"{}")
     with Serving(Elsewhere) as elsewhere:
         away = Answer(307, {"Location": f"{elsewhere.endpoint}/blob"})
-        with Proxy(registry_basic.url, [Rule(away, method="GET", path="/blobs/sha256")]) as proxy:
+        rule = Rule(away, method="GET", path="/blobs/sha256", times=None)
+        with Proxy(registry_basic.url, [rule]) as proxy:
             logins = json.loads(registry_basic.auth_file.read_text())["auths"]
             file = tmp_path / "auth.json"
             file.write_text(json.dumps({"auths": {proxy.host: logins[registry_basic.host]}}))
@@ -272,5 +273,5 @@ def test_what_another_host_asks_for_gets_no_login(registry_basic: Registry, tmp_
             with pytest.raises(TargetError):
                 b"".join(target.open_blob(digest))
         asked = list(elsewhere.log)
-    assert [entry.path for entry in asked] == ["/blob"]
-    assert "authorization" not in asked[0].headers
+    assert [entry.path for entry in asked] == ["/blob", "/blob"]
+    assert not any("authorization" in each.headers for each in asked)

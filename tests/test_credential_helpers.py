@@ -195,3 +195,77 @@ def test_a_helper_opens_a_real_registry(
     for variable in ({"REGISTRY_AUTH_FILE": str(file)}, {"DOCKER_CONFIG": str(tmp_path)}):
         given = access(server.host, env=env(tmp_path) | variable)
         given.open(ImageRef(server.host, "org/tiny", "v1"), write=True).check_push()
+
+
+def runs(program: Path) -> int:
+    """Return how often a helper was run that writes down what it is asked."""
+    asked = Path(f"{program}.asked")
+    return len(asked.read_text().splitlines()) if asked.exists() else 0
+
+
+def test_a_helper_runs_once_for_all_places_of_a_host(helper: Make, tmp_path: Path) -> None:
+    program = helper("own", GIVES)
+    document = {"credHelpers": {"quay.io": "own", "ghcr.io": "own"}}
+    for repository in ("a/b", "a/c", "a/b"):
+        assert found(tmp_path, document, ImageRef("quay.io", repository)) == Login("me", "sesame")
+    assert runs(program) == 1
+    found(tmp_path, document, ImageRef("ghcr.io", "a/b"))
+    assert runs(program) == 2
+
+
+def test_a_helper_without_a_login_is_asked_once_too(helper: Make, tmp_path: Path) -> None:
+    program = helper("own", f'echo x >> "$0.asked"; {NOT_FOUND}')
+    for _ in range(3):
+        assert found(tmp_path, {"credHelpers": {"quay.io": "own"}}) is None
+    assert runs(program) == 1
+
+
+def test_a_helper_is_asked_anew_after_minutes_and_after_a_failure(
+    helper: Make, tmp_path: Path
+) -> None:
+    program = helper("own", GIVES)
+    given = {"where": "f", "env": env(tmp_path)}
+    for now in (0.0, 200.0, 400.0):
+        ask_helper("own", "quay.io", clock=lambda now=now: now, **given)  # type: ignore[misc]
+    assert runs(program) == 2
+    helper("weak", 'echo x >> "$0.asked"; exit 1')
+    for _ in range(2):
+        with pytest.raises(ToolFailed):
+            ask_helper("weak", "quay.io", **given)  # type: ignore[arg-type]
+    assert runs(tmp_path / "bin/docker-credential-weak") == 2
+
+
+def test_a_login_that_is_refused_is_forgotten(
+    helper: Make, tmp_path: Path, registry_basic: Registry
+) -> None:
+    right = {"Username": registry_basic.login.user, "Secret": registry_basic.login.password}
+    wrong = json.dumps({"Username": "ferry", "Secret": "of-yesterday"})
+    script = f"""cat > /dev/null; echo x >> "$0.asked"
+[ $(wc -l < "$0.asked") = 1 ] && echo '{wrong}' || echo '{json.dumps(right)}'"""
+    program = helper("own", script)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"credHelpers": {registry_basic.host: "own"}}))
+    given = access(registry_basic.host, env=env(tmp_path), auth_file=file)
+    for _ in range(3):
+        given.open(ImageRef(registry_basic.host, "org/tiny", "v1"), write=True).check_push()
+    assert runs(program) == 2
+
+
+def test_nothing_of_a_helper_that_hangs_lives_on(helper: Make, tmp_path: Path) -> None:
+    helper("own", 'sh -c \'echo $$ > "$0.child"; exec sleep 60\' "$0" & wait')
+    child = tmp_path / "bin/docker-credential-own.child"
+    with pytest.raises(ToolFailed, match="no answer"):
+        ask_helper("own", "quay.io", where="f", env=env(tmp_path), timeout_s=1.0)
+    number = int(child.read_text())
+    until = time.monotonic() + 5
+    while is_alive(number) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not is_alive(number)
+
+
+def is_alive(number: int) -> bool:
+    """Tell whether a process runs; one that nobody has waited for is over."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -228,3 +230,70 @@ def test_a_store_for_everything_says_nothing_of_a_host_without_a_login(
 
 def test_a_login_does_not_print_its_secrets() -> None:
     assert repr(Login("me", "sesame", "token", "token")) == "Login(username='me')"
+
+
+def text(host: str, user: str) -> str:
+    """Return a login file's text."""
+    return json.dumps({"auths": {host: auth(user)}})
+
+
+TEXTS = {
+    "an object": (text("quay.io", "text"), "text"),
+    "indented": (json.dumps({"auths": {"quay.io": auth("text")}}, indent=2) + "\n", "text"),
+    "of another host": (text("ghcr.io", "text"), "file"),
+    "empty": ("", "file"),
+    "blanks": (" \n", "file"),
+    "without logins": ("{}", "file"),
+    "the inner map": (json.dumps({"quay.io": auth("text")}), "text"),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_variable_may_hold_the_text_of_a_login_file(name: str, tmp_path: Path) -> None:
+    written, user = TEXTS[name]
+    (tmp_path / "config.json").write_text(text("quay.io", "file"))
+    env = {"DOCKER_AUTH_CONFIG": written, "DOCKER_CONFIG": str(tmp_path)}
+    login = find_login(REF, env=env)
+    assert login is not None
+    assert login.username == user
+
+
+def test_a_named_file_comes_before_the_variable_with_text(tmp_path: Path) -> None:
+    (tmp_path / "named.json").write_text(text("quay.io", "named"))
+    env = {"DOCKER_AUTH_CONFIG": text("quay.io", "text")}
+    login = find_login(REF, env=env | {"REGISTRY_AUTH_FILE": str(tmp_path / "named.json")})
+    assert login is not None
+    assert login.username == "named"
+
+
+@pytest.mark.parametrize("written", ["sesame", "/home/me/config.json", "[]", '{"auths": []}'])
+def test_a_variable_that_is_no_login_file_is_named_and_its_text_is_not(written: str) -> None:
+    with pytest.raises(InputError, match="read logins DOCKER_AUTH_CONFIG: ") as caught:
+        find_login(REF, env={"DOCKER_AUTH_CONFIG": written})
+    assert "sesame" not in str(caught.value)
+
+
+def test_a_pipe_is_read_once_for_all_registries(tmp_path: Path) -> None:
+    ends = os.pipe()  # as a shell's <(...)
+    with os.fdopen(ends[1], "w") as pipe:
+        pipe.write(json.dumps({"auths": {"quay.io": auth("me"), "ghcr.io": auth("you")}}))
+    env = {"REGISTRY_AUTH_FILE": f"/dev/fd/{ends[0]}"}
+    users = [
+        login.username if (login := find_login(ImageRef(host, "a/b"), env=env)) else None
+        for host in ("quay.io", "ghcr.io", "quay.io")
+    ]
+    os.close(ends[0])
+    assert users == ["me", "you", "me"]
+
+
+def test_a_named_pipe_is_opened_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "auth.json")
+    writer = threading.Thread(
+        target=lambda: (tmp_path / "auth.json").write_text(text("quay.io", "me")), daemon=True
+    )
+    writer.start()
+    for _ in range(2):
+        login = find_login(REF, env={}, auth_file=tmp_path / "auth.json")
+        assert login is not None
+        assert login.username == "me"
+    writer.join(5)

@@ -145,7 +145,7 @@ class _Endless(BaseHTTPRequestHandler):
 
 def test_a_list_of_tags_without_end_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """It went on for as long as the registry did, and kept every name."""
-    monkeypatch.setattr("carferry.registry.repository._MOST_PAGES", 60)
+    monkeypatch.setattr("carferry.registry.tag_list._MOST_PAGES", 60)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Endless)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

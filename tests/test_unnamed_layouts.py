@@ -62,6 +62,18 @@ def another(layout: Path, note: str = "other") -> Entry:
     return add(layout, {**image, "annotations": {"note": note}})
 
 
+def absent(layout: Path) -> Entry:
+    """Return the descriptor of an image whose blobs are elsewhere."""
+    return {**entry_of(layout), "digest": f"sha256:{'0' * 64}"}
+
+
+def bare(layout: Path) -> Entry:
+    """Return the descriptor of an image of which nothing but the manifest is here."""
+    image = json.loads((layout / "blobs/sha256" / entry_of(layout)["digest"][7:]).read_text())
+    layers = [{**layer, "digest": f"sha256:{'1' * 64}"} for layer in image["layers"]]
+    return add(layout, {**image, "layers": layers})
+
+
 def about(layout: Path, entry: Entry) -> Entry:
     """Return the descriptor of an artifact about an image, as ORAS attaches one."""
     empty = add(layout, {})
@@ -106,6 +118,17 @@ READ: dict[str, tuple[Callable[[Path, Entry], list[Entry]], str]] = {
     ),
     "an index": (lambda at, e: [nest(at, e)], ""),
     "an index in an index": (lambda at, e: [nest(at, e, depth=3)], ""),
+    "docker save of one platform": (lambda at, e: [nest(at, e, absent(at))], ""),
+    "docker save of one platform, named": (
+        lambda at, e: [named(nest(at, absent(at), e), ref="v1", containerd=WHOLE)], ":v1"
+    ),
+    "of another platform the manifest alone": (
+        lambda at, e: [nest(at, e, bare(at), absent(at))], ""
+    ),
+    "of one platform, with its attestation": (
+        lambda at, e: [nest(at, e, absent(at), named(another(at), about="attestation-manifest"))],
+        "",
+    ),
     "a named index in an index": (lambda at, e: [named(nest(at, e, depth=2), ref="v1")], ":v1"),
 }  # fmt: skip
 
@@ -166,6 +189,16 @@ def test_several_images_are_named_on_one_line(
     shown = f"oci:{layout}{tag or ':latest'}"
     assert done.err == f"carferry: read {shown}: {told}\n"
     assert (done.code, done.out) == (1, "")
+
+
+@pytest.mark.parametrize("here", [0, 2])
+def test_an_index_that_lists_what_is_not_there_is_no_image_unless_one_is_whole(
+    here: int, layout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = [entry_of(layout), another(layout)][:here]
+    rewrite(layout, [nest(layout, *whole, absent(layout))])
+    done = carferry(capsys, "push", f"oci:{layout}", f"oci:{layout}-copy:v1")
+    assert (done.code, f"its index lists sha256:{'0' * 64}" in done.err) == (1, True)
 
 
 def test_many_images_are_counted_and_a_few_named(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from carferry.assembly import buildah, shards
-from carferry.assembly.foresee import check_target
+from carferry.assembly.foresee import check_target, replaced
 from carferry.assembly.job import Job
 from carferry.assembly.options import Options
 from carferry.assembly.pack import pack
@@ -61,6 +61,8 @@ def build(
     check_push_tag(target.ref, action="build")
     job = _plan_job(source, target, options, access, progress)
     check_target(target, job.plan, engine=options.engine)
+    if told := replaced(target, job.plan):
+        job.progress.note(told)
     publisher = shards.ShardPublisher(job, 1, 1)
     if options.engine == "stream":
         results = _stream(job, job.plan.layers, publisher)
@@ -69,7 +71,7 @@ def build(
     result = _seal(job, results, start)
     # Shards of this plan are there if this build pinned any, or one before it that was stopped.
     if publisher.published or any(each.how is not How.MOVE for each in job.plan.layers):
-        shards.remove(target, job.plan)
+        shards.remove(job, shared=False)
     return result
 
 
@@ -142,7 +144,7 @@ def seal_shares(
     job = _plan_job(source, target, options, access, progress, whole=False)
     shards.check_run(job)
     result = _seal(job, _arrived(job), start)
-    shards.remove(target, job.plan)
+    shards.remove(job, shared=True)
     return result
 
 
@@ -210,7 +212,7 @@ def _stream(
         raise
     except BaseException:
         # A signal has stopped the build's own policy: a thread may not have noticed yet.
-        publisher.keep(replace(job.access, retry=Retry(attempts=2)))
+        publisher.keep(replace(job.access, retry=Retry(attempts=shards.KEEPING_TRIES)))
         raise
 
 

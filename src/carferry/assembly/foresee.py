@@ -16,7 +16,7 @@ from carferry.image.compose import CONTENT_KEY, Image, index_of, model_descripto
 from carferry.image.layers import MOST_LAYERS, Format, Layer
 from carferry.oci.documents import MANIFEST_CAP_BYTES, Document
 from carferry.refs import Digest
-from carferry.registry.place import check_tag
+from carferry.registry.place import check_tag, held_by
 from carferry.registry.target import Target
 from carferry.source.snapshot import ContentId
 
@@ -66,6 +66,23 @@ def check_target(target: Target, plan: Plan, *, engine: str = "stream") -> None:
     target.check_push()
     if plan.bytes_to_move or engine != "stream":
         check_tag(target, lambda held: not _may_be(plan, target, held))
+
+
+def replaced(target: Target, plan: Plan) -> str:
+    """Return a remark if the tag names another image now, which will lose it; else nothing.
+
+    Args:
+        target: Where the image would be tagged.
+        plan: What would be done.
+
+    Raises:
+        CarferryError: The target does not answer for the moment.
+    """
+    tag = target.ref.push_tag
+    held = held_by(target, tag) if tag else None
+    if held is None or _may_be(plan, target, held):
+        return ""
+    return f"the tag {tag} names {held.digest} now, and will name the new image"
 
 
 def _may_be(plan: Plan, target: Target, held: Document) -> bool:

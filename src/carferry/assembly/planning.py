@@ -72,7 +72,7 @@ def plan_build(
         large_bytes=options.large_bytes,
     )
     given = Given(source.target, source.manifest) if isinstance(source, ImageSource) else None
-    claims = _find_claims(snapshot, layers, target, options, access, given, note)
+    claims = _find_claims(snapshot, layers, target, options, access, given, note, shared=not whole)
     made = make_plan(snapshot, bases, layers, claims, target.ref, options.format)
     plan = replace(made, selection=selection)
     check_lengths(plan, target.largest_blob_bytes, target.ref)
@@ -97,6 +97,8 @@ def _find_claims(
     access: Access,
     given: Given | None,
     note: Callable[[str], None],
+    *,
+    shared: bool,
 ) -> dict[Digest, tuple[Claim, ...]]:
     if options.engine != "stream":
         # Buildah's tar bytes are its own: its layers are neither reused nor offered for reuse.
@@ -108,6 +110,8 @@ def _find_claims(
         reuse=options.reuse,
         run=options.run,
         prefix=shards.prefix_of(layers_key(snapshot, options.format, layers)),
+        retry=access.retry,
+        shared=shared or bool(options.run),
         given=given,
         note=note,
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 from carferry.assembly import shards
 from carferry.assembly.plan import Claim
@@ -18,6 +18,8 @@ from carferry.assembly.trust import Reuse, Trust
 from carferry.errors import AuthenticationFailed, CarferryError, InvalidReference
 from carferry.image.compose import CONTENT_KEY, file_ids
 from carferry.image.layers import Layer
+from carferry.io.net.retry import Retry
+from carferry.io.parallel import run_parallel
 from carferry.oci.documents import LAYER, Descriptor, Document
 from carferry.refs import Digest
 from carferry.registry.target import ListDenied, Target
@@ -52,6 +54,8 @@ def find_claims(
     reuse: Reuse,
     run: str,
     prefix: str,
+    retry: Retry,
+    shared: bool,
     given: Given | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> dict[Digest, tuple[Claim, ...]]:
@@ -65,29 +69,33 @@ def find_claims(
         reuse: Whose claims are believed.
         run: Secret that signs the shards of the run; empty: none.
         prefix: What tags of this plan's shards start with.
+        retry: The targets' own policy, which a signal stops.
+        shared: Whether workers share the build, whose tags are guessed where none may be listed.
         given: The image that the model itself is read from.
         note: Told of a place whose tags may not be listed.
     """
-    given_layers = _survey_given(target, layers, given) if given else {}
+    given_layers = _survey_given(target, layers, given, retry) if given else {}
     layers = [layer for layer in layers if layer.content_key not in given_layers]
     every = reuse is Reuse.REPOSITORY
     trust = Trust(named=reuse is not Reuse.NONE, others=every, run=run, prefix=prefix)
-    found = _survey(target, layers, target.ref.push_tag, trust, note)
+    survey = partial(_survey, retry=retry, note=note, shared=shared)
+    found = survey(target, layers, target.ref.push_tag, trust)
     # The image that was named is believed with the repository; its neighbours were not named.
     trust = Trust(named=every, others=False, run=run, prefix=prefix)
     for origin in origins:
         wanted = [layer for layer in layers if layer.content_key not in found]
-        found |= _survey(origin, wanted, origin.ref.reference, trust, note)
+        found |= survey(origin, wanted, origin.ref.reference, trust)
     return {key: tuple(claims) for key, claims in (given_layers | found).items()}
 
 
 def _survey_given(
-    target: Target, layers: Sequence[Layer], given: Given
+    target: Target, layers: Sequence[Layer], given: Given, retry: Retry
 ) -> dict[Digest, list[Claim]]:
     """Look for layers of the image that is the model: what it holds is what was asked for."""
     found: dict[Digest, list[Claim]] = {}
     for place in (target, given.home):
-        survey = _Survey(place, [layer for layer in layers if layer.content_key not in found])
+        wanted = [layer for layer in layers if layer.content_key not in found]
+        survey = _Survey(place, wanted, retry)
         survey.note_given(given)
         found |= survey.found
     return found
@@ -98,25 +106,30 @@ def _survey(
     layers: Sequence[Layer],
     named: str,
     trust: Trust,
+    *,
+    retry: Retry,
     note: Callable[[str], None],
+    shared: bool,
 ) -> dict[Digest, list[Claim]]:
     """Look for layers in one place."""
-    survey = _Survey(target, layers)
+    survey = _Survey(target, layers, retry)
     if not layers or survey.is_settled:
         return survey.found
     if named:
         survey.read(named, believed=trust.named)
     if not survey.is_settled:
-        _survey_tags(survey, _tags(target, trust.prefix, note), named, trust)
+        _survey_tags(survey, _tags(target, trust.prefix, retry, note, shared=shared), named, trust)
     return survey.found
 
 
-def _tags(target: Target, prefix: str, note: Callable[[str], None]) -> list[str]:
+def _tags(
+    target: Target, prefix: str, retry: Retry, note: Callable[[str], None], *, shared: bool
+) -> list[str]:
     try:
         return target.tags()
     except ListDenied as error:
         note(f"{error.action} {error.subject}: {error.reason}; layers of its other tags move anew")
-        return shards.guessed_tags(target, prefix)
+        return shards.guessed_tags(target, prefix, retry, shared=shared)
 
 
 def _survey_tags(survey: _Survey, tags: Sequence[str], named: str, trust: Trust) -> None:
@@ -148,8 +161,9 @@ def _others(tags: Sequence[str], named: str, prefix: str) -> Iterator[str]:
 class _Survey:
     """What is known of the wanted layers so far, at one place."""
 
-    def __init__(self, target: Target, layers: Sequence[Layer]) -> None:
+    def __init__(self, target: Target, layers: Sequence[Layer], retry: Retry) -> None:
         self._target = target
+        self._retry = retry
         self._wanted = {layer.content_key: layer for layer in layers}
         self.found: dict[Digest, list[Claim]] = {}
         # A raw layer is found without any manifest: its digest is the file's own.
@@ -189,8 +203,9 @@ class _Survey:
         new = {key: each.digest for key, each in claims.items() if self._is_news(key, each.digest)}
         if believed:
             self._believe(claims, by)
-        with ThreadPoolExecutor(_THREADS) as pool:
-            sizes = dict(zip(new, pool.map(self._target.blob_size, new.values()), strict=True))
+        digests = list(new.values())
+        found = run_parallel(self._target.blob_size, digests, parallel=_THREADS, retry=self._retry)
+        sizes = dict(zip(new, found, strict=True))
         for key, digest in new.items():
             ids = _ids_for(self._wanted[key], claims[key])
             if sizes[key] == self._wanted[key].size_bytes and ids is not None:

@@ -20,6 +20,7 @@ from carferry.io.parallel import counting
 from carferry.oci.documents import Descriptor, Document, image_size
 from carferry.refs import check_push_digest
 from carferry.registry.blobs import check_blobs, copy_blob, put_blob, send_blob
+from carferry.registry.mounts import Mounts
 from carferry.registry.place import place
 from carferry.registry.refusals import TagImmutable
 from carferry.registry.target import Target
@@ -60,7 +61,7 @@ def seal(
         TargetError: A layer is missing, or the target refused a document.
     """
     target, retry = job.target, job.retry
-    retry.call(lambda: check_blobs(target, model))
+    retry.call(lambda: check_blobs(target, model, retry))
     images = compose_images(job.plan, job.options.engine, model)
     top = images[0][1].manifest if len(images) == 1 else index_of(images)
     check_push_digest(target.ref, top.digest, action="build")
@@ -121,7 +122,8 @@ def _put(job: Job, base: Base, image: Image, send_again: Callable[[Descriptor], 
 def _bring(base: Base, layer: Descriptor, job: Job) -> None:
     """Mount a base layer or, if the registry does not mount it, copy it unchanged."""
     home, target = base.home, job.target
-    if home is not None and not job.retry.call(partial(_is_there, layer, home, target)):
+    mounts = Mounts(target, job.progress.note)
+    if home is not None and not job.retry.call(partial(_is_there, layer, home, target, mounts)):
         _copy(home, layer, job)
 
 
@@ -138,7 +140,7 @@ def _copy(home: Target, layer: Descriptor, job: Job) -> None:
     job.progress.end(name, "copy")
 
 
-def _is_there(layer: Descriptor, home: Target, target: Target) -> bool:
+def _is_there(layer: Descriptor, home: Target, target: Target, mounts: Mounts) -> bool:
     """Return whether the target holds a layer, perhaps now that it was mounted."""
     is_here = target.blob_size(layer.digest) == layer.size_bytes
-    return is_here or target.mount(layer.digest, home.ref)
+    return is_here or mounts.mount(layer.digest, home.ref)

@@ -13,7 +13,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import compress
@@ -25,6 +24,8 @@ from carferry.assembly.trust import Reuse, signed
 from carferry.errors import AuthenticationFailed, CarferryError, InputError
 from carferry.image.compose import CONTENT_KEY, LAYER_PATH, LAYER_SOURCE, LAYER_SOURCES
 from carferry.image.kinds import SHARD as ARTIFACT
+from carferry.io.net.retry import Cancelled, Retry
+from carferry.io.parallel import run_parallel
 from carferry.oci.documents import EMPTY, EMPTY_DATA, MANIFEST, Descriptor, Document, canonical
 from carferry.refs import Digest
 from carferry.registry.access import Access
@@ -37,11 +38,14 @@ PREFIX = "carferry-shard-"
 SHARD = "dev.carferry.shard"
 # Well inside the shortest time a registry keeps unnamed blobs, rare enough to cost nothing.
 EVERY_S = 60.0
+KEEPING_TRIES = 2
+"""Whoever keeps what had arrived has failed or was stopped before."""
 _KEY_DIGITS = 16
 # Where no list may be read: pipelines have 32 workers at most.
 _MOST_GUESSED = 64
 _THREADS = 16
 _KEPT = (CONTENT_KEY, LAYER_PATH)
+_NOT_DELETED = "it deletes none, or not for this login; they take no room"
 _IDS = (LAYER_SOURCE, LAYER_SOURCES)
 _log = logging.getLogger("carferry")
 
@@ -118,10 +122,14 @@ class ShardPublisher:
     def keep(self, access: Access | None = None) -> None:
         """Tag what has arrived, after a failure; if that fails too, the next run moves it again.
 
+        The registry may be what failed: it is not tried as long as that a second time.
+
         Args:
             access: Reaches the target anew, if the build's own policy has been stopped.
         """
         with self._lock:
+            self._retry = replace(self._retry, attempts=KEEPING_TRIES, first_tries=KEEPING_TRIES)
+            self._target = self._target.hurried(KEEPING_TRIES)
             if access:
                 self._target = access.open(self._target.ref, write=True)
                 self._retry = access.retry
@@ -196,12 +204,14 @@ def _key(layers: Sequence[Descriptor]) -> str:
     return Digest.of("\n".join(keys).encode()).hex[:_KEY_DIGITS]
 
 
-def guessed_tags(target: Target, prefix: str) -> list[str]:
+def guessed_tags(target: Target, prefix: str, retry: Retry, *, shared: bool) -> list[str]:
     """Return shard tags where they may not be listed: those of as many workers as the first names.
 
     Args:
         target: Where the shards are.
         prefix: Of one plan's tags.
+        retry: The target's own policy, which a signal stops.
+        shared: Whether workers share the build; alone there is one shard.
 
     Raises:
         AuthenticationFailed: It is the login that is wrong.
@@ -210,38 +220,47 @@ def guessed_tags(target: Target, prefix: str) -> list[str]:
     def is_there(workers: int) -> bool:
         return target.get_manifest(f"{prefix}1of{workers}") is not None
 
-    counts = range(2, _MOST_GUESSED + 1)
+    counts = range(2, _MOST_GUESSED + 1) if shared else ()
     try:
         # A login that is refused must not be sent as often as that: accounts get locked.
         found = [1] if is_there(1) else []
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="carferry-shard") as pool:
-            found += compress(counts, pool.map(is_there, counts))
+        there = run_parallel(is_there, counts, parallel=_THREADS, retry=retry)
+        found += compress(counts, there)
     except CarferryError as error:
-        if error.temporary or isinstance(error, AuthenticationFailed):
+        if error.temporary or isinstance(error, AuthenticationFailed | Cancelled):
             raise
         return []
     return [f"{prefix}{worker}of{count}" for count in found for worker in range(1, count + 1)]
 
 
-def remove(target: Target, plan: Plan) -> int:
+def remove(job: Job, *, shared: bool) -> int:
     """Delete this plan's shard tags and return how many could not be; never fails.
 
     The image is tagged by now, so nothing that happens here may look like a failed build. A
-    registry that forbids deletion keeps the tags; they are small and name only layers of the
-    image. One that fails is not waited for.
+    registry that forbids deletion keeps the tags, which is said once; they are small and name only
+    layers of the image. One that fails is not waited for.
+
+    Args:
+        job: A build whose image is tagged.
+        shared: Whether workers shared it.
     """
-    removed, tags = 0, list[str]()
+    removed, tags, why = 0, list[str](), ""
+    target, prefix = job.target.hurried(1), plan_prefix(job.plan)
     try:
-        tags = _own_tags(target, plan_prefix(plan))
+        tags = _own_tags(target, prefix, job.retry, shared=shared)
         for tag in tags:
             removed += target.delete_manifest(tag)
     except CarferryError as error:
-        _log.debug("remove the shards of %s: %s", target.ref, error)
-    return len(tags) - removed
+        why = error.reason
+    left = len(tags) - removed
+    if left or why:
+        stay = f"{left} tags {prefix}* of workers stay" if tags else f"tags {prefix}* may stay"
+        job.progress.note(f"{stay} at {target.ref}: {why or _NOT_DELETED}")
+    return left
 
 
-def _own_tags(target: Target, prefix: str) -> list[str]:
+def _own_tags(target: Target, prefix: str, retry: Retry, *, shared: bool) -> list[str]:
     try:
         return target.tags(prefix)
     except ListDenied:
-        return guessed_tags(target, prefix)
+        return guessed_tags(target, prefix, retry, shared=shared)

@@ -18,6 +18,7 @@ from carferry.io.parallel import Moved, counting, run_by_size, run_parallel
 from carferry.io.show.progress import either
 from carferry.oci.documents import Descriptor
 from carferry.registry.blobs import open_upload
+from carferry.registry.mounts import Mounts
 from carferry.registry.target import Upload
 
 # A byte may be wrong by a fault on the way, so it is read once more; a wrong file stays wrong.
@@ -116,6 +117,7 @@ class _Mover:
         self._retry = job.retry
         self._progress = job.progress
         self._arrived = arrived
+        self._mounts = Mounts(job.target, job.progress.note)
 
     def take(self, layer_plan: LayerPlan) -> LayerResult:
         result = self.find(layer_plan) or self._moved(layer_plan)
@@ -180,12 +182,7 @@ class _Mover:
     def _is_here(self, claim: Claim) -> bool:
         if is_same_home(claim.home, self._target.ref):
             return True
-        if not self._target.mounts_from(claim.home):
-            return False
-        mounted = self._target.mount(claim.digest, claim.home)
-        if not mounted and not self._target.mounts_from(claim.home):
-            self._progress.note(f"nothing is mounted from {claim.home} here: its layers are moved")
-        return mounted
+        return self._mounts.mount(claim.digest, claim.home)
 
     def _move(self, layer: Layer) -> tuple[Descriptor, int]:
         retries = corrupt = 0

@@ -13,6 +13,7 @@ from carferry.io.show.progress import Progress, Silent
 from carferry.refs import ImageRef, LayoutRef
 from carferry.registry.layout import LayoutTarget
 from carferry.registry.logins.auth import Sources
+from carferry.registry.logins.helpers import forget
 from carferry.registry.logins.login import Login
 from carferry.registry.logins.places import find_login
 from carferry.registry.loopback import answers_plainly
@@ -62,7 +63,7 @@ class Access:
         session = Session(
             ref,
             self._login(ref),
-            sources=Sources(partial(self._login, ref), self._login_elsewhere),
+            sources=Sources(partial(self._login_anew, ref), self._login_elsewhere),
             http=Http(
                 ca_file=self.ca_file,
                 connections=self.connections,
@@ -77,6 +78,10 @@ class Access:
 
     def _login(self, ref: ImageRef) -> Login | None:
         return find_login(ref, env=self.env, auth_file=self.auth_file)
+
+    def _login_anew(self, ref: ImageRef) -> Login | None:
+        forget()
+        return self._login(ref)
 
     def _login_elsewhere(self, host: str, tls: bool) -> Login | None:
         """Return the login for another host, unless it would go there in clear unasked."""

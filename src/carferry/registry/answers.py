@@ -96,6 +96,16 @@ def read_answer(body: str) -> Said:
         return _of_markup(body) if body.lstrip()[:1] == "<" else Said(text=_short(body))
 
 
+def page_title(data: bytes) -> str:
+    """Return what a web page that came as a document says first; empty if it is none."""
+    said = (
+        read_answer(data[:_HEAD].decode("utf-8", "replace"))
+        if data.lstrip()[:1] == b"<"
+        else Said()
+    )
+    return said.text or "without words" if said.is_page else ""
+
+
 def _errors(found: Any) -> Iterator[dict[str, Any]]:
     """Yield the objects that speak of the error, whatever they are wrapped in."""
     every = found.get("errors") if isinstance(found, dict) else found

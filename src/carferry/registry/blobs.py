@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import IO
 
 from carferry.errors import CarferryError, TargetError
 from carferry.io.net.retry import Retry
-from carferry.io.parallel import SMALL_BYTES
+from carferry.io.parallel import SMALL_BYTES, run_parallel
 from carferry.io.undoing import undone_at_the_end
 from carferry.oci.documents import MANIFEST_CAP_BYTES, Descriptor
 from carferry.refs import Digest
@@ -165,15 +164,20 @@ def read_blob(target: Target, digest: Digest, retry: Retry, *, size_bytes: int) 
             tries.again(error)
 
 
-def check_blobs(target: Target, blobs: Sequence[Descriptor]) -> None:
+def check_blobs(target: Target, blobs: Sequence[Descriptor], retry: Retry) -> None:
     """Prove that each blob is there in its full length.
+
+    Args:
+        target: Where they should be.
+        blobs: Of an image.
+        retry: The target's own policy, which a signal stops.
 
     Raises:
         TargetError: Names the first that is not.
     """
     digests = list(dict.fromkeys(blob.digest for blob in blobs))
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="carferry-head") as pool:
-        sizes = dict(zip(digests, pool.map(target.blob_size, digests), strict=True))
+    every = run_parallel(target.blob_size, digests, parallel=_THREADS, retry=retry)
+    sizes = dict(zip(digests, every, strict=True))
     for blob in blobs:
         size = sizes[blob.digest]
         if size != blob.size_bytes:

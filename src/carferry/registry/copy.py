@@ -10,8 +10,9 @@ from carferry.io.net.retry import Retry
 from carferry.io.parallel import Counting, counting, run_parallel
 from carferry.io.show.progress import Progress, either
 from carferry.oci.documents import Descriptor, Document
-from carferry.refs import LayoutRef, check_push_digest
+from carferry.refs import Digest, LayoutRef, check_push_digest
 from carferry.registry.blobs import copy_blob
+from carferry.registry.mounts import Mounts
 from carferry.registry.place import check_tag, place
 from carferry.registry.read import read_image, read_manifests
 from carferry.registry.target import Target
@@ -124,13 +125,14 @@ def copy_blobs(
     def copy(blob: Descriptor) -> int:
         name = _name(blob)
         progress.begin(name, blob.size_bytes)
-        how, moved = retry.call(lambda: _copy(blob, origin, target, partial(counted, name)))
+        how, moved = retry.call(lambda: _copy(blob, origin, target, mount, partial(counted, name)))
         progress.end(name, how)
         if how != "move":
             progress.expect(-blob.size_bytes)
         return moved
 
     counted = partial(counting, progress, retry)
+    mount = partial(Mounts(target, progress.note).mount, origin=origin.ref)
 
     progress.expect(sum(blob.size_bytes for blob in blobs), len(blobs))
     with progress.phase("copying blobs", either(origin.ref.host, target.ref.host)):
@@ -138,12 +140,16 @@ def copy_blobs(
 
 
 def _copy(
-    blob: Descriptor, origin: Target, target: Target, counted: Callable[[], Counting]
+    blob: Descriptor,
+    origin: Target,
+    target: Target,
+    mount: Callable[[Digest], bool],
+    counted: Callable[[], Counting],
 ) -> tuple[str, int]:
     """Copy or mount one blob; return how, and the bytes that crossed."""
     if target.blob_size(blob.digest) == blob.size_bytes:
         return "reuse", 0
-    if target.mount(blob.digest, origin.ref):
+    if mount(blob.digest):
         return ("link", blob.size_bytes) if isinstance(target.ref, LayoutRef) else ("mount", 0)
     with counted() as moved:
         copy_blob(blob, origin, target, moved=moved)

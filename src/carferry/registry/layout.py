@@ -26,7 +26,7 @@ from carferry.oci.documents import (
 from carferry.refs import Digest, ImageRef, LayoutRef
 from carferry.registry.blobs import put_blob
 from carferry.registry.layout_upload import LayoutUpload, blobs_of
-from carferry.registry.unnamed import choose, names_of
+from carferry.registry.unnamed import choose, is_about, names_of
 
 _CHUNK = 1024 * 1024
 _INDEX_CAP_BYTES = 16 * MANIFEST_CAP_BYTES
@@ -104,6 +104,10 @@ class LayoutTarget:
             return False
         return True
 
+    def hurried(self, attempts: int) -> LayoutTarget:
+        """Return this place: a disk is asked once."""
+        return self
+
     def start_upload(self, size_bytes: int) -> LayoutUpload:
         """Open a file beside the blobs and reserve its length.
 
@@ -166,7 +170,29 @@ class LayoutTarget:
             if len(entries) != 1 or not Document(entries[0].media_type, b"").is_index:
                 break
             document = Document(entries[0].media_type, self._small_blob(entries[0].digest))
-        return document
+        return self._only_whole(document) or document
+
+    def _only_whole(self, document: Document) -> Document | None:
+        """Return the one image of an index whose blobs are here, if those of others are not.
+
+        ``docker save`` writes one platform's blobs and the whole index.
+        """
+        entries = _manifests(document)[:_MOST_UNNAMED]
+        if all(self.blob_size(each.digest) is not None for each in entries):
+            return None
+        here = [each for each in entries if not is_about(each) and self._is_whole(each)]
+        if len(here) != 1 or Document(here[0].media_type, b"").is_index:
+            return None
+        return Document(here[0].media_type, self._small_blob(here[0].digest))
+
+    def _is_whole(self, entry: Descriptor) -> bool:
+        if self.blob_size(entry.digest) is None:
+            return False
+        with contextlib.suppress(TargetError):
+            found = Document(entry.media_type, self._small_blob(entry.digest))
+            blobs = () if found.is_index else (found.config, *found.layers)
+            return all(self.blob_size(each.digest) == each.size_bytes for each in blobs)
+        return False
 
     def put_manifest(self, document: Document, reference: str) -> None:
         """Write the document as a blob; at a tag also name it in ``index.json``."""

@@ -75,7 +75,7 @@ def check_tag(target: Target, differs: Callable[[Document], bool]) -> None:
     tag = target.ref.push_tag
     if not tag or not isinstance(target.ref, ImageRef):
         return
-    held = _held(target, tag)
+    held = held_by(target, tag)
     if held is None or not differs(held):
         return
     try:
@@ -102,7 +102,7 @@ def _put(target: Target, document: Document, reference: str) -> None:
         # Somebody else was faster with the same bytes, or it was there under its digest.
         if _names(target, reference, document.digest):
             return
-        held = _held(target, reference) if is_tag else None
+        held = held_by(target, reference) if is_tag else None
         if held and _may_be_immutable(error):
             raise _immutable(error, target, held.digest) from error
         raise
@@ -120,11 +120,11 @@ def _immutable(error: TargetError, target: Target, names: Digest) -> TagImmutabl
 
 
 def _names(target: Target, reference: str, digest: Digest) -> bool:
-    held = _held(target, reference)
+    held = held_by(target, reference)
     return held is not None and held.digest == digest
 
 
-def _held(target: Target, reference: str) -> Document | None:
+def held_by(target: Target, reference: str) -> Document | None:
     """Return what a reference names; None also if this login may push and not pull."""
     try:
         return target.get_manifest(reference)

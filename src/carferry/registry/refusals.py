@@ -193,6 +193,31 @@ def refused(
     return failure
 
 
+def elsewhere_refused(
+    method: str, response: BaseHTTPResponse, ref: ImageRef, where: tuple[str, str, int]
+) -> TargetError:
+    """Return the error for a refusal by the host that the registry sent on to: its storage.
+
+    Nobody logs in there, so that no status of it says anything about the login.
+
+    Args:
+        method: Of the request.
+        response: Its answer; the body is read.
+        ref: The repository.
+        where: Scheme, host and port.
+    """
+    said, status = read_answer(body_text(response)), response.status
+    scheme, host, port = where
+    host = host if (scheme, port) in {("https", 443), ("http", 80)} else f"{host}:{port}"
+    action = "pull" if method in _READING else "push"
+    reason = f"{host}, where the registry keeps this, said {str(said) or 'nothing more'} ({status})"
+    remedy = f"this is not about the login: ask who runs {ref.registry}, or the proxy before {host}"
+    failure = TargetError(action, ref, reason, remedy, status=status)
+    failure.temporary = response.status in _TEMPORARY
+    failure.retry_after_s = retry_after(response.headers)
+    return failure
+
+
 def _failure(
     method: str,
     response: BaseHTTPResponse,

@@ -149,6 +149,10 @@ class RegistryTarget:
             RegistryUpload(self._session, location, 0, self.blob_size).cancel()
         return response.status
 
+    def hurried(self, attempts: int) -> RegistryTarget:
+        """Return the same repository, which is asked everything so often at most."""
+        return RegistryTarget(self._session.hurried(attempts))
+
     def start_upload(self, size_bytes: int) -> RegistryUpload:
         """Open an upload.
 
@@ -177,6 +181,7 @@ class RegistryTarget:
         )
         if response.status == 404:
             return None
+        self._session.check_document(data, "read manifest")
         media_type = response.headers.get("Content-Type", "").partition(";")[0]
         document = Document(media_type, data)
         if reference.startswith("sha256:") and str(document.digest) != reference:

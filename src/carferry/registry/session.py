@@ -6,14 +6,15 @@ without them.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from carferry.errors import CarferryError, TargetError
+from carferry.errors import CarferryError, TargetError, Unreachable
 from carferry.io.net.addresses import joined
 from carferry.io.net.bodies import drain, give_back, whole
 from carferry.io.net.http import Http, Timeouts, origin
@@ -21,13 +22,16 @@ from carferry.io.net.pace import TooSlow
 from carferry.io.net.retry import Retry, Tries
 from carferry.io.net.unreachable import root_of, words_of
 from carferry.refs import ImageRef
+from carferry.registry.answers import page_title
 from carferry.registry.logins.auth import Authenticator, Sources
 from carferry.registry.logins.login import Login
 from carferry.registry.quirks import quirks_of
-from carferry.registry.refusals import refused
+from carferry.registry.refusals import elsewhere_refused, refused
 
 Result = TypeVar("Result")
 _REDIRECTS = 5
+# What storage says of a link that has run out or is not there: S3 and Azure 403, Google 400.
+_NO_LINK = {400, 401, 403, 404, 410}
 _HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 
 
@@ -84,9 +88,21 @@ class Session:
         """The limits of a usual request."""
         return self._http.timeouts
 
+    def hurried(self, attempts: int) -> Self:
+        """Return the same session, whose requests are tried so often at most."""
+        other = copy.copy(self)
+        most = min(attempts, self._retry.attempts)
+        other._retry = replace(self._retry, attempts=most, first_tries=most)
+        return other
+
     def tries(self, most: int) -> Tries:
         """Return the count of an operation that its caller tries at most so often."""
         return self._retry.tries(most)
+
+    @property
+    def half_of_all(self) -> int:
+        """The tries after which what has failed so is tried once more."""
+        return -(-self._retry.attempts // 2)
 
     @property
     def deleting(self) -> tuple[str, ...]:
@@ -125,14 +141,23 @@ class Session:
         """
         asked = _Request(method, path, headers or {}, body, timeouts, scopes, at_once)
 
-        def attempt() -> BaseHTTPResponse:
-            response, sent = self._send(asked)
+        def answer() -> tuple[BaseHTTPResponse, str]:
+            response, sent, url = self._send(asked)
             for again in (False, True):
                 if not self._challenged(response, scopes, sent, again=again):
                     break
                 drain(response)
-                response, sent = self._send(asked)
-            return self._expected(method, response, expect)
+                response, sent, url = self._send(asked)
+            return response, url
+
+        def attempt() -> BaseHTTPResponse:
+            response, url = answer()
+            refused_link = response.status in _NO_LINK - set(expect) and not self._own(url)
+            if refused_link and body is None:
+                # The link that the registry gave may have run out: it gives another one.
+                drain(response)
+                response, url = answer()
+            return self._expected(method, response, expect, url)
 
         return attempt() if once else self._repeated(attempt)
 
@@ -203,7 +228,7 @@ class Session:
         # The token ran out between POST and PATCH: the next upload asks for a new one.
         sent = headers.get("Authorization", "") if self._own(url) else None
         self._challenged(response, (), sent, again=False)
-        return self._expected("PATCH", response, expect)
+        return self._expected("PATCH", response, expect, url)
 
     def located(self, path: str, response: BaseHTTPResponse) -> str:
         """Return the address in ``Location``, which may be relative to the request's; or "".
@@ -218,26 +243,47 @@ class Session:
         location = response.headers.get("Location", "")
         return joined(self._url(path), location) if location else ""
 
+    def check_document(self, data: bytes, action: str) -> None:
+        """Refuse a web page, which no registry sends: a login page stands before it.
+
+        Raises:
+            TargetError: It is one.
+        """
+        if title := page_title(data):
+            registry = self.ref.registry
+            reason = f"{registry} answered with a web page: {title}"
+            remedy = f"is {registry} the registry's own address, or is a login page before it?"
+            raise TargetError(action, self.ref, reason, remedy)
+
     def _repeated(self, attempt: Callable[[], Result]) -> Result:
         return self._retry.call(attempt, first=lambda: not self._reached)
 
-    def _send(self, asked: _Request) -> tuple[BaseHTTPResponse, str | None]:
-        """Return the answer and the ``Authorization`` it is to; None: another host's answer."""
+    def _send(self, asked: _Request) -> tuple[BaseHTTPResponse, str | None, str]:
+        """Return the answer, the ``Authorization`` it is to and who gave it.
+
+        Another host is sent no ``Authorization``: None.
+        """
         url = self._url(asked.path)
         for _ in range(_REDIRECTS):
             login = self._authorization(url, asked.scopes)
-            response = self._http.request(
-                asked.method,
-                url,
-                headers={**asked.headers, **login},
-                body=asked.body,
-                timeouts=asked.timeouts,
-                at_once=asked.at_once,
-            )
+            try:
+                response = self._http.request(
+                    asked.method,
+                    url,
+                    headers={**asked.headers, **login},
+                    body=asked.body,
+                    timeouts=asked.timeouts,
+                    at_once=asked.at_once,
+                )
+            except Unreachable as error:
+                if not self._own(url):
+                    error.reason += f" ({self.ref.registry} sends on to it)"
+                raise
             self._reached = True
             location = response.headers.get("Location")
             if response.status not in {301, 302, 303, 307, 308} or not location:
-                return response, login.get("Authorization", "") if self._own(url) else None
+                own = self._own(url)
+                return response, login.get("Authorization", "") if own else None, url
             drain(response)
             url = joined(url, location)
         raise TargetError("reach", self.ref, f"more than {_REDIRECTS} redirects")
@@ -276,9 +322,15 @@ class Session:
         return origin(url) == origin(self.base)
 
     def _expected(
-        self, method: str, response: BaseHTTPResponse, expect: Collection[int]
+        self,
+        method: str,
+        response: BaseHTTPResponse,
+        expect: Collection[int],
+        url: str,
     ) -> BaseHTTPResponse:
         if response.status in expect:
             return response
+        if not self._own(url):
+            raise elsewhere_refused(method, response, self.ref, origin(url))
         login, known = self._auth.login, self._auth.known
         raise refused(method, response, self.ref, login=login, known=known)

@@ -36,6 +36,7 @@ def list_tags(session: Session, prefix: str) -> list[str]:
         response, page = _page(session, path, _ALL_TAGS_BYTES + 1 - read)
         if response.status == 404:
             break
+        session.check_document(page, "list tags of")
         read += len(page)
         if read > _ALL_TAGS_BYTES or len(asked) > _MOST_PAGES:
             raise TargetError("list tags of", session.ref, "the list does not end")

@@ -63,6 +63,9 @@ class Target(Protocol):
     def mounts_from(self, origin: ImageRef | LayoutRef) -> bool:
         """Return False once it is known that nothing is linked from there."""
 
+    def hurried(self, attempts: int) -> Target:
+        """Return the same place, which is asked everything so often at most."""
+
     def start_upload(self, size_bytes: int) -> Upload:
         """Begin to write a blob of that exact length."""
 

@@ -33,13 +33,18 @@ def choose(ref: LayoutRef, entries: Sequence[Descriptor]) -> Descriptor | None:
     Raises:
         ManifestMissing: Several may be meant, or none has that tag.
     """
-    images = _different([each for each in entries if _ABOUT not in each.annotations])
+    images = _different([each for each in entries if not is_about(each)])
     named = [each for each in images if ref.tag in map(_tag_of, names_of(each))]
     if not named and len(images) == 1 and (ref.tag == _UNSAID or not names_of(images[0])):
         return images[0]
     if len(named) > 1 or (not named and images):
         raise ManifestMissing("read", ref, f"it holds {_listed(images)}", _remedy(ref, images))
     return named[0] if named else None
+
+
+def is_about(entry: Descriptor) -> bool:
+    """Return whether an entry is BuildKit's word on another one."""
+    return _ABOUT in entry.annotations
 
 
 def names_of(entry: Descriptor) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from urllib.parse import urlencode, urlsplit
 
 from urllib3.response import BaseHTTPResponse
@@ -25,6 +27,7 @@ from carferry.registry.session import Session
 _LOST = {400, 404, 416}
 _COMMIT_TRIES = 3
 _CANCEL_TRIES = 3
+_LONG_S = 600.0
 # Whoever cancels is on the way out, perhaps since the registry does not answer.
 _CANCELLING = Timeouts(connect_s=3.0, read_s=3.0)
 # "0-0" means none or one byte, and Quay says "bytes=0--1" for none: not worth guessing.
@@ -39,6 +42,7 @@ class RegistryUpload:
         location: Where the registry wants the bytes.
         size_bytes: How many will come.
         blob_size: Returns the length of a blob in the repository, or None.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -47,11 +51,13 @@ class RegistryUpload:
         location: str,
         size_bytes: int,
         blob_size: Callable[[Digest], int | None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
         self._blob_size = blob_size
         self._location = location
         self._size_bytes = size_bytes
+        self._clock = clock
         self._lost = False
 
     def send(self, chunks: Iterable[bytes], start: int = 0) -> None:
@@ -102,6 +108,9 @@ class RegistryUpload:
         If it is not there, the PUT itself was lost, or the registry is still at work behind
         a gateway that did not wait for it: a few more tries are cheaper than another upload.
 
+        All tries together get the time of one: a registry that has read the blob for half an hour
+        and says nothing is not at work any more.
+
         Raises:
             TargetError: Refused, or not there afterwards.
         """
@@ -110,10 +119,21 @@ class RegistryUpload:
     def _close(self, digest: Digest, body: bytes) -> None:
         joint = "&" if urlsplit(self._location).query else "?"
         url = f"{self._location}{joint}{urlencode({'digest': str(digest)})}"
+        granted_s = self._session.timeouts.committing(self._size_bytes).read_s
+        until = self._clock() + granted_s
+        try:
+            self._put_again(url, body, digest, until)
+        except CarferryError as error:
+            if self._clock() >= until and granted_s > _LONG_S:
+                # One more upload may come through; a third would cost all of this time again.
+                error.tries = max(error.tries, self._session.half_of_all)
+            raise
+
+    def _put_again(self, url: str, body: bytes, digest: Digest, until: float) -> None:
         tries = self._session.tries(_COMMIT_TRIES)
         while True:
             try:
-                self._put(url, body)
+                self._put(url, body, max(self._session.timeouts.read_s, until - self._clock()))
                 return
             except CarferryError as error:
                 unclear = error.temporary or tries.count > 0
@@ -176,7 +196,7 @@ class RegistryUpload:
         self._follow(response)
         return response
 
-    def _put(self, url: str, body: bytes) -> None:
+    def _put(self, url: str, body: bytes, read_s: float) -> None:
         drain(
             self._session.call(
                 "PUT",
@@ -184,7 +204,7 @@ class RegistryUpload:
                 expect={201, 204},
                 headers={"Content-Type": "application/octet-stream"} if body else None,
                 body=body,
-                timeouts=self._session.timeouts.committing(self._size_bytes),
+                timeouts=replace(self._session.timeouts, read_s=read_s),
                 once=True,
             )
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from carferry.assembly.foresee import check_target
+from carferry.assembly.foresee import check_target, replaced
 from carferry.assembly.plan import MOST_WORKERS, Plan
 from carferry.assembly.planning import plan_build
 from carferry.errors import InputError
@@ -83,7 +84,9 @@ def plan(
         check_target(target, made, engine=options.engine)
     count = made.worth(workers) if at_most else workers
     exact = pinned(read_model(model), made.snapshot)
-    return _planned(exact, image, made, count, how.parallel, rate)
+    planned = _planned(exact, image, made, count, how.parallel, rate)
+    told = replaced(target, made)
+    return replace(planned, notes=(*planned.notes, told)) if told else planned
 
 
 def _check(image: str, workers: int, *, at_most: bool, rate: float) -> None:

@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from carferry.errors import CarferryError, DeadlineExceeded, Unreachable
+from carferry.io.net.gathered import Gathered
 from carferry.io.net.pauses import Pauses, pause_after, place_of
 
 Result = TypeVar("Result")
+_WORTH_GATHERING_S = 0.2
 
 
 class Cancelled(CarferryError):
@@ -46,6 +48,7 @@ class Retry:
         jitter: Returns 0..1; a pause is between half and all of its nominal length.
         report: Called with a line before each pause; from several threads.
         pauses: The hosts that asked to be left alone, for everybody.
+        gathered: What is reported of many threads at once.
     """
 
     attempts: int = 6
@@ -60,6 +63,7 @@ class Retry:
     started: float = field(default_factory=time.monotonic)
     report: Callable[[str], None] = _say_nothing
     pauses: Pauses = field(default_factory=Pauses)
+    gathered: Gathered = field(default_factory=Gathered)
 
     def check(self) -> None:
         """Raise if the work was cancelled.
@@ -176,7 +180,11 @@ class Tries:
         is_first = isinstance(error, Unreachable) and self._first()
         most = min(self._most, retry.first_tries) if is_first else self._most
         which = f"try {self.count + 1} of {most}"
-        retry.report(f"{what}; trying again in {seconds(wait_s)}, {which}")
+        line = f"{what}; trying again in {seconds(wait_s)}, {which}"
+        if wait_s < _WORTH_GATHERING_S:
+            retry.report(line)
+        else:
+            retry.gathered.say(f"{what} {which}", line, retry.report)
         retry.stop.wait(wait_s)
         retry.check()
 

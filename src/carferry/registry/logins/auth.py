@@ -116,7 +116,7 @@ class Authenticator:
                 self._forget(sent)
                 return self._widened(offered, scopes) or not again
             value = self._fixed()
-            return bool(value) and (sent != value or (not again and self._renewed()))
+            return bool(value) and (sent != value or self._renewed())
 
     def header(self, scopes: tuple[str, ...]) -> dict[str, str]:
         """Return the header for a request that needs these scopes; empty before a challenge.

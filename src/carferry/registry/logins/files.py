@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ _IN_SECRET = (".dockerconfigjson", ".dockercfg", "config.json", "auth.json")
 # Kubernetes takes Secrets up to 1 MiB; a List may hold some of them.
 _MOST_BYTES = 8 * 1024 * 1024
 _NOTHING = ("", "null", "~")
+# A pipe, as a shell's <(...), can be read once, and a login is looked up for each registry.
+_read_once: dict[tuple[int, int], bytes] = {}
 _REMEDY = "make one with podman login --authfile FILE, or give a Secret's manifest"
 
 
@@ -64,12 +67,36 @@ def read_login_files(path: Path, *, required: bool) -> tuple[LoginFile, ...] | N
         raise InputError("read logins", path, error.strerror or str(error)) from error
     if not data.strip():
         return None
+    return _login_files(data, path)
+
+
+def read_login_text(text: str, name: Path) -> tuple[LoginFile, ...]:
+    """Return what the text of such a file says, as a variable holds it.
+
+    Args:
+        text: JSON, or a manifest.
+        name: Of the variable, for messages.
+
+    Raises:
+        InputError: As for a file.
+    """
+    data = text.encode("utf-8", "surrogateescape")
+    return _login_files(data, name) if data.strip() else ()
+
+
+def _login_files(data: bytes, path: Path) -> tuple[LoginFile, ...]:
     return tuple(_login_file(document, path) for document in _documents(data, path))
 
 
 def _read(path: Path) -> bytes:
+    status = path.stat()
+    key = status.st_dev, status.st_ino
+    if key in _read_once:
+        return _read_once[key]
     with path.open("rb") as file:
         data = file.read(_MOST_BYTES + 1)
+    if stat.S_ISFIFO(status.st_mode):
+        _read_once[key] = data
     if len(data) > _MOST_BYTES:
         raise InputError("read logins", path, f"over {_MOST_BYTES} bytes long", _REMEDY)
     return data

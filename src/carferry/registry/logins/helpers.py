@@ -7,12 +7,15 @@ Source: docker/docker-credential-helpers, ``client`` and ``credentials``.
 from __future__ import annotations
 
 import json
+import os
 import re
 import selectors
 import shutil
+import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import IO
 
 from carferry.errors import InputError, ToolFailed
@@ -27,6 +30,9 @@ _NOT_FOUND = "credentials not found in native keychain"
 # In the place of a user name: the secret is an identity token.
 _IDENTITY = "<token>"
 _SHOWN = 300
+# One run looks a login up for each registry and step of it; a helper may ask a cloud each time.
+_REMEMBERED_S = 300.0
+_remembered: dict[tuple[str, str, int], tuple[Login | None, float]] = {}
 
 
 class HelperMissing(InputError):
@@ -40,8 +46,9 @@ def ask_helper(
     where: object,
     env: Mapping[str, str],
     timeout_s: float = TIMEOUT_S,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Login | None:
-    """Return the login that a helper keeps for a registry, or None.
+    """Return the login that a helper keeps for a registry, or None; some minutes from memory.
 
     Args:
         name: Of the helper, as login files have it: ``ecr-login``.
@@ -49,6 +56,7 @@ def ask_helper(
         where: The file that names it, for messages.
         env: Environment of the program, in whose ``PATH`` it is.
         timeout_s: Seconds it may take.
+        clock: Monotonic seconds.
 
     Raises:
         HelperMissing: It is not installed.
@@ -65,6 +73,21 @@ def ask_helper(
             f"it leaves {server} to the credential helper {name!r}, and no program {command} is "
             "installed", f"install it, or run podman login --authfile FILE {server}",
         )  # fmt: skip
+    key = program, server, hash(frozenset(env.items()))
+    login, until = _remembered.get(key, (None, 0.0))
+    if clock() >= until:
+        login = _asked(program, server, env, timeout_s)
+        _remembered[key] = login, clock() + _REMEMBERED_S
+    return login
+
+
+def forget() -> None:
+    """Ask every helper anew from now on: a login was refused."""
+    _remembered.clear()
+
+
+def _asked(program: str, server: str, env: Mapping[str, str], timeout_s: float) -> Login | None:
+    command = program.rpartition("/")[2]
     status, output, errors = _run(program, server, env, timeout_s)
     words = (output.strip() or errors.strip()).decode("utf-8", "replace")
     if status == 0:
@@ -83,7 +106,12 @@ def _run(
     pipe = subprocess.PIPE
     try:
         process = subprocess.Popen(
-            [program, "get"], stdin=pipe, stdout=pipe, stderr=pipe, env=dict(env)
+            [program, "get"],
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            env=dict(env),
+            start_new_session=True,
         )
     except OSError as error:
         raise _failed(program, server, error.strerror or str(error)) from error
@@ -97,7 +125,10 @@ def _run(
         except OverflowError as error:
             raise _failed(program, server, f"it wrote over {_MOST_BYTES} bytes") from error
         finally:
-            process.kill()
+            if process.returncode is None:
+                # Helpers are scripts: what they wait for would live on, and keep the pipes open.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def _talk(process: subprocess.Popen[bytes], data: bytes, deadline: float) -> tuple[bytes, bytes]:

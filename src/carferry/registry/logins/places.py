@@ -1,10 +1,12 @@
 """Finding the login for a registry where container tools keep it.
 
-Order: ``REGISTRY_AUTH_FILE``, ``DOCKER_CONFIG/config.json``,
+Order: ``REGISTRY_AUTH_FILE``, ``DOCKER_AUTH_CONFIG``, ``DOCKER_CONFIG/config.json``,
 ``XDG_RUNTIME_DIR/containers/auth.json`` or ``/run/containers/UID/auth.json``,
 ``XDG_CONFIG_HOME/containers/auth.json`` or ``~/.config/containers/auth.json``,
 ``~/.docker/config.json``, ``~/.dockercfg``. A folder stands for a mounted Kubernetes Secret.
-Source: containers-auth.json(5), whose order has DOCKER_CONFIG last.
+``DOCKER_AUTH_CONFIG`` is no file's name but what such a file says; docker takes it before its
+files, for the hosts that it names. Sources: containers-auth.json(5), whose order has DOCKER_CONFIG
+last; docker/cli ``cli/config/configfile``, ``GetCredentialsStore``.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ from pathlib import Path
 from carferry.errors import ToolFailed
 from carferry.refs import ImageRef
 from carferry.registry.logins.entries import entry_login, matching
-from carferry.registry.logins.files import LoginFile, read_login_files
+from carferry.registry.logins.files import LoginFile, read_login_files, read_login_text
 from carferry.registry.logins.helpers import HelperMissing, ask_helper
 from carferry.registry.logins.login import Login
 
 _log = logging.getLogger("carferry")
 # What Docker's own helpers keep its hub under.
 _DOCKER_HUB = "https://index.docker.io/v1/"
+_TEXT = "DOCKER_AUTH_CONFIG"
 
 
 def find_login(
@@ -43,7 +46,10 @@ def find_login(
     """
     environ = os.environ if env is None else env
     for path, named in _candidates(environ, auth_file):
-        files = read_login_files(path, required=auth_file is not None)
+        if path == Path(_TEXT) and not named:
+            files: tuple[LoginFile, ...] | None = read_login_text(environ[_TEXT], path)
+        else:
+            files = read_login_files(path, required=auth_file is not None)
         if files is None and named:
             return None  # /dev/null says that nobody is logged in
         for file in files or ():
@@ -60,6 +66,8 @@ def _candidates(env: Mapping[str, str], auth_file: Path | None) -> list[tuple[Pa
     if env.get("REGISTRY_AUTH_FILE"):
         # Optional on purpose: pipelines point here whether or not the secret exists.
         found.append((Path(env["REGISTRY_AUTH_FILE"]), True))
+    if env.get(_TEXT):
+        found.append((Path(_TEXT), False))
     if env.get("DOCKER_CONFIG"):
         found.append((Path(env["DOCKER_CONFIG"]) / "config.json", False))
     if env.get("XDG_RUNTIME_DIR"):

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from huggingface_hub.hf_api import RepoFile
 
 from carferry.errors import InvalidReference, SourceError
 from carferry.io.net.http import Http
 from carferry.io.net.retry import Retry
+from carferry.io.parallel import run_parallel
 from carferry.refs import ModelRef
 from carferry.source.hfcache import content_id
 from carferry.source.httpread import RangeReader
@@ -29,6 +29,7 @@ from carferry.source.paths import fault_of, path_bytes
 from carferry.source.redirects import Redirects
 from carferry.source.snapshot import PUBLIC_HUB, ContentId, Snapshot, SourceFile
 
+Item = TypeVar("Item")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # As many as two bundles read ahead at once, beside the streams of large files.
 _CONNECTIONS = 64
@@ -140,8 +141,7 @@ class HubSource:
             SourceError: It does not: a mirror that leaves out ids of LFS files.
         """
         listed = [self._files[path] for path in paths]
-        with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-            return self._snapshot(tuple(pool.map(self._identified, listed)))
+        return self._snapshot(tuple(self._asked_at_once(self._identified, listed)))
 
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from ``start`` to ``stop`` or its end.
@@ -176,8 +176,13 @@ class HubSource:
         whole = [row for row in rows if isinstance(row["size"], int) and row["oid"]]
         files = self._named(_entries(self._now, whole))
         bare = [row["rfilename"] for row in named if row["rfilename"] not in files]
-        with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-            return files | {file.path: file for file in pool.map(self._asked, bare)}
+        return files | {file.path: file for file in self._asked_at_once(self._asked, bare)}
+
+    def _asked_at_once(
+        self, ask: Callable[[Item], SourceFile], each: Sequence[Item]
+    ) -> list[SourceFile]:
+        """Ask several questions at once; a signal stops them all."""
+        return run_parallel(ask, each, parallel=_ASKED_AT_ONCE, retry=self._retry)
 
     def _named(self, entries: Sequence[RepoFile]) -> dict[str, SourceFile]:
         return {entry.path: _source_file(entry) for entry in entries}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from http import HTTPStatus
@@ -20,6 +19,7 @@ from urllib3.exceptions import HTTPError
 from carferry.errors import InputError, SourceChanged, SourceError, SourceNotFound
 from carferry.io.net.http import Http
 from carferry.io.net.retry import Retry
+from carferry.io.parallel import run_parallel
 from carferry.io.shell import glob_of, option, word
 from carferry.source.httpread import CHUNK, resumed
 from carferry.source.paths import check_count, path_bytes
@@ -114,8 +114,8 @@ class S3Source:
         asked = [
             path for path, found in objects.items() if path == largest or is_worth_asking(found)
         ]
-        with ThreadPoolExecutor(_THREADS) as pool:
-            known = dict(zip(asked, pool.map(self._identify, asked), strict=True))
+        found = run_parallel(self._identify, asked, parallel=_THREADS, retry=self._client.retry)
+        known = dict(zip(asked, found, strict=True))
         return self._snapshot(paths, known)
 
     def read(self, file: SourceFile, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
