@@ -14,7 +14,7 @@ import pytest
 
 from carferry.io.show.amounts import human_bytes, human_seconds
 from carferry.io.show.bars import Bars
-from carferry.io.show.cells import cells, cut
+from carferry.io.show.cells import cells, cut, folded
 from carferry.io.show.display import Display, Face
 from carferry.io.show.events import Events
 from carferry.io.show.lines import SILENT_S, Lines
@@ -146,6 +146,36 @@ def test_text_that_is_cut_fits_and_keeps_its_end() -> None:
         shown = cut(text, width)
         assert cells(shown) <= width
         assert shown == text or cells(text) > width
+
+
+@pytest.mark.parametrize("columns", [80, 50, 20])
+def test_a_note_above_bars_is_broken_between_words(columns: int) -> None:
+    """The terminal broke it, in the middle of words."""
+    shown, screen, _ = bars(columns)
+    where = "127.0.0.1:5000/org/a-name-of-its-own-that-is-longer-than-a-row:v1"
+    note = f"reach {where}: PATCH failed: Remote end closed connection; trying again in 0.3 s"
+    shown.note(note)
+    rows = screen.take()
+    assert [row.strip() for row in rows] == [row for row in map(str.strip, rows) if row]
+    assert " ".join(row.strip() for row in rows) == note
+    assert [row for row in rows if cells(row) >= columns and where not in row] == []
+    assert all(row.startswith("  ") for row in rows[1:])
+
+
+def test_what_is_folded_keeps_columns_and_says_all() -> None:
+    chance = random.Random(5)
+    for _ in range(500):
+        words = ["".join(chance.choices("ab-模", k=chance.randrange(1, 30))) for _ in range(9)]
+        width, text = chance.randrange(1, 90), " ".join(words)
+        rows = folded(text, width, 8)
+        assert " ".join(row.strip() for row in rows) == text
+        assert all(cells(row) <= width or len(row.split()) == 1 for row in rows)
+    line = f"{'left':<8}a.bin, 99 B: pickled, and nobody asked"
+    assert folded(line, 24, 8) == [
+        "left    a.bin, 99 B:",
+        " " * 8 + "pickled, and",
+        " " * 8 + "nobody asked",
+    ]
 
 
 def test_a_log_gets_a_line_for_each_layer_and_one_every_few_seconds() -> None:

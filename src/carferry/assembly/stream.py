@@ -189,7 +189,7 @@ class _Mover:
 
     def _move(self, layer: Layer) -> tuple[Descriptor, int]:
         retries = corrupt = 0
-        tries = self._retry.tries()
+        tries = self._retry.tries(about=layer.name)
         while True:
             self._retry.check()
             try:
@@ -202,7 +202,6 @@ class _Mover:
             except CarferryError as error:
                 tries.again(error)
                 retries += 1
-                self._progress.note(f"{layer.name}: sending it again")
 
     def _once(self, layer: Layer) -> Descriptor:
         with counting(self._progress, self._retry, layer.name) as moved:
@@ -222,7 +221,7 @@ class _Mover:
 
     def _send(self, reader: LayerReader, upload: Upload, moved: Moved) -> None:
         """Send the layer; after a break go on at the offset that the target proves."""
-        start, tries = 0, self._retry.tries()
+        start, tries = 0, self._retry.tries(about=reader.name)
         while True:
             try:
                 # Closed here: an error's traceback may keep the reader and its connection alive.

@@ -70,7 +70,9 @@ class Retry:
         if self.stop.is_set():
             raise Cancelled("continue", "", "cancelled because another part failed")
 
-    def tries(self, most: int = 0, *, first: Callable[[], bool] = lambda: False) -> Tries:
+    def tries(
+        self, most: int = 0, *, first: Callable[[], bool] = lambda: False, about: str = ""
+    ) -> Tries:
         """Return the count of an operation that begins.
 
         Args:
@@ -79,8 +81,9 @@ class Retry:
             first: Says whether nothing has answered so far. A wrong host name should show soon,
                 so then ``first_tries`` are enough; a server that asks for a pause gets it.
                 Called after each failure: meanwhile other requests may get through.
+            about: What of several things that move is tried again; a report begins with it.
         """
-        return Tries(self, min(most, self.attempts) if most else self.attempts, first)
+        return Tries(self, min(most, self.attempts) if most else self.attempts, first, about)
 
     def call(
         self, work: Callable[[], Result], *, first: Callable[[], bool] = lambda: False
@@ -131,8 +134,9 @@ class Tries:
         count: So far, since the last progress.
     """
 
-    def __init__(self, retry: Retry, most: int, first: Callable[[], bool]) -> None:
+    def __init__(self, retry: Retry, most: int, first: Callable[[], bool], about: str = "") -> None:
         self._retry, self._most, self._first = retry, most, first
+        self._about = f"{about}: " if about else ""
         self.count = 0
 
     def progressed(self) -> None:
@@ -171,7 +175,7 @@ class Tries:
             raise DeadlineExceeded(
                 "retry", error.subject, f"deadline passed; last: {error.reason}"
             ) from error
-        what = f"{error.action} {error.subject}: {error.reason}"
+        what = f"{self._about}{error.action} {error.subject}: {error.reason}"
         which = f"try {self.count + 1} of {retry.attempts}"
         retry.report(f"{what}; trying again in {seconds(wait_s)}, {which}")
         retry.stop.wait(wait_s)
