@@ -138,6 +138,26 @@ def test_quiet_is_the_result_without_remarks(
     assert {*quiet.out.splitlines()} <= {*loud.out.splitlines()}
 
 
+def test_what_follows_sees_the_same_model(run: Run, model: str) -> None:
+    """Pasted, the commands of a look at a model without weights were refused."""
+    given = ("--allow-no-weights", "--exclude", "old.bin,*.md", "--include", "*.json")
+    shown = run("plan", model, *given)
+    nexts = [row for row in shown.out.splitlines() if row.startswith("next    ")]
+    assert nexts
+    same = "--include '*.json' --exclude old.bin --exclude '*.md' --allow-no-weights"
+    assert all(row.endswith(same) for row in nexts)
+
+
+def test_a_device_that_holds_no_certificate_is_told_from_a_file_that_is_not_there(
+    run: Run, tmp_path: Path
+) -> None:
+    """Both were "no such file"."""
+    empty = run("plan", "org/name", "--ca", "/dev/null")
+    missing = run("plan", "org/name", "--ca", tmp_path / "nix")
+    assert (empty.code, "/dev/null (--ca): holds no certificates" in empty.err) == (2, True)
+    assert (missing.code, "nix: no such file; check --ca" in missing.err) == (2, True)
+
+
 def test_the_page_of_a_plan_goes_to_stdout(run: Run, model: str) -> None:
     page = run("plan", model, "--gpu", "L4", "--html", "-")
     assert page.code == 0

@@ -202,6 +202,18 @@ def test_a_line_names_a_few_of_what_moves_and_counts_the_rest() -> None:
     assert out.getvalue().endswith(": layer-0 50%, layer-1 0%, layer-2 0%, 2 more\n")
 
 
+def test_the_first_bytes_promise_nothing() -> None:
+    """It was "0%, 512 B of 76.3 MiB, 5.1 KiB/s, 4 h 15 min left" three seconds after the start."""
+    shown, screen, clock = bars()
+    shown.begin("a", 100 << 20)
+    clock.now = 1.0
+    shown.advance("a", 512)
+    assert screen.take()[-1] == "0%, 512 B of 100.0 MiB, 512 B/s"
+    clock.now = 9.0
+    shown.advance("a", 512)
+    assert screen.take()[-1].endswith(" left")
+
+
 def test_a_move_of_hours_fills_no_log() -> None:
     shown, out, clock = lines()
     shown.begin("model", 100 * GIB)

@@ -63,6 +63,22 @@ def after_image(
     return f"{NEXT}carferry inspect {word(f'docker://{reference}')}{''.join(access)}"
 
 
+def same_choice(
+    include: Sequence[str],
+    exclude: Sequence[str],
+    *,
+    allow_no_weights: bool,
+    plain_http: Sequence[str],
+    ca: str,
+) -> str:
+    """Return the options that a following command needs to see the same model; may be empty."""
+    named = (("--include", include), ("--exclude", exclude), ("--plain-http", plain_http))
+    words = [f"{name} {word(value)}" for name, values in named for value in values]
+    words += ["--allow-no-weights"] if allow_no_weights else []
+    words += [f"--ca {word(ca)}"] if ca else []
+    return "".join(f" {each}" for each in words)
+
+
 def after_download(folder: str) -> str:
     """Return the command that makes an image of a folder."""
     named = folder if folder.startswith(("/", "./", "../")) else f"./{folder}"

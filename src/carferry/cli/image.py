@@ -137,7 +137,7 @@ def _build(arguments: argparse.Namespace) -> int:
     unit = "layers" if arguments.engine == "stream" else ""
     with displayed(arguments.progress, unit=unit, place=arguments.image) as progress:
         built = build(arguments.model, arguments.image, progress=progress, **how)
-    options.show(built, arguments, *_summary(built, arguments.image), _after(built, arguments))
+    options.show(built, arguments, *_summary(built, arguments.image), *_after(built, arguments))
     return 0
 
 
@@ -156,7 +156,7 @@ def _seal(arguments: argparse.Namespace) -> int:
     how = options.settings(arguments)
     with displayed(arguments.progress) as progress:
         built = seal(arguments.model, arguments.image, progress=progress, **how)
-    options.show(built, arguments, *_summary(built, arguments.image), _after(built, arguments))
+    options.show(built, arguments, *_summary(built, arguments.image), *_after(built, arguments))
     return 0
 
 
@@ -235,10 +235,14 @@ def _summary(built: Built, image: str) -> list[str]:
     ]
 
 
-def _after(built: Built, arguments: argparse.Namespace) -> str:
-    is_served = arguments.format == "modelcar" and arguments.base != "scratch"
+def _after(built: Built, arguments: argparse.Namespace) -> list[str]:
+    """Return the command that follows; none for an image of which inspect says what it lacks."""
+    is_tarred, reference = arguments.format == "modelcar", built.reference
+    is_served = is_tarred and arguments.base != "scratch"
+    if is_tarred and not is_served and "@sha256:" in reference and not reference.startswith("oci:"):
+        return []
     hosts = split_lists(arguments.plain_http)
-    return after_image(built.reference, is_served=is_served, plain_http=hosts, ca=arguments.ca)
+    return [after_image(reference, is_served=is_served, plain_http=hosts, ca=arguments.ca)]
 
 
 def _reused(done: Streamed) -> str:

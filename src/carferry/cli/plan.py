@@ -9,6 +9,7 @@ from typing import Any
 
 from carferry.cli import options
 from carferry.cli.display import displayed
+from carferry.cli.following import same_choice
 from carferry.cli.screen import look_lines
 from carferry.cli.streams import say
 from carferry.cli.unused import refuse_unused
@@ -139,8 +140,19 @@ def _look(arguments: argparse.Namespace) -> int:
     if arguments.json:
         options.show_document({"look": found.as_json(), "fit": None, "move": None})
     else:
-        options.show_lines(look_lines(found, with_remarks=not arguments.quiet), indent=2)
+        lines = look_lines(found, with_remarks=not arguments.quiet, choice=_choice(arguments))
+        options.show_lines(lines, indent=2)
     return 0
+
+
+def _choice(arguments: argparse.Namespace) -> str:
+    return same_choice(
+        split_lists(arguments.include),
+        split_lists(arguments.exclude),
+        allow_no_weights=arguments.allow_no_weights,
+        plain_http=split_lists(arguments.plain_http),
+        ca=arguments.ca,
+    )
 
 
 def _opened(arguments: argparse.Namespace) -> Pieces:
