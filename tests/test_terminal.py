@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,21 @@ def test_a_line_names_a_few_of_what_moves_and_counts_the_rest() -> None:
     clock.now = 5.0
     shown.advance("layer-0", 50)
     assert out.getvalue().endswith(": layer-0 50%, layer-1 0%, layer-2 0%, 2 more\n")
+
+
+@pytest.mark.parametrize("face", [Lines, Events, Bars])
+def test_a_secret_in_the_name_of_an_item_is_masked(face: Callable[[io.StringIO], Face]) -> None:
+    """A note's was, a file's own name was not."""
+    out, clock = io.StringIO(), Clock()
+    shown = Display(face(out), clock=clock, every_s=3600)
+    name = "hf_" + "Qx7" * 8
+    shown.begin(name, 100)
+    clock.now = 9.0
+    shown.advance(name, 50)
+    shown.note(name)
+    shown.end(name, "move")
+    assert "Qx7" not in out.getvalue()
+    assert out.getvalue().count("***") >= 3
 
 
 def test_the_first_bytes_promise_nothing() -> None:
