@@ -40,8 +40,8 @@ def folded(text: str, width: int, indent: int = 2) -> list[str]:
 
     Args:
         text: One line.
-        width: A word that is wider has a row of its own, which the terminal breaks: an address
-            or a digest is copied whole.
+        width: A word that is wider stays where it is, and the terminal breaks it: an address or
+            a digest is copied whole.
         indent: Blanks before each row but the first.
     """
     if cells(text) <= width:
@@ -49,7 +49,8 @@ def folded(text: str, width: int, indent: int = 2) -> list[str]:
     first, *rest = re.split(r"(?<=\S)( +)", text)
     rows, room = [first], " " * min(indent, width // 2)
     for blanks, word in zip(rest[::2], rest[1::2], strict=True):
-        if cells(rows[-1]) + len(blanks) + cells(word) <= width:
+        is_too_wide = len(room) + cells(word) > width
+        if is_too_wide or cells(rows[-1]) + len(blanks) + cells(word) <= width:
             rows[-1] += blanks + word
         else:
             rows.append(room + word)
