@@ -85,7 +85,7 @@ def test_the_wish_may_be_a_variable(run: Run, monkeypatch: pytest.MonkeyPatch) -
 
 def test_progress_as_json_ends_with_the_error_as_json(run: Run) -> None:
     outcome = run("inspect", "oci:/nothing/here:1", "--progress", "json")
-    (line,) = outcome.err.splitlines()
+    *_, line = outcome.err.splitlines()
     event = json.loads(line)
     assert (event["event"], event["kind"]) == ("error", "ManifestMissing")
     assert event["text"].startswith("carferry: read oci:/nothing/here:1: ")
