@@ -5,17 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from kfp.dsl.graph_component import GraphComponent
 
 from carferry.bundle.component import IMAGE_VARIABLE, Runtime
+from carferry.cli.failures import Wishes, tell
+from carferry.cli.options import finish
 from carferry.cli.parser import Parser
-from carferry.errors import CarferryError, InputError
+from carferry.cli.variables import PREFIX
+from carferry.errors import CarferryError, InputError, redact
 from carferry.pipelines import compiling
 from carferry.pipelines.arguments import form, old_names
 from carferry.pipelines.local import runner
@@ -39,6 +44,7 @@ LOCAL_DEFAULTS: dict[str, form.Value] = {
 }
 """Defaults of a local run: objects are written, no cluster is asked, a folder is the volume."""
 _INTERRUPTED = 130  # as shells count SIGINT
+_VARIABLES = f"{PREFIX}PIPELINE_"
 
 USE = """\
 compile and import the YAML in the dashboard:
@@ -64,26 +70,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Returns:
-        0 done, 1 failed, 2 wrong input, 130 interrupted.
+        0 done, 1 failed, 2 wrong input, 3 the model does not fit, 130 interrupted.
     """
-    action = ""
+    words = list(sys.argv[1:] if argv is None else argv)
+    own = {n.replace(_VARIABLES, PREFIX, 1): v for n, v in os.environ.items() if _VARIABLES in n}
+    wishes = Wishes.of(words, own)
     try:
-        options = _parser().parse_args(argv)
-        action = options.action
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-        return _ACTIONS[action](options)
+        return _run(words or ["--help"])
     except KeyboardInterrupt as stopped:
         for line in getattr(stopped, "__notes__", ["interrupted"]):
             _say(line)
         return _INTERRUPTED
-    except CarferryError as error:
-        for note in getattr(error, "__notes__", ()):
-            _say(note)
-        _say(f"error: {error}")
-        return error.exit_code
     except OSError as error:
-        _say(f"error: {error.filename or action}: {error.strerror or error}")
-        return 1
+        what, why = error.filename or "a file", error.strerror or str(error)
+        return tell(CarferryError("use", what, why), wishes)
+    except Exception as error:
+        return tell(error, wishes)
+
+
+def _run(words: list[str]) -> int:
+    try:
+        options = _parser().parse_args(words)
+    except SystemExit as shown:  # help
+        return int(shown.code or 0)
+    level = logging.DEBUG if options.debug else logging.INFO
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    done: int = options.run(options)
+    return done
 
 
 def compile_all(options: argparse.Namespace) -> int:
@@ -104,8 +117,8 @@ def run_local(options: argparse.Namespace) -> int:
     values = _values(pipeline, options, LOCAL_DEFAULTS | ({"serve": "no"} if layout else {}))
     shared = runner.alone(root / "shared") if options.engine == "buildah" else nullcontext()
     with shared:
-        done = runner.run(pipeline, values, root=root / "runs", say=_say)
-    print(json.dumps({"folder": str(done.folder), "steps": done.outputs}, indent=2))
+        done = runner.run(pipeline, values, root=root / "runs", say=_teller(options))
+    print(json.dumps({"folder": str(done.folder), "steps": _shown(done.outputs)}, indent=2))
     return 0
 
 
@@ -123,15 +136,29 @@ def run_remote(options: argparse.Namespace) -> int:
         package = compiling.write(pipeline, options.output or Path(folder))
         made = submit.start(_endpoint(options), package, values, cron=options.recurring)
     for note in made.notes:
-        _say(note)
+        _teller(options)(note)
     print(made.url, flush=True)
     return _follow(options, made.id) if options.wait else 0
 
 
 def _follow(options: argparse.Namespace, run_id: str) -> int:
     endpoint, kube = _endpoint(options), workbench.cluster(options.kubeconfig)
-    follow.wait(endpoint, run_id, say=_say, timeout_s=options.timeout, kube=kube)
+    follow.wait(endpoint, run_id, say=_teller(options), timeout_s=options.timeout, kube=kube)
     return 0
+
+
+def _shown(steps: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what steps gave, without the secret by which the shards of this run are believed."""
+    return {
+        step: {name: _without_secret(value) for name, value in outputs.items()}
+        for step, outputs in steps.items()
+    }
+
+
+def _without_secret(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: "***" if k == "run" and v else _without_secret(v) for k, v in value.items()}
+    return redact(value) if isinstance(value, str) else value
 
 
 def _engine(options: argparse.Namespace) -> str:
@@ -150,7 +177,7 @@ def _values(
 ) -> dict[str, form.Value]:
     texts, notes = old_names.renamed(options.parameters)
     for line in notes:
-        _say(f"note: {line}; the old name goes with the next release")
+        _teller(options)(f"note: {line}; the old name goes with the next release")
     remote = options.action == "submit"
     return form.arguments(form.fields(pipeline), texts, defaults, remote=remote)
 
@@ -168,16 +195,17 @@ def _parser() -> Parser:
         epilog=USE + parameters,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.environ = None  # a notebook's CARFERRY_IMAGE is another one
+    parser.own_variables = "pipeline"  # CARFERRY_IMAGE is another one, a notebook's
     action = parser.add_mutually_exclusive_group(required=True)
     for name, text in (
-        ("compile", "write the YAML of both engines"),
-        ("local", "run here, each step a process"),
-        ("submit", "run on a Data Science Pipelines server"),
+        ("compile", "write the YAML of every engine and the library that they mount"),
+        ("local", "run here, each step a process; the result is JSON on stdout"),
+        ("submit", "run on a Data Science Pipelines server; the run's page is on stdout"),
     ):
         action.add_argument(f"--{name}", dest="action", action="store_const", const=name, help=text)
     parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE", help="pipeline parameters")
     _add_options(parser)
+    finish(parser, lambda options: _ACTIONS[options.action](options), _VARIABLES)
     return parser
 
 
@@ -193,22 +221,32 @@ def _described() -> str:
     return text
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
+def _add_options(parser: Parser) -> None:
+    parser.add_argument(
         "--engine",
         choices=sorted(ENGINES),
         default="stream",
         help="pipeline to run; pvc follows from model=pvc://claim/path [stream]",
     )
-    add("--output", type=Path, help="folder for the YAML [compiled; with --submit, none]")
-    add("--image", default="", help=f"image with carferry in it, by digest [${IMAGE_VARIABLE}]")
-    add("--root", type=Path, default=Path("local_outputs"), help="folder of local runs")
-    add("--host", default="", help="URL of the pipeline server (route ds-pipeline-<dspa>)")
-    add("--namespace", default="", help="project of the pipeline server")
-    add("--token-file", type=Path, help="file with a bearer token")
-    add("--kubeconfig", type=Path, help="take the token from this file's current context")
-    add("--ca", type=Path, help="certificates to trust, PEM")
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="for YAML [compiled; with --submit, none]"
+    )
+    parser.add_argument(
+        "--image", default="", metavar="REF",
+        help=f"image that steps run in, by digest: carferry runtime makes it [${IMAGE_VARIABLE}]",
+    )  # fmt: skip
+    here = parser.add_argument_group("with --local").add_argument
+    here("--root", type=Path, default=Path("local_outputs"), metavar="FOLDER",
+         help="of local runs, each in a folder of its own [local_outputs]")  # fmt: skip
+    _add_server_options(parser.add_argument_group("with --submit").add_argument)
+
+
+def _add_server_options(add: Callable[..., object]) -> None:
+    add("--host", default="", metavar="URL", help="pipeline server: its route ds-pipeline-<dspa>")
+    add("--namespace", default="", metavar="PROJECT", help="of the pipeline server")
+    add("--token-file", type=Path, metavar="FILE", help="bearer token, as oc whoami -t prints it")
+    add("--kubeconfig", type=Path, metavar="FILE", help="take the token of its current context")
+    add("--ca", type=Path, metavar="FILE", help="certificates to trust, PEM")
     add("--wait", action="store_true", help="follow the run; exit 1 when it fails")
     add("--follow", default="", metavar="RUN", help="start nothing, follow the run of this id")
     add("--timeout", type=float, default=7200, metavar="S", help="seconds to wait [7200]")
@@ -217,6 +255,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def _teller(options: argparse.Namespace) -> Callable[[str], None]:
+    """Return what shows progress: with ``--quiet`` nothing."""
+    return (lambda _: None) if options.quiet else _say
 
 
 _ACTIONS: Mapping[str, Callable[[argparse.Namespace], int]] = {

@@ -169,8 +169,8 @@ def test_many_remarks_are_counted_and_json_has_them_all(run: Run, tmp_path: Path
     ("arguments", "code", "said"),
     [
         (("--max-model-len", "9999999"), 2, "9999999 tokens, the model has 1 to 512"),
-        (("--html", "x.html"), 2, "add --gpu or --cluster"),
-        (("--gpu-count", "4"), 2, "use --gpu-count 4: no GPU is named"),
+        (("--html", "x.html"), 2, "plan --html: without --gpu or --cluster it means nothing"),
+        (("--gpu-count", "4"), 2, "plan --gpu-count: without --gpu or --cluster it means nothing"),
         (("--max-model-len", "many"), 2, "max_model_len"),
     ],
 )

@@ -204,7 +204,7 @@ def test_wrong_input_found_by_a_step_is_one_line_and_exit_2(
     arguments = ["model=team/absent", f"image=oci:{tmp_path / 'image'}:1", "settings.base=scratch"]
     assert main(*arguments, root=tmp_path / "root") == 2
     said = capsys.readouterr().err
-    assert said.splitlines()[-1].startswith("error: run step fit-model: ")
+    assert said.splitlines()[-1].startswith("carferry: run step fit-model: ")
     assert "team/absent" in said.splitlines()[-1]
     assert "Traceback" not in said
 
@@ -218,7 +218,7 @@ def test_a_failure_outside_carferry_is_one_line_and_exit_1(
         "settings.plain_http=127.0.0.1:1",
     ]
     assert main(*arguments, "settings.base=scratch", root=tmp_path) == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("error: run step plan-model: ")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("carferry: run step plan-model: ")
 
 
 def test_an_error_of_the_library_keeps_its_family_and_its_line(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from servers.registry import Registry
 from carferry.assembly.build import build
 from carferry.assembly.options import Options
 from carferry.cli import build_parser
+from carferry.cli.following import moved_line
 from carferry.io.show.cells import cells
 from carferry.io.show.display import Display
 from carferry.io.show.lines import Lines
@@ -161,8 +162,9 @@ def test_after_ctrl_c_is_said_what_was_kept_and_it_is_true(
         shown.until("  move")
         shown.press(b"\x03")
         assert shown.end() == 130
-    kept, last = (row.removeprefix("^C") for row in rows_of(shown.seen)[-3:-1])
-    assert kept == f"1 of 3 layers are in {where}; run the same command to go on"
+    *kept, last = (row.removeprefix("^C") for row in rows_of(shown.seen)[-4:-1])
+    said = f"[123] of 3 layers are in {where}; run the same command to go on"
+    assert re.fullmatch(said, " ".join(row.strip() for row in kept))
     assert last == "carferry: interrupted"
     slow_hub.bytes_per_s = None
     again = json.loads(run(*arguments, "--json", "--progress", "none").out)
@@ -246,13 +248,52 @@ def test_success_ends_with_what_was_tagged_and_the_command_that_follows(
     assert f"tagged  {registry.host}/org/tiny:v1\n" in copied
     digest = registry.tags("org/tiny")["v1"]
     straight = run("build", folder, where, "--base", "scratch", *plain).out
-    (after_build,), (after_push,), (look,) = map(steps_after, (built, copied, straight))
+    (after_build,), (after_push,) = map(steps_after, (built, copied))
+    assert steps_after(straight) == []  # scratch: no shell for modelcar mode
+    packed = run("build", folder, where, "--format", "modelpack", *plain).out
+    (look,) = steps_after(packed)
     assert after_build == f"carferry push {layout} docker://REGISTRY/NAME:TAG"
     assert after_push == f"carferry deploy {registry.host}/org/tiny@{digest} --namespace PROJECT"
     assert look.startswith(f"carferry inspect docker://{registry.host}/org/tiny@sha256:")
     for command in (after_build, after_push, look):
         parsed(command)
-    assert run(*shlex.split(look)[1:]).code == 2  # scratch: no shell for modelcar mode
+    assert run(*shlex.split(look)[1:]).code == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((130 << 20, 0, 9.2), "130.0 MiB, 9.2 s, 14.1 MiB/s"),
+        ((1 << 20, 1 << 10, 8000.0), "1.0 MiB, 1.0 KiB reused, 2 h 13 min, 131 B/s"),
+        ((0, 1 << 20, 0.8), "nothing, 1.0 MiB reused, 0.8 s"),
+        ((0, 0, 0.0), "nothing, 0.0 s"),
+    ],
+)
+def test_a_summary_says_what_was_done_and_nothing_of_what_was_not(
+    given: tuple[int, int, float], said: str
+) -> None:
+    """It was "moved   0 B moved, 1.0 MiB reused, 0 retried, 0.8 s, 0 B/s"."""
+    assert moved_line(*given) == f"moved   {said}"
+
+
+def test_a_summary_counts_what_was_read_back_and_tried_again() -> None:
+    line = moved_line(0, 1 << 20, 2.0, checked_bytes=1 << 20, retries=2)
+    assert line == "moved   nothing, 1.0 MiB reused (1.0 MiB read back), 2 retried, 2.0 s"
+
+
+@pytest.mark.parametrize("columns", [80, 50])
+def test_a_summary_is_broken_between_words_but_no_command(
+    columns: int, slow_hub: Hub, tmp_path: Path
+) -> None:
+    slow_hub.bytes_per_s = None
+    slow_hub.add(REPO, {**two_shards(), **{f"{n}.bin": b"x" for n in "abc"}})
+    where = f"oci:{tmp_path / 'out'}:v1"
+    with typed(columns, "build", REPO, where, "--base", "scratch") as shown:
+        assert shown.end() == 0
+    rows = rows_of(shown.seen[shown.seen.index(where) :])
+    long = [row for row in rows if cells(row) > columns and not row.startswith("next    ")]
+    assert [row for row in long if max(map(cells, row.split())) + 8 <= columns] == []
+    parsed(steps_after("\n".join(rows))[0])
 
 
 def test_a_download_ends_with_the_build_of_its_folder(

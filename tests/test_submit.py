@@ -168,7 +168,7 @@ def test_a_server_that_is_not_there_costs_one_line_on_stderr(
     options = ["--host", gone, "--namespace", "models", "--output", str(tmp_path)]
     assert command.main(["--submit", *options, *VALUES]) == 1
     (line,) = capfd.readouterr().err.splitlines()
-    assert line.startswith(f"error: call pipelines API {gone}: ")
+    assert line.startswith(f"carferry: call pipelines API {gone}: ")
 
 
 def test_an_unknown_certificate_asks_for_ca_and_ca_helps(package: Path, tmp_path: Path) -> None:
@@ -380,7 +380,7 @@ def test_wrong_command_lines_exit_2_with_one_line(
 ) -> None:
     assert command.main([*arguments, "--output", str(tmp_path)]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: ")
+    assert said.startswith("carferry: ")
     assert said.count("\n") == 1
     assert reason in said
 
@@ -416,7 +416,7 @@ def test_a_host_that_no_request_can_go_to_is_refused(
 ) -> None:
     assert command.main(["--submit", "--host", host, *VALUES, "--output", str(tmp_path)]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: use --host ")
+    assert said.startswith("carferry: use --host ")
     assert said.count("\n") == 1
     assert "secret" not in said
 
@@ -454,7 +454,7 @@ def test_a_file_that_is_something_else_is_one_line_and_not_shown(
     options = ["--host", "http://127.0.0.1:1", "--output", str(tmp_path)]
     assert command.main(["--submit", *options, option, str(tmp_path / "file"), *VALUES]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: read ")
+    assert said.startswith("carferry: read ")
     assert said.count("\n") == 1
     assert "daemon" not in said
     assert "' object " not in said  # nor what Python says of it

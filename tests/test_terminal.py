@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from carferry.io.show.amounts import human_bytes, human_seconds
 from carferry.io.show.bars import Bars
-from carferry.io.show.cells import cells, cut
+from carferry.io.show.cells import cells, cut, folded
 from carferry.io.show.display import Display, Face
 from carferry.io.show.events import Events
 from carferry.io.show.lines import SILENT_S, Lines
@@ -148,6 +149,37 @@ def test_text_that_is_cut_fits_and_keeps_its_end() -> None:
         assert shown == text or cells(text) > width
 
 
+@pytest.mark.parametrize("columns", [80, 50, 20])
+def test_a_note_above_bars_is_broken_between_words(columns: int) -> None:
+    """The terminal broke it, in the middle of words."""
+    shown, screen, _ = bars(columns)
+    where = "127.0.0.1:5000/org/a-name-of-its-own-that-is-longer-than-a-row:v1"
+    note = f"reach {where}: PATCH failed: Remote end closed connection; trying again in 0.3 s"
+    shown.note(note)
+    rows = screen.take()
+    assert [row.strip() for row in rows] == [row for row in map(str.strip, rows) if row]
+    assert " ".join(row.strip() for row in rows) == note
+    assert [row for row in rows if cells(row) >= columns and where not in row] == []
+    assert all(row.startswith("  ") for row in rows[1:])
+
+
+def test_what_is_folded_keeps_columns_and_says_all() -> None:
+    chance = random.Random(5)
+    for _ in range(500):
+        words = ["".join(chance.choices("ab-模", k=chance.randrange(1, 30))) for _ in range(9)]
+        width, text = chance.randrange(1, 90), " ".join(words)
+        rows = folded(text, width, 8)
+        assert " ".join(row.strip() for row in rows) == text
+        wide = {word for word in words if cells(word) + min(8, width // 2) > width}
+        assert all(cells(row) <= width or wide & {*row.split()} for row in rows)
+    line = f"{'left':<8}a.bin, 99 B: pickled, and nobody asked"
+    assert folded(line, 24, 8) == [
+        "left    a.bin, 99 B:",
+        " " * 8 + "pickled, and",
+        " " * 8 + "nobody asked",
+    ]
+
+
 def test_a_log_gets_a_line_for_each_layer_and_one_every_few_seconds() -> None:
     shown, out, clock = lines()
     shown.begin("model.safetensors", 100 << 20)
@@ -170,6 +202,33 @@ def test_a_line_names_a_few_of_what_moves_and_counts_the_rest() -> None:
     clock.now = 5.0
     shown.advance("layer-0", 50)
     assert out.getvalue().endswith(": layer-0 50%, layer-1 0%, layer-2 0%, 2 more\n")
+
+
+@pytest.mark.parametrize("face", [Lines, Events, Bars])
+def test_a_secret_in_the_name_of_an_item_is_masked(face: Callable[[io.StringIO], Face]) -> None:
+    """A note's was, a file's own name was not."""
+    out, clock = io.StringIO(), Clock()
+    shown = Display(face(out), clock=clock, every_s=3600)
+    name = "hf_" + "Qx7" * 8
+    shown.begin(name, 100)
+    clock.now = 9.0
+    shown.advance(name, 50)
+    shown.note(name)
+    shown.end(name, "move")
+    assert "Qx7" not in out.getvalue()
+    assert out.getvalue().count("***") >= 3
+
+
+def test_the_first_bytes_promise_nothing() -> None:
+    """It was "0%, 512 B of 76.3 MiB, 5.1 KiB/s, 4 h 15 min left" three seconds after the start."""
+    shown, screen, clock = bars()
+    shown.begin("a", 100 << 20)
+    clock.now = 1.0
+    shown.advance("a", 512)
+    assert screen.take()[-1] == "0%, 512 B of 100.0 MiB, 512 B/s"
+    clock.now = 9.0
+    shown.advance("a", 512)
+    assert screen.take()[-1].endswith(" left")
 
 
 def test_a_move_of_hours_fills_no_log() -> None:

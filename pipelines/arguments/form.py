@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from kfp.dsl.graph_component import GraphComponent
 
 from carferry.errors import InputError
 from carferry.form.closest import did_you_mean
+from carferry.io.show.cells import folded
 from carferry.pipelines.pods import ENVIRONMENT
 from carferry.run.request import Run
 from carferry.source.open import is_folder
@@ -157,10 +159,10 @@ def _unknown(name: str, equals: str, text: str, known: Mapping[str, Field]) -> I
 
 
 def described(known: Mapping[str, Field]) -> str:
-    """Return the parameters as lines for a help text."""
-    width = max(map(len, known))
+    """Return the parameters as lines for a help text, as wide as the terminal."""
+    width, columns = max(map(len, known)), shutil.get_terminal_size().columns
     lines = (f"  {field.name:{width}}  {field.help}{_default(field)}" for field in known.values())
-    return "\n".join(lines)
+    return "\n".join(row for line in lines for row in folded(line, columns - 2, width + 4))
 
 
 def _check(known: Mapping[str, Field], values: Mapping[str, Value], *, remote: bool) -> None:

@@ -31,14 +31,22 @@ can read its command lines.
 | 1 | failed outside: network, registry, hub, cluster, disk | try again later |
 | 2 | wrong input; or `inspect`, `lint` and `rights` found what breaks | change what was asked |
 | 3 | the model does not fit (`plan --gpu`, `plan --cluster`) | other GPUs, or another model |
-| 130 | interrupted by Ctrl-C (SIGINT) | |
-| 143 | terminated (SIGTERM), as a pod that is deleted | run the same again |
+| 130, 143 | interrupted by Ctrl-C, terminated by SIGTERM | run it again: it goes on |
 
 A failure is one line on stderr. With `--json` it is on stdout too, as one document
 `{"error": {"kind", "action", "subject", "reason", "remedy", "exit_code"}}`: `kind` is the class in
 [errors](python.md#errors), and an incomplete model has its `faults` there. With `--progress json`
 the line on stderr is an event `error` like the others. A stdout that is closed or full is a
 failure, exit 1.
+
+## The command of the pipelines
+
+`python pipelines/modelcar.py` has the same rules, exit codes, `--json`, `-q` and `--debug`. The
+variables of its options are its own, since a notebook's `CARFERRY_IMAGE` is the image that is
+built: `CARFERRY_PIPELINE_HOST` for `--host`, `CARFERRY_PIPELINE_TOKEN_FILE` for `--token-file`.
+With `--local` and `--json` a failure is the document above; `-q` leaves out what the steps say.
+The secret `run` of the plan step is shown as `***`: whoever knows it can make a seal believe any
+layer.
 
 ## Files
 

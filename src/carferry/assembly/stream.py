@@ -186,7 +186,7 @@ class _Mover:
 
     def _move(self, layer: Layer) -> tuple[Descriptor, int]:
         retries = corrupt = 0
-        tries = self._retry.tries()
+        tries = self._retry.tries(about=layer.name)
         while True:
             self._retry.check()
             try:
@@ -218,7 +218,7 @@ class _Mover:
 
     def _send(self, reader: LayerReader, upload: Upload, moved: Moved) -> None:
         """Send the layer; after a break go on at the offset that the target proves."""
-        start, tries = 0, self._retry.tries()
+        start, tries = 0, self._retry.tries(about=reader.name)
         while True:
             try:
                 # Closed here: an error's traceback may keep the reader and its connection alive.

@@ -38,6 +38,7 @@ examples:
 exit codes:
   0  done              1  failed outside: network, registry, cluster
   2  wrong input       3  the model does not fit the GPUs       130  interrupted
+                                                             143  terminated
 
 every option can be set by a variable: CARFERRY_PARALLEL=4 for --parallel 4, and
 CARFERRY_BUILD_PARALLEL for that of one command; what the command line says wins.

@@ -60,7 +60,7 @@ def tell(error: BaseException, wishes: Wishes) -> int:
         warn(lines_of(redact(shown)).rstrip("\n"))
     about = described(error)
     for note in getattr(error, "__notes__", ()):
-        warn(one_line(redact(f"carferry: {note}")))
+        warn(lines_of(redact(f"carferry: {note}")))
     lines = [one_line(redact(f"carferry: {line}")) for line in _lines(error)]
     for line in lines:
         event = {"event": "error", "text": line, **about}

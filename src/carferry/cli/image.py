@@ -7,7 +7,7 @@ from typing import Any
 
 from carferry.cli import options
 from carferry.cli.display import displayed
-from carferry.cli.following import after_download, after_image, tagged
+from carferry.cli.following import NEXT, after_download, after_image, moved_line, tagged
 from carferry.form.readers import split_lists
 from carferry.io.show.terminal import human_bytes
 from carferry.steps.build import build
@@ -137,7 +137,7 @@ def _build(arguments: argparse.Namespace) -> int:
     unit = "layers" if arguments.engine == "stream" else ""
     with displayed(arguments.progress, unit=unit, place=arguments.image) as progress:
         built = build(arguments.model, arguments.image, progress=progress, **how)
-    options.show(built, arguments, *_summary(built, arguments.image), _after(built, arguments))
+    options.show(built, arguments, *_summary(built, arguments.image), *_after(built, arguments))
     return 0
 
 
@@ -146,7 +146,7 @@ def _stream(arguments: argparse.Namespace) -> int:
     with displayed(arguments.progress, unit="layers", place=arguments.image) as progress:
         done = stream(arguments.model, arguments.image, arguments.worker, progress=progress, **how)
     text = f"{done.layers} layers, {human_bytes(done.moved_bytes)} moved, {_reused(done)}"
-    step = f"next    carferry seal, same arguments, when all {done.workers} workers are done"
+    step = f"{NEXT}carferry seal, same arguments, when all {done.workers} workers are done"
     lines = [f"worker {arguments.worker}: {text}", f"commit {done.commit}", step]
     options.show(done, arguments, *lines)
     return 0
@@ -156,7 +156,7 @@ def _seal(arguments: argparse.Namespace) -> int:
     how = options.settings(arguments)
     with displayed(arguments.progress) as progress:
         built = seal(arguments.model, arguments.image, progress=progress, **how)
-    options.show(built, arguments, *_summary(built, arguments.image), _after(built, arguments))
+    options.show(built, arguments, *_summary(built, arguments.image), *_after(built, arguments))
     return 0
 
 
@@ -223,24 +223,28 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 
 def _summary(built: Built, image: str) -> list[str]:
-    moved = f"{human_bytes(built.moved_bytes)} moved, {_reused(built)}"
-    rate = built.moved_bytes / built.seconds if built.seconds else 0
+    moved, reused = built.moved_bytes, built.reused_bytes
+    how = {"checked_bytes": built.checked_bytes, "retries": built.retries}
     return [
         built.uri,
         f"digest  {built.digest}",
         *tagged(image),
         f"size    {human_bytes(built.size_bytes)} in {built.layers} layers",
-        f"moved   {moved}, {built.retries} retried, {built.seconds:.1f} s, {human_bytes(rate)}/s",
+        moved_line(moved, reused, built.seconds, **how),
         *options.remarks(built),
     ]
 
 
-def _after(built: Built, arguments: argparse.Namespace) -> str:
-    is_served = arguments.format == "modelcar" and arguments.base != "scratch"
+def _after(built: Built, arguments: argparse.Namespace) -> list[str]:
+    """Return the command that follows; none for an image of which inspect says what it lacks."""
+    is_tarred, reference = arguments.format == "modelcar", built.reference
+    is_served = is_tarred and arguments.base != "scratch"
+    if is_tarred and not is_served and "@sha256:" in reference and not reference.startswith("oci:"):
+        return []
     hosts = split_lists(arguments.plain_http)
-    return after_image(built.reference, is_served=is_served, plain_http=hosts, ca=arguments.ca)
+    return [after_image(reference, is_served=is_served, plain_http=hosts, ca=arguments.ca)]
 
 
-def _reused(done: Built | Streamed) -> str:
+def _reused(done: Streamed) -> str:
     read = f" ({human_bytes(done.checked_bytes)} read back)" if done.checked_bytes else ""
     return f"{human_bytes(done.reused_bytes)} reused{read}"

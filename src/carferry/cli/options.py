@@ -8,9 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from carferry.cli.streams import say
+from carferry.cli.following import NEXT
+from carferry.cli.streams import columns, say
+from carferry.cli.variables import PREFIX
 from carferry.errors import printable
 from carferry.form.readers import split_list, split_lists
+from carferry.io.show.cells import folded
 from carferry.steps.settings import DEFAULT_BASE, DEFAULT_PLATFORM, BuildKeywords
 
 
@@ -38,11 +41,18 @@ MOST_PARALLEL = 64
 """Layers, files or blobs at once."""
 
 
-def finish(parser: argparse.ArgumentParser, run: Command) -> None:
-    """Give a command the options every command has."""
+def finish(parser: argparse.ArgumentParser, run: Command, variables: str = PREFIX) -> None:
+    """Give a command the options every command has.
+
+    Args:
+        parser: Of the command.
+        run: Does it.
+        variables: What its variables begin with.
+    """
     group = parser.add_argument_group(
         "every command",
-        "each option can be set by a variable: CARFERRY_JSON=1 for --json;\nthe command line wins",
+        f"each option can be set by a variable: {variables}JSON=1 for --json;\n"
+        "the command line wins",
     )
     group.add_argument(
         "--json", action="store_true", help="print one JSON document on stdout, of a failure too"
@@ -60,7 +70,7 @@ def show(result: Shown, arguments: argparse.Namespace, answer: str, *lines: str)
     if arguments.json:
         show_document(result.as_json())
     else:
-        show_lines((answer,) if arguments.quiet else (answer, *lines))
+        show_lines((answer,) if arguments.quiet else (answer, *lines), indent=8)
 
 
 def show_all(result: Shown, arguments: argparse.Namespace, *lines: str) -> None:
@@ -76,10 +86,19 @@ def show_document(document: object) -> None:
     say(json.dumps(document, indent=2))
 
 
-def show_lines(lines: Iterable[str]) -> None:
-    """Print lines, each on one: a stranger's name in it neither begins another nor is obeyed."""
-    for line in lines:
-        say(printable(line))
+def show_lines(lines: Iterable[str], *, indent: int = 0) -> None:
+    """Print lines, each on one: a stranger's name in it neither begins another nor is obeyed.
+
+    Args:
+        lines: Of a result.
+        indent: On a terminal those that are too long are broken between words, and go on behind
+            so many blanks; 0: they are not, nor is a command that follows, which is copied.
+    """
+    width = columns() if indent else 0
+    for line in map(printable, lines):
+        is_whole = not width or line.startswith(NEXT)
+        for row in [line] if is_whole else folded(line, width, indent):
+            say(row)
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:

@@ -14,7 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from carferry.cli.streams import say
-from carferry.cli.variables import is_switch, long_name, read_boolean, read_variable
+from carferry.cli.variables import (
+    is_switch,
+    long_name,
+    names_of,
+    read_boolean,
+    read_variable,
+)
 from carferry.errors import InputError, printable
 from carferry.form.closest import did_you_mean
 
@@ -25,8 +31,10 @@ COMPLETING = "_ARGCOMPLETE"
 class Parser(argparse.ArgumentParser):
     """A parser whose every complaint is an InputError."""
 
-    environ: Mapping[str, str] | None = os.environ
-    """Where variables are read; None: there are none."""
+    environ: Mapping[str, str] = os.environ
+    """Where variables are read."""
+    own_variables: str = ""
+    """What the variables of this parser alone begin with; empty: as those of all commands."""
 
     def __init__(self, *given: Any, **settings: Any) -> None:
         super().__init__(*given, **{"allow_abbrev": False, "exit_on_error": False} | settings)
@@ -52,6 +60,11 @@ class Parser(argparse.ArgumentParser):
         if used:
             found.variables = used
         return found, rest
+
+    def variables_of(self, action: argparse.Action) -> tuple[str, ...]:
+        """Return the variables of an option, the one that counts first."""
+        found = names_of(action, self.own_variables or self.command)
+        return found[:1] if self.own_variables else found
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print."""
@@ -108,9 +121,9 @@ def _from_variables(parser: Parser, given: set[str]) -> tuple[list[str], tuple[s
     """Return the options that variables set and the command line does not, and these variables."""
     words, used = [], []
     for action in parser._actions:
-        if not action.option_strings or action.dest in given or parser.environ is None:
+        if not action.option_strings or action.dest in given:
             continue
-        name, text = read_variable(action, parser.command, parser.environ)
+        name, text = read_variable(parser.variables_of(action), parser.environ)
         if not name:
             continue
         used.append(name)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from carferry.cli import options
 from carferry.cli.display import displayed
+from carferry.cli.following import same_choice
 from carferry.cli.screen import look_lines
 from carferry.cli.streams import say
+from carferry.cli.unused import refuse_unused
 from carferry.errors import DoesNotFit, InputError
 from carferry.form.readers import read_count, read_model, split_lists
 from carferry.io import named
-from carferry.io.show.amounts import human_seconds
-from carferry.io.show.terminal import human_bytes, open_progress
+from carferry.io.show.amounts import human_bytes, human_seconds
+from carferry.io.show.terminal import open_progress
 from carferry.source.pieces import Pieces
 from carferry.steps.fit import SERVED, fit
 from carferry.steps.fitted import Fit
@@ -26,6 +29,14 @@ from carferry.steps.settings import BuildSettings
 
 _MOST_WORKERS = 10_000
 _BELIEVING = "--reuse tag believes the image's own tag"
+_OF_IMAGE = (
+    "--format", "--base", "--platform", "--mount-from", "--reuse", "--run", "--workers",
+    "--parallel", "--rate",
+)  # fmt: skip
+_OF_GPUS = ("--namespace", "--gpu-count", "--html")
+_OF_FIT = (
+    "--vllm", "--max-model-len", "--max-num-seqs", "--quantization", "--family", *_OF_GPUS,
+)  # fmt: skip
 
 
 def add_plan_command(commands: Any) -> None:
@@ -58,7 +69,7 @@ def add_plan_command(commands: Any) -> None:
     )  # fmt: skip
     options.add_progress(parser)
     _add_fit(parser)
-    options.finish(parser, _plan)
+    options.finish(parser, partial(_plan, parser))
 
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
@@ -77,12 +88,15 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _plan(arguments: argparse.Namespace) -> int:
+def _plan(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     is_fit = bool(arguments.gpu or arguments.cluster)
     if arguments.html == "-" and arguments.json:
         raise InputError("plan", "--html -", "--json goes to stdout too", "name a file")
-    if arguments.html and not is_fit:
-        raise InputError("plan", "--html", "it shows whether the model fits", "give --gpu too")
+    if not is_fit:
+        unused = _OF_FIT if arguments.image else _OF_GPUS
+        refuse_unused(parser, arguments, unused, "--gpu or --cluster")
+    if not arguments.image:
+        refuse_unused(parser, arguments, _OF_IMAGE, "IMAGE")
     if not (arguments.image or is_fit):
         return _look(arguments)
     opened = _opened(arguments) if is_fit and arguments.image else None
@@ -98,8 +112,8 @@ def _plan(arguments: argparse.Namespace) -> int:
         options.show_document(document)
     else:
         parts = [
-            fitted.text.rstrip().split("\n") if fitted else [],
-            _table(moves) if moves else [],
+            _report(fitted, arguments) if fitted else [],
+            _table(moves, arguments) if moves else [],
         ]
         between = [""] if all(parts) else []
         options.show_lines([*parts[0], *between, *parts[1]])
@@ -107,10 +121,6 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _look(arguments: argparse.Namespace) -> int:
-    for option in ("gpu_count", "namespace"):
-        if given := getattr(arguments, option):
-            name = f"--{option.replace('_', '-')}"
-            raise InputError(f"use {name}", given, "no GPU is named", "add --gpu or --cluster")
     with displayed(arguments.progress) as progress:
         found = look(
             arguments.model,
@@ -130,8 +140,19 @@ def _look(arguments: argparse.Namespace) -> int:
     if arguments.json:
         options.show_document({"look": found.as_json(), "fit": None, "move": None})
     else:
-        options.show_lines(look_lines(found))
+        lines = look_lines(found, with_remarks=not arguments.quiet, choice=_choice(arguments))
+        options.show_lines(lines, indent=2)
     return 0
+
+
+def _choice(arguments: argparse.Namespace) -> str:
+    return same_choice(
+        split_lists(arguments.include),
+        split_lists(arguments.exclude),
+        allow_no_weights=arguments.allow_no_weights,
+        plain_http=split_lists(arguments.plain_http),
+        ca=arguments.ca,
+    )
 
 
 def _opened(arguments: argparse.Namespace) -> Pieces:
@@ -179,19 +200,25 @@ def _moves(arguments: argparse.Namespace, opened: Pieces | None) -> Planned:
     return plan(arguments.model, arguments.image, rate=rate, opened=opened, **shown, **how)
 
 
-def _table(planned: Planned) -> list[str]:
+def _report(fitted: Fit, arguments: argparse.Namespace) -> list[str]:
+    lines = fitted.text.rstrip().split("\n")
+    return [line for line in lines if not (arguments.quiet and line.startswith("note: "))]
+
+
+def _table(planned: Planned, arguments: argparse.Namespace) -> list[str]:
     rows = [
         f"{layer.how:<6}  {human_bytes(layer.size_bytes):>10}  {layer.worker:>6}  {layer.name}"
         for layer in planned.layers
     ]
     pinned = [planned.model] if "@sha256:" in planned.model else []
+    doubt = [f"to read back: {planned.doubt}; {_BELIEVING}"] if planned.doubt else []
+    workers = f"{planned.workers} worker{'s' if planned.workers > 1 else ''}"
     return [
         f"{planned.repo or planned.model} {planned.commit}".rstrip(),
         *pinned,
         f"{'how':<6}  {'size':>10}  {'worker':>6}  layer",
         *rows,
         f"{human_bytes(planned.bytes_to_move)} of {human_bytes(planned.size_bytes)} to move, "
-        f"about {human_seconds(planned.seconds)} with {planned.workers} workers",
-        *([f"to read back: {planned.doubt}; {_BELIEVING}"] if planned.doubt else []),
-        *options.remarks(planned),
+        f"about {human_seconds(planned.seconds)} with {workers}",
+        *([] if arguments.quiet else [*doubt, *options.remarks(planned)]),
     ]

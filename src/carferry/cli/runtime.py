@@ -7,7 +7,7 @@ from typing import Any
 
 from carferry.cli import options
 from carferry.cli.display import displayed
-from carferry.cli.following import tagged
+from carferry.cli.following import NEXT, moved_line, tagged
 from carferry.form.readers import split_list, split_lists
 from carferry.io.show.terminal import human_bytes
 from carferry.steps.runtime import DEFAULT_BASE, RuntimeImage, RuntimeSettings, runtime
@@ -69,15 +69,14 @@ def _runtime(arguments: argparse.Namespace) -> int:
 
 
 def _summary(made: RuntimeImage, image: str) -> list[str]:
-    moved = f"{human_bytes(made.moved_bytes)} moved, {human_bytes(made.reused_bytes)} reused"
     return [
         made.reference,
         f"digest  {made.digest}",
         *tagged(image),
         *(f"runs    {run}" for run in made.runs),
         f"size    {human_bytes(made.size_bytes)} in {made.layers} layers",
-        f"moved   {moved}, {made.seconds:.1f} s",
-        f"next    {_next(made)}",
+        moved_line(made.moved_bytes, made.reused_bytes, made.seconds),
+        f"{NEXT}{_next(made)}",
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from carferry.cli.following import NEXT
 from carferry.errors import one_line
 from carferry.io.shell import word
 from carferry.io.show.cells import cut
@@ -16,11 +17,19 @@ _RIGHT = (1, 2, 4)
 _COMMIT_DIGITS = 12
 
 
-def look_lines(found: Look) -> list[str]:
-    """Return the screen; remarks that have no room are counted, and --json has them all."""
+def look_lines(found: Look, *, with_remarks: bool = True, choice: str = "") -> list[str]:
+    """Return the screen; remarks that have no room are counted, and --json has them all.
+
+    Args:
+        found: What was found.
+        choice: Options that the commands which follow need too.
+        with_remarks: And which commands follow; else what the model is, and the table.
+    """
     name = f"{found.repo or found.model} {found.commit[:_COMMIT_DIGITS]}".rstrip()
     head = [name, *found.facts]
-    tail = [*_table(found), *_next(found)]
+    if not with_remarks:
+        return [cut(one_line(line), _COLUMNS) for line in [*head, *_table(found)]]
+    tail = [*_table(found), *_next(found, choice)]
     noted = [f"note    {note}" for note in found.notes]
     said = [*noted, *(f"left    {line}" for line in found.left_out)]
     room = _ROWS - len(head) - len(tail)
@@ -45,10 +54,10 @@ def _row(cells_of: Sequence[str]) -> str:
     return " ".join([*cells, *cells_of[len(_WIDTHS) :]]).rstrip()
 
 
-def _next(found: Look) -> list[str]:
+def _next(found: Look, choice: str) -> list[str]:
     """Return the commands that follow; the arithmetic of a GPU is another question."""
     model = word(found.model)
     fits = [each for each in found.fits if each.verdict != "no"]
-    gpu = [f"carferry plan {model} --gpu '{fits[0].gpu} x{fits[0].count}'"] if fits else []
-    build = f"carferry build {model} docker://REGISTRY/NAME:TAG"
-    return ["", *(f"next    {command}" for command in [*gpu, build])]
+    gpu = [f"carferry plan {model} --gpu '{fits[0].gpu} x{fits[0].count}'{choice}"] if fits else []
+    build = f"carferry build {model} docker://REGISTRY/NAME:TAG{choice}"
+    return ["", *(f"{NEXT}{command}" for command in [*gpu, build])]

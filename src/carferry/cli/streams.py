@@ -44,6 +44,14 @@ def say(text: str) -> None:
         raise _refused(error) from error
 
 
+def columns() -> int:
+    """Return how wide the terminal behind stdout is; 0 if there is none."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):  # no terminal; no file at all
+        return 0
+
+
 def flush() -> None:
     """Write what is still in memory.
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from carferry.errors import InputError
 
@@ -36,11 +36,9 @@ def is_switch(action: argparse.Action) -> bool:
     return action.nargs == 0
 
 
-def read_variable(
-    action: argparse.Action, command: str, environ: Mapping[str, str]
-) -> tuple[str, str]:
-    """Return the variable that sets an option, and its text; both empty if none does."""
-    for name in names_of(action, command):
+def read_variable(names: Sequence[str], environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the first variable of an option that is set, and its text; both empty if none is."""
+    for name in names:
         if text := environ.get(name, "").strip():
             return name, text
     return "", ""

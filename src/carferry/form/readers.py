@@ -50,6 +50,8 @@ def read_count(name: str, value: Any) -> int:
         InputError: Anything else.
     """
     text = read_text(name, value)
+    if re.fullmatch(r"[0-9]{16,}", text):
+        raise InputError(f"read {name}", _short(text), "more than 15 digits")
     if not re.fullmatch(r"[0-9]{1,15}", text):
         raise InputError(f"read {name}", _short(text), "not a whole number of 0 or more")
     return int(text)

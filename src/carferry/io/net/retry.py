@@ -74,7 +74,9 @@ class Retry:
         if self.stop.is_set():
             raise Cancelled("continue", "", "cancelled because another part failed")
 
-    def tries(self, most: int = 0, *, first: Callable[[], bool] = lambda: False) -> Tries:
+    def tries(
+        self, most: int = 0, *, first: Callable[[], bool] = lambda: False, about: str = ""
+    ) -> Tries:
         """Return the count of an operation that begins.
 
         Args:
@@ -83,8 +85,9 @@ class Retry:
             first: Says whether nothing has answered so far. A wrong host name should show soon,
                 so then ``first_tries`` are enough; a server that asks for a pause gets it.
                 Called after each failure: meanwhile other requests may get through.
+            about: What of several things that move is tried again; a report begins with it.
         """
-        return Tries(self, min(most, self.attempts) if most else self.attempts, first)
+        return Tries(self, min(most, self.attempts) if most else self.attempts, first, about)
 
     def call(
         self, work: Callable[[], Result], *, first: Callable[[], bool] = lambda: False
@@ -135,8 +138,9 @@ class Tries:
         count: So far, since the last progress.
     """
 
-    def __init__(self, retry: Retry, most: int, first: Callable[[], bool]) -> None:
+    def __init__(self, retry: Retry, most: int, first: Callable[[], bool], about: str = "") -> None:
         self._retry, self._most, self._first = retry, most, first
+        self._about = f"{about}: " if about else ""
         self.count = 0
 
     def progressed(self) -> None:
@@ -180,7 +184,7 @@ class Tries:
         is_first = isinstance(error, Unreachable) and self._first()
         most = min(self._most, retry.first_tries) if is_first else self._most
         which = f"try {self.count + 1} of {most}"
-        line = f"{what}; trying again in {seconds(wait_s)}, {which}"
+        line = f"{self._about}{what}; trying again in {seconds(wait_s)}, {which}"
         if wait_s < _WORTH_GATHERING_S:
             retry.report(line)
         else:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import IO
 
 from carferry.io.show.amounts import human_bytes, human_seconds
-from carferry.io.show.cells import cells, cut
+from carferry.io.show.cells import cells, cut, folded
 from carferry.io.show.display import write
 from carferry.io.show.lines import ended_line, noted_line, short, totals, waiting
 from carferry.io.show.tally import Item, Phase, Tally
@@ -64,8 +64,9 @@ class Bars:
         self._put(cut(line, max(1, width)))
 
     def noted(self, text: str, tally: Tally) -> None:
-        """Put a line above the bars."""
-        self._put(noted_line(text))
+        """Put a line above the bars, broken between words."""
+        width = self._size(self._out).columns - 1
+        self._put("\n".join(folded(noted_line(text), max(1, width))))
 
     def entered(self, phase: Phase, tally: Tally) -> None:
         """Show it when it takes long."""

@@ -6,6 +6,7 @@ that combine with the one before them take none.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -32,6 +33,28 @@ def cut(text: str, width: int) -> str:
     room = width - len(_GAP)
     head = _first(text, room // 3)
     return f"{head}{_GAP}{_last(text, room - cells(head))}"
+
+
+def folded(text: str, width: int, indent: int = 2) -> list[str]:
+    """Return text as rows of at most ``width`` cells, broken at blanks.
+
+    Args:
+        text: One line.
+        width: A word that is wider stays where it is, and the terminal breaks it: an address or
+            a digest is copied whole.
+        indent: Blanks before each row but the first.
+    """
+    if cells(text) <= width:
+        return [text]
+    first, *rest = re.split(r"(?<=\S)( +)", text)
+    rows, room = [first], " " * min(indent, width // 2)
+    for blanks, word in zip(rest[::2], rest[1::2], strict=True):
+        is_too_wide = len(room) + cells(word) > width
+        if is_too_wide or cells(rows[-1]) + len(blanks) + cells(word) <= width:
+            rows[-1] += blanks + word
+        else:
+            rows.append(room + word)
+    return rows
 
 
 def _cells_of(character: str) -> int:

@@ -33,7 +33,7 @@ class Events:
     def begun(self, name: str, size_bytes: int, tally: Tally) -> None:
         """Emit ``begin``."""
         self._pending.pop(name, None)
-        self._emit("begin", name=name, size_bytes=size_bytes, total_bytes=tally.size_bytes)
+        self._emit("begin", name=redact(name), size_bytes=size_bytes, total_bytes=tally.size_bytes)
 
     def moved(self, name: str, size_bytes: int, tally: Tally, now: float) -> None:
         """Emit ``advance`` with what has moved since the last one."""
@@ -51,7 +51,7 @@ class Events:
         if self._pending.get(name):
             self._advance(name, tally)
         counts = {"items_ended": tally.ended.total(), "items": tally.expected_items}
-        self._emit("end", name=name, how=note, **counts)
+        self._emit("end", name=redact(name), how=note, **counts)
 
     def noted(self, text: str, tally: Tally) -> None:
         """Emit ``note``."""
@@ -78,7 +78,7 @@ class Events:
     def _advance(self, name: str, tally: Tally) -> None:
         self._emit(
             "advance",
-            name=name,
+            name=redact(name),
             size_bytes=self._pending.pop(name),
             done_bytes=tally.done_bytes,
             total_bytes=tally.size_bytes,

@@ -24,7 +24,7 @@ _WIDE = 10_000
 
 def short(name: str, width: int) -> str:
     """Return a name on one line, cut to so many cells: first goes the ending all weights have."""
-    text = one_line(name)
+    text = noted_line(name)
     return text if cells(text) <= width else cut(text.removesuffix(_ENDING), max(1, width))
 
 
@@ -126,6 +126,6 @@ def _moving(tally: Tally) -> str:
     """Return what moves now, the first few by name."""
     more = len(tally.items) - _MOST_NAMES
     first = islice(tally.items.items(), _MOST_NAMES)
-    names = [f"{one_line(name)} {item.share:.0%}" for name, item in first]
+    names = [f"{noted_line(name)} {item.share:.0%}" for name, item in first]
     rest = [f"{more} more"] if more > 0 else []
     return f": {', '.join([*names, *rest])}" if names else ""

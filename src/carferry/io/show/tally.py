@@ -10,6 +10,7 @@ SMOOTHED_S = 15.0
 """A rate is the mean of about so many seconds, later ones counting more: not of all since the
 start, which what was reused, or slow, at first would spoil for hours."""
 
+_EARLY_SHARE, _EARLY_S = 0.01, 5.0
 _NOTHING_ARRIVED = ("missing", "hashed")
 """Notes of items that have ended without being anywhere: what was only read, or not found."""
 
@@ -97,6 +98,8 @@ class Tally:
     def seconds_left(self) -> float:
         """Seconds until all has moved, if it goes on like this; 0 if nobody can say."""
         left = self.size_bytes - self.done_bytes
+        if self.share < _EARLY_SHARE and self._weight_s < _EARLY_S:
+            return 0.0  # the first bytes say nothing of those that follow
         return left / self.rate if self.rate >= 1 and left > 0 else 0.0
 
     def expect(self, size_bytes: int, items: int) -> None:
