@@ -22,7 +22,6 @@ from servers.registry import Registry
 
 REPO = "org/tiny"
 LARGE_BYTES = 3_000_000
-KEPT = "that are there stay; run the same command again"
 # Leaving in order takes a moment; who has to be ended is after 4 s, and 3 s for the uploads.
 IN_ORDER_S, BOUND_S = 4.0, 10.0
 
@@ -44,7 +43,7 @@ class Place:
     def command(self, name: str) -> list[str]:
         """Return a command line that uploads something large."""
         image = f"docker://{self.front.host}/{REPO}:v1"
-        how = ["--plain-http", self.front.host, "--progress", "json"]
+        how = ["--plain-http", self.front.host, "--progress", "lines"]
         if name == "push":
             return [name, f"oci:{self.folder / 'built'}:v1", image, *how]
         how += ["--base", f"oci:{self.folder / 'base'}:latest", "--allow-no-weights"]
@@ -98,6 +97,12 @@ def patched(front: Proxy, bytes_sent: int = 1) -> list[str]:
     return [each.path.partition("?")[0] for each in patches if each.received >= bytes_sent]
 
 
+def asked_to_cancel(front: Proxy) -> set[str]:
+    """Return the uploads that somebody has asked to forget."""
+    every = list(front.exchanges)
+    return {each.path.partition("?")[0] for each in every if each.method == "DELETE"}
+
+
 def ended(process: subprocess.Popen[str], number: int) -> tuple[int, list[str], float]:
     """Send a signal and return exit code, last lines, and the seconds it took."""
     started = time.monotonic()
@@ -106,7 +111,7 @@ def ended(process: subprocess.Popen[str], number: int) -> tuple[int, list[str], 
     return process.returncode, said.splitlines(), time.monotonic() - started
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("name", ["build", "stream", "push", "seal"])
 def test_an_upload_is_cancelled_in_order(place: Place, name: str, number: int) -> None:
     """SIGTERM killed at once: the upload stayed open, and nothing was said."""
@@ -118,8 +123,7 @@ def test_an_upload_is_cancelled_in_order(place: Place, name: str, number: int) -
         assert place.uploads()
         code, said, seconds = ended(process, number)
     how = "interrupted" if number == signal.SIGINT else "terminated"
-    assert said[-1].startswith(f"carferry: {how}; "), said
-    assert said[-1].endswith(KEPT)
+    assert said[-1] == f"carferry: {how}", said
     assert "Traceback" not in "".join(said)
     assert (code, place.uploads()) == (128 + number, [])
     assert seconds < BOUND_S
@@ -146,7 +150,7 @@ def test_a_registry_that_does_not_answer_holds_nobody_up(
         time.sleep(1)
         code, said, seconds = ended(process, signal.SIGTERM)
     assert (code, place.uploads()) == (143, [])
-    assert said[-1].startswith("carferry: terminated; ")
+    assert said[-1] == "carferry: terminated"
     assert seconds < BOUND_S
 
 
@@ -158,7 +162,7 @@ def test_a_second_signal_leaves_at_once(place: Place) -> None:
         process.send_signal(signal.SIGINT)
         time.sleep(0.5)
         code, said, seconds = ended(process, signal.SIGINT)
-    assert (code, said[-1].startswith("carferry: interrupted; ")) == (130, True)
+    assert (code, said[-1]) == (130, "carferry: interrupted")
     assert seconds < 1
 
 
@@ -180,9 +184,12 @@ def test_debians_registry_is_asked_to_cancel_too(place: Place, tmp_path: Path) -
         with start(place.command("build")) as process:
             wait_for_upload(place, process)
             code, _, _ = ended(process, signal.SIGTERM)
-        asked = [each.path.partition("?")[0] for each in front.exchanges if each.method == "DELETE"]
         assert code == 143
-        assert set(patched(front)) <= set(asked)
+        # The proxy notes a request that the process sent as its last a moment later.
+        deadline = time.monotonic() + 10
+        while not set(patched(front)) <= asked_to_cancel(front):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def test_a_layout_keeps_no_parts(place: Place) -> None:

@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _last_words(wishes: Wishes, number: int) -> None:
-    tell(Terminated() if number == signal.SIGTERM else KeyboardInterrupt(), wishes)
+    tell(KeyboardInterrupt() if number == signal.SIGINT else Terminated(number), wishes)
 
 
 def _run(words: list[str], ending: Ending | None) -> int:

@@ -20,19 +20,28 @@ from carferry.io.undoing import undo_all
 GRACE_S = 4.0
 """How long threads have to cancel their uploads; a pod has 30 s in all."""
 _UNDOING_S = 3.0
-_OURS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+_OURS = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,  # the terminal was closed, or the connection to it broke
+}
 
 
 class Terminated(SystemExit):
-    """SIGTERM came; uncaught, it ends the process with the code that a shell gives for it."""
+    """SIGTERM or SIGHUP came; uncaught, it ends the process with the code that a shell gives it.
 
-    def __init__(self) -> None:
-        super().__init__(128 + signal.SIGTERM)
+    Attributes:
+        number: Which of them.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        self.number = number
+        super().__init__(128 + number)
 
 
 def signal_of(stopped: BaseException) -> int:
     """Return the signal that an exception was raised for."""
-    return signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT
+    return stopped.number if isinstance(stopped, Terminated) else signal.SIGINT
 
 
 class Ending:
@@ -84,7 +93,7 @@ class Ending:
         if self._at_once:
             with suppress(RuntimeError):  # the signal fell into a write to the same stream
                 self.speak(number)
-        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
     def _watch(self) -> None:
         time.sleep(self._grace_s)
