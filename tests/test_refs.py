@@ -186,3 +186,11 @@ def test_a_display_name_without_letters_is_refused(text: str) -> None:
 def test_a_name_kubernetes_would_refuse_is_refused(text: str) -> None:
     with pytest.raises(InvalidName):
         check_kubernetes_name(text, kind="InferenceService")
+
+
+@pytest.mark.parametrize("scheme", ["", "docker://", "oci://", "http://", "HTTPS://"])
+def test_a_login_in_an_images_address_is_refused_and_not_shown(scheme: str) -> None:
+    with pytest.raises(InvalidReference) as caught:
+        parse_image(f"{scheme}me:p%40ss@host:5000/a/b:v1")
+    assert "p%40ss" not in str(caught.value)
+    assert str(caught.value).endswith("leave it out: podman login HOST")

@@ -14,6 +14,8 @@ from pathlib import Path
 from carferry.errors import InputError, InvalidReference
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
+# Before the first slash; what follows the @ of a digest is no host.
+_LOGIN = re.compile(r"^([a-z]+://)?[^/@]*:[^/@]*@(?!sha256:)", re.IGNORECASE)
 _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 )
@@ -182,6 +184,13 @@ def parse_image(image: str) -> ImageRef | LayoutRef:
     """
     if image.startswith("oci:") and not image.startswith("oci://"):
         return LayoutRef.parse(image)
+    if _LOGIN.match(image):
+        shown = repr(_LOGIN.sub(r"\1***@", image))
+        reason, remedy = (
+            "a login in an address is seen by everybody",
+            "leave it out: podman login HOST",
+        )
+        raise InvalidReference("parse image", shown, reason, remedy)
     host, slash, _ = image.partition("/")
     if image.startswith(("docker://", "oci://")) or (slash and _is_host(host)):
         return ImageRef.parse(image)
