@@ -20,7 +20,7 @@ from carferry.cli.failures import Wishes, tell
 from carferry.cli.options import finish
 from carferry.cli.parser import Parser
 from carferry.cli.variables import PREFIX
-from carferry.errors import CarferryError, InputError, redact
+from carferry.errors import CarferryError, InputError
 from carferry.pipelines import compiling
 from carferry.pipelines.arguments import form, old_names
 from carferry.pipelines.local import runner
@@ -30,6 +30,7 @@ from carferry.pipelines.server import submit
 from carferry.pipelines.server.endpoint import Endpoint, token_of
 from carferry.pipelines.staged import buildah
 from carferry.pipelines.streamed import stream, stream_claim
+from carferry.shown import redact
 from carferry.source.open import claim_of
 
 ENGINES: Mapping[str, Callable[[Site], GraphComponent]] = {

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from carferry import errors
-from carferry.errors import CarferryError, InputError, TargetError, one_line, redact
+from carferry.errors import CarferryError, InputError, TargetError
+from carferry.shown import one_line, redact
 
 
 def family(kind: type[CarferryError]) -> Iterator[type[CarferryError]]:

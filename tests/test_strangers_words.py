@@ -19,12 +19,13 @@ from servers.models import tiny, write
 from servers.proxy import Proxy
 
 from carferry.cli import _Redacting
-from carferry.errors import TargetError, one_line, printable
+from carferry.errors import TargetError
 from carferry.image.compose import LAYER_PATH
 from carferry.image.inspection import inspect
 from carferry.image.provenance import COMMIT, SOURCE
 from carferry.io.markup import in_html, in_markdown
 from carferry.io.show.terminal import open_progress
+from carferry.shown import one_line, printable
 from carferry.steps.inspected import Inspected
 from carferry.steps.results import Built, Downloaded, Planned, PlannedLayer
 

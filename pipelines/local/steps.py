@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from carferry import errors
-from carferry.errors import CarferryError, printable, redact
+from carferry.errors import CarferryError
+from carferry.shown import printable, redact
 
 _INPUT = "--executor_input"
 _LOG = re.compile(r"\[KFP Executor [^\]]*\]: ?(.*)")

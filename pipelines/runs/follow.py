@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from kfp_server_api import V2beta1RuntimeState
 
 from carferry.cluster.api import Api
-from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, one_line, redact
+from carferry.errors import CarferryError, ClusterError, DeadlineExceeded
 from carferry.pipelines.runs import cause, outline, progress
 from carferry.pipelines.runs.logs import Ways
 from carferry.pipelines.runs.outline import Step
@@ -18,6 +18,7 @@ from carferry.pipelines.server.answers import mapping
 from carferry.pipelines.server.endpoint import Endpoint
 from carferry.pipelines.server.refusal import bounded
 from carferry.pipelines.server.requests import Server, connect
+from carferry.shown import one_line, redact
 
 Say = Callable[[str], None]
 DONE = {"SUCCEEDED", "SKIPPED"}

@@ -12,11 +12,12 @@ from typing import Any
 import urllib3
 from kfp_server_api import ApiException
 
-from carferry.errors import ClusterError, Unreachable, one_line, redact
+from carferry.errors import ClusterError, Unreachable
 from carferry.io.documents import NotJson, parsed_object
 from carferry.io.net.proxies import proxy_for
 from carferry.io.net.unreachable import unreachable as explained
 from carferry.pipelines.server.answers import objects
+from carferry.shown import one_line, redact
 
 ACTION = "call pipelines API"
 _LONGEST = 500

@@ -21,8 +21,8 @@ from carferry import __version__
 from carferry.cli import streams
 from carferry.cli.failures import Wishes, tell
 from carferry.cli.parser import COMPLETING, Parser
-from carferry.errors import lines_of, redact
 from carferry.io.interrupts import Ending, Terminated, held_back, signal_of
+from carferry.shown import lines_of, redact
 
 _EXAMPLES = """\
 examples:

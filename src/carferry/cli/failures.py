@@ -11,15 +11,9 @@ from typing import Any
 
 from carferry.cli.streams import flush, say, warn
 from carferry.cli.variables import PREFIX
-from carferry.errors import (
-    CarferryError,
-    IncompleteModel,
-    RightsMissing,
-    lines_of,
-    one_line,
-    redact,
-)
+from carferry.errors import CarferryError, IncompleteModel, RightsMissing
 from carferry.io.interrupts import Terminated, signal_of
+from carferry.shown import lines_of, one_line, redact
 
 _PARTS = ("action", "subject", "reason", "remedy")
 

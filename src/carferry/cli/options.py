@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from carferry.cli.following import NEXT
 from carferry.cli.streams import columns, say
 from carferry.cli.variables import PREFIX
-from carferry.errors import printable
 from carferry.form.readers import split_list, split_lists
 from carferry.io.show.cells import folded
+from carferry.shown import printable
 from carferry.steps.settings import DEFAULT_BASE, DEFAULT_PLATFORM, BuildKeywords
 
 

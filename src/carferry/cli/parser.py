@@ -21,8 +21,9 @@ from carferry.cli.variables import (
     read_boolean,
     read_variable,
 )
-from carferry.errors import InputError, printable
+from carferry.errors import InputError
 from carferry.form.closest import did_you_mean
+from carferry.shown import printable
 
 COMPLETING = "_ARGCOMPLETE"
 """Set by the shell while it asks how a line may go on."""

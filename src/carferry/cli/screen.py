@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from carferry.cli.following import NEXT
-from carferry.errors import one_line
 from carferry.io.shell import word
 from carferry.io.show.cells import cut
+from carferry.shown import one_line
 from carferry.steps.looked import Look
 
 _COLUMNS, _ROWS = 80, 23  # the last row is the shell's

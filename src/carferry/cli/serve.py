@@ -13,9 +13,9 @@ from typing import Any
 
 from carferry.cli import options
 from carferry.cli.streams import warn
-from carferry.errors import printable
 from carferry.form.readers import read_seconds
 from carferry.serve.form import PARAMETERS
+from carferry.shown import printable
 from carferry.steps.rights import SERVE, find_rights
 
 

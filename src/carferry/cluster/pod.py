@@ -24,11 +24,12 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from carferry.errors import CarferryError, lines_of, one_line, redact
+from carferry.errors import CarferryError
 from carferry.io.interrupts import Ending
 from carferry.io.net.certificates import VARIABLES as BUNDLES
 from carferry.io.net.certificates import Named
 from carferry.io.net.trust import Trust
+from carferry.shown import lines_of, one_line, redact
 
 MOUNTED = Path("/etc/carferry")
 """Folder of carferry's own volumes in a pod."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from carferry.errors import printable
+from carferry.shown import printable
 
 # References, which no renderer takes for markup; a backslash before a bar means two things.
 _MARKUP = str.maketrans({each: f"&#{ord(each)};" for each in "&<>|`[]\\"})

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from carferry.errors import redact
 from carferry.lint.document import CompiledPipeline
 from carferry.lint.rules import Finding, error, warning
+from carferry.shown import redact
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LONGEST_NAME = 128

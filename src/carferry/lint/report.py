@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from carferry.errors import one_line
 from carferry.lint.checks_fields import check_compiler, check_fields
 from carferry.lint.checks_limits import check_sizes, check_upload
 from carferry.lint.checks_steps import check_steps
@@ -18,6 +17,7 @@ from carferry.lint.document import CompiledPipeline, read
 from carferry.lint.rules import Finding
 from carferry.lint.sizes import Sizes, measure
 from carferry.lint.targets import WORKERS, Backend
+from carferry.shown import one_line
 
 
 @dataclass(frozen=True, slots=True)

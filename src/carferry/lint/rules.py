@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from carferry.errors import one_line, redact
+from carferry.shown import one_line, redact
 
 
 @dataclass(frozen=True, slots=True)

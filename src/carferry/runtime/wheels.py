@@ -15,8 +15,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from carferry.errors import CarferryError, ToolFailed, Unreachable, redact
+from carferry.errors import CarferryError, ToolFailed, Unreachable
 from carferry.runtime.interpreter import Interpreter
+from carferry.shown import redact
 
 Command = Sequence[str]
 _DOWNLOAD = (

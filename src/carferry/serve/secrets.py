@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from carferry.errors import InputError, redact
+from carferry.errors import InputError
+from carferry.shown import redact
 
 _NAME = re.compile(
     r"(?i)(?:token|passwo?r?d|passphrase|pwd|(?:^|_)(?:pass|pat)|secret|credentials?|bearer"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carferry.errors import one_line
 from carferry.gpu.search.overview import GpuFit
 from carferry.io.show.terminal import human_bytes
+from carferry.shown import one_line
 from carferry.steps.markdown import Column, page, table
 from carferry.steps.results import Result
 

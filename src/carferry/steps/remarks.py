@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from carferry.errors import one_line
 from carferry.io.show.terminal import human_bytes
 from carferry.selection.notes import some
 from carferry.selection.selection import Selection
+from carferry.shown import one_line
 
 
 class Remarks(TypedDict):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from carferry.errors import printable
 from carferry.gpu.memory.estimate import Estimate
 from carferry.gpu.report.words import (
     COLUMNS,
@@ -19,6 +18,7 @@ from carferry.gpu.report.words import (
 from carferry.gpu.search.plan import GpuPlan
 from carferry.gpu.units import gib
 from carferry.io.markup import in_markdown
+from carferry.shown import printable
 
 _LETTERS = {
     "weights": "W",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import IO
 
-from carferry.errors import redact
 from carferry.io.show.display import write
 from carferry.io.show.lines import SILENT_S
 from carferry.io.show.tally import Phase, Tally
+from carferry.shown import redact
 
 _EVERY_S = 1.0
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import islice
 from typing import IO
 
-from carferry.errors import one_line, redact
 from carferry.io.show.amounts import human_bytes, human_seconds
 from carferry.io.show.cells import cells, cut
 from carferry.io.show.display import write
 from carferry.io.show.tally import Phase, Tally
+from carferry.shown import one_line, redact
 
 SILENT_S = 30.0
 """A silence is told of after so many seconds; then each time that it has lasted twice as long."""
