@@ -268,7 +268,7 @@ from carferry.cluster import pod
 pod.enter(places=pod.Places(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])))
 from carferry.bundle.start import install
 install(["--dry-run", "--no-deps", "--target", sys.argv[4], "tiny-step"])
-from carferry.io.http import Http
+from carferry.io.net.http import Http
 answer = Http().request("GET", os.environ["PIP_INDEX_URL"] + "/tiny-step/")
 print(answer.status, answer.read().decode())
 """
@@ -316,7 +316,9 @@ def serving(folder: Path, made: Certificates) -> Iterator[int]:
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
