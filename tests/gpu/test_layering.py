@@ -11,6 +11,8 @@ BELOW = (
     "carferry.io.markup",
     "carferry.cluster.quantity",
     "carferry.cluster.tolerations",
+    "carferry.form.closest",
+    "carferry.shown",
     "carferry.weights",
 )
 FOLDER = Path(carferry.gpu.__file__).parent
