@@ -441,8 +441,8 @@ def test_the_command_line_shows_cause_and_log_and_nothing_else(
         "stream-layers: not run",
         "seal-image: not run",
         "deploy-model: not run",
-        f"its log: oc logs --namespace models --container main {pod(package)}",
-        f"error: run pipeline {run}: {line}",
+        f"carferry: its log: oc logs --namespace models --container main {pod(package)}",
+        f"carferry: run pipeline {run}: {line}",
     ]
 
 
