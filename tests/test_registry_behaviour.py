@@ -386,6 +386,7 @@ def test_a_build_to_a_digest_is_that_image_or_is_not_tagged(
     done = carferry(capsys, "build", folder, f"{image}@{wrong}", *rest)
     assert done.code == 2
     assert f"the image is {digest}; leave the digest out, or give what it names" in done.err
+    assert "the same command" not in done.err
     assert place == "layout" or shared.tags("built/digest") == {}
     assert not (tmp_path / "o" / "index.json").exists()
     assert carferry(capsys, "build", folder, f"{image}@{digest}", *rest).code == 0

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from carferry.errors import InputError
 from carferry.io.show.display import Display
 from carferry.io.show.progress import Progress
 from carferry.io.show.terminal import open_progress
@@ -30,11 +31,13 @@ def displayed(style: str, *, unit: str = "", place: str = "") -> Iterator[Progre
     try:
         with _logs_above(progress):
             yield progress
-    except BaseException:  # a failure, or a signal
+    except BaseException as error:  # a failure, or a signal
         tally = progress.tally
         if unit and tally.arrived:
             count = max(tally.expected_items, tally.arrived)
-            progress.note(f"{tally.arrived} of {count} {unit} are in {place}; {_GO_ON}")
+            # The same command would fail of wrong input again.
+            then = "" if isinstance(error, InputError) else f"; {_GO_ON}"
+            progress.note(f"{tally.arrived} of {count} {unit} are in {place}{then}")
         raise
 
 
