@@ -129,7 +129,7 @@ ROWS = {
         {"HF_HUB_OFFLINE": "{}", "HF_ENDPOINT": NOBODY},
     ),
     "REGISTRY_AUTH_FILE": Row(
-        f"inspect {IMAGE}", ("BINARY", "DEEP", "EMPTY", "YAML"), 2, ("read logins",),
+        f"inspect {IMAGE}", ("BINARY", "DEEP", "YAML"), 2, ("read logins",),
         {"REGISTRY_AUTH_FILE": "{}"},
     ),
     "KUBECONFIG": Row(
@@ -138,7 +138,7 @@ ROWS = {
         2, ("connect",), {"KUBECONFIG": "{}"},
     ),
     "KUBECONFIG's server": Row(
-        "rights", ("PORT", "FTP"), 1, ("reach cluster",), {"KUBECONFIG": "{}"}
+        "rights", ("PORT", "FTP"), 2, ("unusable kubeconfig",), {"KUBECONFIG": "{}"}
     ),
     "AWS_S3_ENDPOINT": Row(
         "plan s3://bucket/key LAYOUT --base scratch",
@@ -159,7 +159,11 @@ ROWS = {
         }.items()
     },
     "HTTP_PROXY": Row(
-        HUB, ("garbage", "http://127.0.0.1:99999", "http://h\u00f6st:1", "http://["), 1, ("",),
+        HUB, ("http://127.0.0.1:99999", "http://h\u00f6st:1", "http://["), 2, ("HTTP_PROXY",),
+        {"HTTP_PROXY": "{}", "NO_PROXY": "", "HF_ENDPOINT": "http://example.invalid"},
+    ),
+    "HTTP_PROXY that is not there": Row(
+        HUB, ("garbage",), 1, ("HTTP_PROXY",),
         {"HTTP_PROXY": "{}", "NO_PROXY": "", "HF_ENDPOINT": "http://example.invalid"},
     ),
     "NO_PROXY": Row(

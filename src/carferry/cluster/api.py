@@ -25,7 +25,8 @@ from carferry.cluster.kinds import IDENTITY, REVIEWS, Object, Permission, Resour
 from carferry.cluster.pod import SERVICE_ACCOUNT
 from carferry.cluster.reach import pool, proxy_url
 from carferry.cluster.refusals import names_object, parsed, read, refused, unreachable
-from carferry.errors import CarferryError, ClusterError, InputError
+from carferry.errors import CarferryError, ClusterError, InputError, Unreachable
+from carferry.io.net.addresses import check_address
 from carferry.io.net.pace import Limits, paced
 from carferry.io.net.pauses import retry_after
 from carferry.io.net.proxies import Proxy, proxy_for
@@ -305,4 +306,9 @@ def _from_kubeconfig(files: str, context: str) -> tuple[client.Configuration, st
         raise InputError("connect", files, f"unusable kubeconfig: {error}", remedy) from error
     if not isinstance(settings.host, str):
         raise InputError("connect", files, "unusable kubeconfig: its server is no text", remedy)
+    try:
+        check_address(settings.host)
+    except Unreachable as error:
+        reason = f"unusable kubeconfig: its server {error.subject} is {error.reason}"
+        raise InputError("connect", files, reason, remedy) from error
     return settings, chosen.get("namespace", "default"), proxy
