@@ -8,11 +8,9 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
@@ -210,19 +208,10 @@ def test_a_folder_without_a_port_is_of_the_usual_one(certs_d: Path, site: Site) 
     assert not Trust().is_special("cdn.quay.io", 443)
 
 
-class Mutual(Registry):
-    """A registry that asks its clients for a certificate."""
-
-    def _config(self, stack: ExitStack) -> dict[str, Any]:
-        config = super()._config(stack)
-        config["http"]["tls"]["clientcas"] = [str(self.certificates.ca)]  # type: ignore[union-attr]
-        return config
-
-
 def test_a_client_certificate_is_shown_to_its_host(
     tmp_path: Path, certs_d: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Mutual(tmp_path / "registry", tls=True) as registry:
+    with Registry(tmp_path / "registry", tls=True, asks_for_certificates=True) as registry:
         made = registry.certificates
         assert made
         folder = put(certs_d / registry.host / "ca.crt", made.ca.read_bytes()).parent

@@ -46,6 +46,7 @@ class Setup:
         read_only: Whether it serves what is there and takes nothing.
         requests_per_s: More from one address are answered 429; 0 for no limit.
         mirror_of: Address of a registry whose images it passes on and keeps; takes none itself.
+        asks_for_certificates: Whether a client must show one of the same authority.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class Setup:
     read_only: bool = False
     requests_per_s: int = 0
     mirror_of: str = ""
+    asks_for_certificates: bool = False
 
     @property
     def data(self) -> Path:
@@ -196,6 +198,8 @@ def _config(setup: Setup) -> dict[str, Any]:
     if setup.certificates:
         chain, key = setup.certificates.chain, setup.certificates.key
         http["tls"] = {"certificate": str(chain), "key": str(key)}
+        if setup.asks_for_certificates:
+            http["tls"]["clientcas"] = [str(setup.certificates.ca)]
     if setup.requests_per_s:
         raise ValueError("distribution limits no rates")
     config = {
