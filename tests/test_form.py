@@ -198,7 +198,7 @@ def test_a_build_is_the_same_for_every_step() -> None:
         (['settings={"plain_http":[1,2]}'], "not a list of texts"),
         (['settings={"cpu":["1"]}'], "not one value"),
         (["settings.parallel=" + "9" * 5000], "not a whole number"),
-        (["settings.gpu_count=" + "9" * 5000], "not a whole number"),
+        (["settings.gpu_count=" + "9" * 5000], "more than 15 digits"),
         (["settings.tolerations=" + "[" * 9000], "not JSON"),
         (["settings.env=HF_TOKEN=hf_x"], "a secret would be readable"),
         (['settings={"env":{"A":"hf_abcdefghijklmn"}}'], "a secret would be readable"),

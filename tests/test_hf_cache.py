@@ -39,6 +39,7 @@ class Public:
 
     def __init__(self, source: HubSource) -> None:
         self.source, self.read = source, source.read
+        self.host, self.gated = source.host, source.gated
 
     def listing(self) -> Snapshot:
         return replace(self.source.listing(), endpoint="")

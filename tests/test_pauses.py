@@ -60,7 +60,7 @@ def test_the_hub_says_when_its_window_ends(headers: dict[str, str], seconds: flo
     assert retry_after(headers) == seconds
 
 
-SOON = str(int(time.time()) + 100)
+SOON = "in 100 s"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,9 @@ def test_every_form_of_a_limit_is_read(
     headers: Mapping[str, str], least: float, most: float
 ) -> None:
     """Of these it knew ``Retry-After``, spelt so, and r before t."""
-    assert least <= retry_after(headers) <= most
+    soon = str(int(time.time()) + 100)
+    given = {name: soon if text == SOON else text for name, text in headers.items()}
+    assert least <= retry_after(given) <= most
 
 
 @pytest.mark.parametrize(

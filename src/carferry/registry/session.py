@@ -30,6 +30,8 @@ from carferry.registry.refusals import elsewhere_refused, refused
 
 Result = TypeVar("Result")
 _REDIRECTS = 5
+# One for the first request of all, one for a token that ran out, one for a wider one.
+_CHALLENGES = 3
 # What storage says of a link that has run out or is not there: S3 and Azure 403, Google 400.
 _NO_LINK = {400, 401, 403, 404, 410}
 _HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
@@ -143,9 +145,11 @@ class Session:
 
         def answer() -> tuple[BaseHTTPResponse, str]:
             response, sent, url = self._send(asked)
-            for again in (False, True):
-                if not self._challenged(response, scopes, sent, again=again):
+            refused = 0  # with a token: the first request of all carries none
+            for _ in range(_CHALLENGES):
+                if not self._challenged(response, scopes, sent, again=refused > 0):
                     break
+                refused += bool(sent)
                 drain(response)
                 response, sent, url = self._send(asked)
             return response, url
