@@ -122,21 +122,7 @@ def _plan(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
 
 def _look(arguments: argparse.Namespace) -> int:
     with displayed(arguments.progress) as progress:
-        found = look(
-            arguments.model,
-            revision=arguments.revision,
-            vllm=arguments.vllm,
-            quantization=arguments.quantization,
-            family=arguments.family,
-            include=split_lists(arguments.include),
-            exclude=split_lists(arguments.exclude),
-            allow_no_weights=arguments.allow_no_weights,
-            plain_http=split_lists(arguments.plain_http),
-            ca_file=arguments.ca,
-            max_model_len=read_count("max_model_len", arguments.max_model_len or "0"),
-            max_num_seqs=read_count("max_num_seqs", arguments.max_num_seqs or "0"),
-            progress=progress,
-        )
+        found = look(arguments.model, progress=progress, **_wishes(arguments))
     if arguments.json:
         options.show_document({"look": found.as_json(), "fit": None, "move": None})
     else:
@@ -163,34 +149,40 @@ def _opened(arguments: argparse.Namespace) -> Pieces:
 
 
 def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:
-    counts = {
-        name: read_count(name, getattr(arguments, name) or "0")
-        for name in ("max_model_len", "max_num_seqs", "gpu_count")
-    }
     phase = f"reading what {arguments.model} holds"
     with displayed(arguments.progress) as progress, progress.phase(phase):
         found = fit(
             arguments.model,
             gpus=arguments.gpu,
-            revision=arguments.revision,
+            gpu_count=read_count("gpu_count", arguments.gpu_count or "0"),
             namespace=arguments.namespace,
-            vllm=arguments.vllm,
-            max_model_len=counts["max_model_len"],
-            max_num_seqs=counts["max_num_seqs"],
-            gpu_count=counts["gpu_count"],
-            quantization=arguments.quantization,
-            family=arguments.family,
             image=arguments.image,
-            include=split_lists(arguments.include),
-            exclude=split_lists(arguments.exclude),
-            allow_no_weights=arguments.allow_no_weights,
             opened=opened,
-            plain_http=split_lists(arguments.plain_http),
-            ca_file=arguments.ca,
+            **_wishes(arguments),
         )
     if arguments.html not in ("", "-"):
         named.save(Path(arguments.html), found.html.encode(), action="write --html")
     return found
+
+
+def _wishes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what both questions take alike: of one model alone, and of named GPUs."""
+    counts = {
+        name: read_count(name, getattr(arguments, name) or "0")
+        for name in ("max_model_len", "max_num_seqs")
+    }
+    return {
+        "revision": arguments.revision,
+        "vllm": arguments.vllm,
+        "quantization": arguments.quantization,
+        "family": arguments.family,
+        "include": split_lists(arguments.include),
+        "exclude": split_lists(arguments.exclude),
+        "allow_no_weights": arguments.allow_no_weights,
+        "plain_http": split_lists(arguments.plain_http),
+        "ca_file": arguments.ca,
+        **counts,
+    }
 
 
 def _moves(arguments: argparse.Namespace, opened: Pieces | None) -> Planned:
