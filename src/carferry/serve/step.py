@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from carferry.cluster.kinds import Object
 from carferry.errors import InputError
-from carferry.serve.access import owned_by
-from carferry.serve.objects import deadline_s, make_objects
+from carferry.serve.addresses import endpoint
+from carferry.serve.deadline import deadline_s
+from carferry.serve.objects import SERVICES
+from carferry.serve.objects.access import owned_by
+from carferry.serve.prepare import prepare, rendered
 from carferry.serve.render import render
 from carferry.serve.settings import Deployment
 
@@ -18,8 +21,6 @@ if TYPE_CHECKING:
     from carferry.cluster.client import Clock, Cluster
 
 logger = logging.getLogger("carferry")
-
-_OWNED_FROM = 3  # after Secret, ServingRuntime and InferenceService come the access objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,14 @@ def deploy(
         raise InputError("deploy", settings.name, "no namespace given", "pass --namespace")
     if wait_s is not None and wait_s < 0:
         raise InputError("deploy", settings.name, f"cannot wait {wait_s} s", "0 does not wait")
-    objects = make_objects(settings)
+    made = rendered(settings) if cluster is None else prepare(cluster.api, settings)
+    for note in made.notes:
+        report(note)
+    waits = cluster is not None and wait_s != 0 and not settings.stopped
     service: Object = {}
     if cluster is not None:
-        service = _apply(cluster, objects, force=force)
-        if wait_s != 0:
+        service = _apply(cluster, made.objects, force=force)
+        if waits:
             limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
             service = cluster.wait(
                 settings.name, settings.namespace, deadline_s=limit, clock=clock, report=report
@@ -101,28 +105,17 @@ def deploy(
     return Deployed(
         name=settings.name,
         namespace=settings.namespace,
-        url=endpoint(service),
-        ready=cluster is not None and wait_s != 0,
+        url=endpoint(service, exposed=settings.external_route),
+        ready=waits,
         applied=cluster is not None,
         image=settings.uri,
-        manifest=render(objects),
+        manifest=render(made.shown),
     )
 
 
-def endpoint(service: Object) -> str:
-    """Return where an InferenceService answers: outside if it has a route, else inside.
-
-    Inside, ``status.address.url`` is the one with the port: OpenShift AI's services are
-    headless, and ``status.url`` lacks it.
-    """
-    status = service.get("status") or {}
-    outside = str(status.get("url") or "")
-    inside = str((status.get("address") or {}).get("url") or "")
-    return inside if inside and ".svc.cluster.local" in outside else outside or inside
-
-
 def _apply(cluster: Cluster, objects: list[Object], *, force: bool) -> Object:
-    """Apply everything, the access objects as owned by the InferenceService; return that."""
-    service = cluster.apply(objects[:_OWNED_FROM], force=force)[-1]
-    cluster.apply([owned_by(each, service) for each in objects[_OWNED_FROM:]], force=force)
+    """Apply everything, the access objects as owned by the service; return that."""
+    owned = 1 + next(n for n, each in enumerate(objects) if each["kind"] in SERVICES)
+    service = cluster.apply(objects[:owned], force=force)[-1]
+    cluster.apply([owned_by(each, service) for each in objects[owned:]], force=force)
     return service

@@ -15,7 +15,7 @@ from carferry.form.readers import read_path, read_seconds, read_text
 from carferry.io.net.retry import Retry
 from carferry.refs import Digest, ImageRef
 from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords, make_deployment
-from carferry.serve.objects import make_objects
+from carferry.serve.prepare import prepare, rendered
 from carferry.serve.render import write
 from carferry.serve.settings import Deployment
 from carferry.serve.step import Deployed
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("carferry")
 _SOME_DIGEST = Digest.of(b"")  # stands for the one that only the push will know
-DEFAULTS = {each.name: each.value() for each in PARAMETERS} | {"env": {}, "node_selector": {}}
+DEFAULTS = {each.name: each.value() for each in PARAMETERS}
+DEFAULTS |= {"env": {}, "labels": {}, "node_selector": {}}
 
 
 @takes(DeploymentKeywords, DEFAULTS)
@@ -89,7 +90,7 @@ def deploy(
     cluster = connect() if connect else _connect(kubeconfig, context, ca_file)
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, cluster.namespace))
     if file:
-        write(make_objects(made), file)
+        write(prepare(cluster.api, made).shown, file)
     report = _say if progress else _log.info
     # The wait bears with a server that is away; applying is the same however often it is done.
     return (retry or patience()).call(
@@ -135,7 +136,7 @@ def render(
     here = own_namespace(Path(account))
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, here))
     if file := read_path("output", output):
-        write(make_objects(made), file)
+        write(rendered(made).shown, file)
     return apply(made, None)
 
 
@@ -185,14 +186,16 @@ def check(
     if planned.get("gpu_count") in ("", "0", 0):
         del planned["gpu_count"]
     made = make_deployment(pinned, **_placed(planned, here))
-    if cluster is not None:
+    if cluster is None:
+        rendered(made)  # refuses what no platform of that name can serve
+    else:
         _rehearse(cluster, made, force=force)
     return made
 
 
 def _rehearse(cluster: Cluster, made: Deployment, *, force: bool) -> None:
     try:
-        cluster.apply(make_objects(made), dry_run=True, force=force)
+        cluster.apply(prepare(cluster.api, made).objects, dry_run=True, force=force)
     except CarferryError as error:
         # An admission webhook may not know dry runs; a server that is away now may not be later.
         if not error.temporary and "dry run" not in error.reason:
