@@ -15,6 +15,8 @@ from carferry.cli import options
 from carferry.cli.streams import warn
 from carferry.form.readers import read_seconds
 from carferry.serve.form import PARAMETERS
+from carferry.serve.platforms import AUTO, NAMES
+from carferry.serve.settings import Kind
 from carferry.shown import printable
 from carferry.steps.rights import SERVE, find_rights
 
@@ -81,6 +83,8 @@ def _add_rights(commands: Any) -> None:
     parser.add_argument("--serve", default="deploy", choices=SERVE, help="as for the pipeline")
     parser.add_argument("--namespace", default="", help="project to serve in; default: your own")
     parser.add_argument("--auth", action="store_true", help="the endpoint will ask for a token")
+    parser.add_argument("--kind", default="isvc", choices=tuple(Kind), help="as for deploy")
+    parser.add_argument("--platform", default=AUTO, choices=NAMES, help="as for deploy")
     parser.add_argument(
         "--gpu", default="", metavar="TEXT", help="GPUs to plan for; default: those of the cluster"
     )
@@ -119,6 +123,8 @@ def _rights(arguments: argparse.Namespace) -> int:
         arguments.serve,
         namespace=arguments.namespace,
         auth=arguments.auth,
+        llm=arguments.kind == Kind.LLM,
+        platform=arguments.platform,
         gpus=arguments.gpu,
         builder=arguments.builder,
         deletes=arguments.delete,

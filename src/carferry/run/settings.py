@@ -89,8 +89,8 @@ SERVE = (
         "wait_s", "", "Seconds to wait until it answers; empty: by size; 0: none", read_seconds
     ),
 )
-_OBJECTS = {"env", "node_selector"}
-_LISTS = {"env", "exclude", "mount_from", "plain_http", "platforms", "tolerations"}
+_OBJECTS = {"env", "labels", "node_selector"}
+_LISTS = {"base_refs", "env", "exclude", "mount_from", "plain_http", "platforms", "tolerations"}
 SETTINGS: Mapping[str, Parameter] = {each.name: each for each in (*PACK, *BUILDER, *FIT, *SERVE)}
 
 

@@ -15,9 +15,9 @@ from carferry.form.readers import read_path, read_seconds, read_text
 from carferry.io.net.retry import Retry
 from carferry.refs import Digest, ImageRef
 from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords, make_deployment
-from carferry.serve.objects import make_objects
+from carferry.serve.prepare import prepare, rendered
 from carferry.serve.render import write
-from carferry.serve.settings import Deployment
+from carferry.serve.settings import Deployment, Kind
 from carferry.serve.step import Deployed, tried_on
 from carferry.serve.step import deploy as apply
 from carferry.steps.access import patience
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("carferry")
 _SOME_DIGEST = Digest.of(b"")  # stands for the one that only the push will know
-DEFAULTS = {each.name: each.value() for each in PARAMETERS} | {"env": {}, "node_selector": {}}
+DEFAULTS = {each.name: each.value() for each in PARAMETERS}
+DEFAULTS |= {"env": {}, "labels": {}, "node_selector": {}}
 
 
 @takes(DeploymentKeywords, DEFAULTS)
@@ -95,12 +96,14 @@ def deploy(
     cluster = connect() if connect else connected(kubeconfig, context, ca_file)
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, cluster.namespace))
     if file:
-        write(make_objects(made), file)
+        write(prepare(cluster.api, made).shown, file)
     report = _say if progress else _log.info
     check_rights(
         DEPLOY,
         namespace=made.namespace,
         auth=made.auth,
+        llm=made.kind is Kind.LLM,
+        platform=made.platform,
         gpus=UNCHECKED,
         connect=lambda: cluster.api,
         report=_say if progress else _log.warning,
@@ -150,7 +153,7 @@ def render(
     here = own_namespace(Path(account))
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, here))
     if file := read_path("output", output):
-        write(make_objects(made), file)
+        write(rendered(made).shown, file)
     return apply(made, None)
 
 
@@ -200,14 +203,16 @@ def check(
     if planned.get("gpu_count") in ("", "0", 0):
         del planned["gpu_count"]
     made = make_deployment(pinned, **_placed(planned, here))
-    if cluster is not None:
+    if cluster is None:
+        rendered(made)  # refuses what no platform of that name can serve
+    else:
         _rehearse(cluster, made, force=force)
     return made
 
 
 def _rehearse(cluster: Cluster, made: Deployment, *, force: bool) -> None:
     try:
-        tried_on(cluster, make_objects(made), force=force)
+        tried_on(cluster, prepare(cluster.api, made).objects, force=force)
     except CarferryError as error:
         # A server that is away now may not be later.
         if not error.temporary:
