@@ -37,6 +37,12 @@ def add_serve_commands(commands: Any) -> None:
         metavar="FILE",
         help="default: stdout, as -; a link, a device or a pipe is written to, not replaced",
     )
+    parser.add_argument(
+        "--folder",
+        default="",
+        metavar="FOLDER",
+        help="write NAME.yaml there, and a kustomization.yaml if there is none",
+    )
     options.finish(parser, _render)
     parser = commands.add_parser(
         "deploy",
@@ -147,9 +153,11 @@ def _render(arguments: argparse.Namespace) -> int:
     from carferry.steps.deploy import render
 
     output = "" if arguments.output == "-" else arguments.output
-    made = render(arguments.image, output=output, **_form(arguments))
-    text = f"wrote {output}" if output else made.manifest.rstrip()
-    if not (output and arguments.quiet):
+    folder = arguments.folder
+    made = render(arguments.image, output=output, folder=folder, **_form(arguments))
+    written = [f"wrote {path}" for path in (output, folder) if path]
+    text = "\n".join(written) or made.manifest.rstrip()
+    if not (written and arguments.quiet):
         options.show_all(made, arguments, *text.split("\n"))
     return 0
 

@@ -16,7 +16,7 @@ from carferry.io.net.retry import Retry
 from carferry.refs import Digest, ImageRef
 from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords, make_deployment
 from carferry.serve.prepare import prepare, rendered
-from carferry.serve.render import write
+from carferry.serve.render import write, write_folder
 from carferry.serve.settings import Deployment, Kind
 from carferry.serve.step import Deployed, tried_on
 from carferry.serve.step import deploy as apply
@@ -122,6 +122,7 @@ def render(
     *,
     gpus: int = 1,
     output: str | Path | None = None,
+    folder: str | Path | None = None,
     account: str | Path = SERVICE_ACCOUNT,
     **settings: Unpack[DeploymentKeywords],
 ) -> Deployed:
@@ -134,6 +135,7 @@ def render(
         image: ``host/repository[:tag]@sha256:...``.
         gpus: GPUs per replica; above 1 the model is split between them.
         output: File for the YAML; the result holds it too, as ``manifest``.
+        folder: Folder for the YAML, as ``NAME.yaml``, and a kustomization.yaml that names it.
         account: Folder with the pod's own project.
         **settings: More of the deployment, as for ``deploy``.
 
@@ -147,13 +149,16 @@ def render(
         >>> import carferry
         >>> image = "quay.io/me/granite@sha256:" + "0" * 64  # as carferry.build returns it
         >>> made = carferry.render(image, namespace="demo")
-        >>> made.manifest.splitlines()[1:3]
-        ['apiVersion: v1', 'kind: Secret']
+        >>> [line for line in made.manifest.splitlines() if line.startswith("kind")]
+        ['kind: Secret', 'kind: ServingRuntime', 'kind: InferenceService']
     """
     here = own_namespace(Path(account))
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, here))
-    if file := read_path("output", output):
+    file, place = read_path("output", output), read_path("folder", folder)
+    if file:
         write(rendered(made).shown, file)
+    if place:
+        write_folder(rendered(made).shown, place)
     return apply(made, None)
 
 
