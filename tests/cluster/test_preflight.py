@@ -16,9 +16,7 @@ AI = ("--platform", "openshift-ai-3")
 
 
 @pytest.fixture
-def deployed(
-    node: Node, namespace: str, modelcar: str, vllm: str, carferry: Carferry
-) -> list[str]:
+def deployed(node: Node, namespace: str, modelcar: str, vllm: str, carferry: Carferry) -> list[str]:
     """A deployment that nobody waited for; the words that made it."""
     words = small(modelcar, vllm, namespace, "tiny", *AI, "--wait-s", "0")
     done = carferry(*words)
@@ -112,7 +110,8 @@ def test_values_that_may_be_secret_are_not_shown(
     assert done.out.splitlines() == [
         "Secret tiny-uri: data.URI: (hidden) -> (hidden) (set by kubectl-edit)",
         'InferenceService tiny: spec.predictor.model.env: [{"name": "HF_TOKEN", "value": '
-        '"(hidden)"}] -> [{"name": "A", "value": "b"}] (set by odh-dashboard)',
+        '"(hidden)"}] -> [{"name": "HF_TOKEN", "value": "(hidden)"}, {"name": "A", "value": "b"}] '
+        "(set by odh-dashboard)",
     ]
 
 
