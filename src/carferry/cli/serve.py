@@ -45,7 +45,7 @@ def add_serve_commands(commands: Any) -> None:
     parser.add_argument(
         "--force", action="store_true", help="take over fields that somebody else has changed"
     )
-    _add_cluster(parser)
+    options.add_cluster(parser)
     options.finish(parser, _deploy)
 
 
@@ -64,14 +64,8 @@ def _add_rights(commands: Any) -> None:
         "--gpu", default="", metavar="TEXT", help="GPUs to plan for; default: those of the cluster"
     )
     parser.add_argument("--builder", default="", choices=("", "job"), help="job: Buildah in a Job")
-    _add_cluster(parser)
+    options.add_cluster(parser)
     options.finish(parser, _rights)
-
-
-def _add_cluster(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kubeconfig", default="", metavar="FILE", help="default: the usual ones")
-    parser.add_argument("--context", default="", help="kubeconfig context")
-    options.add_ca(parser)
 
 
 def _add_form(parser: argparse.ArgumentParser) -> None:

@@ -39,6 +39,8 @@ def deploy(
     gpus: int = 1,
     wait: bool | float = True,
     force: bool = False,
+    test: bool = True,
+    warm: bool = False,
     progress: bool = False,
     output: str | Path | None = None,
     kubeconfig: str | Path | None = None,
@@ -59,6 +61,8 @@ def deploy(
         gpus: GPUs per replica; above 1 the model is split between them.
         wait: Seconds to wait until it serves; True follows the image's size, False does not wait.
         force: Take over fields that somebody else set.
+        test: Once it is ready, ask it one question, if a way leads there from here.
+        warm: Pull the image on the nodes that fit before anything is switched.
         progress: True prints each new status on stderr.
         output: File for the objects as YAML.
         kubeconfig: File with the cluster and the login; default the pod's, or as for kubectl.
@@ -76,6 +80,7 @@ def deploy(
         InputError: A setting cannot be meant.
         ClusterError: The cluster refused, or says that the model will not come up.
         DeadlineExceeded: Not ready in time.
+        EndpointFailed: It is ready, and does not answer as a model does.
 
     Example:
         >>> import carferry
