@@ -20,8 +20,9 @@ from carferry.steps.rights import SERVE, find_rights
 
 
 def add_serve_commands(commands: Any) -> None:
-    """Add rights, render and deploy."""
+    """Add rights, render, deploy and delete."""
     _add_rights(commands)
+    _add_delete(commands)
     parser = commands.add_parser(
         "render",
         help="write the KServe objects as YAML, for GitOps",
@@ -45,8 +46,34 @@ def add_serve_commands(commands: Any) -> None:
     parser.add_argument(
         "--force", action="store_true", help="take over fields that somebody else has changed"
     )
+    parser.add_argument(
+        "--no-test", action="store_true", help="do not ask the model once when it is ready"
+    )
+    parser.add_argument(
+        "--warm", action="store_true", help="first pull the image on the nodes that fit"
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="let the cluster check everything, list what would change, and write nothing",
+    )
     options.add_cluster(parser)
     options.finish(parser, _deploy)
+
+
+def _add_delete(commands: Any) -> None:
+    parser = commands.add_parser(
+        "delete",
+        help="remove what deploy made of one model",
+        description="Remove the objects of a deployment, the service first, and wait until they "
+        "and the pods are gone. What somebody else made, or another model uses, stays and is "
+        "named. Nothing is asked; a second run finds nothing.",
+    )
+    parser.add_argument("name", metavar="NAME", help="of the InferenceService")
+    parser.add_argument("--namespace", default="", help="its project; default: your own")
+    parser.add_argument("--wait-s", default="300", help="seconds to wait until all is gone")
+    options.add_cluster(parser)
+    options.finish(parser, _delete)
 
 
 def _add_rights(commands: Any) -> None:
@@ -54,8 +81,8 @@ def _add_rights(commands: Any) -> None:
         "rights",
         help="list what a run would need and this login may not do",
         description="Ask the cluster about every right that a run needs, before there is one. "
-        "Prints what is missing as YAML, fit for 'oc apply -f -'; exit 2 if a run would stop. "
-        "Nothing is changed.",
+        "Prints what is missing as YAML, fit for 'oc apply --server-side -f -'; exit 2 if a run "
+        "would stop. Nothing is changed.",
     )
     parser.add_argument("--serve", default="deploy", choices=SERVE, help="as for the pipeline")
     parser.add_argument("--namespace", default="", help="project to serve in; default: your own")
@@ -64,6 +91,7 @@ def _add_rights(commands: Any) -> None:
         "--gpu", default="", metavar="TEXT", help="GPUs to plan for; default: those of the cluster"
     )
     parser.add_argument("--builder", default="", choices=("", "job"), help="job: Buildah in a Job")
+    parser.add_argument("--delete", action="store_true", help="deployments will be removed too")
     options.add_cluster(parser)
     options.finish(parser, _rights)
 
@@ -93,6 +121,7 @@ def _rights(arguments: argparse.Namespace) -> int:
         auth=arguments.auth,
         gpus=arguments.gpu,
         builder=arguments.builder,
+        deletes=arguments.delete,
         connect=partial(connect, **_login(arguments)),
     )
     manifest = found.manifest.rstrip() or f"# {found.text}"
@@ -127,14 +156,36 @@ def _deploy(arguments: argparse.Namespace) -> int:
         arguments.image,
         wait=True if seconds is None else seconds,
         force=arguments.force,
-        progress=not arguments.quiet,
+        test=not arguments.no_test,
+        warm=arguments.warm,
+        dry_run=arguments.dry_run,
+        progress=not arguments.quiet and not arguments.dry_run,
         kubeconfig=arguments.kubeconfig,
         context=arguments.context,
         ca_file=arguments.ca,
         **_form(arguments),
     )
+    if arguments.dry_run:
+        options.show_all(made, arguments, *(made.changes or ("nothing to change",)))
+        return 0
     state = "ready" if made.ready else "applied"
     options.show(
         made, arguments, f"{made.namespace}/{made.name} {state}", *([made.url] if made.url else [])
     )
+    return 0
+
+
+def _delete(arguments: argparse.Namespace) -> int:
+    from carferry.steps.delete import delete
+
+    found = delete(
+        arguments.name,
+        namespace=arguments.namespace,
+        wait=read_seconds("wait_s", arguments.wait_s) or 0.0,
+        progress=not arguments.quiet,
+        kubeconfig=arguments.kubeconfig,
+        context=arguments.context,
+        ca_file=arguments.ca,
+    )
+    options.show_all(found, arguments, *found.lines)
     return 0

@@ -252,7 +252,7 @@ def deploy_keywords(settings: Settings, sizing: Settings, **more: Any) -> dict[s
     """
     form: dict[str, Any] = {**deployment(settings, sizing, **more)}
     gpus = form.pop("gpu_count", 1)
-    # The pipeline's next task asks the endpoint, and shows what it answered.
+    # The step asks by itself, and shows what was answered.
     own = {"wait": wait_of(settings), "warm": bool(entry(settings, "warm")), "test": False}
     return {**form, "gpus": gpus, **own}
 

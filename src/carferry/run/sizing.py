@@ -16,9 +16,8 @@ from carferry.source.pieces import Pieces
 from carferry.steps import rights as asking
 from carferry.steps.fit import FitKeywords, Lists, fit
 from carferry.steps.fitted import Fit
-from carferry.steps.rights import NO, Rights, check_rights
+from carferry.steps.rights import NO, UNCHECKED, Rights, check_rights
 
-UNCHECKED = "none"
 _log = logging.getLogger("carferry")
 
 

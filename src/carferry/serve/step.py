@@ -8,18 +8,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from carferry.cluster.kinds import Object
-from carferry.errors import InputError
-from carferry.serve.access import owned_by
+from carferry.errors import ClusterError, InputError
 from carferry.serve.objects import deadline_s, make_objects
+from carferry.serve.rehearsal import SERVICES, Rehearsed, own, rehearse
 from carferry.serve.render import render
 from carferry.serve.settings import Deployment
+from carferry.serve.trial import refusal
 
 if TYPE_CHECKING:
     from carferry.cluster.client import Clock, Cluster
 
 logger = logging.getLogger("carferry")
-
-_OWNED_FROM = 3  # after Secret, ServingRuntime and InferenceService come the access objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,8 @@ class Deployed:
         applied: The objects are in the cluster.
         image: ``oci://host/repository@sha256:...`` that is served.
         manifest: The objects as YAML.
+        changes: What was changed in the cluster, or would be, a line each.
+        answer: What it answered when it was asked once; empty: it was not asked.
     """
 
     name: str
@@ -43,6 +44,8 @@ class Deployed:
     applied: bool
     image: str
     manifest: str
+    changes: tuple[str, ...] = ()
+    answer: str = ""
 
     @property
     def markdown(self) -> str:
@@ -66,18 +69,20 @@ def deploy(
     *,
     wait_s: float | None = None,
     force: bool = False,
+    dry_run: bool = False,
     clock: Clock | None = None,
     report: Callable[[str], None] = logger.info,
 ) -> Deployed:
-    """Apply the objects of a deployment and wait until the model serves.
+    """Try a deployment on the server, apply what differs, and wait until the model serves.
 
     Args:
         settings: What to deploy.
         cluster: Where; None only renders.
         wait_s: Seconds to wait; 0 does not wait; None takes what the image's size asks for.
         force: Take over fields that somebody else set; see ``Cluster.apply``.
+        dry_run: Say what would change, and end there.
         clock: Time; the machine's by default.
-        report: Called with each new status line.
+        report: Called with each change, and each new status line.
 
     Raises:
         ClusterError: The API refused; DeploymentFailed if the model will not come up.
@@ -91,22 +96,62 @@ def deploy(
         raise InputError("deploy", settings.name, f"cannot wait {wait_s} s", "0 does not wait")
     objects = make_objects(settings)
     service: Object = {}
+    lines: tuple[str, ...] = ()
+    waits = cluster is not None and wait_s != 0 and not dry_run
     if cluster is not None:
-        service = _apply(cluster, objects, force=force)
-        if wait_s != 0:
-            limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
-            service = cluster.wait(
-                settings.name, settings.namespace, deadline_s=limit, clock=clock, report=report
-            )
+        tried = tried_on(cluster, objects, force=force)
+        lines = told(tried, report)
+        if not dry_run:
+            service = _apply(cluster, objects, tried, force=force)
+    if cluster is not None and waits:
+        limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
+        service = cluster.wait(
+            settings.name, settings.namespace, deadline_s=limit, clock=clock, report=report
+        )
     return Deployed(
         name=settings.name,
         namespace=settings.namespace,
         url=endpoint(service),
-        ready=cluster is not None and wait_s != 0,
-        applied=cluster is not None,
+        ready=waits,
+        applied=cluster is not None and not dry_run,
         image=settings.uri,
         manifest=render(objects),
+        changes=lines,
     )
+
+
+def tried_on(
+    cluster: Cluster, objects: list[Object], *, force: bool = False
+) -> list[Rehearsed] | None:
+    """Return what the server would make of the objects; None if it cannot try them.
+
+    What it says against the pod that would follow is a warning.
+
+    Raises:
+        ClusterError: The server would refuse one.
+        Unreachable: No answer.
+    """
+    try:
+        found = rehearse(cluster, objects, force=force)
+    except ClusterError as error:
+        # An admission webhook may not know dry runs.
+        if "dry run" not in error.reason:
+            raise
+        logger.warning("the deployment was not rehearsed: %s", error)
+        return None
+    if any(each.lines for each in found) and (said := refusal(cluster, objects)):
+        logger.warning("the model's pod would be refused now: %s", said)
+    return found
+
+
+def told(tried: list[Rehearsed] | None, report: Callable[[str], None]) -> tuple[str, ...]:
+    """Report what would change, and return it, a line for each field."""
+    if tried is None:
+        return ()
+    lines = tuple(line for each in tried for line in each.lines)
+    for line in lines or ("nothing to change",):
+        report(line)
+    return lines
 
 
 def endpoint(service: Object) -> str:
@@ -121,8 +166,17 @@ def endpoint(service: Object) -> str:
     return inside if inside and ".svc.cluster.local" in outside else outside or inside
 
 
-def _apply(cluster: Cluster, objects: list[Object], *, force: bool) -> Object:
-    """Apply everything, the access objects as owned by the InferenceService; return that."""
-    service = cluster.apply(objects[:_OWNED_FROM], force=force)[-1]
-    cluster.apply([owned_by(each, service) for each in objects[_OWNED_FROM:]], force=force)
+def _apply(
+    cluster: Cluster, objects: list[Object], tried: list[Rehearsed] | None, *, force: bool
+) -> Object:
+    """Apply what differs, the access objects as owned by the InferenceService; return that."""
+    same = {id(obj): each.live for obj, each in zip(objects, tried or (), strict=False)
+            if each.is_same}  # fmt: skip
+    service: Object = {}
+    for number, obj in enumerate(objects):
+        live = same.get(id(obj))
+        if live is None:
+            (live,) = cluster.apply([own(objects, service or None)[number]], force=force)
+        if obj["kind"] in SERVICES:
+            service = live
     return service

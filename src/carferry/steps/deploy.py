@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -18,11 +19,14 @@ from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords, 
 from carferry.serve.objects import make_objects
 from carferry.serve.render import write
 from carferry.serve.settings import Deployment
-from carferry.serve.step import Deployed
+from carferry.serve.step import Deployed, tried_on
 from carferry.serve.step import deploy as apply
 from carferry.steps.access import patience
-from carferry.steps.rights import DEPLOY
+from carferry.steps.cluster import connected
+from carferry.steps.endpoint import answer_of
+from carferry.steps.rights import DEPLOY, UNCHECKED, check_rights
 from carferry.steps.signature import takes
+from carferry.steps.warm import warm_for
 
 if TYPE_CHECKING:
     from carferry.cluster.client import Cluster
@@ -41,6 +45,7 @@ def deploy(
     force: bool = False,
     test: bool = True,
     warm: bool = False,
+    dry_run: bool = False,
     progress: bool = False,
     output: str | Path | None = None,
     kubeconfig: str | Path | None = None,
@@ -53,7 +58,9 @@ def deploy(
 ) -> Deployed:
     """Serve an image with KServe and vLLM, and wait until it answers.
 
-    Applying twice changes nothing: fields are applied on the server's side, as carferry's own.
+    First the cluster is asked whether this login may do all of it, then it tries the objects and
+    keeps none; what differs from what is there is said field by field, and applied. Applying twice
+    changes nothing: fields are applied on the server's side, as carferry's own.
     Without a namespace the pod's own is meant, outside a pod the kubeconfig's.
 
     Args:
@@ -63,7 +70,8 @@ def deploy(
         force: Take over fields that somebody else set.
         test: Once it is ready, ask it one question, if a way leads there from here.
         warm: Pull the image on the nodes that fit before anything is switched.
-        progress: True prints each new status on stderr.
+        dry_run: End before anything is written; ``changes`` of the result says what would be.
+        progress: True prints each change and each new status on stderr.
         output: File for the objects as YAML.
         kubeconfig: File with the cluster and the login; default the pod's, or as for kubectl.
         context: Of the kubeconfig; empty means the current one.
@@ -78,6 +86,7 @@ def deploy(
 
     Raises:
         InputError: A setting cannot be meant.
+        RightsMissing: The login may not do all of it; holds all that is missing as YAML.
         ClusterError: The cluster refused, or says that the model will not come up.
         DeadlineExceeded: Not ready in time.
         EndpointFailed: It is ready, and does not answer as a model does.
@@ -91,16 +100,30 @@ def deploy(
     """
     seconds, file = _seconds(wait), read_path("output", output)
     make_deployment(image, gpu_count=gpus, **settings)  # refuses before a cluster is asked
-    cluster = connect() if connect else _connect(kubeconfig, context, ca_file)
+    cluster = connect() if connect else connected(kubeconfig, context, ca_file)
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, cluster.namespace))
     if file:
         write(make_objects(made), file)
     report = _say if progress else _log.info
+    check_rights(
+        DEPLOY,
+        namespace=made.namespace,
+        auth=made.auth,
+        gpus=UNCHECKED,
+        connect=lambda: cluster.api,
+        report=_say if progress else _log.warning,
+        retry=retry,
+    )
+    if warm and not dry_run:
+        warm_for(made, cluster, report)
     # The wait bears with a server that is away; applying is the same however often it is done.
-    return (retry or patience()).call(
-        lambda: apply(made, cluster, wait_s=seconds, force=force, report=report),
+    live = (retry or patience()).call(
+        lambda: apply(made, cluster, wait_s=seconds, force=force, dry_run=dry_run, report=report),
         first=lambda: True,
     )
+    if not (test and live.ready):
+        return live
+    return replace(live, answer=answer_of(live.name, live.namespace, cluster, ca_file, report))
 
 
 @takes(DeploymentKeywords, DEFAULTS)
@@ -197,10 +220,10 @@ def check(
 
 def _rehearse(cluster: Cluster, made: Deployment, *, force: bool) -> None:
     try:
-        cluster.apply(make_objects(made), dry_run=True, force=force)
+        tried_on(cluster, make_objects(made), force=force)
     except CarferryError as error:
-        # An admission webhook may not know dry runs; a server that is away now may not be later.
-        if not error.temporary and "dry run" not in error.reason:
+        # A server that is away now may not be later.
+        if not error.temporary:
             raise
         _log.warning("the deployment was not rehearsed: %s", error)
 
@@ -208,15 +231,6 @@ def _rehearse(cluster: Cluster, made: Deployment, *, force: bool) -> None:
 def _placed(form: Mapping[str, Any], here: str) -> DeploymentForm:
     namespace = read_text("namespace", form.get("namespace")) or here
     return cast(DeploymentForm, {**form, "namespace": namespace})
-
-
-def _connect(kubeconfig: str | Path | None, context: str, ca_file: str | Path | None) -> Cluster:
-    # The Kubernetes client costs 0.3 s to import, which rendering should not pay.
-    from carferry.cluster.client import Cluster
-
-    file = read_path("kubeconfig", kubeconfig)
-    name, ca = read_text("context", context), read_path("ca_file", ca_file)
-    return Cluster.connect(kubeconfig=file, context=name, ca_file=ca)
 
 
 def _seconds(wait: bool | float) -> float | None:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carferry.endpoint.tasks import NAMES
-from carferry.errors import InputError
+from carferry.errors import ClusterError, EndpointFailed, InputError
 from carferry.form.readers import read_path, read_text
 from carferry.io.documents import NotJson, parsed_object
 from carferry.io.net.addresses import check_address
 from carferry.io.net.retry import Retry
 from carferry.steps.access import patience
-from carferry.steps.rights import DEPLOY
+from carferry.steps.cluster import connected
 from carferry.steps.tested import Tested, Untested
 
 if TYPE_CHECKING:
     from carferry.cluster.client import Cluster
     from carferry.endpoint.run import Wanted
     from carferry.endpoint.tested import Expected
+    from carferry.serve.step import Deployed
     from carferry.steps.fitted import Fit
 
 ANSWER, LOAD = "answer", "load"
@@ -29,6 +31,9 @@ NO, SHORT = LOADS = ("no", "short")
 """How much is measured: nothing, or a few seconds each at 1, 4 and 16 streams."""
 _log = logging.getLogger("carferry")
 _MOST_TOKEN = 64 * 1024
+_SETTLING_S = 30.0
+_SETTLING = (401, 403, 404, 502, 503, 504)
+_PAUSE_S = 1.0
 
 
 def test_endpoint(
@@ -90,49 +95,88 @@ def test_endpoint(
         if "://" in text:
             ways, wanted = _at(text, token, ca_file), _wanted(text, model, task, expected)
         else:
-            cluster = connect() if connect else _connect(kubeconfig, context, ca_file)
+            cluster = connect() if connect else connected(kubeconfig, context, ca_file)
             ways, wanted = _in(cluster, text, namespace, token, ca_file, model, task, expected)
         return Tested(probe(ways, wanted, load=laid, report=report))
 
     return (retry or patience()).call(once, first=lambda: True)
 
 
-def test_deployed(
-    serve: str, name: str, *, namespace: str = "", test: str = ANSWER, **more: Any
-) -> Tested | Untested:
-    """Ask what a run has deployed, as its settings wish.
+def test_deployed(made: Deployed, test: str = ANSWER, **more: Any) -> Tested | Untested:
+    """Ask what a step has deployed, as its settings wish.
 
     Args:
-        serve: As the form of a pipeline has it.
-        name: As for ``test_endpoint``.
-        namespace: Likewise.
+        made: By ``deploy`` or ``render``.
         test: ``no``, ``answer`` or ``load``.
         **more: Keywords of ``test_endpoint``.
-
-    Raises:
-        EndpointFailed: It does not answer, wrongly, or not every request of the load.
-        Unreachable: No way leads there from here.
-    """
-    if serve != DEPLOY:
-        return Untested("Not asked: the objects were only written, for somebody else to apply.")
-    if test == NO:
-        return Untested("Not asked: the settings say test=no.")
-    load = SHORT if test == LOAD else NO
-    return test_endpoint(name, namespace=namespace, load=load, **more).require()
-
-
-def answered(cluster: Cluster, name: str, namespace: str, ca_file: Any = None) -> Tested:
-    """Ask what was just deployed once.
 
     Raises:
         EndpointFailed: It does not answer, or wrongly.
         Unreachable: No way leads there from here.
     """
-    from carferry.endpoint.run import probe
+    if not made.applied:
+        return Untested("Not asked: the objects were only written, for somebody else to apply.")
+    if not made.ready:
+        return Untested("Not asked: nobody waited until it was ready.")
+    if test == NO:
+        return Untested("Not asked: the settings say test=no.")
+    load = SHORT if test == LOAD else NO
+    return _settled(
+        lambda: test_endpoint(made.name, namespace=made.namespace, load=load, **more), _SETTLING_S
+    )
+
+
+def answer_of(
+    name: str,
+    namespace: str,
+    cluster: Cluster,
+    ca_file: str | Path | None = None,
+    report: Callable[[str], None] = _log.info,
+    *,
+    within_s: float = _SETTLING_S,
+) -> str:
+    """Ask what has just become ready once, and return in a line what it answered.
+
+    A route, a token and a proxy may come some seconds after the pod. What no way leads to from
+    here may answer its clients all the same: that is reported, and nothing is returned.
+
+    Args:
+        name: Of the InferenceService.
+        namespace: Its project.
+        cluster: Where.
+        ca_file: As for ``test_endpoint``.
+        report: Called with the answer, or with why there is none.
+        within_s: Seconds in which it must answer.
+
+    Raises:
+        EndpointFailed: It does not answer, or wrongly.
+    """
+    from carferry.endpoint.run import NoWay, probe
     from carferry.endpoint.tested import Expected
 
-    ways, wanted = _in(cluster, name, namespace, "", ca_file, "", "", Expected())
-    return Tested(probe(ways, wanted))
+    def once() -> Tested:
+        ways, wanted = _in(cluster, name, namespace, "", ca_file, "", "", Expected())
+        return Tested(probe(ways, wanted))
+
+    try:
+        line = _settled(once, within_s).headline
+    except (NoWay, ClusterError) as error:
+        report(f"not asked: no way leads there from here ({error.subject}: {error.reason})")
+        return ""
+    report(line)
+    return line
+
+
+def _settled(work: Callable[[], Tested], within_s: float) -> Tested:
+    """Return what a model answers that has just become ready, once it does."""
+    until = time.monotonic() + within_s
+    while True:
+        try:
+            return work()
+        except EndpointFailed as error:
+            if error.status not in _SETTLING or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE_S)
 
 
 def _check(name: str, task: str, load: str) -> None:
@@ -235,14 +279,6 @@ def _token(file: str | Path | None) -> str:
     if not text or not text.isprintable() or " " in text:
         raise InputError("read token", path, "no token in it", "one line, nothing else")
     return text
-
-
-def _connect(kubeconfig: str | Path | None, context: str, ca_file: str | Path | None) -> Cluster:
-    from carferry.cluster.client import Cluster
-
-    file = read_path("kubeconfig", kubeconfig)
-    name, ca = read_text("context", context), read_path("ca_file", ca_file)
-    return Cluster.connect(kubeconfig=file, context=name, ca_file=ca)
 
 
 def _say(line: str) -> None:

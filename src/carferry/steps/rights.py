@@ -9,7 +9,7 @@ from typing import Protocol
 
 from carferry.cluster import grants, rights
 from carferry.cluster.account import Account
-from carferry.cluster.rights import Need
+from carferry.cluster.rights import Need, Purpose
 from carferry.errors import ClusterError, InputError, RightsMissing
 from carferry.gpu.inventory.listing import SHARED
 from carferry.io.net.retry import Retry
@@ -18,6 +18,8 @@ from carferry.steps.results import Result
 
 DEPLOY, RENDER, NO = SERVE = ("deploy", "render", "no")
 """What becomes of an image: served, written as objects for GitOps, or only pushed."""
+UNCHECKED = "none"
+"""GPUs that nobody plans for."""
 # Forbidden, unknown, not allowed or not implemented: this server does not answer such questions.
 _NO_ANSWER = (403, 404, 405, 501)
 _AUTH = "manifests/auth"
@@ -78,7 +80,8 @@ class Rights(Result):
         """The answer as a section of a report; empty if nothing was asked."""
         if not self.asked and not self.note:
             return ""
-        grant = f"\nTo grant them, `oc apply -f -` this:\n\n```yaml\n{self.manifest}```\n"
+        command = "oc apply --server-side -f -"
+        grant = f"\nTo grant them, `{command}` this:\n\n```yaml\n{self.manifest}```\n"
         return f"\n## Rights\n\n{self.text}\n{grant if self.missing else ''}"
 
 
@@ -89,6 +92,7 @@ def check_rights(
     auth: bool = False,
     gpus: str = "",
     builder: str = "",
+    deletes: bool = False,
     connect: Callable[[], RightsApi] | None = None,
     report: Callable[[str], None] = _log.warning,
     retry: Retry | None = None,
@@ -101,6 +105,7 @@ def check_rights(
         auth: The endpoint will ask for a token.
         gpus: GPUs to plan for; empty reads the cluster's, and asks for the rights to.
         builder: ``job`` if Buildah runs in a Job.
+        deletes: A deployment will be removed.
         connect: Reaches the cluster; default as kubectl would. Not called if nothing is needed.
         report: Called with what the run has to do without, and the YAML that would change it.
         retry: How often a server that is away is asked again.
@@ -111,7 +116,7 @@ def check_rights(
         ClusterError: The cluster refused the login or does not answer.
     """
     asked = {"namespace": namespace, "gpus": gpus, "builder": builder}
-    found = find_rights(serve, auth=auth, connect=connect, retry=retry, **asked)
+    found = find_rights(serve, auth=auth, deletes=deletes, connect=connect, retry=retry, **asked)
     if found.note or found.missing:
         report("\n".join(filter(None, (found.text, found.manifest.rstrip()))))
     if found.stops:
@@ -126,6 +131,7 @@ def find_rights(
     auth: bool = False,
     gpus: str = "",
     builder: str = "",
+    deletes: bool = False,
     connect: Callable[[], RightsApi] | None = None,
     retry: Retry | None = None,
 ) -> Rights:
@@ -137,16 +143,13 @@ def find_rights(
     """
     if serve not in SERVE:
         raise InputError("read serve", repr(serve), "none of " + ", ".join(SERVE))
-    plans = serve != NO and not gpus
-    if serve != DEPLOY and not plans and builder != "job":
+    purposes = _purposes(serve, auth=auth, plans=serve != NO and not gpus, deletes=deletes)
+    if not purposes and builder != "job":
         return Rights()
     api = (connect or _connect)()
     place = namespace or api.namespace
-    needs = [
-        *(rights.to_deploy(place, auth=auth) if serve == DEPLOY else ()),
-        *(rights.to_see_gpus(place) if plans else ()),
-        *(rights.to_build(api.namespace) if builder == "job" else ()),
-    ]
+    needs = rights.needed(place, *purposes)
+    needs += rights.to_build(api.namespace) if builder == "job" else []
     try:
         lacking = (retry or patience()).call(
             lambda: rights.missing(api, needs, projects=(place, *SHARED))
@@ -156,6 +159,16 @@ def find_rights(
             raise
         return Rights(note=str(error))
     return _rights(api, len({need.permission for need in needs}), lacking)
+
+
+def _purposes(serve: str, *, auth: bool, plans: bool, deletes: bool) -> list[Purpose]:
+    wanted = {
+        Purpose.DEPLOY: serve == DEPLOY,
+        Purpose.AUTH: serve == DEPLOY and auth,
+        Purpose.DELETE: deletes,
+        Purpose.PLAN: plans,
+    }
+    return [purpose for purpose, is_wanted in wanted.items() if is_wanted]
 
 
 def _rights(api: RightsApi, asked: int, lacking: list[Need]) -> Rights:
@@ -173,12 +186,13 @@ def _rights(api: RightsApi, asked: int, lacking: list[Need]) -> Rights:
 
 
 def _refused(found: Rights) -> RightsMissing:
-    remedy = "oc apply -f - the YAML in this step's log"
+    apply = "oc apply --server-side"
+    remedy = f"{apply} -f - the YAML in the log"
     here = [need.permission for need in found.stops if need.permission.namespace]
     if {each.namespace for each in here} == {found.project}:
         folders = dict.fromkeys(_FOLDERS.get(each.resource, "manifests/") for each in here)
-        commands = " and ".join(f"oc apply -k {folder} -n {found.project}" for folder in folders)
-        remedy += f", or once for the project: {commands}"
+        commands = [f"{apply} -k {folder} -n {found.project}" for folder in folders]
+        remedy += f", or once for the project: {' and '.join(commands)}"
     if len(here) < len(found.stops):
         remedy += "; nodes take an administrator, or name the GPU, as in 'L40S x2'"
     reason = f"{len(found.missing)} of {found.asked} are missing: {found.summary}"

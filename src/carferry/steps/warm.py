@@ -17,7 +17,6 @@ from carferry.errors import ClusterError, InputError
 from carferry.form.readers import (
     read_gpu_count,
     read_labels,
-    read_path,
     read_text,
     read_tolerations,
 )
@@ -26,6 +25,7 @@ from carferry.refs import ImageRef
 from carferry.serve.objects import deadline_s
 from carferry.serve.settings import Deployment
 from carferry.steps.access import patience
+from carferry.steps.cluster import connected
 from carferry.steps.warmed import Warmed
 from carferry.warm.nodes import ALL, GPU, Chosen, Place, choose
 
@@ -92,7 +92,7 @@ def warm(
         read_labels("node_selector", node_selector),
         (Toleration(resource, "Exists", "", "NoSchedule"),) if given is None else given,
     )
-    cluster = connect() if connect else _connect(kubeconfig, context, ca_file)
+    cluster = connect() if connect else connected(kubeconfig, context, ca_file)
     space = read_text("namespace", namespace) or cluster.namespace
     report = _say if progress else _log.info
     return (retry or patience()).call(
@@ -184,14 +184,6 @@ def _pinned(image: str) -> ImageRef:
         remedy = "pass the digest that push printed: host/repository@sha256:..."
         raise InputError("warm", ref, "a tag may name another image when it is served", remedy)
     return replace(ref, tag=None)
-
-
-def _connect(kubeconfig: str | Path | None, context: str, ca_file: str | Path | None) -> Cluster:
-    from carferry.cluster.client import Cluster
-
-    file = read_path("kubeconfig", kubeconfig)
-    name, ca = read_text("context", context), read_path("ca_file", ca_file)
-    return Cluster.connect(kubeconfig=file, context=name, ca_file=ca)
 
 
 def _say(line: str) -> None:

@@ -29,10 +29,10 @@ _FINAL = re.compile(
     r"(?i)not found|manifest unknown|unauthorized|denied|forbidden|no such host|invalid reference"
     r"|no match for platform|server gave HTTP response|certificate|name unknown|no space left"
 )
-_TOOK = re.compile(r"^Successfully pulled image .{0,1000}? in ([0-9hmsµu.n]+) ")
+_TOOK = re.compile(r"^Successfully pulled image .{0,1000}? in ([0-9hms\u00b5un.]+) ")
 _SIZE = re.compile(r"Image size: ([0-9]{1,18}) bytes")
-_PART = re.compile(r"([0-9.]+)(h|ms|us|µs|ns|m|s)")
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_PART = re.compile(r"([0-9.]+)(h|ms|us|\u00b5s|ns|m|s)")
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "ns": 1e-9}
 
 
 @dataclass(frozen=True, slots=True)
