@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from kfp.dsl import HTML, Artifact, Metrics, Output
+from kfp.dsl import HTML, Artifact, Output
 
 from carferry.bundle.component import component
 
@@ -12,7 +12,6 @@ def deploy_model(
     image: str,
     manifests: Output[Artifact],
     answer: Output[HTML],
-    metrics: Output[Metrics],
     serve: str = "deploy",
     name: str = "",
     runtime_image: str = "docker.io/vllm/vllm-openai:v0.24.0",
@@ -24,15 +23,14 @@ def deploy_model(
 
     Args:
         image: ModelCar by digest: host/repository@sha256:...
-        manifests: The Kubernetes objects as YAML, for a GitOps repository.
-        answer: What the model said when it was asked once, and how fast; why not, if it was not.
-        metrics: Seconds to an answer; under load to the first token, and tokens per second.
-        serve: deploy; render: only write the objects, for clusters that GitOps changes.
-        name: InferenceService name. Empty: made from the display name or the image.
-        runtime_image: vLLM image, pinned to a release tag or a digest.
-        size_bytes: Size of the image; sets the deadline for the pull. 0: unknown.
-        sizing: As fit_model gives it: gpu_resource, gpu_count, max_model_len, vllm_args, ...
-        settings: namespace, cpu, memory, pull_secret, auth, wait_s, test and more of a deployment.
+        manifests: The objects as YAML, for GitOps.
+        answer: What it said when asked, and how fast.
+        serve: deploy; render: only write the objects.
+        name: InferenceService name. Empty: made from the image.
+        runtime_image: vLLM image by tag or digest.
+        size_bytes: Of the image; sets the deadline. 0: unknown.
+        sizing: As fit_model gives it.
+        settings: namespace, auth, wait_s, test and more of a deployment.
 
     Returns:
         name: The InferenceService.
@@ -50,5 +48,5 @@ def deploy_model(
     made = deploy_or_render(serve, image, **form)
     tested = test_deployed(made, test_of(settings))
     Path(answer.path).write_text(tested.html)
-    metrics.metadata.update(tested.numbers)
+    answer.metadata.update(tested.numbers)
     return made.name, made.namespace, made.url

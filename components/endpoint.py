@@ -1,5 +1,7 @@
 """Component: a served model, asked and measured."""
 
+from typing import NamedTuple
+
 from kfp.dsl import HTML, Metrics, Output
 
 from carferry.bundle.component import component
@@ -13,7 +15,7 @@ def test_endpoint(
     namespace: str = "",
     load: str = "short",
     task: str = "",
-) -> str:
+) -> NamedTuple("Asked", [("url", str)]):  # type: ignore[valid-type]
     """Ask a served model once, by its own task, and measure it for some seconds.
 
     Args:
@@ -25,7 +27,7 @@ def test_endpoint(
         task: chat, completion, embedding, transcription or score. Empty: what the server takes.
 
     Returns:
-        Where it answered.
+        url: Where it answered.
     """
     from pathlib import Path
 
@@ -34,4 +36,4 @@ def test_endpoint(
     tested = test_endpoint(name, namespace=namespace, load=load, task=task)
     Path(answer.path).write_text(tested.html)
     metrics.metadata.update(tested.numbers)
-    return tested.require().url
+    return (tested.require().url,)

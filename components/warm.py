@@ -1,6 +1,6 @@
 """Component: an image pulled where it will be served."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from kfp.dsl import Markdown, Metrics, Output
 
@@ -15,7 +15,7 @@ def warm_nodes(
     nodes: str = "gpu",
     sizing: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
     settings: dict[str, Any] = {},  # noqa: B006
-) -> int:
+) -> NamedTuple("Warm", [("count", int)]):  # type: ignore[valid-type]
     """Pull a ModelCar on the nodes that will serve it, so that a rollout need not wait for that.
 
     Args:
@@ -27,7 +27,7 @@ def warm_nodes(
         settings: namespace, pull_secret, node_selector, tolerations.
 
     Returns:
-        Nodes that hold the image now.
+        count: Nodes that hold the image now.
     """
     from pathlib import Path
 
@@ -37,4 +37,4 @@ def warm_nodes(
     warmed = warm(image, nodes=nodes, progress=True, **warm_keywords(settings, sizing)).require()
     Path(report.path).write_text(warmed.markdown)
     metrics.metadata.update(warmed.numbers)
-    return len(warmed.nodes)
+    return (len(warmed.nodes),)

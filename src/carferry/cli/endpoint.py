@@ -13,7 +13,7 @@ from carferry.io import named
 from carferry.serve.form import PARAMETERS
 from carferry.steps.endpoint import LOADS, NO, test_endpoint
 from carferry.steps.warm import warm
-from carferry.warm.nodes import GPU
+from carferry.warming.nodes import GPU
 
 _OF_PLACE = ("gpu_resource", "gpu_count", "node_selector", "tolerations", "pull_secret")
 _PLACE = tuple(each for each in PARAMETERS if each.name in _OF_PLACE)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import urllib3
 
-from carferry.cluster.api import Api
 from carferry.cluster.kinds import Permission, ResourceKind
 from carferry.io.net.http import Http, Timeouts
+
+if TYPE_CHECKING:
+    from carferry.cluster.api import Api
 
 PROXIES = {
     "services": ResourceKind("", "v1", "services"),

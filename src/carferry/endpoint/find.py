@@ -12,13 +12,16 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from carferry.cluster.api import Api
 from carferry.cluster.kinds import KINDS, Object, ResourceKind
 from carferry.endpoint.door import Direct, Door, Proxied
 from carferry.errors import ClusterError, EndpointFailed
 from carferry.io.net.http import Http
+
+if TYPE_CHECKING:
+    from carferry.cluster.api import Api
 
 LLM = ResourceKind("serving.kserve.io", "v1alpha1", "llminferenceservices")
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"

@@ -13,7 +13,7 @@ from typing import Any
 
 from carferry.cluster.refusals import refused as refused_by_cluster
 from carferry.endpoint.door import Door
-from carferry.errors import CarferryError, EndpointFailed
+from carferry.errors import CarferryError, ClusterError, EndpointFailed
 from carferry.io.documents import NotJson, parsed_object
 
 _TITLE = re.compile(r"(?i)<title>\s*([^<]{1,200}?)\s*</title>")
@@ -101,7 +101,10 @@ def _of_cluster(
     if status in (401, 403) and door.proxied:
         return refused_by_cluster(status, body.encode(), door.proxied, "")
     text = _short(str(said.get("message") or "no message"))
-    if status in (404, 500, 502, 503, 504):
+    if status == 404:  # the Service or the pod: what stands behind it answers in its own words
+        remedy = "is it deployed? oc get inferenceservices"
+        return ClusterError(action, door.subject, f"not found (404): {text}", remedy, status=status)
+    if status >= 500:
         return EndpointFailed(
             action, door.subject, f"not ready ({status}): {text}", _WAITING, status=status
         )

@@ -11,7 +11,7 @@ from carferry.endpoint.door import Door
 from carferry.endpoint.load import Load, measure
 from carferry.endpoint.metrics import kv_tokens
 from carferry.endpoint.tested import Expected, Measured
-from carferry.errors import CarferryError, ClusterError, EndpointFailed, Unreachable
+from carferry.errors import CarferryError, ClusterError, Unreachable
 
 _log = logging.getLogger("carferry")
 _BEHIND = "asked behind its login: the API server's proxy takes no token of the model's"
@@ -31,6 +31,7 @@ class Wanted:
         task: Of the model; empty finds it out.
         expected: What it was deployed with.
         has_auth: Whether it should ask for a token.
+        unready: Why its cluster says that it is not ready; empty if it does not.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Wanted:
     task: str = ""
     expected: Expected = field(default_factory=Expected)
     has_auth: bool = False
+    unready: str = ""
 
 
 def probe(
@@ -81,10 +83,16 @@ def _entered(doors: Iterable[Door], wanted: Wanted) -> tuple[Door, Answer, tuple
             lost.append(error)
             continue
         return door, answer, tuple(f"not reached otherwise: {error.reason}" for error in lost)
+    raise _no_way(wanted, lost)
+
+
+def _no_way(wanted: Wanted, lost: list[CarferryError]) -> NoWay:
+    """Return the error for a model that nobody could ask."""
+    unready = f"it is not ready: {wanted.unready}" if wanted.unready else ""
+    if len(lost) == 1 and not unready:
+        return NoWay(lost[0].action, lost[0].subject, lost[0].reason, lost[0].remedy)
     if not lost:
-        reason = "it has no address yet and no ready pod"
-        raise EndpointFailed("test", wanted.name, reason, "carferry deploy shows what holds it up")
-    if len(lost) == 1:
-        raise NoWay(lost[0].action, lost[0].subject, lost[0].reason, lost[0].remedy) from lost[0]
+        reason = unready or "it has no address yet, and no pod that is ready"
+        return NoWay("test", wanted.name, reason, "carferry deploy shows what holds it up")
     reasons = "; ".join(f"{each.subject}: {each.reason}" for each in lost)
-    raise NoWay("test", wanted.name, reasons, lost[-1].remedy)
+    return NoWay("test", wanted.name, "; ".join(filter(None, (unready, reasons))), lost[-1].remedy)

@@ -167,16 +167,28 @@ def render(
     return apply(made, None)
 
 
-def deploy_or_render(serve: str, image: str, *, wait: bool | float, **form: Any) -> Deployed:
+def deploy_or_render(
+    serve: str,
+    image: str,
+    *,
+    wait: bool | float,
+    warm: bool = False,
+    test: bool = False,
+    **form: Any,
+) -> Deployed:
     """Deploy an image if ``serve`` is ``deploy``, else only render its objects.
 
     Args:
         serve: As the form of a pipeline has it.
         image: As for ``deploy``.
         wait: As for ``deploy``.
+        warm: As for ``deploy``.
+        test: As for ``deploy``.
         **form: Keywords that both take.
     """
-    return deploy(image, wait=wait, **form) if serve == DEPLOY else render(image, **form)
+    if serve != DEPLOY:
+        return render(image, **form)
+    return deploy(image, wait=wait, warm=warm, test=test, **form)
 
 
 def check(

@@ -81,6 +81,13 @@ def test_endpoint(
         EndpointFailed: It does not answer, or wrongly.
         Unreachable: No way leads there from here.
         InputError: An argument cannot be meant.
+
+    Example:
+        >>> import carferry
+        >>> carferry.test_endpoint("granite", load="heavy")
+        Traceback (most recent call last):
+            ...
+        carferry.errors.InputError: read load 'heavy': none of no, short
     """
     from carferry.endpoint.load import Load
     from carferry.endpoint.run import probe
@@ -224,7 +231,7 @@ def _in(
     length = found.max_model_len or expected.max_model_len
     wanted = _wanted(
         f"{place}/{name}", model or found.model, task, Expected(length, expected.kv_tokens),
-        has_auth=found.has_auth,
+        has_auth=found.has_auth, unready=found.reason,
     )  # fmt: skip
     http = Http(ca_file=read_path("ca_file", ca_file))
     return doors(cluster.api, found, token=token, http=http), wanted

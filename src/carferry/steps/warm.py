@@ -27,7 +27,7 @@ from carferry.serve.settings import Deployment
 from carferry.steps.access import patience
 from carferry.steps.cluster import connected
 from carferry.steps.warmed import Warmed
-from carferry.warm.nodes import ALL, GPU, Chosen, Place, choose
+from carferry.warming.nodes import ALL, GPU, Chosen, Place, choose
 
 if TYPE_CHECKING:
     from carferry.cluster.api import Api
@@ -82,6 +82,14 @@ def warm(
     Raises:
         ClusterError: No node fits, or the cluster refused.
         InputError: An argument cannot be meant.
+
+    Example:
+        >>> import carferry
+        >>> carferry.warm("quay.io/me/granite:1")
+        Traceback (most recent call last):
+            ...
+        carferry.errors.InputError: warm quay.io/me/granite:1: a tag may name another image when \
+it is served; pass the digest that push printed: host/repository@sha256:...
     """
     ref, which = _pinned(image), read_text("nodes", nodes) or GPU
     given = read_tolerations("tolerations", tolerations)
@@ -131,7 +139,7 @@ def _warm(
     size_bytes: int,
     report: Callable[[str], None],
 ) -> Warmed:
-    from carferry.warm.run import Pulled, Warming, pull
+    from carferry.warming.run import Pulled, Warming, pull
 
     began = time.monotonic()
     chosen = choose(_nodes(api, which), image, place)

@@ -9,7 +9,7 @@ from carferry.errors import ClusterError
 from carferry.steps import markdown
 from carferry.steps.markdown import Column
 from carferry.steps.results import Result
-from carferry.warm.run import Pulled
+from carferry.warming.run import Pulled
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,15 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from carferry.cluster.api import Api
 from carferry.cluster.kinds import KINDS, Object, Permission
 from carferry.errors import CarferryError, ClusterError
 from carferry.io.show.amounts import human_bytes, human_seconds
-from carferry.warm.pods import LABEL, Sight, pod, sight
+from carferry.warming.pods import LABEL, Sight, pod, sight
+
+if TYPE_CHECKING:
+    from carferry.cluster.api import Api
 
 _log = logging.getLogger("carferry")
 AT_ONCE = 8
