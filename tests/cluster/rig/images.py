@@ -81,7 +81,7 @@ def _busybox() -> bytes:
 def _standin() -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        for path in sorted(_STANDIN.rglob("*.py")):
+        for path in sorted({*_STANDIN.rglob("*.py"), *_STANDIN.rglob("*.json")}):
             tar.add(path, f"{_SITE}/{path.relative_to(_STANDIN)}", filter=_plain)
     return packed.getvalue()
 
