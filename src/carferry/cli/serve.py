@@ -15,6 +15,8 @@ from carferry.cli import options
 from carferry.cli.streams import warn
 from carferry.form.readers import read_seconds
 from carferry.serve.form import PARAMETERS
+from carferry.serve.platforms import AUTO, NAMES
+from carferry.serve.settings import Kind
 from carferry.shown import printable
 from carferry.steps.rights import SERVE, find_rights
 
@@ -34,6 +36,12 @@ def add_serve_commands(commands: Any) -> None:
         default="",
         metavar="FILE",
         help="default: stdout, as -; a link, a device or a pipe is written to, not replaced",
+    )
+    parser.add_argument(
+        "--folder",
+        default="",
+        metavar="FOLDER",
+        help="write NAME.yaml there, and a kustomization.yaml if there is none",
     )
     options.finish(parser, _render)
     parser = commands.add_parser(
@@ -87,6 +95,8 @@ def _add_rights(commands: Any) -> None:
     parser.add_argument("--serve", default="deploy", choices=SERVE, help="as for the pipeline")
     parser.add_argument("--namespace", default="", help="project to serve in; default: your own")
     parser.add_argument("--auth", action="store_true", help="the endpoint will ask for a token")
+    parser.add_argument("--kind", default="isvc", choices=tuple(Kind), help="as for deploy")
+    parser.add_argument("--platform", default=AUTO, choices=NAMES, help="as for deploy")
     parser.add_argument(
         "--gpu", default="", metavar="TEXT", help="GPUs to plan for; default: those of the cluster"
     )
@@ -119,6 +129,8 @@ def _rights(arguments: argparse.Namespace) -> int:
         arguments.serve,
         namespace=arguments.namespace,
         auth=arguments.auth,
+        llm=arguments.kind == Kind.LLM,
+        platform=arguments.platform,
         gpus=arguments.gpu,
         builder=arguments.builder,
         deletes=arguments.delete,
@@ -141,9 +153,11 @@ def _render(arguments: argparse.Namespace) -> int:
     from carferry.steps.deploy import render
 
     output = "" if arguments.output == "-" else arguments.output
-    made = render(arguments.image, output=output, **_form(arguments))
-    text = f"wrote {output}" if output else made.manifest.rstrip()
-    if not (output and arguments.quiet):
+    folder = arguments.folder
+    made = render(arguments.image, output=output, folder=folder, **_form(arguments))
+    written = [f"wrote {path}" for path in (output, folder) if path]
+    text = "\n".join(written) or made.manifest.rstrip()
+    if not (written and arguments.quiet):
         options.show_all(made, arguments, *text.split("\n"))
     return 0
 

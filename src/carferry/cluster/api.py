@@ -194,7 +194,8 @@ class Api:
 
     def _review(self, kind: ResourceKind, name: str, spec: Object) -> Object:
         """Return the status of a review of this user; reviews belong to no namespace."""
-        body = {"apiVersion": kind.api_version, "kind": name, "spec": spec}
+        body: Object = {"apiVersion": kind.api_version, "kind": name}
+        body |= {"spec": spec} if spec else {}
         path = f"/apis/{kind.api_version}/{kind.plural}"
         response = self._send("POST", path, {}, body, "application/json")
         asked = Permission("create", kind, "")

@@ -15,6 +15,7 @@ from carferry.cluster.kinds import (
     JOBS,
     KINDS,
     LIMITS,
+    NAMESPACES,
     NODES,
     PROFILES,
     QUOTAS,
@@ -27,6 +28,9 @@ class Purpose(StrEnum):
     """What permissions are for, in the words of the documentation."""
 
     DEPLOY = "deploying"
+    SERVICE = "deploying with `kind` isvc"
+    LLM = "deploying with `kind` llm"
+    CONNECTION = "deploying on OpenShift AI"
     AUTH = "deploying with `auth`"
     DELETE = "deleting"
     PLAN = "the GPU plan"
@@ -61,9 +65,6 @@ _EVENTS = "a failure is reported without the cluster's reason"
 _OWNED = "the objects of `auth` are left to the cluster, which removes them with their owner"
 
 TABLE = (
-    Row(Purpose.DEPLOY, KINDS["Secret"], _WRITE),
-    Row(Purpose.DEPLOY, KINDS["ServingRuntime"], _WRITE),
-    Row(Purpose.DEPLOY, KINDS["InferenceService"], _WRITE),
     Row(Purpose.DEPLOY, KINDS["Deployment"], "get"),
     Row(Purpose.DEPLOY, KINDS["Pod"], "list"),
     Row(
@@ -72,12 +73,29 @@ TABLE = (
         "create",
         without="what quotas, limits and Pod Security say is known only when the pod is made",
     ),
+    Row(
+        Purpose.DEPLOY,
+        NAMESPACES,
+        "get",
+        without="that the project's Pod Security admits no pod is told by its pods, not before",
+    ),
     Row(Purpose.DEPLOY, KINDS["Pod"], "get", "log", without=_LOG),
     Row(Purpose.DEPLOY, KINDS["Event"], "list", without=_EVENTS),
+    Row(Purpose.SERVICE, KINDS["ServingRuntime"], _WRITE),
+    Row(Purpose.SERVICE, KINDS["InferenceService"], _WRITE),
+    Row(Purpose.LLM, KINDS["LLMInferenceService"], _WRITE),
+    Row(Purpose.CONNECTION, KINDS["Secret"], _WRITE),
+    Row(Purpose.AUTH, KINDS["Secret"], _WRITE),
     Row(Purpose.AUTH, KINDS["ServiceAccount"], _WRITE),
     Row(Purpose.AUTH, KINDS["Role"], _WRITE),
     Row(Purpose.AUTH, KINDS["RoleBinding"], _WRITE),
     Row(Purpose.DELETE, KINDS["InferenceService"], "get list delete"),
+    Row(
+        Purpose.DELETE,
+        KINDS["LLMInferenceService"],
+        "get delete",
+        without="an LLMInferenceService is left",
+    ),
     Row(Purpose.DELETE, KINDS["ServingRuntime"], "get delete"),
     Row(Purpose.DELETE, KINDS["Secret"], "get delete"),
     *(
@@ -156,14 +174,25 @@ def needed(namespace: str, *purposes: Purpose) -> list[Need]:
     return [*found.values()]
 
 
-def to_deploy(namespace: str, *, auth: bool = False) -> list[Need]:
+def to_deploy(
+    namespace: str, *, auth: bool = False, llm: bool = False, connection: bool = True
+) -> list[Need]:
     """Return the permissions that a deployment needs.
 
     Args:
         namespace: Project in which the model will be served.
         auth: The endpoint asks for a token, so the account that holds it is made too.
+        llm: It is an LLMInferenceService.
+        connection: The platform has OpenShift AI's dashboard, and a Secret is made for that.
     """
-    return needed(namespace, Purpose.DEPLOY, *((Purpose.AUTH,) if auth else ()))
+    wanted = {
+        Purpose.DEPLOY: True,
+        Purpose.SERVICE: not llm,
+        Purpose.LLM: llm,
+        Purpose.CONNECTION: connection,
+        Purpose.AUTH: auth,
+    }
+    return needed(namespace, *(purpose for purpose, is_wanted in wanted.items() if is_wanted))
 
 
 def to_delete(namespace: str) -> list[Need]:

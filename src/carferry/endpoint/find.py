@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from carferry.cluster.kinds import KINDS, Object, ResourceKind
+from carferry.cluster.kinds import KINDS, Object
 from carferry.endpoint.door import Direct, Door, Proxied
 from carferry.errors import ClusterError, EndpointFailed
 from carferry.io.net.http import Http
@@ -23,7 +23,6 @@ from carferry.io.net.http import Http
 if TYPE_CHECKING:
     from carferry.cluster.api import Api
 
-LLM = ResourceKind("serving.kserve.io", "v1alpha1", "llminferenceservices")
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 _AUTH = "security.opendatahub.io/enable-auth"
 _VISIBLE = "networking.kserve.io/visibility"
@@ -189,7 +188,7 @@ def _tokens(api: Api, namespace: str, account: str) -> list[Object]:
 
 def _llm(api: Api, namespace: str, name: str) -> Object | None:
     try:
-        return api.get(LLM, namespace, name)
+        return api.get(KINDS["LLMInferenceService"], namespace, name)
     except ClusterError as error:
         if error.status in (403, 404):  # not to be seen, or not installed
             return None

@@ -97,8 +97,8 @@ SERVE = (
 )
 TESTS = ("no", "answer", "load")
 """What becomes of a deployment that is ready."""
-_OBJECTS = {"env", "node_selector"}
-_LISTS = {"env", "exclude", "mount_from", "plain_http", "platforms", "tolerations"}
+_OBJECTS = {"env", "labels", "node_selector"}
+_LISTS = {"base_refs", "env", "exclude", "mount_from", "plain_http", "platforms", "tolerations"}
 SETTINGS: Mapping[str, Parameter] = {each.name: each for each in (*PACK, *BUILDER, *FIT, *SERVE)}
 
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from carferry.cluster.kinds import Object
 from carferry.errors import ClusterError
-from carferry.serve.access import owned_by
 from carferry.serve.drift import Change, changes, is_same
+from carferry.serve.objects import SERVICES
+from carferry.serve.objects.access import owned_by
 
 if TYPE_CHECKING:
     from carferry.cluster.client import Cluster
 
-SERVICES = ("InferenceService", "LLMInferenceService")
 _LINK = "opendatahub.io/connections"
 _CONFLICT = 409
 

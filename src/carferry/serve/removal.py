@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from carferry.cluster.kinds import KINDS, Object, Permission, ResourceKind
 from carferry.cluster.owners import applied_by, managers
 from carferry.errors import ClusterError, DeadlineExceeded
-from carferry.serve.rehearsal import SERVICES, title
+from carferry.serve.objects import SERVICES
+from carferry.serve.rehearsal import title
 
 if TYPE_CHECKING:
     from carferry.cluster.api import Api

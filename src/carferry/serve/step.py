@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from carferry.cluster.kinds import Object
 from carferry.errors import ClusterError, InputError
-from carferry.serve.objects import deadline_s, make_objects
-from carferry.serve.rehearsal import SERVICES, Rehearsed, own, rehearse
+from carferry.serve.addresses import endpoint
+from carferry.serve.deadline import deadline_s
+from carferry.serve.objects import SERVICES
+from carferry.serve.prepare import prepare, rendered
+from carferry.serve.rehearsal import Rehearsed, own, rehearse
 from carferry.serve.render import render
 from carferry.serve.settings import Deployment
 from carferry.serve.trial import refusal
@@ -94,15 +97,17 @@ def deploy(
         raise InputError("deploy", settings.name, "no namespace given", "pass --namespace")
     if wait_s is not None and wait_s < 0:
         raise InputError("deploy", settings.name, f"cannot wait {wait_s} s", "0 does not wait")
-    objects = make_objects(settings)
+    made = rendered(settings) if cluster is None else prepare(cluster.api, settings)
+    for note in made.notes:
+        report(note)
+    waits = cluster is not None and wait_s != 0 and not (settings.stopped or dry_run)
     service: Object = {}
     lines: tuple[str, ...] = ()
-    waits = cluster is not None and wait_s != 0 and not dry_run
     if cluster is not None:
-        tried = tried_on(cluster, objects, force=force)
+        tried = tried_on(cluster, made.objects, force=force)
         lines = told(tried, report)
         if not dry_run:
-            service = _apply(cluster, objects, tried, force=force)
+            service = _apply(cluster, made.objects, tried, force=force)
     if cluster is not None and waits:
         limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
         service = cluster.wait(
@@ -111,11 +116,11 @@ def deploy(
     return Deployed(
         name=settings.name,
         namespace=settings.namespace,
-        url=endpoint(service),
+        url=endpoint(service, exposed=settings.external_route),
         ready=waits,
         applied=cluster is not None and not dry_run,
         image=settings.uri,
-        manifest=render(objects),
+        manifest=render(made.shown),
         changes=lines,
     )
 
@@ -152,18 +157,6 @@ def told(tried: list[Rehearsed] | None, report: Callable[[str], None]) -> tuple[
     for line in lines or ("nothing to change",):
         report(line)
     return lines
-
-
-def endpoint(service: Object) -> str:
-    """Return where an InferenceService answers: outside if it has a route, else inside.
-
-    Inside, ``status.address.url`` is the one with the port: OpenShift AI's services are
-    headless, and ``status.url`` lacks it.
-    """
-    status = service.get("status") or {}
-    outside = str(status.get("url") or "")
-    inside = str((status.get("address") or {}).get("url") or "")
-    return inside if inside and ".svc.cluster.local" in outside else outside or inside
 
 
 def _apply(

@@ -12,8 +12,8 @@ from carferry.cluster.names import check_kubernetes_name
 from carferry.errors import InputError
 from carferry.form.readers import read_text
 from carferry.io.net.retry import Retry
+from carferry.serve.checks import NAME_LIMIT
 from carferry.serve.removal import WAIT_S, Removed, remove
-from carferry.serve.settings import NAME_LIMIT
 from carferry.steps.access import patience
 from carferry.steps.cluster import connected
 from carferry.steps.rights import NO, check_rights

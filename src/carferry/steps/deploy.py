@@ -16,9 +16,9 @@ from carferry.form.readers import read_path, read_seconds, read_text
 from carferry.io.net.retry import Retry
 from carferry.refs import Digest, ImageRef
 from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords, make_deployment
-from carferry.serve.objects import make_objects
-from carferry.serve.render import write
-from carferry.serve.settings import Deployment
+from carferry.serve.prepare import prepare, rendered
+from carferry.serve.render import write, write_folder
+from carferry.serve.settings import Deployment, Kind
 from carferry.serve.step import Deployed, tried_on
 from carferry.serve.step import deploy as apply
 from carferry.steps.access import patience
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("carferry")
 _SOME_DIGEST = Digest.of(b"")  # stands for the one that only the push will know
-DEFAULTS = {each.name: each.value() for each in PARAMETERS} | {"env": {}, "node_selector": {}}
+DEFAULTS = {each.name: each.value() for each in PARAMETERS}
+DEFAULTS |= {"env": {}, "labels": {}, "node_selector": {}}
 
 
 @takes(DeploymentKeywords, DEFAULTS)
@@ -103,12 +104,14 @@ def deploy(
     cluster = connect() if connect else connected(kubeconfig, context, ca_file)
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, cluster.namespace))
     if file:
-        write(make_objects(made), file)
+        write(prepare(cluster.api, made).shown, file)
     report = _say if progress else _log.info
     check_rights(
         DEPLOY,
         namespace=made.namespace,
         auth=made.auth,
+        llm=made.kind is Kind.LLM,
+        platform=made.platform,
         gpus=UNCHECKED,
         connect=lambda: cluster.api,
         report=_say if progress else _log.warning,
@@ -132,6 +135,7 @@ def render(
     *,
     gpus: int = 1,
     output: str | Path | None = None,
+    folder: str | Path | None = None,
     account: str | Path = SERVICE_ACCOUNT,
     **settings: Unpack[DeploymentKeywords],
 ) -> Deployed:
@@ -144,6 +148,7 @@ def render(
         image: ``host/repository[:tag]@sha256:...``.
         gpus: GPUs per replica; above 1 the model is split between them.
         output: File for the YAML; the result holds it too, as ``manifest``.
+        folder: Folder for the YAML, as ``NAME.yaml``, and a kustomization.yaml that names it.
         account: Folder with the pod's own project.
         **settings: More of the deployment, as for ``deploy``.
 
@@ -157,13 +162,16 @@ def render(
         >>> import carferry
         >>> image = "quay.io/me/granite@sha256:" + "0" * 64  # as carferry.build returns it
         >>> made = carferry.render(image, namespace="demo")
-        >>> made.manifest.splitlines()[1:3]
-        ['apiVersion: v1', 'kind: Secret']
+        >>> [line for line in made.manifest.splitlines() if line.startswith("kind")]
+        ['kind: Secret', 'kind: ServingRuntime', 'kind: InferenceService']
     """
     here = own_namespace(Path(account))
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, here))
-    if file := read_path("output", output):
-        write(make_objects(made), file)
+    file, place = read_path("output", output), read_path("folder", folder)
+    if file:
+        write(rendered(made).shown, file)
+    if place:
+        write_folder(rendered(made).shown, place)
     return apply(made, None)
 
 
@@ -225,14 +233,16 @@ def check(
     if planned.get("gpu_count") in ("", "0", 0):
         del planned["gpu_count"]
     made = make_deployment(pinned, **_placed(planned, here))
-    if cluster is not None:
+    if cluster is None:
+        rendered(made)  # refuses what no platform of that name can serve
+    else:
         _rehearse(cluster, made, force=force)
     return made
 
 
 def _rehearse(cluster: Cluster, made: Deployment, *, force: bool) -> None:
     try:
-        tried_on(cluster, make_objects(made), force=force)
+        tried_on(cluster, prepare(cluster.api, made).objects, force=force)
     except CarferryError as error:
         # A server that is away now may not be later.
         if not error.temporary:

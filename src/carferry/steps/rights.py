@@ -9,10 +9,12 @@ from typing import Protocol
 
 from carferry.cluster import grants, rights
 from carferry.cluster.account import Account
-from carferry.cluster.rights import Need, Purpose
+from carferry.cluster.kinds import Object
+from carferry.cluster.rights import Need
 from carferry.errors import ClusterError, InputError, RightsMissing
 from carferry.gpu.inventory.listing import SHARED
 from carferry.io.net.retry import Retry
+from carferry.serve.platforms import AUTO, PLATFORMS, discover
 from carferry.steps.access import patience
 from carferry.steps.results import Result
 
@@ -33,6 +35,9 @@ class RightsApi(rights.Asks, Protocol):
 
     def whoami(self) -> str:
         """Return the user name the server knows this connection by."""
+
+    def read(self, path: str) -> Object:
+        """Return the JSON object at a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,8 @@ def check_rights(
     *,
     namespace: str = "",
     auth: bool = False,
+    llm: bool = False,
+    platform: str = AUTO,
     gpus: str = "",
     builder: str = "",
     deletes: bool = False,
@@ -103,6 +110,8 @@ def check_rights(
         serve: ``deploy``, ``render`` (only the YAML is made) or ``no``.
         namespace: Where the model will be served; empty means where this runs.
         auth: The endpoint will ask for a token.
+        llm: It will be an LLMInferenceService.
+        platform: As for a deployment; not named, it is found.
         gpus: GPUs to plan for; empty reads the cluster's, and asks for the rights to.
         builder: ``job`` if Buildah runs in a Job.
         deletes: A deployment will be removed.
@@ -115,8 +124,9 @@ def check_rights(
         InputError: ``serve`` is none of the three, or no cluster is at hand.
         ClusterError: The cluster refused the login or does not answer.
     """
-    asked = {"namespace": namespace, "gpus": gpus, "builder": builder}
-    found = find_rights(serve, auth=auth, deletes=deletes, connect=connect, retry=retry, **asked)
+    asked = {"namespace": namespace, "gpus": gpus, "builder": builder, "platform": platform}
+    how = {"auth": auth, "llm": llm, "deletes": deletes}
+    found = find_rights(serve, connect=connect, retry=retry, **how, **asked)  # type: ignore[arg-type]
     if found.note or found.missing:
         report("\n".join(filter(None, (found.text, found.manifest.rstrip()))))
     if found.stops:
@@ -129,6 +139,8 @@ def find_rights(
     *,
     namespace: str = "",
     auth: bool = False,
+    llm: bool = False,
+    platform: str = AUTO,
     gpus: str = "",
     builder: str = "",
     deletes: bool = False,
@@ -143,14 +155,19 @@ def find_rights(
     """
     if serve not in SERVE:
         raise InputError("read serve", repr(serve), "none of " + ", ".join(SERVE))
-    purposes = _purposes(serve, auth=auth, plans=serve != NO and not gpus, deletes=deletes)
-    if not purposes and builder != "job":
+    plans = serve != NO and not gpus
+    if serve != DEPLOY and not plans and not deletes and builder != "job":
         return Rights()
     api = (connect or _connect)()
     place = namespace or api.namespace
-    needs = rights.needed(place, *purposes)
-    needs += rights.to_build(api.namespace) if builder == "job" else []
+    needs: list[Need] = []
     try:
+        if serve == DEPLOY:
+            has_dashboard = (retry or patience()).call(lambda: _has_dashboard(api, platform))
+            needs += rights.to_deploy(place, auth=auth, llm=llm, connection=has_dashboard)
+        needs += rights.to_see_gpus(place) if plans else []
+        needs += rights.to_delete(place) if deletes else []
+        needs += rights.to_build(api.namespace) if builder == "job" else []
         lacking = (retry or patience()).call(
             lambda: rights.missing(api, needs, projects=(place, *SHARED))
         )
@@ -161,14 +178,11 @@ def find_rights(
     return _rights(api, len({need.permission for need in needs}), lacking)
 
 
-def _purposes(serve: str, *, auth: bool, plans: bool, deletes: bool) -> list[Purpose]:
-    wanted = {
-        Purpose.DEPLOY: serve == DEPLOY,
-        Purpose.AUTH: serve == DEPLOY and auth,
-        Purpose.DELETE: deletes,
-        Purpose.PLAN: plans,
-    }
-    return [purpose for purpose, is_wanted in wanted.items() if is_wanted]
+def _has_dashboard(api: RightsApi, platform: str) -> bool:
+    """Say whether a connection Secret will be made; if nobody can tell, it may be."""
+    if platform in PLATFORMS:
+        return PLATFORMS[platform].dashboard
+    return discover(api).dashboard
 
 
 def _rights(api: RightsApi, asked: int, lacking: list[Need]) -> Rights:

@@ -22,7 +22,7 @@ from carferry.form.readers import (
 )
 from carferry.io.net.retry import Retry
 from carferry.refs import ImageRef
-from carferry.serve.objects import deadline_s
+from carferry.serve.deadline import deadline_s
 from carferry.serve.settings import Deployment
 from carferry.steps.access import patience
 from carferry.steps.cluster import connected

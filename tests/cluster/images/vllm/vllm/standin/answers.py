@@ -14,6 +14,7 @@ from vllm.standin.model import Model
 
 Document = dict[str, Any]
 _DIMENSIONS = 8
+_BLOCK = 16
 
 
 class Wrong(Exception):
@@ -176,8 +177,11 @@ def metrics(model: Model, served: int) -> str:
         "vllm:kv_cache_usage_perc": 0.0,
         "vllm:request_success_total": float(served),
     }
+    blocks = model.max_model_len * 4 // _BLOCK
+    config = f'block_size="{_BLOCK}",cache_dtype="auto",engine="0",num_gpu_blocks="{blocks}"'
+    cache = f"# TYPE vllm:cache_config_info gauge\nvllm:cache_config_info{{{config}}} 1.0\n"
     kinds = {key: "counter" if key.endswith("_total") else "gauge" for key in lines}
-    return "".join(
+    return cache + "".join(
         f"# TYPE {key} {kinds[key]}\n{key}{{{name}}} {value}\n" for key, value in lines.items()
     )
 
