@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from kfp.dsl import Artifact, Output
+from kfp.dsl import HTML, Artifact, Output
 
 from carferry.bundle.component import component
 
@@ -11,6 +11,7 @@ from carferry.bundle.component import component
 def deploy_model(
     image: str,
     manifests: Output[Artifact],
+    answer: Output[HTML],
     serve: str = "deploy",
     name: str = "",
     runtime_image: str = "docker.io/vllm/vllm-openai:v0.24.0",
@@ -22,23 +23,30 @@ def deploy_model(
 
     Args:
         image: ModelCar by digest: host/repository@sha256:...
-        manifests: The Kubernetes objects as YAML, for a GitOps repository.
-        serve: deploy; render: only write the objects, for clusters that GitOps changes.
-        name: InferenceService name. Empty: made from the display name or the image.
-        runtime_image: vLLM image, pinned to a release tag or a digest.
-        size_bytes: Size of the image; sets the deadline for the pull. 0: unknown.
-        sizing: As fit_model gives it: gpu_resource, gpu_count, max_model_len, vllm_args, ...
-        settings: namespace, cpu, memory, pull_secret, auth, wait_s and more of a deployment.
+        manifests: The objects as YAML, for GitOps.
+        answer: What it said when asked, and how fast.
+        serve: deploy; render: only write the objects.
+        name: InferenceService name. Empty: made from the image.
+        runtime_image: vLLM image by tag or digest.
+        size_bytes: Of the image; sets the deadline. 0: unknown.
+        sizing: As fit_model gives it.
+        settings: namespace, auth, wait_s, test and more of a deployment.
 
     Returns:
         name: The InferenceService.
         namespace: Its project.
         url: Its endpoint. Empty: not applied.
     """
-    from carferry.run.settings import deploy_keywords
+    from pathlib import Path
+
+    from carferry.run.settings import deploy_keywords, test_of
     from carferry.steps.deploy import deploy_or_render
+    from carferry.steps.endpoint import test_deployed
 
     fixed = {"name": name, "runtime_image": runtime_image, "model_size_bytes": size_bytes}
     form = deploy_keywords(settings, sizing, output=manifests.path, **fixed)
     made = deploy_or_render(serve, image, **form)
+    tested = test_deployed(made, test_of(settings))
+    Path(answer.path).write_text(tested.html)
+    answer.metadata.update(tested.numbers)
     return made.name, made.namespace, made.url

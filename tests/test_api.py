@@ -47,6 +47,8 @@ WANTED = [
     "render",
     "seal",
     "stream",
+    "test_endpoint",
+    "warm",
 ]
 
 

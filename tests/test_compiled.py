@@ -289,9 +289,9 @@ def test_every_backend_can_hold_a_run_of_it(
     reports = json.loads(capsys.readouterr().out)
     linted = [target for report in reports for target in report["targets"]]
     assert len(linted) == len(NAMES) * len(TARGETS)
-    # A claim's name is longer than what an optional Secret takes: at the very most it is close.
+    # At the very most workers the streamed ones are close to the limit.
     found = [report["file"] for report in reports for t in report["targets"] if t["findings"]]
-    assert not found or (workers == MAX_WORKERS and {*found} == {files[2]})
+    assert not found or (workers == MAX_WORKERS and {*found} <= {files[0], files[2]})
     assert max(target["sizes"]["unpacked_bytes"] for target in linted) < 2**20
     assert max(target["sizes"]["packed_bytes"] for target in linted) < 900_000
     assert max(target["sizes"]["environment_bytes"] for target in linted) < 60_000

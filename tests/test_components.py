@@ -32,6 +32,8 @@ ALL = [
     components.push_image,
     components.seal_image,
     components.stream_layers,
+    components.test_endpoint,
+    components.warm_nodes,
 ]
 IMAGE = "registry.example/team/carferry@sha256:" + "0" * 64
 each = pytest.mark.parametrize("made", ALL, ids=lambda made: made.name)

@@ -28,6 +28,8 @@ def test_every_component_and_pipeline_has_a_section() -> None:
         "## `stream_layers`",
         "## `seal_image`",
         "## `deploy_model`",
+        "## `test_endpoint`",
+        "## `warm_nodes`",
         "## `download_model`",
         "## `build_image`",
         "## `push_image`",

@@ -17,6 +17,8 @@ from carferry.components import (
     push_image,
     seal_image,
     stream_layers,
+    test_endpoint,
+    warm_nodes,
 )
 from carferry.form.parameter import Parameter
 from carferry.pipelines.pods import HERE, Site
@@ -31,6 +33,8 @@ COMPONENTS: Sequence[PythonComponent] = (
     stream_layers,
     seal_image,
     deploy_model,
+    test_endpoint,
+    warm_nodes,
     download_model,
     build_image,
     push_image,

@@ -7,6 +7,7 @@
 - ``download``, ``push``: a model into a folder, an image from one place to another
 - ``inspect``: an image checked against what KServe needs
 - ``render``, ``deploy``: the objects that serve an image, as YAML or applied
+- ``test_endpoint``, ``warm``: does it answer and how fast; an image pulled before it is served
 
 Each is loaded when it is first used, with what it needs. Errors are those of ``carferry.errors``.
 """
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         DeadlineExceeded,
         DeploymentFailed,
         DoesNotFit,
+        EndpointFailed,
         IncompleteModel,
         InputError,
         InvalidName,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from carferry.steps.build import build
     from carferry.steps.deploy import deploy, render
     from carferry.steps.download import download
+    from carferry.steps.endpoint import test_endpoint
     from carferry.steps.fit import FitSettings, fit
     from carferry.steps.fitted import Fit
     from carferry.steps.inspect import inspect
@@ -63,6 +66,9 @@ if TYPE_CHECKING:
     from carferry.steps.results import Built, Downloaded, Planned, PlannedLayer, Streamed
     from carferry.steps.settings import BuildahJob, BuildSettings
     from carferry.steps.stream import seal, stream
+    from carferry.steps.tested import Tested
+    from carferry.steps.warm import warm
+    from carferry.steps.warmed import Warmed
 
 _HOMES = {
     "carferry.errors": (
@@ -74,6 +80,7 @@ _HOMES = {
         "DeadlineExceeded",
         "DeploymentFailed",
         "DoesNotFit",
+        "EndpointFailed",
         "IncompleteModel",
         "InputError",
         "InvalidName",
@@ -98,6 +105,7 @@ _HOMES = {
     "carferry.steps.build": ("build",),
     "carferry.steps.deploy": ("deploy", "render"),
     "carferry.steps.download": ("download",),
+    "carferry.steps.endpoint": ("test_endpoint",),
     "carferry.steps.fit": ("FitSettings", "fit"),
     "carferry.steps.fitted": ("Fit",),
     "carferry.steps.inspect": ("inspect",),
@@ -115,6 +123,9 @@ _HOMES = {
     ),
     "carferry.steps.settings": ("BuildahJob", "BuildSettings"),
     "carferry.steps.stream": ("seal", "stream"),
+    "carferry.steps.tested": ("Tested",),
+    "carferry.steps.warm": ("warm",),
+    "carferry.steps.warmed": ("Warmed",),
 }
 _NAMES = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -132,6 +143,7 @@ __all__ = [
     "DeploymentFailed",
     "DoesNotFit",
     "Downloaded",
+    "EndpointFailed",
     "Fit",
     "FitSettings",
     "IncompleteModel",
@@ -153,11 +165,13 @@ __all__ = [
     "StorageFull",
     "Streamed",
     "TargetError",
+    "Tested",
     "ToolFailed",
     "Unreachable",
     "UnsafePath",
     "UnsafeWeights",
     "UnsupportedModel",
+    "Warmed",
     "build",
     "deploy",
     "download",
@@ -169,6 +183,8 @@ __all__ = [
     "render",
     "seal",
     "stream",
+    "test_endpoint",
+    "warm",
 ]
 
 

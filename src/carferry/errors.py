@@ -26,6 +26,7 @@ CarferryError                 exit 1: something outside failed: network, registr
 +-- ToolFailed                buildah (or another program) is missing or exited non-zero
 +-- ClusterError              the Kubernetes API refused or failed
 |   +-- DeploymentFailed      a condition says the model will not come up
++-- EndpointFailed            a served model answers wrongly, or somebody else answers for it
 +-- DeadlineExceeded          waited as long as asked (also TimeoutError)
 """
 
@@ -231,6 +232,17 @@ class ClusterError(CarferryError):
 
 class DeploymentFailed(ClusterError):
     """A condition or event says that the model will not come up."""
+
+
+class EndpointFailed(CarferryError):
+    """A served model answers wrongly, or something else answers in its place."""
+
+    def __init__(
+        self, action: str, subject: object, reason: str, remedy: str = "", *, status: int = 0
+    ) -> None:
+        """Keep the HTTP status, 0 if there was none."""
+        self.status = status
+        super().__init__(action, subject, reason, remedy)
 
 
 class DeadlineExceeded(CarferryError, TimeoutError):

@@ -33,6 +33,7 @@ examples:
   carferry inspect docker://quay.io/me/model:1
   carferry runtime docker://quay.io/me/carferry-runtime:1
   carferry render quay.io/me/model@sha256:... --namespace demo > model.yaml
+  carferry test granite --namespace demo --load short
   carferry lint my-pipeline.yaml --target rhoai-3.4
 
 exit codes:
@@ -124,6 +125,7 @@ class _Redacting(logging.Formatter):
 def build_parser() -> Parser:
     """Return the parser of every command, whose modules take long enough to be interrupted."""
     with held_back():
+        from carferry.cli.endpoint import add_endpoint_commands
         from carferry.cli.image import add_image_commands
         from carferry.cli.lint import add_lint_command
         from carferry.cli.plan import add_plan_command
@@ -142,6 +144,7 @@ def build_parser() -> Parser:
     add_plan_command(commands)
     add_image_commands(commands)
     add_serve_commands(commands)
+    add_endpoint_commands(commands)
     add_runtime_command(commands)
     add_lint_command(commands)
     _add_help(parser, commands)

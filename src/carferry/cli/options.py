@@ -256,6 +256,13 @@ def add_access(parser: argparse.ArgumentParser) -> None:
     add_ca(parser)
 
 
+def add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Add how a cluster is reached."""
+    parser.add_argument("--kubeconfig", default="", metavar="FILE", help="default: the usual ones")
+    parser.add_argument("--context", default="", help="kubeconfig context")
+    add_ca(parser)
+
+
 def add_ca(parser: argparse.ArgumentParser) -> None:
     """Add whose certificates are believed besides."""
     parser.add_argument(

@@ -55,11 +55,17 @@ def add_serve_commands(commands: Any) -> None:
         "--force", action="store_true", help="take over fields that somebody else has changed"
     )
     parser.add_argument(
+        "--no-test", action="store_true", help="do not ask the model once when it is ready"
+    )
+    parser.add_argument(
+        "--warm", action="store_true", help="first pull the image on the nodes that fit"
+    )
+    parser.add_argument(
         "--dry-run",
         action="store_true",
         help="let the cluster check everything, list what would change, and write nothing",
     )
-    _add_cluster(parser)
+    options.add_cluster(parser)
     options.finish(parser, _deploy)
 
 
@@ -74,7 +80,7 @@ def _add_delete(commands: Any) -> None:
     parser.add_argument("name", metavar="NAME", help="of the InferenceService")
     parser.add_argument("--namespace", default="", help="its project; default: your own")
     parser.add_argument("--wait-s", default="300", help="seconds to wait until all is gone")
-    _add_cluster(parser)
+    options.add_cluster(parser)
     options.finish(parser, _delete)
 
 
@@ -96,14 +102,8 @@ def _add_rights(commands: Any) -> None:
     )
     parser.add_argument("--builder", default="", choices=("", "job"), help="job: Buildah in a Job")
     parser.add_argument("--delete", action="store_true", help="deployments will be removed too")
-    _add_cluster(parser)
+    options.add_cluster(parser)
     options.finish(parser, _rights)
-
-
-def _add_cluster(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kubeconfig", default="", metavar="FILE", help="default: the usual ones")
-    parser.add_argument("--context", default="", help="kubeconfig context")
-    options.add_ca(parser)
 
 
 def _add_form(parser: argparse.ArgumentParser) -> None:
@@ -170,6 +170,8 @@ def _deploy(arguments: argparse.Namespace) -> int:
         arguments.image,
         wait=True if seconds is None else seconds,
         force=arguments.force,
+        test=not arguments.no_test,
+        warm=arguments.warm,
         dry_run=arguments.dry_run,
         progress=not arguments.quiet and not arguments.dry_run,
         kubeconfig=arguments.kubeconfig,

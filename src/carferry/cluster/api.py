@@ -37,6 +37,8 @@ _TIMEOUT = urllib3.Timeout(connect=10, read=60)  # seconds
 # Lists come in pages of 250 objects, and an object is at most 1.5 MB (etcd) and mostly 10 kB.
 _LIMITS = Limits(64 * 1024 * 1024, is_document=True)
 _MOST_PAGES = 1000
+# Requests at once through the server to a model that is measured.
+_STREAMS = 16
 # code, agent, and a quoted text (RFC 7234, 5.5), of which a header may hold several.
 _WARNING = re.compile(r'\b299 \S+ "((?:[^"\\]|\\.)*)"')
 _log = logging.getLogger("carferry")
@@ -80,6 +82,7 @@ class Api:
         # The caller decides what is tried again, and which proxy there is.
         settings.retries, settings.proxy = False, None
         self._pool = paced(pool(settings, proxy, environ, ca_file), _LIMITS)
+        self._streams = pool(settings, proxy, environ, ca_file, connections=_STREAMS)
         self._client = client.ApiClient(settings)
         self._heard: set[str] = set()
 
@@ -115,6 +118,47 @@ class Api:
         if response.status >= 300:
             raise _refused(response, permission, name)
         return response.data.decode("utf-8", "replace")
+
+    def proxied(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        read_s: float = 60.0,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send one request through the server to a pod or a Service; the body is left unread.
+
+        The login to the server goes with it; the server keeps it to itself.
+
+        Args:
+            method: As in HTTP.
+            path: Below the server's address, as in ``/api/v1/namespaces/x/services/y:80/proxy/z``.
+            headers: More of the request's.
+            body: Of the request.
+            read_s: Seconds to wait for the next byte.
+
+        Raises:
+            Unreachable: No answer.
+        """
+        login: dict[str, str] = {}
+        self._client.update_params_for_auth(login, [], ["BearerToken"])
+        try:
+            response: urllib3.BaseHTTPResponse = self._streams.request(
+                method,
+                f"{self.host}{path}",
+                body=body,
+                headers={**headers, **login},
+                timeout=urllib3.Timeout(connect=10, read=read_s),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise unreachable(self.host, method, error, self._proxy) from error
+        return response
 
     def may(self, permission: Permission) -> bool:
         """Ask the server whether this user holds a permission (SelfSubjectAccessReview).

@@ -27,6 +27,8 @@ def pool(
     proxy: Proxy | None,
     environ: Mapping[str, str],
     ca_file: Path | None = None,
+    *,
+    connections: int = _CONNECTIONS,
 ) -> urllib3.PoolManager:
     """Return the pool for one server.
 
@@ -37,6 +39,7 @@ def pool(
         proxy: What every request goes through; None: nothing.
         environ: Variables that name certificates.
         ca_file: PEM certificates to trust besides.
+        connections: That are kept.
 
     Raises:
         InputError: Certificates that are named and cannot be read.
@@ -58,7 +61,7 @@ def pool(
         "server_hostname": getattr(settings, "tls_server_name", None),
     }
     given = {name: value for name, value in names.items() if value is not None}
-    given |= {"retries": settings.retries, "maxsize": _CONNECTIONS}
+    given |= {"retries": settings.retries, "maxsize": connections}
     return open_pool(context, proxy, trust.context(), **given)
 
 

@@ -86,9 +86,17 @@ _PLANNED = {each.name for each in FIT}
 SERVE = (
     *(each for each in PARAMETERS if each.name not in _IN_SIGHT | _PLANNED),
     Parameter(
+        "test", "answer", "Once ready: answer: ask it once; load: measure some seconds; no: neither"
+    ),
+    Parameter(
+        "warm", "false", "Pull the image on the nodes before the switch: true or false", read_switch
+    ),
+    Parameter(
         "wait_s", "", "Seconds to wait until it answers; empty: by size; 0: none", read_seconds
     ),
 )
+TESTS = ("no", "answer", "load")
+"""What becomes of a deployment that is ready."""
 _OBJECTS = {"env", "labels", "node_selector"}
 _LISTS = {"base_refs", "env", "exclude", "mount_from", "plain_http", "platforms", "tolerations"}
 SETTINGS: Mapping[str, Parameter] = {each.name: each for each in (*PACK, *BUILDER, *FIT, *SERVE)}
@@ -244,7 +252,33 @@ def deploy_keywords(settings: Settings, sizing: Settings, **more: Any) -> dict[s
     """
     form: dict[str, Any] = {**deployment(settings, sizing, **more)}
     gpus = form.pop("gpu_count", 1)
-    return {**form, "gpus": gpus, "wait": wait_of(settings)}
+    # The step asks by itself, and shows what was answered.
+    own = {"wait": wait_of(settings), "warm": bool(entry(settings, "warm")), "test": False}
+    return {**form, "gpus": gpus, **own}
+
+
+def warm_keywords(settings: Settings, sizing: Settings) -> dict[str, Any]:
+    """Return where a deployment may run, as ``warm`` takes it.
+
+    Args:
+        settings: As for ``deployment``.
+        sizing: As for ``deployment``.
+    """
+    names = ("gpu_resource", "gpu_count", "node_selector", "tolerations")
+    form: dict[str, Any] = {**deployment(settings, sizing)}
+    return {name: form[name] for name in (*names, "namespace", "pull_secret") if name in form}
+
+
+def test_of(settings: Settings) -> str:
+    """Return what is asked of an endpoint: ``no``, ``answer`` or ``load``.
+
+    Raises:
+        InputError: Something else.
+    """
+    wish = entry(settings, "test") or "answer"
+    if wish not in TESTS:
+        raise InputError("read test", repr(wish), f"none of {', '.join(TESTS)}")
+    return str(wish)
 
 
 def wait_of(settings: Settings) -> bool | float:

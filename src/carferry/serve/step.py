@@ -37,6 +37,7 @@ class Deployed:
         image: ``oci://host/repository@sha256:...`` that is served.
         manifest: The objects as YAML.
         changes: What was changed in the cluster, or would be, a line each.
+        answer: What it answered when it was asked once; empty: it was not asked.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Deployed:
     image: str
     manifest: str
     changes: tuple[str, ...] = ()
+    answer: str = ""
 
     @property
     def markdown(self) -> str:

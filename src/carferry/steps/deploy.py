@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -22,8 +23,10 @@ from carferry.serve.step import Deployed, tried_on
 from carferry.serve.step import deploy as apply
 from carferry.steps.access import patience
 from carferry.steps.cluster import connected
+from carferry.steps.endpoint import answer_of
 from carferry.steps.rights import DEPLOY, UNCHECKED, check_rights
 from carferry.steps.signature import takes
+from carferry.steps.warm import warm_for
 
 if TYPE_CHECKING:
     from carferry.cluster.client import Cluster
@@ -41,6 +44,8 @@ def deploy(
     gpus: int = 1,
     wait: bool | float = True,
     force: bool = False,
+    test: bool = True,
+    warm: bool = False,
     dry_run: bool = False,
     progress: bool = False,
     output: str | Path | None = None,
@@ -64,6 +69,8 @@ def deploy(
         gpus: GPUs per replica; above 1 the model is split between them.
         wait: Seconds to wait until it serves; True follows the image's size, False does not wait.
         force: Take over fields that somebody else set.
+        test: Once it is ready, ask it one question, if a way leads there from here.
+        warm: Pull the image on the nodes that fit before anything is switched.
         dry_run: End before anything is written; ``changes`` of the result says what would be.
         progress: True prints each change and each new status on stderr.
         output: File for the objects as YAML.
@@ -83,6 +90,7 @@ def deploy(
         RightsMissing: The login may not do all of it; holds all that is missing as YAML.
         ClusterError: The cluster refused, or says that the model will not come up.
         DeadlineExceeded: Not ready in time.
+        EndpointFailed: It is ready, and does not answer as a model does.
 
     Example:
         >>> import carferry
@@ -109,11 +117,16 @@ def deploy(
         report=_say if progress else _log.warning,
         retry=retry,
     )
+    if warm and not dry_run:
+        warm_for(made, cluster, report)
     # The wait bears with a server that is away; applying is the same however often it is done.
-    return (retry or patience()).call(
+    live = (retry or patience()).call(
         lambda: apply(made, cluster, wait_s=seconds, force=force, dry_run=dry_run, report=report),
         first=lambda: True,
     )
+    if not (test and live.ready):
+        return live
+    return replace(live, answer=answer_of(live.name, live.namespace, cluster, ca_file, report))
 
 
 @takes(DeploymentKeywords, DEFAULTS)
@@ -162,16 +175,28 @@ def render(
     return apply(made, None)
 
 
-def deploy_or_render(serve: str, image: str, *, wait: bool | float, **form: Any) -> Deployed:
+def deploy_or_render(
+    serve: str,
+    image: str,
+    *,
+    wait: bool | float,
+    warm: bool = False,
+    test: bool = False,
+    **form: Any,
+) -> Deployed:
     """Deploy an image if ``serve`` is ``deploy``, else only render its objects.
 
     Args:
         serve: As the form of a pipeline has it.
         image: As for ``deploy``.
         wait: As for ``deploy``.
+        warm: As for ``deploy``.
+        test: As for ``deploy``.
         **form: Keywords that both take.
     """
-    return deploy(image, wait=wait, **form) if serve == DEPLOY else render(image, **form)
+    if serve != DEPLOY:
+        return render(image, **form)
+    return deploy(image, wait=wait, warm=warm, test=test, **form)
 
 
 def check(

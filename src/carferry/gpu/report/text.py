@@ -44,6 +44,7 @@ def markdown(plan: GpuPlan) -> str:
 def summary(plan: GpuPlan) -> dict[str, object]:
     """Return what a later step needs, as JSON-able values."""
     chosen = plan.chosen
+    best = chosen.best if chosen else None
     return {
         "verdict": plan.verdict.value,
         "headline": headline(plan),
@@ -56,6 +57,8 @@ def summary(plan: GpuPlan) -> dict[str, object]:
         "nodes": chosen.pp if chosen else 0,
         "tolerations": [rule.taint for rule in chosen.group.tolerations] if chosen else [],
         "profile": chosen.group.profile if chosen else "",
+        "max_model_len": best.choice.max_model_len if best else 0,
+        "kv_tokens": int(best.concurrency * best.choice.max_model_len) if best else 0,
         "arguments": list(plan.arguments),
         "notes": list(plan.notes),
     }

@@ -1,0 +1,1 @@
+"""Warm nodes: an image pulled where it will be served, before the switch to it."""
