@@ -50,7 +50,7 @@ WRONG = {
     "namespace": ["Demo", "a.b", "n" * 64],
     "display_name": ["123", "\u00e9\u00e9"],
     "runtime_image": ["quay.io/vllm/vllm:latest", "quay.io/vllm/vllm", "vllm", "docker://"],
-    "gpu_resource": ["gpu", "amd.com/gpu", "nvidia.com/mig-1g"],
+    "gpu_resource": ["gpu", "amd.com/gpu", "nvidia.com/"],
     "gpu_count": ["-1", "one", "1.0"],
     "cpu": ["4 cores", "0", ""],
     "memory": ["16GB", "0Gi", "lots"],
@@ -68,12 +68,26 @@ WRONG = {
     "external_route": ["maybe", ""],
     "min_replicas": ["0", "2", "x"],
     "max_replicas": ["0", "x"],
+    "platform": ["openshift"],
+    "kind": ["both", "llmisvc"],
+    "mount": ["pvc"],
+    "model_path": ["/mnt/models/a", ".."],
+    "labels": ["team", "app=mine", "a=b,a=c"],
+    "queue": ["Team Queue"],
+    "stopped": ["yes"],
+    "rollout": ["Recreate"],
+    "base_refs": ["A"],
 }
 CASES = [{name: text} for name, texts in WRONG.items() for text in texts]
 CASES += [
     {"name": "n" * 53, "namespace": "team-models"},
     {"name": "n" * 52},
     {"deployment_mode": "Serverless", "max_replicas": "0", "min_replicas": "0"},
+    {"deployment_mode": "Knative", "platform": "openshift-ai-3"},
+    {"kind": "llm", "platform": "openshift-ai-2.25"},
+    {"kind": "llm", "max_replicas": "2"},
+    {"kind": "llm", "model_path": "base"},
+    {"kind": "llm", "auth": "true"},
 ]
 
 

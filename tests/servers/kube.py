@@ -53,7 +53,10 @@ class KubeServer:
             "" hold everywhere. None: everything is allowed that is not forbidden.
         anonymous: Answer 404 when asked who the caller is, as before Kubernetes 1.28.
         uninstalled: API groups that answer 404, as before their CRDs are there.
-        failing: Answers ``failure``, with ``failing_words``, to that many requests.
+        more: API groups with their versions, of which nothing but the name is served; those that
+            say OpenShift AI 3 by default.
+        failing: Answers ``failure``, with ``failing_words``, to that many requests; 400 only to
+            those that write, as a webhook does.
         denials: Kind's plural to what an admission webhook says about it.
         logs: (pod, container, of the previous run) to log text.
         requests: Every request, in order.
@@ -67,6 +70,7 @@ class KubeServer:
     roles: dict[str, list[Object]] | None = None
     anonymous: bool = False
     uninstalled: set[str] = field(default_factory=set)
+    more: tuple[str, ...] = ("route.openshift.io/v1", "infrastructure.opendatahub.io/v1")
     failing: int = 0
     failure: int = 503
     failing_words: str = "the server is overloaded"
@@ -110,7 +114,7 @@ class KubeServer:
         """
         with self._lock:
             self.requests.append(request)
-            if self.failing:
+            if self.failing and (self.failure != 400 or request.method in _VERBS):
                 self.failing -= 1
                 raise Refusal(self.failure, "Overloaded", self.failing_words)
             if request.path == REVIEWS and request.method == "POST":
@@ -149,7 +153,8 @@ class KubeServer:
         if path == "/api":
             return {"kind": "APIVersions", "versions": ["v1"]}
         if path == "/apis":
-            groups = [name for name in RESOURCES if "/" in name and not self._is_uninstalled(name)]
+            known = (*RESOURCES, *self.more)
+            groups = [name for name in known if "/" in name and not self._is_uninstalled(name)]
             return {"kind": "APIGroupList", "groups": [_group(name) for name in groups]}
         version = path.removeprefix("/apis/").removeprefix("/api/")
         if version not in RESOURCES or self._is_uninstalled(version):
