@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import marshal
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Iterable
+from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,14 @@ from servers.tools import find
 
 _STANDIN = Path(__file__).resolve().parents[1] / "images/vllm"
 _SITE = "usr/lib/python3/dist-packages"
+_NAME_IMPORTED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import encodings.ascii, encodings.idna, encodings.latin_1, runpy
+import vllm.entrypoints.openai.api_server
+files = [getattr(each, "__file__", None) or "" for each in list(sys.modules.values())]
+print("\\n".join({each for each in files if each.endswith(".py")}))
+"""
 VLLM = "vllm-openai:v0.24.0"
 KSERVE = "kserve-manager:v0.20.0"
 
@@ -80,11 +91,44 @@ def _busybox() -> bytes:
 
 
 def _standin() -> bytes:
+    """Return the stand-in's files, and whatever it imports in compiled form.
+
+    A server with a twentieth of a CPU compiles for half a minute what it imports otherwise.
+    """
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for path in sorted({*_STANDIN.rglob("*.py"), *_STANDIN.rglob("*.json")}):
             tar.add(path, f"{_SITE}/{path.relative_to(_STANDIN)}", filter=_plain)
+        for path in _imported():
+            inside = path if _STANDIN not in path.parents else _inside(path)
+            code = _compiled(path, inside)
+            entry = tarfile.TarInfo(cache_from_source(str(inside)).lstrip("/"))
+            entry.mode, entry.size = 0o644, len(code)
+            tar.addfile(entry, io.BytesIO(code))
     return packed.getvalue()
+
+
+def _inside(path: Path) -> Path:
+    return Path("/", _SITE, path.relative_to(_STANDIN))
+
+
+def _imported() -> list[Path]:
+    """Return the source of every module that the stand-in imports."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", _NAME_IMPORTED, str(_STANDIN)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return sorted(Path(line) for line in done.stdout.splitlines())
+
+
+def _compiled(path: Path, inside: Path) -> bytes:
+    """Return a module's code, to be believed whatever the time of its source."""
+    source = path.read_bytes()
+    code = compile(source, str(inside), "exec", dont_inherit=True)
+    unchecked = (1).to_bytes(4, "little") + source_hash(source)
+    return MAGIC_NUMBER + unchecked + marshal.dumps(code)
 
 
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:

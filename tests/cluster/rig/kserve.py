@@ -19,6 +19,8 @@ from cluster.rig.images import KSERVE
 from cluster.rig.node import Node, Refused
 
 CONFIG = ("-n", "kserve", "configmap", "inferenceservice-config")
+UID_MODELCAR = 1010
+"""What upstream's ConfigMap says; OpenShift AI's says nothing."""
 _SERVICE = "kserve-webhook-server-service.kserve.svc"
 _DEFINITION = "CustomResourceDefinition"
 _LATE = "ClusterStorageContainer"
@@ -57,7 +59,7 @@ def install(node: Node, programs: Path) -> None:
 
 
 def set_uid_modelcar(node: Node, uid: int | None) -> None:
-    """Say as whom KServe runs the containers of a ModelCar: 1010 upstream, nobody in OpenShift AI.
+    """Say as whom KServe runs the server and the model beside it, or leave it to the images.
 
     The manager reads its ConfigMap anew for each object, so nothing has to start again.
     """
@@ -101,7 +103,7 @@ def _configure(data: dict[str, str]) -> None:
     ingress |= {"disableIngressCreation": True, "disableIstioVirtualHost": True}
     data["ingress"] = json.dumps(ingress)
     data["deploy"] = json.dumps({"defaultDeploymentMode": "Standard"})
-    data["storageInitializer"] = _storage(data, 1010)
+    data["storageInitializer"] = _storage(data, UID_MODELCAR)
     data.pop("_example", None)
 
 

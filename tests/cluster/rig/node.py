@@ -154,11 +154,11 @@ def wait(folder: Path, ended: Callable[[], int | None]) -> Node:
 
 
 def stop(folder: Path) -> None:
-    """End a node that stays, and wait until nothing of it is left but its folder."""
+    """End a node that stays, and wait until nothing of it is left."""
     keeper = int((folder / "run/keeper.pid").read_text())
     os.kill(keeper, signal.SIGTERM)
     until = time.monotonic() + _END_S
-    while (folder / "run/keeper.pid").exists():
+    while folder.exists():
         if time.monotonic() > until:
             raise RuntimeError(f"the node in {folder} does not end")
         time.sleep(0.1)
