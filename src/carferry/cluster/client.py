@@ -9,7 +9,8 @@ from pathlib import Path
 from carferry.cluster.api import Api, connect
 from carferry.cluster.apply import FIELD_MANAGER, apply, preflight
 from carferry.cluster.kinds import Object
-from carferry.cluster.wait import Clock, SystemClock, wait
+from carferry.cluster.watch.clock import Clock, SystemClock
+from carferry.cluster.watch.wait import wait
 
 __all__ = ["FIELD_MANAGER", "Clock", "Cluster", "SystemClock"]
 
@@ -66,5 +67,5 @@ class Cluster:
         clock: Clock | None = None,
         report: Callable[[str], None] = logger.info,
     ) -> Object:
-        """Wait until an InferenceService serves; see ``carferry.cluster.wait.wait``."""
+        """Wait until an InferenceService serves; see ``carferry.cluster.watch.wait.wait``."""
         return wait(self.api, name, namespace, deadline_s=deadline_s, clock=clock, report=report)

@@ -7,16 +7,9 @@ from collections.abc import Callable
 
 from carferry.cluster.api import Api
 from carferry.cluster.kinds import JOBS, KINDS, Object, Permission
-from carferry.cluster.signals import AUTOSCALER_S, Signal, State, condition
-from carferry.cluster.wait import (
-    POLL_S,
-    Clock,
-    Patience,
-    SystemClock,
-    events_about,
-    log_tail,
-    telling,
-)
+from carferry.cluster.watch.clock import Clock, SystemClock
+from carferry.cluster.watch.signs import AUTOSCALER_S, Signal, State, condition
+from carferry.cluster.watch.wait import POLL_S, Patience, events_about, log_tail, telling
 from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, ToolFailed
 
 logger = logging.getLogger("carferry")

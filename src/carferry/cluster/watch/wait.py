@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
-from typing import Protocol
 
 from carferry.cluster.api import Api
 from carferry.cluster.kinds import KINDS, Object, Permission
-from carferry.cluster.signals import Observation, Signal, State, assess, condition
+from carferry.cluster.watch.clock import Clock, SystemClock
+from carferry.cluster.watch.signs import Observation, Signal, State, assess, condition
 from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, DeploymentFailed
 
 logger = logging.getLogger("carferry")
@@ -17,28 +16,6 @@ logger = logging.getLogger("carferry")
 POLL_S = 5.0
 _LOG_LINES = 100
 _POD_LABEL = "serving.kserve.io/inferenceservice"
-
-
-class Clock(Protocol):
-    """Time, replaceable in tests."""
-
-    def now(self) -> float:
-        """Return monotonic seconds."""
-
-    def sleep(self, seconds: float) -> None:
-        """Let that many seconds pass."""
-
-
-class SystemClock:
-    """The machine's own time."""
-
-    def now(self) -> float:
-        """Return monotonic seconds."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Let that many seconds pass."""
-        time.sleep(seconds)
 
 
 def wait(
