@@ -64,8 +64,14 @@ class Cluster:
         namespace: str,
         *,
         deadline_s: float,
+        kind: str = "InferenceService",
+        is_fixed: bool = True,
+        size_bytes: int = 0,
         clock: Clock | None = None,
         report: Callable[[str], None] = logger.info,
     ) -> Object:
         """Wait until an InferenceService serves; see ``carferry.cluster.watch.wait.wait``."""
-        return wait(self.api, name, namespace, deadline_s=deadline_s, clock=clock, report=report)
+        return wait(
+            self.api, name, namespace, deadline_s=deadline_s, kind=kind, is_fixed=is_fixed,
+            size_bytes=size_bytes, clock=clock, report=report,
+        )  # fmt: skip

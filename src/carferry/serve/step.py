@@ -96,8 +96,9 @@ def deploy(
         if wait_s != 0:
             limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
             service = cluster.wait(
-                settings.name, settings.namespace, deadline_s=limit, clock=clock, report=report
-            )
+                settings.name, settings.namespace, deadline_s=limit, is_fixed=wait_s is not None,
+                size_bytes=settings.model_size_bytes, clock=clock, report=report,
+            )  # fmt: skip
     return Deployed(
         name=settings.name,
         namespace=settings.namespace,

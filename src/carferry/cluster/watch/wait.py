@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from carferry.cluster.api import Api
-from carferry.cluster.kinds import KINDS, Object, Permission
+from carferry.cluster.kinds import Object
 from carferry.cluster.watch.clock import Clock, SystemClock
-from carferry.cluster.watch.signs import Observation, Signal, State, assess, condition
-from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, DeploymentFailed
+from carferry.cluster.watch.look import marks
+from carferry.cluster.watch.observe import Observation, Watched, observe
+from carferry.cluster.watch.patience import Patience
+from carferry.cluster.watch.signal import Signal, State, waiting
+from carferry.cluster.watch.signs import assess
+from carferry.errors import CarferryError, DeadlineExceeded, DeploymentFailed
 
 logger = logging.getLogger("carferry")
 
-POLL_S = 5.0
-_LOG_LINES = 100
-_POD_LABEL = "serving.kserve.io/inferenceservice"
+POLL_S = 3.0
+PLAN = "carferry/gpu-plan"
+"""Annotation of the InferenceService: what the GPU plan had said, in one line."""
+_SHOWN = 25
 
 
 def wait(
@@ -24,6 +30,9 @@ def wait(
     namespace: str,
     *,
     deadline_s: float,
+    kind: str = "InferenceService",
+    is_fixed: bool = True,
+    size_bytes: int = 0,
     clock: Clock | None = None,
     report: Callable[[str], None] = logger.info,
 ) -> Object:
@@ -36,115 +45,65 @@ def wait(
         name: Of the InferenceService.
         namespace: Its namespace.
         deadline_s: Seconds from now.
+        kind: InferenceService or LLMInferenceService.
+        is_fixed: Somebody chose the deadline; else waiting for a turn or a node is not counted.
+        size_bytes: Of the model image; 0 if unknown.
         clock: Time; the machine's by default.
-        report: Called with each new status line.
+        report: Called with each new status line, and again after half a minute of silence.
 
     Raises:
-        DeploymentFailed: It will not come up; the reason quotes the cluster.
+        DeploymentFailed: It will not come up; ``cause`` names why, ``evidence`` quotes the cluster.
         DeadlineExceeded: Not ready in time; the reason holds the last status.
         ClusterError: The API refused for good (deleted, forbidden).
     """
-    clock = clock or SystemClock()
-    patience = Patience(clock, deadline_s, report)
+    watched = Watched.of(name, namespace, kind)
+    patience = Patience(clock or SystemClock(), deadline_s, report, is_fixed=is_fixed)
     while True:
-        try:
-            seen = observe(api, name, namespace)
-            signal = assess(seen)
-        except CarferryError as error:
-            if not error.temporary:
-                raise
-            signal = Signal(State.WAITING, str(error))
-        failed = patience.is_over(signal)
-        if signal.state is State.READY:
+        seen, signals = _look(api, watched, size_bytes)
+        failed = patience.over(signals)
+        patience.tell(signals[0], seen.taken if seen else time.time())
+        if seen and signals[0].state is State.READY:
             return seen.service
-        if failed:
-            raise _failure(api, name, namespace, signal)
-        if clock.now() >= patience.end:
-            raise _too_late(name, namespace, deadline_s, signal)
-        clock.sleep(min(POLL_S, max(0.0, patience.end - clock.now())))
+        if failed and seen:
+            raise failure(watched, seen, failed)
+        if patience.is_late():
+            raise _too_late(watched, seen, deadline_s, signals[0])
+        patience.rest(POLL_S)
 
 
-def observe(api: Api, name: str, namespace: str) -> Observation:
-    """Read an InferenceService, its Deployment, its pods and the events of unready pods.
-
-    Raises:
-        ClusterError: There is no such InferenceService, or reading is forbidden.
-    """
-    service = api.get(KINDS["InferenceService"], namespace, name)
-    if service is None:
-        raise ClusterError("wait for", f"{namespace}/{name}", "it was deleted", "apply it again")
-    pods = api.list(KINDS["Pod"], namespace, labelSelector=f"{_POD_LABEL}={name}")
-    unready = [pod for pod in pods if condition(pod, "Ready") != "True"]
-    events = [event for pod in unready for event in events_about(api, namespace, pod)]
-    deployment = api.get(KINDS["Deployment"], namespace, f"{name}-predictor")
-    return Observation(service, deployment, tuple(pods), tuple(events))
-
-
-def events_about(api: Api, namespace: str, obj: Object) -> list[Object]:
-    """Return the events of an object; none if this user may not read them."""
-    selector = f"involvedObject.name={obj['metadata']['name']}"
+def _look(api: Api, watched: Watched, size_bytes: int) -> tuple[Observation | None, list[Signal]]:
     try:
-        return api.list(KINDS["Event"], namespace, fieldSelector=selector)
-    except ClusterError as error:
-        # A pipeline's ServiceAccount may not read events on OpenShift AI unless granted; the
-        # pods still say that something is wrong, events only add why.
-        if error.status != 403:
+        seen = observe(api, watched)
+    except CarferryError as error:
+        if not error.temporary:
             raise
-        logger.debug("%s", error)
-        return []
+        return None, [waiting(str(error))]
+    return seen, assess(seen, size_bytes)
 
 
-class Patience:
-    """What was reported so far, and since when the same bad sign has been seen."""
-
-    def __init__(self, clock: Clock, deadline_s: float, report: Callable[[str], None]) -> None:
-        self.end = clock.now() + deadline_s
-        self._clock, self._report = clock, report
-        self._said = ""
-        self._bad_since: float | None = None
-
-    def is_over(self, signal: Signal) -> bool:
-        """Report a new status; return whether a failure has lasted long enough to count."""
-        if signal.reason != self._said:
-            self._said = signal.reason
-            self._report(signal.reason)
-        if signal.state is not State.FAILED:
-            self._bad_since = None
-            return False
-        if self._bad_since is None:
-            self._bad_since = self._clock.now()
-        return self._clock.now() - self._bad_since >= signal.grace_s
+def failure(watched: Watched, seen: Observation, signal: Signal) -> DeploymentFailed:
+    """Return the error for a failure, and show the end of the log that explains it."""
+    show_log(seen, signal)
+    planned = marks(seen.service).get(PLAN, "") if signal.is_planned else ""
+    reason = f"{signal.said}; {planned}" if planned else signal.said
+    subject = f"{watched.namespace}/{watched.name}"
+    return DeploymentFailed(
+        "deploy", subject, reason, signal.remedy, cause=signal.cause, evidence=signal.evidence
+    )
 
 
-def _failure(api: Api, name: str, namespace: str, signal: Signal) -> DeploymentFailed:
-    reason = signal.reason
-    if signal.culprit and (lines := log_tail(api, namespace, *signal.culprit)):
-        logger.error("last log lines of %s:\n%s", "/".join(signal.culprit), "\n".join(lines))
-        reason = f"{reason}; it said: {telling(lines)}"
-    return DeploymentFailed("deploy", f"{namespace}/{name}", reason)
+def show_log(seen: Observation, signal: Signal) -> None:
+    """Show the last lines of the container that a signal names."""
+    place = "/".join(signal.culprit or ())
+    if lines := seen.logs.get(place, ()):
+        logger.error("last log lines of %s:\n%s", place, "\n".join(lines[-_SHOWN:]))
 
 
-def log_tail(api: Api, namespace: str, pod: str, container: str) -> list[str]:
-    """Return the end of a container's log, its previous run's if it restarted, or nothing."""
-    permission = Permission("get", KINDS["Pod"], namespace, "log")
-    query = {"container": container, "tailLines": str(_LOG_LINES)}
-    for previous in ("true", "false"):
-        try:
-            text = api.text(permission, pod, query | {"previous": previous})
-        except CarferryError as error:  # a missing log is no second failure
-            logger.debug("no log: %s", error)
-            continue
-        return [line for line in text.splitlines() if line.strip()]
-    return []
-
-
-def telling(lines: list[str]) -> str:
-    """Return the most informative line: the last error, else the last."""
-    errors = [line for line in lines if "Error" in line or "error:" in line]
-    return (errors or lines)[-1].strip()
-
-
-def _too_late(name: str, namespace: str, deadline_s: float, signal: Signal) -> DeadlineExceeded:
-    reason = f"not ready after {deadline_s:.0f} s; last status: {signal.reason}"
-    remedy = "it may still come up: look again, or wait longer"
-    return DeadlineExceeded("wait for", f"{namespace}/{name}", reason, remedy)
+def _too_late(
+    watched: Watched, seen: Observation | None, deadline_s: float, signal: Signal
+) -> DeadlineExceeded:
+    if seen:
+        show_log(seen, signal)
+    reason = f"not ready after {deadline_s:.0f} s; last status: {signal.said}"
+    remedy = "it may still come up: look again, or wait longer (--wait-s)"
+    return DeadlineExceeded("wait for", f"{watched.namespace}/{watched.name}", reason, remedy)
