@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PINS := src/carferry/runtime/requirements.txt
 
-.PHONY: help bench demo test soak check compile format tools rig registries clean
+.PHONY: help bench demo test test-cluster soak check compile format tools rig registries cluster clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ demo: $(STAMP) ## package a real model through the pipeline run locally: no clus
 
 test: $(STAMP) tools rig registries ## run the tests against real parts
 	$(BIN)/python -m pytest
+
+test-cluster: $(STAMP) tools cluster ## run the tests on a real Kubernetes node with KServe: needs root, builds it once
+	$(BIN)/python -m pytest tests/cluster
 
 check: $(STAMP) ## lint, types, import contracts, generated files, limits of the backends
 	$(BIN)/ruff check .
@@ -58,6 +61,9 @@ rig: ## make the environment of the backend tests' servers (.rig), if a Python f
 
 registries: ## build the registries that Debian has not (.registries), if a Go for it is here
 	@sh .ci/registries
+
+cluster: ## build the programs of a Kubernetes node (into the user's cache folder), if a Go for it is here
+	@sh .ci/cluster
 
 format: $(STAMP) ## rewrite the sources as the linter wants them
 	$(BIN)/ruff check --fix .

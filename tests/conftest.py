@@ -19,6 +19,9 @@ from servers.tools import need
 from carferry.cluster import pod
 from carferry.io.net import trust
 
+# They start a Kubernetes of their own: `make test-cluster` names them.
+collect_ignore = ["cluster"]
+
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -11,10 +11,23 @@ import pytest
 PACKAGES = {
     "buildah": "buildah",
     "docker-registry": "docker-registry",
+    "iptables": "iptables",
     "podman": "podman",
     "runc": "runc",
     "skopeo": "skopeo",
 }
+
+
+def find(program: str) -> str:
+    """Return the path of a program that is there, for `need` has asked for it.
+
+    Raises:
+        FileNotFoundError: It is not.
+    """
+    path = _path(program)
+    if path is None:
+        raise FileNotFoundError(f"{program} is missing: apt-get install {PACKAGES[program]}")
+    return path
 
 
 def need(program: str, package: str = "") -> str:
@@ -24,7 +37,7 @@ def need(program: str, package: str = "") -> str:
         program: Name on PATH.
         package: The Debian package that brings it; looked up in `PACKAGES` by default.
     """
-    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+    path = _path(program)
     if path is None:
         lacking(f"{program} is missing: apt-get install {package or PACKAGES[program]}")
     return path
@@ -35,3 +48,7 @@ def lacking(missing: str) -> NoReturn:
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(missing)
     pytest.skip(missing)
+
+
+def _path(program: str) -> str | None:
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")

@@ -1,0 +1,3 @@
+module carferry.tests/pause
+
+go 1.26
