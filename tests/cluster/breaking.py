@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import logging
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-
-from cluster.broken import SMALL, Broken
 
 from carferry.cluster.client import Cluster
 from carferry.cluster.watch.observe import Observation, Watched, observe
 from carferry.errors import CarferryError
 from carferry.serve.form import make_deployment
 from carferry.serve.objects import make_objects
+from cluster.broken import SMALL, Broken
 
 Object = dict[str, Any]
 WAITED = 40.0
@@ -65,20 +62,26 @@ def _one(node: HasKubectl, case: Broken, images: Mapping[str, str], space: str) 
     given = {key: _filled(value, images) for key, value in {**SMALL, **case.form}.items()}
     name = f"m-{case.name.lower()}"[:40]
     deployment = make_deployment(
-        **{"image": images["model"], "runtime_image": images["vllm"], **given}, name=name, namespace=namespace
+        **{"image": images["model"], "runtime_image": images["vllm"], **given},
+        name=name,
+        namespace=namespace,
     )
     objects = make_objects(deployment)
     if case.change:
         case.change(objects[2])
         objects[2] = json.loads(_filled(json.dumps(objects[2]), images))
     seen, began = Seen(), time.monotonic()
-    limit = WAITED if not case.cause else max(case.seconds, 60)
+    limit = WAITED if not case.cause else case.seconds + 30
     try:
         cluster.apply(objects)
         if case.name.endswith("ScaleUp"):
             _autoscale(cluster, name, namespace, case.name)
-        cluster.wait(name, namespace, deadline_s=limit,
-                     report=lambda line: seen.said.append((time.monotonic() - began, line)))
+        cluster.wait(
+            name,
+            namespace,
+            deadline_s=limit,
+            report=lambda line: seen.said.append((time.monotonic() - began, line)),
+        )
     except CarferryError as error:
         seen.error = error
     seen.seconds = time.monotonic() - began
@@ -99,9 +102,18 @@ def _namespace(node: HasKubectl, case: Broken, space: str) -> str:
     if not case.place and not case.labels:
         return space
     own = f"{space}-{case.name}"[:60]
-    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": own, "labels": dict(case.labels)}}
-    items = [made, *(each | {"metadata": each["metadata"] | {"namespace": own}} for each in case.place)]
-    node.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    made = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": own, "labels": dict(case.labels)},
+    }
+    items = [
+        made,
+        *(each | {"metadata": each["metadata"] | {"namespace": own}} for each in case.place),
+    ]
+    node.kubectl(
+        "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    )
     return own
 
 
@@ -113,14 +125,31 @@ def _autoscale(cluster: Cluster, name: str, namespace: str, reason: str) -> None
         "TriggeredScaleUp": "pod triggered scale-up: [{MachineSet/gpu 0->1 (max: 4)}]",
         "NotTriggerScaleUp": "pod didn't trigger scale-up: 2 max node group size reached",
     }[reason]
-    while not (pods := cluster.api.list(KINDS["Pod"], namespace, labelSelector=Watched.of(name, namespace).selector)):
+    while not (
+        pods := cluster.api.list(
+            KINDS["Pod"], namespace, labelSelector=Watched.of(name, namespace).selector
+        )
+    ):
         time.sleep(0.5)
     pod = pods[0]["metadata"]
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     body = {
-        "apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{pod['name']}.scale", "namespace": namespace},
-        "involvedObject": {"apiVersion": "v1", "kind": "Pod", "name": pod["name"], "namespace": namespace, "uid": pod["uid"]},
-        "reason": reason, "message": said, "type": "Normal", "source": {"component": "cluster-autoscaler"},
-        "firstTimestamp": now, "lastTimestamp": now, "count": 1,
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{pod['name']}.scale", "namespace": namespace},
+        "involvedObject": {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "name": pod["name"],
+            "namespace": namespace,
+            "uid": pod["uid"],
+        },
+        "reason": reason,
+        "message": said,
+        "type": "Normal",
+        "source": {"component": "cluster-autoscaler"},
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
     }
     cluster.api.call(Permission("create", KINDS["Event"], namespace), method="POST", body=body)

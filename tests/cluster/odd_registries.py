@@ -1,6 +1,6 @@
 """Registries that answer as odd ones do; started inside the node, where its pulls go.
 
-    python odd_registries.py CERTIFICATE KEY
+python odd_registries.py CERTIFICATE KEY
 """
 
 import http.server
@@ -24,7 +24,7 @@ def handler(code, body, **headers):
             if self.command != "HEAD":
                 self.wfile.write(body)
 
-        do_GET = do_HEAD = answer
+        do_GET = do_HEAD = answer  # noqa: N815 - the base class looks them up
 
         def handle_one_request(self):
             """Answer a TLS handshake in HTTP, as registries without TLS do."""

@@ -33,7 +33,7 @@ LABELS = {
     "app.kubernetes.io/part-of": "carferry",
     "app.kubernetes.io/version": __version__,
 }
-MAX_BYTES = 192_000
+MAX_BYTES = 400_000
 """Of the archive: ``oc apply`` keeps the object, in base64, in one annotation of 262,144 bytes."""
 _STORED = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold
 

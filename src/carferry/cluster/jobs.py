@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from carferry.cluster.api import Api
 from carferry.cluster.kinds import JOBS, KINDS, Object, Permission
@@ -111,6 +112,7 @@ def _observe(api: Api, name: str, namespace: str) -> Observation:
         events=tuple(events),
         nodes=nodes_for(api, pods),
         logs=read_logs(api, namespace, pods, ""),
+        server="",
         taken=time.time(),
     )
 
@@ -119,14 +121,19 @@ def _assess(seen: Observation) -> list[Signal]:
     if condition(seen.service, "Complete") == "True":
         return [Signal(State.READY, "done")]
     ended = [sign for pod in seen.pods for sign in ended_badly(seen, pod)]
-    if condition(seen.service, "Failed") == "True" and not ended:
-        why = condition(seen.service, "Failed", "message")
-        reason = why or condition(seen.service, "Failed", "reason")
-        return [Signal(State.FAILED, reason, "job-failed", grace_s=0.0)]
-    signs = [sign for pod in seen.pods for sign in pod_signs(seen, pod)]
-    failed = [sign for sign in signs if sign.state is State.FAILED]
-    others = [sign for sign in signs if sign.state is not State.FAILED]
-    return [*ended, *_unmade(seen), *failed, *others, waiting(_progress(seen.pods))]
+    signs = [*ended, *_unmade(seen), *(sign for pod in seen.pods for sign in pod_signs(seen, pod))]
+    signs.sort(key=lambda sign: sign.state is not State.FAILED)
+    if condition(seen.service, "Failed") == "True":
+        return [_over(seen, signs)]
+    return [*signs, waiting(_progress(seen.pods))]
+
+
+def _over(seen: Observation, signs: list[Signal]) -> Signal:
+    """Return why a Job has failed: what its pod shows, else its own words; that is final."""
+    why = condition(seen.service, "Failed", "message")
+    reason = why or condition(seen.service, "Failed", "reason")
+    own = Signal(State.FAILED, reason, "job-failed", grace_s=0.0)
+    return replace(signs[0], grace_s=0.0) if signs and signs[0].state is State.FAILED else own
 
 
 def _unmade(seen: Observation) -> list[Signal]:

@@ -59,7 +59,7 @@ def _pull(seen: Observation, pod: Object, status: Object) -> Signal | None:
     row, text = known[0]
     if row.name == "image-denied" and (missing := _missing_secret(seen, pod)):
         return _denied(where, text, missing)
-    return _sign(row, where, text, {"option": _option(status["name"])})
+    return _sign(row, where, text, {"option": _option(seen, status["name"])})
 
 
 def _missing_secret(seen: Observation, pod: Object) -> str:
@@ -90,7 +90,7 @@ def _start(seen: Observation, pod: Object, status: Object) -> Signal | None:
     where = place(pod, status["name"])
     for text in said:
         if row := cause_of(Where.CREATE, text):
-            return _sign(row, where, text, {"option": _option(status["name"])})
+            return _sign(row, where, text, {"option": _option(seen, status["name"])})
     words = quoted(said[0] if said else "no message")
     remedy = "does the image keep the ModelCar contract? `carferry inspect` looks"
     return Signal(State.FAILED, f"{where}: {reason}", "start", words, remedy, 20.0)
@@ -105,7 +105,7 @@ def _exit(seen: Observation, pod: Object, status: Object) -> Signal | None:
     culprit, runs = (name_of(pod), name), _runs(status)
     code = f"exit {ended['exitCode']}"
     if ended.get("reason") == "OOMKilled":
-        return _out_of_memory(pod, status, where, culprit)
+        return _out_of_memory(seen, pod, status)
     if name == "modelcar-init":
         words = quoted(telling(lines)) or code
         reason, remedy = f"{where}: the image holds nothing in /models", "build it with carferry"
@@ -132,19 +132,21 @@ def _logged(lines: list[str]) -> tuple[Cause, str] | None:
     return None
 
 
-def _out_of_memory(pod: Object, status: Object, where: str, culprit: tuple[str, str]) -> Signal:
+def _out_of_memory(seen: Observation, pod: Object, status: Object) -> Signal:
     name = status["name"]
     limits = (container(pod, name).get("resources") or {}).get("limits") or {}
     limit = str(limits.get("memory", "none"))
     if name in _MODELCAR:
         remedy = "raise memoryModelcar in KServe's ConfigMap inferenceservice-config"
+    elif name == seen.server:
+        remedy = f"pass a larger --memory than {limit}"
     else:
-        remedy = f"pass more than --memory {limit}"
-    reason = f"{where}: killed for memory (OOMKilled, exit {crash(status)['exitCode']})"
-    words = f"its limit is {limit}"
+        remedy = "give it more memory"
+    reason = f"{place(pod, name)}: killed for memory (OOMKilled, exit {crash(status)['exitCode']})"
     return Signal(
-        State.FAILED, reason, "out-of-memory", words, remedy, 5.0, culprit, is_planned=True
-    )
+        State.FAILED, reason, "out-of-memory", f"its limit is {limit}", remedy, 5.0,
+        (name_of(pod), name), is_planned=True,
+    )  # fmt: skip
 
 
 def _killed_by_probe(seen: Observation, pod: Object, status: Object) -> Signal | None:
@@ -177,8 +179,10 @@ def _runs(status: Object) -> int:
     return int(status.get("restartCount", 0)) + (not is_running)
 
 
-def _option(name: str) -> str:
-    return "the ModelCar's reference" if name in _MODELCAR else "--runtime-image"
+def _option(seen: Observation, name: str) -> str:
+    if name in _MODELCAR:
+        return "the ModelCar's reference"
+    return "--runtime-image" if name == seen.server else "the image's name"
 
 
 def _reason(status: Object) -> str:
@@ -198,7 +202,7 @@ def ended_badly(seen: Observation, pod: Object) -> Iterator[Signal]:
         where, lines = place(pod, name), list(seen.log(pod, name))
         culprit = (name_of(pod), name)
         if ended.get("reason") == "OOMKilled":
-            yield replace(_out_of_memory(pod, status, where, culprit), grace_s=0.0)
+            yield replace(_out_of_memory(seen, pod, status), grace_s=0.0)
             continue
         reason = f"{where}: {ended.get('reason') or 'Error'}, exit {ended['exitCode']}"
         words = f"it said: {quoted(telling(lines))}" if lines else ""

@@ -12,7 +12,7 @@ from carferry.cluster.watch.clock import Clock, SystemClock
 from carferry.cluster.watch.look import marks
 from carferry.cluster.watch.observe import Observation, Watched, observe
 from carferry.cluster.watch.patience import Patience
-from carferry.cluster.watch.signal import Signal, State, waiting
+from carferry.cluster.watch.signal import SETTLE_S, Signal, State, waiting
 from carferry.cluster.watch.signs import assess
 from carferry.errors import CarferryError, DeadlineExceeded, DeploymentFailed
 
@@ -66,6 +66,8 @@ def wait(
             return seen.service
         if failed and seen:
             raise failure(watched, seen, failed)
+        if patience.is_late() and seen and (sure := _sure(signals)):
+            raise failure(watched, seen, sure)
         if patience.is_late():
             raise _too_late(watched, seen, deadline_s, signals[0])
         patience.rest(POLL_S)
@@ -79,6 +81,12 @@ def _look(api: Api, watched: Watched, size_bytes: int) -> tuple[Observation | No
             raise
         return None, [waiting(str(error))]
     return seen, assess(seen, size_bytes)
+
+
+def _sure(signals: list[Signal]) -> Signal | None:
+    """Return a failure that needs no time to be sure: whoever waits no longer learns it now."""
+    found = (each for each in signals if each.state is State.FAILED)
+    return next((each for each in found if each.grace_s <= SETTLE_S), None)
 
 
 def failure(watched: Watched, seen: Observation, signal: Signal) -> DeploymentFailed:
