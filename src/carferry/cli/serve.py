@@ -45,6 +45,11 @@ def add_serve_commands(commands: Any) -> None:
     parser.add_argument(
         "--force", action="store_true", help="take over fields that somebody else has changed"
     )
+    parser.add_argument(
+        "--rollback",
+        action="store_true",
+        help="if it does not come up, apply again what served before; exit 1 all the same",
+    )
     _add_cluster(parser)
     options.finish(parser, _deploy)
 
@@ -133,6 +138,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
         arguments.image,
         wait=True if seconds is None else seconds,
         force=arguments.force,
+        rollback=arguments.rollback,
         progress=not arguments.quiet,
         kubeconfig=arguments.kubeconfig,
         context=arguments.context,

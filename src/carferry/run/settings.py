@@ -86,6 +86,9 @@ _PLANNED = {each.name for each in FIT}
 SERVE = (
     *(each for each in PARAMETERS if each.name not in _IN_SIGHT | _PLANNED),
     Parameter(
+        "rollback", "false", "If it does not come up, apply again what served before", read_switch
+    ),
+    Parameter(
         "wait_s", "", "Seconds to wait until it answers; empty: by size; 0: none", read_seconds
     ),
 )
@@ -244,7 +247,8 @@ def deploy_keywords(settings: Settings, sizing: Settings, **more: Any) -> dict[s
     """
     form: dict[str, Any] = {**deployment(settings, sizing, **more)}
     gpus = form.pop("gpu_count", 1)
-    return {**form, "gpus": gpus, "wait": wait_of(settings)}
+    again = bool(entry(settings, "rollback"))
+    return {**form, "gpus": gpus, "wait": wait_of(settings), "rollback": again}
 
 
 def wait_of(settings: Settings) -> bool | float:

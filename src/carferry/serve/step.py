@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from carferry.cluster.kinds import Object
-from carferry.errors import InputError
+from carferry.errors import DeadlineExceeded, DeploymentFailed, InputError
 from carferry.serve.access import owned_by
 from carferry.serve.objects import deadline_s, make_objects
 from carferry.serve.render import render
+from carferry.serve.rollback import Before, before, remember, roll_back
 from carferry.serve.settings import Deployment
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ def deploy(
     *,
     wait_s: float | None = None,
     force: bool = False,
+    rollback: bool = False,
     clock: Clock | None = None,
     report: Callable[[str], None] = logger.info,
 ) -> Deployed:
@@ -76,6 +79,7 @@ def deploy(
         cluster: Where; None only renders.
         wait_s: Seconds to wait; 0 does not wait; None takes what the image's size asks for.
         force: Take over fields that somebody else set; see ``Cluster.apply``.
+        rollback: If it does not come up, apply again what served before.
         clock: Time; the machine's by default.
         report: Called with each new status line.
 
@@ -92,13 +96,12 @@ def deploy(
     objects = make_objects(settings)
     service: Object = {}
     if cluster is not None:
+        last = before(cluster, settings) if rollback and wait_s != 0 else None
         service = _apply(cluster, objects, force=force)
         if wait_s != 0:
-            limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
-            service = cluster.wait(
-                settings.name, settings.namespace, deadline_s=limit, is_fixed=wait_s is not None,
-                size_bytes=settings.model_size_bytes, clock=clock, report=report,
-            )  # fmt: skip
+            wait = partial(_wait, cluster, settings, wait_s, clock, report)
+            service = _served(cluster, wait, last)
+            remember(cluster, settings)
     return Deployed(
         name=settings.name,
         namespace=settings.namespace,
@@ -108,6 +111,29 @@ def deploy(
         image=settings.uri,
         manifest=render(objects),
     )
+
+
+def _wait(
+    cluster: Cluster,
+    settings: Deployment,
+    wait_s: float | None,
+    clock: Clock | None,
+    report: Callable[[str], None],
+) -> Object:
+    limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
+    return cluster.wait(
+        settings.name, settings.namespace, deadline_s=limit, is_fixed=wait_s is not None,
+        size_bytes=settings.model_size_bytes, clock=clock, report=report,
+    )  # fmt: skip
+
+
+def _served(cluster: Cluster, wait: Callable[[], Object], last: Before | None) -> Object:
+    try:
+        return wait()
+    except (DeploymentFailed, DeadlineExceeded) as error:
+        if last:
+            roll_back(cluster, last, error, wait)
+        raise
 
 
 def endpoint(service: Object) -> str:

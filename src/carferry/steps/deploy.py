@@ -39,6 +39,7 @@ def deploy(
     gpus: int = 1,
     wait: bool | float = True,
     force: bool = False,
+    rollback: bool = False,
     progress: bool = False,
     output: str | Path | None = None,
     kubeconfig: str | Path | None = None,
@@ -59,6 +60,7 @@ def deploy(
         gpus: GPUs per replica; above 1 the model is split between them.
         wait: Seconds to wait until it serves; True follows the image's size, False does not wait.
         force: Take over fields that somebody else set.
+        rollback: If it does not come up, apply again what served before; the failure remains.
         progress: True prints each new status on stderr.
         output: File for the objects as YAML.
         kubeconfig: File with the cluster and the login; default the pod's, or as for kubectl.
@@ -93,7 +95,7 @@ def deploy(
     report = _say if progress else _log.info
     # The wait bears with a server that is away; applying is the same however often it is done.
     return (retry or patience()).call(
-        lambda: apply(made, cluster, wait_s=seconds, force=force, report=report),
+        lambda: apply(made, cluster, wait_s=seconds, force=force, rollback=rollback, report=report),
         first=lambda: True,
     )
 
@@ -139,16 +141,21 @@ def render(
     return apply(made, None)
 
 
-def deploy_or_render(serve: str, image: str, *, wait: bool | float, **form: Any) -> Deployed:
+def deploy_or_render(
+    serve: str, image: str, *, wait: bool | float, rollback: bool = False, **form: Any
+) -> Deployed:
     """Deploy an image if ``serve`` is ``deploy``, else only render its objects.
 
     Args:
         serve: As the form of a pipeline has it.
         image: As for ``deploy``.
         wait: As for ``deploy``.
+        rollback: As for ``deploy``.
         **form: Keywords that both take.
     """
-    return deploy(image, wait=wait, **form) if serve == DEPLOY else render(image, **form)
+    if serve == DEPLOY:
+        return deploy(image, wait=wait, rollback=rollback, **form)
+    return render(image, **form)
 
 
 def check(
