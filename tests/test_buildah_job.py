@@ -171,7 +171,7 @@ def test_a_job_whose_buildah_fails_says_what_it_said(delegated: JobBuildah, volu
         image = LayoutRef(scratch / "layers", "tag")
         work = (("buildah", "copy", "no-such-container", "/nothing", "/models/"),)
         broken = Recipe("a.safetensors", volume / "model", image, work, ("true",))
-        with pytest.raises(ToolFailed, match=r"exit 125; it said: .*no-such-container") as caught:
+        with pytest.raises(ToolFailed, match=r"exit 125: it said: .*no-such-container") as caught:
             delegated.run([broken])
     assert "\n" not in str(caught.value)
 

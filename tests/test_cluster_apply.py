@@ -11,9 +11,10 @@ from servers.kube import KubeServer
 
 from carferry.cluster.client import Cluster
 from carferry.errors import ClusterError, InputError, Unreachable
+from carferry.serve.deployed import Deployed
 from carferry.serve.objects import make_objects
 from carferry.serve.rehearsal import rehearse, title
-from carferry.serve.step import Deployed, deploy
+from carferry.serve.step import deploy
 
 NEW = (f"Secret {NAME}-uri", f"ServingRuntime {NAME}", f"InferenceService {NAME}")
 

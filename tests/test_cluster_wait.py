@@ -1,4 +1,7 @@
-"""A wait ends as ready, failed or too late."""
+"""A wait ends as ready, failed or too late, whatever the API server answers.
+
+What a kubelet does is not pictured here: see tests/cluster/test_diagnosis.py, and what it recorded.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ import pytest
 from serve_samples import (
     NAME,
     crashed,
-    event,
     pod,
     ready_pod,
     rollout,
@@ -71,24 +73,6 @@ def wait(server: KubeServer) -> Wait:
     return Wait(server)
 
 
-def test_a_rollout_is_followed_until_it_serves(server: KubeServer, wait: Wait) -> None:
-    pulling = pod(initContainerStatuses=[waiting("modelcar-init", "PodInitializing")])
-    server.store.script(
-        [service(message="predictor is not ready")],
-        [rollout(0), pulling, event('Pulling image "quay.io/team/granite"', "Pulling")],
-        [ready_pod(), rollout(1)],
-        [service("True", url="http://granite")],
-    )
-    assert wait.run()["status"]["url"] == "http://granite"
-    assert wait.said == [
-        "KServe has not made the Deployment yet",
-        f"pod {POD}, container modelcar-init: PodInitializing: "
-        'Pulling image "quay.io/team/granite"',
-        "InferenceService is not ready: predictor is not ready",
-        "ready",
-    ]
-
-
 def test_a_ready_service_whose_new_pod_is_pending_is_not_ready(
     server: KubeServer, wait: Wait
 ) -> None:
@@ -145,12 +129,6 @@ def test_a_finished_pod_of_another_image_does_not_hold_up_what_serves(
     wait.run()
 
 
-def test_more_replicas_than_wanted_are_waited_out(server: KubeServer, wait: Wait) -> None:
-    server.store.script([service("True"), rollout(1, replicas=2), ready_pod()])
-    with pytest.raises(DeadlineExceeded, match="replicas"):
-        wait.run(60)
-
-
 def test_the_crash_of_a_pod_that_is_leaving_does_not_count_for_the_next(
     server: KubeServer, wait: Wait
 ) -> None:
@@ -170,76 +148,6 @@ def test_serverless_has_no_deployment_of_ours_to_look_at(server: KubeServer, wai
     assert done["metadata"]["name"] == "knative"
 
 
-@pytest.mark.parametrize(
-    ("objects", "words"),
-    [
-        (
-            [pod(initContainerStatuses=[waiting("modelcar-init", "ImagePullBackOff", "Back-off")]),
-             event("Failed to pull image: unauthorized: access denied")],
-            ["modelcar-init", "unauthorized"],
-        ),
-        (
-            [pod(containerStatuses=[waiting("modelcar", "ErrImagePull", "manifest unknown")])],
-            ["container modelcar: ErrImagePull", "manifest unknown"],
-        ),
-        (
-            [pod(initContainerStatuses=[waiting("modelcar-init", "ErrImagePull", "x")]),
-             event("write /var/lib/x: no space left on device")],
-            ["no space left"],
-        ),
-        (
-            [pod(initContainerStatuses=[crashed("modelcar-init", 1, 1)])],
-            ["modelcar-init", "nothing in /models"],
-        ),
-        (
-            [pod(containerStatuses=[waiting("modelcar", "CreateContainerError", "sh: not found")])],
-            ["sh: not found", "contract"],
-        ),
-        (
-            [pod(initContainerStatuses=[
-                waiting("modelcar-init", "CreateContainerConfigError", "runAsNonRoot")])],
-            ["runAsNonRoot", "contract"],
-        ),
-        (
-            [pod(phase="Failed", reason="Evicted", message="node was low on ephemeral-storage")],
-            ["evicted", "ephemeral-storage"],
-        ),
-        (
-            [pod(containerStatuses=[crashed("kserve-container", 1, 3)])],
-            ["kserve-container", "exit 1", "3 restarts"],
-        ),
-        (
-            [pod(containerStatuses=[crashed("kserve-container", 137, 0, "OOMKilled")])],
-            ["OOMKilled", "exit 137"],
-        ),
-    ],
-)  # fmt: skip
-def test_what_never_comes_up_fails_with_the_clusters_words(
-    server: KubeServer, wait: Wait, objects: list[Object], words: list[str]
-) -> None:
-    server.store.script([service(), rollout(0), *objects])
-    message = wait.fails()
-    assert [word for word in words if word not in message] == []
-    assert wait.clock.time < 1000 + 60
-
-
-def test_a_pod_that_cannot_be_made_fails_with_the_quotas_words(
-    server: KubeServer, wait: Wait
-) -> None:
-    stuck = rollout(0)
-    reason = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: gpus"}
-    stuck["status"]["conditions"] = [reason]
-    server.store.script([service(), stuck])
-    assert "exceeded quota: gpus" in wait.fails()
-
-
-def test_an_invalid_spec_fails_with_kserves_words(server: KubeServer, wait: Wait) -> None:
-    info = {"reason": "RuntimeNotRecognized", "message": "no runtime of that name"}
-    model = {"transitionStatus": "InvalidSpec", "lastFailureInfo": info}
-    server.store.script([service(modelStatus=model), rollout(0)])
-    assert "RuntimeNotRecognized: no runtime of that name" in wait.fails()
-
-
 def test_an_old_failure_does_not_count_for_a_model_in_progress(
     server: KubeServer, wait: Wait
 ) -> None:
@@ -251,25 +159,9 @@ def test_an_old_failure_does_not_count_for_a_model_in_progress(
     wait.run()
 
 
-def test_one_restart_of_the_server_is_tolerated(server: KubeServer, wait: Wait) -> None:
-    restarted = pod(containerStatuses=[crashed("kserve-container", 1, 1)])
-    server.store.script(
-        *[[service(), rollout(0), restarted]] * 20, [service("True"), rollout(1), ready_pod()]
-    )
-    wait.run()
-
-
 def test_a_bad_sign_that_passes_does_not_count(server: KubeServer, wait: Wait) -> None:
     bad = pod(containerStatuses=[waiting("modelcar", "ErrImagePull", "unauthorized")])
     server.store.script([service(), rollout(0), bad], [service("True"), rollout(1), ready_pod()])
-    wait.run()
-
-
-def test_a_bad_sign_that_comes_and_goes_is_no_lasting_one(server: KubeServer, wait: Wait) -> None:
-    bad = [pod(containerStatuses=[waiting("modelcar", "ErrImagePull", "unauthorized")])]
-    good = [pod(containerStatuses=[waiting("modelcar", "ContainerCreating")])]
-    up = [service("True"), rollout(1), ready_pod()]
-    server.store.script([service(), rollout(0), *bad], *[good] * 9, bad, *[good] * 9, up)
     wait.run()
 
 
@@ -284,40 +176,11 @@ def test_a_failed_load_counts_once_no_pod_is_left(server: KubeServer, wait: Wait
     assert "ModelLoadFailed: exit 1" in wait.fails()
 
 
-def test_the_newest_event_is_the_one_reported(server: KubeServer, wait: Wait) -> None:
-    old, new = event("Pulling image"), event("Still pulling image")
-    new["metadata"] = {"name": "newer"}
-    new["lastTimestamp"] = "2026-01-01T00:01:00Z"
-    creating = pod(containerStatuses=[waiting("modelcar", "ContainerCreating")])
-    server.store.script([service(), rollout(0), creating, old, new])
-    with pytest.raises(DeadlineExceeded, match="Still pulling image"):
-        wait.run(10)
-
-
 def test_a_pull_that_may_yet_succeed_is_waited_for(server: KubeServer, wait: Wait) -> None:
     slow = pod(containerStatuses=[waiting("modelcar", "ImagePullBackOff", "i/o timeout")])
     server.store.script([service(), rollout(0), slow])
     with pytest.raises(DeadlineExceeded, match="i/o timeout"):
         wait.run(600)
-
-
-def test_no_node_fits_is_given_an_autoscalers_time(server: KubeServer, wait: Wait) -> None:
-    message = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu"
-    unscheduled = {"type": "PodScheduled", "status": "False", "message": message}
-    server.store.script([service(), rollout(0), pod(conditions=[unscheduled])])
-    assert message in wait.fails()
-    assert 1300 <= wait.clock.time < 1400
-    assert any(message in line for line in wait.said)
-
-
-def test_the_end_of_the_servers_log_is_part_of_the_reason(server: KubeServer, wait: Wait) -> None:
-    log = "loading\ntorch.OutOfMemoryError: CUDA out of memory\nprocess exits\n"
-    server.logs[POD, "kserve-container", True] = log
-    server.logs[POD, "kserve-container", False] = "loading again"
-    server.store.script(
-        [service(), rollout(0), pod(containerStatuses=[crashed("kserve-container", 1, 4)])]
-    )
-    assert "it said: torch.OutOfMemoryError: CUDA out of memory" in wait.fails()
 
 
 def test_a_stopped_service_says_how_to_start_it(server: KubeServer, wait: Wait) -> None:
@@ -361,16 +224,142 @@ def test_an_overloaded_server_is_asked_again(server: KubeServer, wait: Wait) -> 
     assert any("overloaded" in line for line in wait.said)
 
 
-def test_each_status_is_reported_once(server: KubeServer, wait: Wait) -> None:
-    server.store.script(
-        *[[service(), rollout(0), pod()]] * 10, [service("True"), rollout(1), ready_pod()]
-    )
-    wait.run()
-    assert len(wait.said) == len(set(wait.said)) == 2
-
-
 def test_more_pods_than_a_page_are_all_looked_at(server: KubeServer, wait: Wait) -> None:
     many = [ready_pod(f"granite-{n:03}") for n in range(300)]
     server.store.script([service("True"), rollout(1), *many, pod("granite-zzz")])
     with pytest.raises(DeadlineExceeded, match="granite-zzz"):
         wait.run(5)
+
+
+def test_a_rollout_is_followed_until_it_serves(server: KubeServer, wait: Wait) -> None:
+    server.store.script(
+        [service(message="predictor is not ready")],
+        [rollout(0), pod(initContainerStatuses=[waiting("modelcar-init", "ContainerCreating")])],
+        [ready_pod(), rollout(1)],
+        [service("True", url="http://granite")],
+    )
+    assert wait.run()["status"]["url"] == "http://granite"
+    assert wait.said == [
+        "KServe has not made the Deployment yet",
+        f"pod {POD}, container modelcar-init: ContainerCreating",
+        "the InferenceService is not ready: predictor is not ready",
+        "ready",
+    ]
+
+
+def test_more_replicas_than_wanted_are_waited_out(server: KubeServer, wait: Wait) -> None:
+    server.store.script([service("True"), rollout(1, replicas=2), ready_pod()])
+    with pytest.raises(DeadlineExceeded, match="1 pods of the revision before have not stopped"):
+        wait.run(60)
+
+
+def test_a_status_is_told_once_and_again_after_half_a_minute(
+    server: KubeServer, wait: Wait
+) -> None:
+    server.store.script(
+        *[[service(), rollout(0), pod()]] * 25, [service("True"), rollout(1), ready_pod()]
+    )
+    wait.run()
+    pending = f"pod {POD}: Pending"
+    assert wait.said == [
+        pending,
+        f"still waiting because {pending}; for 30 s",
+        f"still waiting because {pending}; for 60 s",
+        "ready",
+    ]
+
+
+def test_a_bad_sign_that_comes_and_goes_is_no_lasting_one(server: KubeServer, wait: Wait) -> None:
+    bad = [pod(containerStatuses=[waiting("modelcar", "ErrImagePull", "unauthorized")])]
+    good = [pod(containerStatuses=[waiting("modelcar", "ContainerCreating")])]
+    up = [service("True"), rollout(1), ready_pod()]
+    server.store.script([service(), rollout(0), *bad], *[good] * 9, bad, *[good] * 9, up)
+    wait.run()
+
+
+def test_the_patience_of_one_cause_does_not_count_for_the_next(
+    server: KubeServer, wait: Wait
+) -> None:
+    """Three looks long one cause, then another: none has lasted its ten seconds."""
+    one = [pod(containerStatuses=[waiting("modelcar", "ErrImagePull", "unauthorized")])]
+    other = [pod(containerStatuses=[waiting("modelcar", "ErrImagePull", "manifest unknown")])]
+    up = [service("True"), rollout(1), ready_pod()]
+    server.store.script([service(), rollout(0), *one], one, one, other, other, other, up)
+    wait.run()
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_the_log_of_the_run_that_crashed_is_read(
+    server: KubeServer, wait: Wait, is_running: bool
+) -> None:
+    """The kubelet keeps one run's log besides that of a run under way, and says so with 200."""
+    words = "torch.OutOfMemoryError: CUDA out of memory\n"
+    lost = "unable to retrieve container logs for containerd://4f2a"
+    server.logs[POD, "kserve-container", is_running] = words
+    server.logs[POD, "kserve-container", not is_running] = "loading" if is_running else lost
+    status = crashed("kserve-container", 1, 1)
+    if is_running:
+        status["state"] = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+    server.store.script([service(), rollout(0), pod(containerStatuses=[status])])
+    assert "CUDA out of memory" in wait.fails()
+
+
+def test_a_log_that_the_kubelet_lost_is_no_log(server: KubeServer, wait: Wait) -> None:
+    for previous in (True, False):
+        lost = "unable to retrieve container logs for containerd://4f2a"
+        server.logs[POD, "kserve-container", previous] = lost
+    status = crashed("kserve-container", 1, 4)
+    server.store.script([service(), rollout(0), pod(containerStatuses=[status])])
+    assert "unable to retrieve" not in wait.fails()
+
+
+def test_a_deadline_that_follows_the_size_does_not_count_time_in_a_queue(
+    server: KubeServer, wait: Wait
+) -> None:
+    gated = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
+    held = pod(conditions=[gated])
+    up = [service("True"), rollout(1), ready_pod()]
+    server.store.script([service(), rollout(0), held], *[[held]] * 40, up)
+    wait.cluster.wait(
+        NAME, "demo", deadline_s=60, is_fixed=False, clock=wait.clock, report=wait.said.append
+    )
+    assert wait.clock.time > 1000 + 60
+    server.store.script([service(), rollout(0), held])
+    with pytest.raises(DeadlineExceeded, match="SchedulingGated"):
+        wait.run(60)
+
+
+def test_the_gpu_plan_stands_beside_what_the_gpu_refused(server: KubeServer, wait: Wait) -> None:
+    server.logs[POD, "kserve-container", False] = "torch.OutOfMemoryError: CUDA out of memory\n"
+    planned = service()
+    planned["metadata"]["annotations"] = {"carferry/gpu-plan": "planned: 1 x L40S, 15 GiB of 44"}
+    status = crashed("kserve-container", 1, 1)
+    server.store.script([planned, rollout(0), pod(containerStatuses=[status])])
+    assert "; planned: 1 x L40S, 15 GiB of 44; take a larger GPU" in wait.fails()
+
+
+def test_a_pod_of_the_revision_before_does_not_fail_the_new_one(
+    server: KubeServer, wait: Wait
+) -> None:
+    """Its crash is an old story; the new revision's pod comes up."""
+    sets = [_replica_set("old", 1), _replica_set("new", 2)]
+    before = pod("granite-old", containerStatuses=[crashed("kserve-container", 1, 9)])
+    after = ready_pod("granite-new")
+    for each, owner in ((before, "old"), (after, "new")):
+        each["metadata"]["ownerReferences"] = [{"uid": owner}]
+    deployment = rollout(1, replicas=2)
+    deployment["metadata"]["uid"] = "d"
+    deployment["spec"]["selector"] = {"matchLabels": {"app": "granite"}}
+    server.store.script(
+        [service("True"), deployment, *sets, before, after],
+        *[[before]] * 12,
+        [deployment | {"status": {**deployment["status"], "replicas": 1}}],
+    )
+    wait.run()
+
+
+def _replica_set(uid: str, revision: int) -> Object:
+    marks = {"deployment.kubernetes.io/revision": str(revision)}
+    metadata = {"name": uid, "uid": uid, "annotations": marks, "labels": {"app": "granite"},
+                "ownerReferences": [{"uid": "d"}]}  # fmt: skip
+    return {"kind": "ReplicaSet", "metadata": metadata, "spec": {"replicas": 1}, "status": {}}

@@ -16,8 +16,8 @@ from test_cluster_connect import kubeconfig
 from carferry.cluster.client import Cluster
 from carferry.errors import ClusterError, InputError
 from carferry.run.settings import wait_of
+from carferry.serve.deployed import Deployed
 from carferry.serve.form import PARAMETERS, make_deployment
-from carferry.serve.step import Deployed
 from carferry.serve.step import deploy as serve
 from carferry.steps.deploy import check, deploy, render
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         UnsafeWeights,
         UnsupportedModel,
     )
-    from carferry.serve.step import Deployed
+    from carferry.serve.deployed import Deployed
     from carferry.steps.build import build
     from carferry.steps.deploy import deploy, render
     from carferry.steps.download import download
@@ -101,7 +101,7 @@ _HOMES = {
         "UnsafeWeights",
         "UnsupportedModel",
     ),
-    "carferry.serve.step": ("Deployed",),
+    "carferry.serve.deployed": ("Deployed",),
     "carferry.steps.build": ("build",),
     "carferry.steps.deploy": ("deploy", "render"),
     "carferry.steps.download": ("download",),

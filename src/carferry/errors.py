@@ -231,7 +231,27 @@ class ClusterError(CarferryError):
 
 
 class DeploymentFailed(ClusterError):
-    """A condition or event says that the model will not come up."""
+    """A condition or event says that the model will not come up.
+
+    Attributes:
+        cause: Short name, as in the table of docs/reference/waiting.md.
+        evidence: The cluster's own words, or the server's.
+    """
+
+    def __init__(
+        self,
+        action: str,
+        subject: object,
+        reason: str,
+        remedy: str = "",
+        *,
+        status: int = 0,
+        cause: str = "",
+        evidence: str = "",
+    ) -> None:
+        """Keep cause and evidence beside the line."""
+        self.cause, self.evidence = cause, redact(evidence)
+        super().__init__(action, subject, reason, remedy, status=status)
 
 
 class EndpointFailed(CarferryError):

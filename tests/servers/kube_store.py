@@ -20,7 +20,7 @@ RESOURCES = {
         "Event": "events",
     },
     "batch/v1": {"Job": "jobs"},
-    "apps/v1": {"Deployment": "deployments"},
+    "apps/v1": {"Deployment": "deployments", "ReplicaSet": "replicasets"},
     "rbac.authorization.k8s.io/v1": {"Role": "roles", "RoleBinding": "rolebindings"},
     "argoproj.io/v1alpha1": {"Workflow": "workflows"},
     "serving.kserve.io/v1alpha1": {"ServingRuntime": "servingruntimes"},

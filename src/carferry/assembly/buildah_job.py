@@ -23,7 +23,7 @@ from carferry.assembly.buildah import ACCOUNT, IMAGE, Recipe, Security
 from carferry.cluster.api import Api
 from carferry.cluster.jobs import run_job
 from carferry.cluster.kinds import JOBS, KINDS, Object
-from carferry.cluster.wait import Clock
+from carferry.cluster.watch.clock import Clock
 from carferry.errors import InputError
 
 DEADLINE_S = 4 * 3600

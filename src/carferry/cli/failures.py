@@ -11,7 +11,7 @@ from typing import Any
 
 from carferry.cli.streams import flush, say, warn
 from carferry.cli.variables import PREFIX
-from carferry.errors import CarferryError, IncompleteModel, RightsMissing
+from carferry.errors import CarferryError, DeploymentFailed, IncompleteModel, RightsMissing
 from carferry.io.interrupts import Terminated, signal_of
 from carferry.shown import lines_of, one_line, redact
 
@@ -77,6 +77,8 @@ def described(error: BaseException) -> dict[str, Any]:
         about["faults"] = [described(fault) for fault in error.faults]
     if isinstance(error, RightsMissing):
         about["manifest"] = error.manifest
+    if isinstance(error, DeploymentFailed):
+        about |= {"cause": error.cause, "evidence": one_line(error.evidence)}
     return about
 
 

@@ -65,6 +65,11 @@ def add_serve_commands(commands: Any) -> None:
         action="store_true",
         help="let the cluster check everything, list what would change, and write nothing",
     )
+    parser.add_argument(
+        "--rollback",
+        action="store_true",
+        help="if it does not come up, apply again what served before; exit 1 all the same",
+    )
     options.add_cluster(parser)
     options.finish(parser, _deploy)
 
@@ -173,6 +178,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
         test=not arguments.no_test,
         warm=arguments.warm,
         dry_run=arguments.dry_run,
+        rollback=arguments.rollback,
         progress=not arguments.quiet and not arguments.dry_run,
         kubeconfig=arguments.kubeconfig,
         context=arguments.context,

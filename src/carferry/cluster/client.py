@@ -10,7 +10,8 @@ from carferry.cluster.api import Api, connect
 from carferry.cluster.apply import apply
 from carferry.cluster.kinds import Object, ResourceKind
 from carferry.cluster.owners import FIELD_MANAGER
-from carferry.cluster.wait import Clock, SystemClock, wait
+from carferry.cluster.watch.clock import Clock, SystemClock
+from carferry.cluster.watch.wait import wait
 
 __all__ = ["FIELD_MANAGER", "Clock", "Cluster", "SystemClock"]
 
@@ -65,8 +66,14 @@ class Cluster:
         namespace: str,
         *,
         deadline_s: float,
+        kind: str = "InferenceService",
+        is_fixed: bool = True,
+        size_bytes: int = 0,
         clock: Clock | None = None,
         report: Callable[[str], None] = logger.info,
     ) -> Object:
-        """Wait until an InferenceService serves; see ``carferry.cluster.wait.wait``."""
-        return wait(self.api, name, namespace, deadline_s=deadline_s, clock=clock, report=report)
+        """Wait until an InferenceService serves; see ``carferry.cluster.watch.wait.wait``."""
+        return wait(
+            self.api, name, namespace, deadline_s=deadline_s, kind=kind, is_fixed=is_fixed,
+            size_bytes=size_bytes, clock=clock, report=report,
+        )  # fmt: skip

@@ -44,9 +44,15 @@ _AMOUNT = (str, int, float)
 _AMOUNTS = TableOf(_AMOUNT)
 _TEXTS = TableOf(str)
 _MESSAGES = {"reason": str, "message": str}
-_STATE = {"waiting": _MESSAGES, "terminated": {**_MESSAGES, "exitCode": int}}
+_STATE = {"waiting": _MESSAGES, "running": dict, "terminated": {**_MESSAGES, "exitCode": int}}
 _CONTAINER_STATUSES = ListOf(
-    {"name": Needed(), "state": _STATE, "lastState": _STATE, "restartCount": int}
+    {
+        "name": Needed(),
+        "state": _STATE,
+        "lastState": _STATE,
+        "restartCount": int,
+        "ready": bool,
+    }
 )
 _CONTAINERS = ListOf(
     {
@@ -57,22 +63,31 @@ _CONTAINERS = ListOf(
         "resources": {"limits": _AMOUNTS, "requests": _AMOUNTS},
     }
 )
-_TAINTS = ListOf({"key": str, "value": str, "effect": str})
-_POD_SPEC = {"containers": _CONTAINERS, "initContainers": _CONTAINERS, "nodeName": str}
+_TAINTS = ListOf({"key": str, "value": str, "effect": str, "operator": str})
+_POD_SPEC = {
+    "containers": _CONTAINERS,
+    "initContainers": _CONTAINERS,
+    "nodeName": str,
+    "nodeSelector": _TEXTS,
+    "schedulingGates": ListOf({"name": str}),
+}
 _METADATA = {
     "name": str,
     "uid": str,
     "generation": int,
     "labels": _TEXTS,
     "annotations": _TEXTS,
+    "deletionTimestamp": str,
+    "ownerReferences": ListOf({"uid": str}),
     "continue": str,
-    "managedFields": ListOf({"manager": str, "operation": str, "fieldsV1": {}}),
+    "managedFields": ListOf({"manager": str, "operation": str, "time": str, "fieldsV1": {}}),
     "finalizers": ListOf(str),
 }
 _SPEC = {
     **_POD_SPEC,
     "replicas": int,
     "template": {"spec": _POD_SPEC},
+    "selector": dict,
     "predictor": {"model": {"args": ListOf(str), "storageUri": str}},
     "taints": _TAINTS,
     "tolerations": _TAINTS,
@@ -115,7 +130,10 @@ _OBJECT = {
     "metadata": _METADATA,
     "spec": _SPEC,
     "status": _STATUS,
-    "involvedObject": {"name": str},
+    "involvedObject": {"name": str, "uid": str, "fieldPath": str},
+    "type": str,
+    "series": {"lastObservedTime": str},
+    **dict.fromkeys(("firstTimestamp", "lastTimestamp", "eventTime"), str),
     **_MESSAGES,
 }
 _NAMED = _OBJECT | {"metadata": _METADATA | {"name": Needed()}}

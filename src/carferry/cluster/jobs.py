@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from carferry.cluster.api import Api
 from carferry.cluster.kinds import JOBS, KINDS, Object, Permission
-from carferry.cluster.signals import AUTOSCALER_S, Signal, State, condition
-from carferry.cluster.wait import (
-    POLL_S,
-    Clock,
-    Patience,
-    SystemClock,
-    events_about,
-    log_tail,
-    telling,
-)
+from carferry.cluster.watch.clock import Clock, SystemClock
+from carferry.cluster.watch.containers import ended_badly
+from carferry.cluster.watch.look import condition, events_of, is_leaving, name_of
+from carferry.cluster.watch.observe import Observation, events_about, nodes_for, read_logs
+from carferry.cluster.watch.patience import Patience
+from carferry.cluster.watch.signal import Signal, State, waiting
+from carferry.cluster.watch.signs import pod_signs, refused
+from carferry.cluster.watch.wait import POLL_S, show_log
 from carferry.errors import CarferryError, ClusterError, DeadlineExceeded, ToolFailed
 
 logger = logging.getLogger("carferry")
-
-# A failing pull or a missing account may be temporary; after a minute it counts as failed.
-_STUCK_S = 60.0
-_STUCK = {
-    "ImagePullBackOff",
-    "ErrImagePull",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-}
 
 
 def run_job(
@@ -62,7 +52,7 @@ def run_job(
     name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
     try:
         _start(api, job, patience, clock)
-        _follow(api, name, namespace, deadline_s, patience, clock)
+        _follow(api, name, namespace, deadline_s, patience)
     finally:
         _remove(api, name, namespace)
 
@@ -81,94 +71,82 @@ def _start(api: Api, job: Object, patience: Patience, clock: Clock) -> None:
     logger.info("created job %s/%s", namespace, name)
 
 
-def _follow(
-    api: Api, name: str, namespace: str, deadline_s: float, patience: Patience, clock: Clock
-) -> None:
+def _follow(api: Api, name: str, namespace: str, deadline_s: float, patience: Patience) -> None:
     subject = f"job {namespace}/{name}"
     while True:
-        signal = _look(api, name, namespace)
-        failed = patience.is_over(signal)
-        if signal.state is State.READY:
+        seen, signals = _look(api, name, namespace)
+        failed = patience.over(signals)
+        patience.tell(signals[0], seen.taken)
+        if signals[0].state is State.READY:
             return
         if failed:
-            raise ToolFailed("run", subject, _with_log_end(api, namespace, signal))
-        if clock.now() >= patience.end:
-            reason = f"not done after {deadline_s:.0f} s; last status: {signal.reason}"
+            show_log(seen, failed)
+            raise ToolFailed("run", subject, failed.said, failed.remedy)
+        if patience.is_late():
+            reason = f"not done after {deadline_s:.0f} s; last status: {signals[0].said}"
             raise DeadlineExceeded("wait for", subject, reason)
-        clock.sleep(min(POLL_S, max(0.0, patience.end - clock.now())))
+        patience.rest(POLL_S)
 
 
-def _look(api: Api, name: str, namespace: str) -> Signal:
+def _look(api: Api, name: str, namespace: str) -> tuple[Observation, list[Signal]]:
     try:
-        job = api.get(JOBS, namespace, name)
-        if job is None:
-            raise ClusterError("wait for", f"job {namespace}/{name}", "it was deleted", "run again")
-        found = api.list(KINDS["Pod"], namespace, labelSelector=f"job-name={name}")
-        # A removed Job of the same name may still have a pod on its way out.
-        pods = [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
-        # Without a pod only the Job's events say why: no account, no right to its privileges.
-        events = [] if pods else events_about(api, namespace, job)
+        seen = _observe(api, name, namespace)
     except CarferryError as error:
         if not error.temporary:
             raise
-        return Signal(State.WAITING, str(error))
-    return _assess(job, pods, events)
+        return Observation({}), [waiting(str(error))]
+    return seen, _assess(seen)
 
 
-def _assess(job: Object, pods: list[Object], events: list[Object]) -> Signal:
-    if condition(job, "Complete") == "True":
-        return Signal(State.READY, "done")
-    ended = [signal for pod in pods if (signal := _exit(pod))]
-    if condition(job, "Failed") == "True":
-        why = condition(job, "Failed", "message") or condition(job, "Failed", "reason")
-        return ended[-1] if ended else Signal(State.FAILED, why, 0.0)
-    refused = [each for each in events if each.get("reason") == "FailedCreate"]
-    if refused:
-        return Signal(
-            State.FAILED, f"no pod was made: {refused[-1].get('message', 'no message')}", _STUCK_S
-        )
-    stuck = [signal for pod in pods if (signal := _stuck(pod))]
-    return stuck[-1] if stuck else Signal(State.WAITING, _progress(pods))
+def _observe(api: Api, name: str, namespace: str) -> Observation:
+    job = api.get(JOBS, namespace, name)
+    if job is None:
+        raise ClusterError("wait for", f"job {namespace}/{name}", "it was deleted", "run again")
+    found = api.list(KINDS["Pod"], namespace, labelSelector=f"job-name={name}")
+    # A removed Job of the same name may still have a pod on its way out.
+    pods = [pod for pod in found if not is_leaving(pod)]
+    events = [event for each in (job, *pods) for event in events_about(api, namespace, each)]
+    return Observation(
+        job,
+        pods=tuple(pods),
+        events=tuple(events),
+        nodes=nodes_for(api, pods),
+        logs=read_logs(api, namespace, pods, ""),
+        server="",
+        taken=time.time(),
+    )
 
 
-def _exit(pod: Object) -> Signal | None:
-    name, status = pod["metadata"]["name"], pod.get("status") or {}
-    if status.get("reason") == "Evicted":
-        return Signal(State.FAILED, f"pod {name} was evicted: {status.get('message', '')}", 0.0)
-    for container in status.get("containerStatuses") or []:
-        ended = (container.get("state") or {}).get("terminated") or {}
-        if ended.get("exitCode"):
-            reason = f"pod {name}: {ended.get('reason', 'Error')}, exit {ended['exitCode']}"
-            return Signal(State.FAILED, reason, 0.0, (name, container["name"]))
-    return None
+def _assess(seen: Observation) -> list[Signal]:
+    if condition(seen.service, "Complete") == "True":
+        return [Signal(State.READY, "done")]
+    ended = [sign for pod in seen.pods for sign in ended_badly(seen, pod)]
+    signs = [*ended, *_unmade(seen), *(sign for pod in seen.pods for sign in pod_signs(seen, pod))]
+    signs.sort(key=lambda sign: sign.state is not State.FAILED)
+    if condition(seen.service, "Failed") == "True":
+        return [_over(seen, signs)]
+    return [*signs, waiting(_progress(seen.pods))]
 
 
-def _stuck(pod: Object) -> Signal | None:
-    name, status = pod["metadata"]["name"], pod.get("status") or {}
-    if condition(pod, "PodScheduled") == "False":
-        message = condition(pod, "PodScheduled", "message")
-        return Signal(State.FAILED, f"no node fits pod {name}: {message}", AUTOSCALER_S)
-    for container in status.get("containerStatuses") or []:
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") in _STUCK:
-            reason = f"pod {name}: {waiting['reason']}: {waiting.get('message', 'no message')}"
-            return Signal(State.FAILED, reason, _STUCK_S)
-    return None
+def _over(seen: Observation, signs: list[Signal]) -> Signal:
+    """Return why a Job has failed: what its pod shows, else its own words; that is final."""
+    why = condition(seen.service, "Failed", "message")
+    reason = why or condition(seen.service, "Failed", "reason")
+    own = Signal(State.FAILED, reason, "job-failed", grace_s=0.0)
+    return replace(signs[0], grace_s=0.0) if signs and signs[0].state is State.FAILED else own
 
 
-def _progress(pods: list[Object]) -> str:
+def _unmade(seen: Observation) -> list[Signal]:
+    """Return why there is no pod: no account, no right to its privileges, no quota."""
+    told = [] if seen.pods else events_of(seen.service, seen.events)
+    said = [str(e.get("message", "")) for e in told if e.get("reason") == "FailedCreate"]
+    return [refused(said[0])] if said else []
+
+
+def _progress(pods: tuple[Object, ...]) -> str:
     if not pods:
         return "no pod yet"
-    pod = pods[-1]
-    return f"pod {pod['metadata']['name']}: {(pod.get('status') or {}).get('phase', 'Pending')}"
-
-
-def _with_log_end(api: Api, namespace: str, signal: Signal) -> str:
-    lines = log_tail(api, namespace, *signal.culprit) if signal.culprit else []
-    if not lines:
-        return signal.reason
-    logger.error("last log lines of %s:\n%s", "/".join(signal.culprit or ()), "\n".join(lines))
-    return f"{signal.reason}; it said: {telling(lines)}"
+    return f"pod {name_of(pods[-1])}: {(pods[-1].get('status') or {}).get('phase', 'Pending')}"
 
 
 def _is_over(job: Object) -> bool:

@@ -92,6 +92,9 @@ SERVE = (
         "warm", "false", "Pull the image on the nodes before the switch: true or false", read_switch
     ),
     Parameter(
+        "rollback", "false", "If it does not come up, apply again what served before", read_switch
+    ),
+    Parameter(
         "wait_s", "", "Seconds to wait until it answers; empty: by size; 0: none", read_seconds
     ),
 )
@@ -254,6 +257,7 @@ def deploy_keywords(settings: Settings, sizing: Settings, **more: Any) -> dict[s
     gpus = form.pop("gpu_count", 1)
     # The step asks by itself, and shows what was answered.
     own = {"wait": wait_of(settings), "warm": bool(entry(settings, "warm")), "test": False}
+    own["rollback"] = bool(entry(settings, "rollback"))
     return {**form, "gpus": gpus, **own}
 
 

@@ -3,67 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from carferry.cluster.kinds import Object
-from carferry.errors import ClusterError, InputError
+from carferry.errors import DeadlineExceeded, DeploymentFailed, InputError
 from carferry.serve.addresses import endpoint
+from carferry.serve.applying import apply_changed, told, tried_on
 from carferry.serve.deadline import deadline_s
-from carferry.serve.objects import SERVICES
-from carferry.serve.prepare import prepare, rendered
-from carferry.serve.rehearsal import Rehearsed, own, rehearse
+from carferry.serve.deployed import Deployed
+from carferry.serve.prepare import Prepared, prepare, rendered
 from carferry.serve.render import render
+from carferry.serve.rollback import Before, before, remember, roll_back
 from carferry.serve.settings import Deployment
-from carferry.serve.trial import refusal
 
 if TYPE_CHECKING:
     from carferry.cluster.client import Clock, Cluster
 
 logger = logging.getLogger("carferry")
-
-
-@dataclass(frozen=True, slots=True)
-class Deployed:
-    """A deployment, applied or only rendered.
-
-    Attributes:
-        name: Of the InferenceService.
-        namespace: Its project; empty if its applier decides.
-        url: Where the model answers; empty until KServe says.
-        ready: It serves; False without a wait, or if nothing was applied.
-        applied: The objects are in the cluster.
-        image: ``oci://host/repository@sha256:...`` that is served.
-        manifest: The objects as YAML.
-        changes: What was changed in the cluster, or would be, a line each.
-        answer: What it answered when it was asked once; empty: it was not asked.
-    """
-
-    name: str
-    namespace: str
-    url: str
-    ready: bool
-    applied: bool
-    image: str
-    manifest: str
-    changes: tuple[str, ...] = ()
-    answer: str = ""
-
-    @property
-    def markdown(self) -> str:
-        """What was deployed, where it answers, and the objects."""
-        state = "ready" if self.ready else "applied" if self.applied else "rendered only"
-        facts = [f"{self.namespace or 'any project'}: {state}", *([self.url] if self.url else [])]
-        lines = "".join(f"- {fact}\n" for fact in facts)
-        return f"# {self.name}\n\n{lines}\n```yaml\n{self.manifest}```\n"
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the result as plain values."""
-        return asdict(self)
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown
 
 
 def deploy(
@@ -73,6 +31,7 @@ def deploy(
     wait_s: float | None = None,
     force: bool = False,
     dry_run: bool = False,
+    rollback: bool = False,
     clock: Clock | None = None,
     report: Callable[[str], None] = logger.info,
 ) -> Deployed:
@@ -84,6 +43,7 @@ def deploy(
         wait_s: Seconds to wait; 0 does not wait; None takes what the image's size asks for.
         force: Take over fields that somebody else set; see ``Cluster.apply``.
         dry_run: Say what would change, and end there.
+        rollback: If it does not come up, apply again what served before.
         clock: Time; the machine's by default.
         report: Called with each change, and each new status line.
 
@@ -93,83 +53,73 @@ def deploy(
         Unreachable: The cluster does not answer.
         InputError: ``wait_s`` is negative, or a cluster is given and no namespace.
     """
+    _check(settings, cluster, wait_s)
+    made = rendered(settings) if cluster is None else prepare(cluster.api, settings)
+    for note in made.notes:
+        report(note)
+    if cluster is None:
+        return _result(made, {}, is_ready=False)
+    tried = tried_on(cluster, made.objects, force=force)
+    lines = told(tried, report)
+    if dry_run:
+        return _result(made, {}, is_ready=False, changes=lines)
+    waits = wait_s != 0 and not settings.stopped
+    last = before(cluster, settings, tried or ()) if rollback and waits else None
+    service = apply_changed(cluster, made.objects, tried, force=force)
+    if waits:
+        wait = partial(_wait, cluster, settings, wait_s, clock, report)
+        service = _served(cluster, wait, last)
+        remember(cluster, made)
+    return _result(made, service, is_ready=waits, is_applied=True, changes=lines)
+
+
+def _check(settings: Deployment, cluster: Cluster | None, wait_s: float | None) -> None:
     if cluster is not None and not settings.namespace:
         raise InputError("deploy", settings.name, "no namespace given", "pass --namespace")
     if wait_s is not None and wait_s < 0:
         raise InputError("deploy", settings.name, f"cannot wait {wait_s} s", "0 does not wait")
-    made = rendered(settings) if cluster is None else prepare(cluster.api, settings)
-    for note in made.notes:
-        report(note)
-    waits = cluster is not None and wait_s != 0 and not (settings.stopped or dry_run)
-    service: Object = {}
-    lines: tuple[str, ...] = ()
-    if cluster is not None:
-        tried = tried_on(cluster, made.objects, force=force)
-        lines = told(tried, report)
-        if not dry_run:
-            service = _apply(cluster, made.objects, tried, force=force)
-    if cluster is not None and waits:
-        limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
-        service = cluster.wait(
-            settings.name, settings.namespace, deadline_s=limit, clock=clock, report=report
-        )
+
+
+def _wait(
+    cluster: Cluster,
+    settings: Deployment,
+    wait_s: float | None,
+    clock: Clock | None,
+    report: Callable[[str], None],
+) -> Object:
+    limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
+    return cluster.wait(
+        settings.name, settings.namespace, deadline_s=limit, kind=settings.kind.resource,
+        is_fixed=wait_s is not None, size_bytes=settings.model_size_bytes,
+        clock=clock, report=report,
+    )  # fmt: skip
+
+
+def _served(cluster: Cluster, wait: Callable[[], Object], last: Before | None) -> Object:
+    try:
+        return wait()
+    except (DeploymentFailed, DeadlineExceeded) as error:
+        if last:
+            roll_back(cluster, last, error, wait)
+        raise
+
+
+def _result(
+    made: Prepared,
+    service: Object,
+    *,
+    is_ready: bool,
+    is_applied: bool = False,
+    changes: Sequence[str] = (),
+) -> Deployed:
+    settings = made.deployment
     return Deployed(
         name=settings.name,
         namespace=settings.namespace,
         url=endpoint(service, exposed=settings.external_route),
-        ready=waits,
-        applied=cluster is not None and not dry_run,
+        ready=is_ready,
+        applied=is_applied,
         image=settings.uri,
         manifest=render(made.shown),
-        changes=lines,
+        changes=tuple(changes),
     )
-
-
-def tried_on(
-    cluster: Cluster, objects: list[Object], *, force: bool = False
-) -> list[Rehearsed] | None:
-    """Return what the server would make of the objects; None if it cannot try them.
-
-    What it says against the pod that would follow is a warning.
-
-    Raises:
-        ClusterError: The server would refuse one.
-        Unreachable: No answer.
-    """
-    try:
-        found = rehearse(cluster, objects, force=force)
-    except ClusterError as error:
-        # An admission webhook may not know dry runs.
-        if "dry run" not in error.reason:
-            raise
-        logger.warning("the deployment was not rehearsed: %s", error)
-        return None
-    if any(each.lines for each in found) and (said := refusal(cluster, objects)):
-        logger.warning("the model's pod would be refused now: %s", said)
-    return found
-
-
-def told(tried: list[Rehearsed] | None, report: Callable[[str], None]) -> tuple[str, ...]:
-    """Report what would change, and return it, a line for each field."""
-    if tried is None:
-        return ()
-    lines = tuple(line for each in tried for line in each.lines)
-    for line in lines or ("nothing to change",):
-        report(line)
-    return lines
-
-
-def _apply(
-    cluster: Cluster, objects: list[Object], tried: list[Rehearsed] | None, *, force: bool
-) -> Object:
-    """Apply what differs, the access objects as owned by the InferenceService; return that."""
-    same = {id(obj): each.live for obj, each in zip(objects, tried or (), strict=False)
-            if each.is_same}  # fmt: skip
-    service: Object = {}
-    for number, obj in enumerate(objects):
-        live = same.get(id(obj))
-        if live is None:
-            (live,) = cluster.apply([own(objects, service or None)[number]], force=force)
-        if obj["kind"] in SERVICES:
-            service = live
-    return service

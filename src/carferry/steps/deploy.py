@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -15,11 +16,12 @@ from carferry.errors import CarferryError
 from carferry.form.readers import read_path, read_seconds, read_text
 from carferry.io.net.retry import Retry
 from carferry.refs import Digest, ImageRef
+from carferry.serve.applying import tried_on
+from carferry.serve.deployed import Deployed
 from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords, make_deployment
 from carferry.serve.prepare import prepare, rendered
 from carferry.serve.render import write, write_folder
 from carferry.serve.settings import Deployment, Kind
-from carferry.serve.step import Deployed, tried_on
 from carferry.serve.step import deploy as apply
 from carferry.steps.access import patience
 from carferry.steps.cluster import connected
@@ -49,6 +51,7 @@ def deploy(
     test: bool = True,
     warm: bool = False,
     dry_run: bool = False,
+    rollback: bool = False,
     progress: bool = False,
     output: str | Path | None = None,
     kubeconfig: str | Path | None = None,
@@ -74,6 +77,7 @@ def deploy(
         test: Once it is ready, ask it one question, if a way leads there from here.
         warm: Pull the image on the nodes that fit before anything is switched.
         dry_run: End before anything is written; ``changes`` of the result says what would be.
+        rollback: If it does not come up, apply again what served before; the failure remains.
         progress: True prints each change and each new status on stderr.
         output: File for the objects as YAML.
         kubeconfig: File with the cluster and the login; default the pod's, or as for kubectl.
@@ -122,8 +126,9 @@ def deploy(
     if warm and not dry_run:
         warm_for(made, cluster, report)
     # The wait bears with a server that is away; applying is the same however often it is done.
+    apply_it = partial(apply, made, cluster, wait_s=seconds, force=force, report=report)
     live = (retry or patience()).call(
-        lambda: apply(made, cluster, wait_s=seconds, force=force, dry_run=dry_run, report=report),
+        lambda: apply_it(dry_run=dry_run, rollback=rollback),
         first=lambda: True,
     )
     if not (test and live.ready):
@@ -184,6 +189,7 @@ def deploy_or_render(
     wait: bool | float,
     warm: bool = False,
     test: bool = False,
+    rollback: bool = False,
     **form: Any,
 ) -> Deployed:
     """Deploy an image if ``serve`` is ``deploy``, else only render its objects.
@@ -194,11 +200,12 @@ def deploy_or_render(
         wait: As for ``deploy``.
         warm: As for ``deploy``.
         test: As for ``deploy``.
+        rollback: As for ``deploy``.
         **form: Keywords that both take.
     """
     if serve != DEPLOY:
         return render(image, **form)
-    return deploy(image, wait=wait, warm=warm, test=test, **form)
+    return deploy(image, wait=wait, warm=warm, test=test, rollback=rollback, **form)
 
 
 def check(

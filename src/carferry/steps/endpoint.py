@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from carferry.cluster.client import Cluster
     from carferry.endpoint.run import Wanted
     from carferry.endpoint.tested import Expected
-    from carferry.serve.step import Deployed
+    from carferry.serve.deployed import Deployed
     from carferry.steps.fitted import Fit
 
 ANSWER, LOAD = "answer", "load"
