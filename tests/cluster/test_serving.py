@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
 from cluster.conftest import Outcome
 from cluster.rig.node import Node
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from carferry.cluster.kinds import Object
 from carferry.errors import InputError
-from carferry.serve.addresses import endpoint
+from carferry.serve.addresses import endpoint, has_route
 from carferry.serve.deadline import deadline_s
+from carferry.serve.llm_wait import wait_for_llm
 from carferry.serve.objects import SERVICES
 from carferry.serve.objects.access import owned_by
-from carferry.serve.prepare import prepare, rendered
+from carferry.serve.prepare import Prepared, prepare, rendered
 from carferry.serve.render import render
-from carferry.serve.settings import Deployment
+from carferry.serve.settings import Deployment, Kind
 
 if TYPE_CHECKING:
     from carferry.cluster.client import Clock, Cluster
@@ -99,18 +100,42 @@ def deploy(
         service = _apply(cluster, made.objects, force=force)
         if waits:
             limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
-            service = cluster.wait(
-                settings.name, settings.namespace, deadline_s=limit, clock=clock, report=report
-            )
+            service = _wait(settings, cluster, service, limit, clock, report)
     return Deployed(
         name=settings.name,
         namespace=settings.namespace,
-        url=endpoint(service, exposed=settings.external_route),
+        url=address(made, cluster, service, report),
         ready=waits,
         applied=cluster is not None,
         image=settings.uri,
         manifest=render(made.shown),
     )
+
+
+def address(
+    made: Prepared, cluster: Cluster | None, service: Object, report: Callable[[str], None]
+) -> str:
+    """Return where a service answers; reports it if what was asked for outside serves nothing."""
+    if cluster is None or made.deployment.stopped:
+        return ""
+    routed = has_route(cluster.api, made.deployment, made.platform)
+    if made.deployment.external_route and not routed and service.get("status"):
+        report("KServe has made no route that this login can see: it answers inside the cluster")
+    return endpoint(service, exposed=routed)
+
+
+def _wait(
+    settings: Deployment,
+    cluster: Cluster,
+    service: Object,
+    limit_s: float,
+    clock: Clock | None,
+    report: Callable[[str], None],
+) -> Object:
+    if settings.kind is Kind.ISVC:
+        name, place = settings.name, settings.namespace
+        return cluster.wait(name, place, deadline_s=limit_s, clock=clock, report=report)
+    return wait_for_llm(cluster, service, deadline_s=limit_s, clock=clock, report=report)
 
 
 def _apply(cluster: Cluster, objects: list[Object], *, force: bool) -> Object:
