@@ -27,7 +27,7 @@ from cluster.rig import node as rig
 from cluster.rig.node import Node
 
 Carferry = Callable[..., "Outcome"]
-_NEEDED = ("docker-registry", "runc", "skopeo", "iptables")
+_NEEDED = ("docker-registry", "runc", "skopeo", "iptables", "ip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ def modelcar(node: Node, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def vllm(node: Node) -> str:
-    """The image of vLLM's stand-in."""
-    return f"{node.registry}/rig/{images.VLLM}"
+    """The image of vLLM's stand-in: by digest, for a node that runs longer may have another."""
+    return images.push_standin(node.registry)
 
 
 @pytest.fixture

@@ -29,13 +29,29 @@ def push_all(registry: str, programs: Path) -> None:
         programs: What was built.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        python = python_base(Path(scratch) / "python")
-        _push(python.removeprefix("oci:").removesuffix(":latest"), registry, "python:1")
         for name, layers, settings in _made(programs):
             folder = Path(scratch) / name.partition(":")[0]
             write_layout(folder, layers, settings=settings)
-            _push(str(folder), registry, name)
-        _push_standin(Path(scratch), registry)
+            _push(folder, registry, name)
+    push_standin(registry)
+
+
+def push_standin(registry: str) -> str:
+    """Push vLLM's stand-in as a layer on Python, and Python; return the former, by digest.
+
+    Args:
+        registry: Host and port.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        python, standin = Path(scratch) / "python", Path(scratch) / "vllm"
+        python_base(python)
+        _push(python, registry, "python:1")
+        base = max((python / "blobs/sha256").iterdir(), key=lambda blob: blob.stat().st_size)
+        entry = ["python3", "-m", "vllm.entrypoints.openai.api_server"]
+        settings = {"Entrypoint": entry, "Env": ["PATH=/usr/bin:/bin", f"PYTHONPATH=/{_SITE}"]}
+        digest = write_layout(standin, [base.read_bytes(), _standin()], settings=settings)
+        _push(standin, registry, VLLM)
+    return f"{registry}/rig/{VLLM}@{digest}"
 
 
 def _made(programs: Path) -> Iterable[tuple[str, list[bytes], dict[str, Any]]]:
@@ -45,21 +61,6 @@ def _made(programs: Path) -> Iterable[tuple[str, list[bytes], dict[str, Any]]]:
     yield "busybox:1", [_busybox()], busybox
     manager = {"Entrypoint": ["/manager"], "User": "1000:1000"}
     yield KSERVE, [_program(programs / "kserve-manager", "manager")], manager
-
-
-def _push_standin(scratch: Path, registry: str) -> None:
-    """Push the stand-in as a layer on Python."""
-    python = scratch / "python"
-    base = next(each for each in _blobs(python) if each.stat().st_size > 1 << 20)
-    folder = scratch / "vllm"
-    entry = ["python3", "-m", "vllm.entrypoints.openai.api_server"]
-    settings = {"Entrypoint": entry, "Env": ["PATH=/usr/bin:/bin", f"PYTHONPATH=/{_SITE}"]}
-    write_layout(folder, [base.read_bytes(), _standin()], settings=settings)
-    _push(str(folder), registry, VLLM)
-
-
-def _blobs(layout: Path) -> Iterable[Path]:
-    return (layout / "blobs/sha256").iterdir()
 
 
 def _program(path: Path, name: str) -> bytes:
@@ -81,7 +82,7 @@ def _busybox() -> bytes:
 def _standin() -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        for path in sorted(_STANDIN.rglob("*.py")):
+        for path in sorted({*_STANDIN.rglob("*.py"), *_STANDIN.rglob("*.json")}):
             tar.add(path, f"{_SITE}/{path.relative_to(_STANDIN)}", filter=_plain)
     return packed.getvalue()
 
@@ -93,7 +94,7 @@ def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
-def _push(folder: str, registry: str, name: str) -> None:
+def _push(folder: Path, registry: str, name: str) -> None:
     words = ["copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false"]
     target = f"docker://{registry}/rig/{name}"
     subprocess.run(
