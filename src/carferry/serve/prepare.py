@@ -14,8 +14,8 @@ from carferry.errors import ClusterError, InputError
 from carferry.serve.objects import make_objects
 from carferry.serve.objects.connection import LOGIN, with_login
 from carferry.serve.objects.found import Found
-from carferry.serve.profiles import placed_by_profile, profile_version
 from carferry.serve.platforms import Platform, discover, platform_named
+from carferry.serve.profiles import placed_by_profile, profile_version
 from carferry.serve.settings import VLLM_IMAGE, Deployment, Kind, Mode, Mount
 from carferry.serve.templates import find_template
 
