@@ -37,6 +37,7 @@ FUNCTIONS = sorted(name for name in carferry.__all__ if inspect.isfunction(getat
 CLASSES = sorted({*carferry.__all__} - {*FUNCTIONS})
 WANTED = [
     "build",
+    "delete",
     "deploy",
     "download",
     "fit",
@@ -259,6 +260,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "fit": {"model": "./model", "gpus": "L40S x2"},
     "look": {"model": "./model"},
     "render": {"image": IMAGE, "namespace": "demo"},
+    "delete": {"name": "granite", "namespace": "demo"},
     "deploy": {"image": IMAGE, "namespace": "demo", "output": "objects.yaml"},
 }
 
@@ -329,7 +331,9 @@ def test_the_readme_runs(
     before, deploy, after = program.replace("quay.io", registry_tls.host).partition("live =")
     names: dict[str, Any] = {}
     exec(before, names)
-    beside_a_model.store.script([service("True", url=URL), rollout(1), up(names["built"])])
+    beside_a_model.store.script_once_applied(
+        [service("True", url=URL), rollout(1), up(names["built"])]
+    )
     exec(deploy + after, names)
     assert (names["live"].ready, names["live"].url) == (True, URL)
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from carferry.cluster.api import Api, connect
-from carferry.cluster.apply import FIELD_MANAGER, apply, preflight
-from carferry.cluster.kinds import Object
+from carferry.cluster.apply import apply
+from carferry.cluster.kinds import Object, ResourceKind
+from carferry.cluster.owners import FIELD_MANAGER
 from carferry.cluster.wait import Clock, SystemClock, wait
 
 __all__ = ["FIELD_MANAGER", "Clock", "Cluster", "SystemClock"]
@@ -53,9 +54,10 @@ class Cluster:
         """Server-side apply objects in order; see ``carferry.cluster.apply.apply``."""
         return apply(self.api, objects, dry_run=dry_run, force=force)
 
-    def preflight(self, objects: Iterable[Object]) -> list[str]:
-        """Return what would stop these objects, one line each; missing permissions as YAML."""
-        return preflight(self.api, objects)
+    def get(self, obj: Object) -> Object | None:
+        """Return what the server holds of an object's kind and name; None if nothing."""
+        metadata = obj["metadata"]
+        return self.api.get(ResourceKind.of(obj), metadata["namespace"], metadata["name"])
 
     def wait(
         self,

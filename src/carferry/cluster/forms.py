@@ -66,6 +66,8 @@ _METADATA = {
     "labels": _TEXTS,
     "annotations": _TEXTS,
     "continue": str,
+    "managedFields": ListOf({"manager": str, "operation": str, "fieldsV1": {}}),
+    "finalizers": ListOf(str),
 }
 _SPEC = {
     **_POD_SPEC,

@@ -62,6 +62,8 @@ KINDS: Mapping[str, ResourceKind] = {
     "InferenceService": ResourceKind("serving.kserve.io", "v1beta1", "inferenceservices"),
     "LLMInferenceService": ResourceKind("serving.kserve.io", "v1alpha2", "llminferenceservices"),
 }
+NAMESPACES = ResourceKind("", "v1", "namespaces")
+REPLICA_SETS = ResourceKind("apps", "v1", "replicasets")
 JOBS = ResourceKind("batch", "v1", "jobs")
 NODES = ResourceKind("", "v1", "nodes")
 QUOTAS = ResourceKind("", "v1", "resourcequotas")

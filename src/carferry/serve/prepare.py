@@ -9,6 +9,7 @@ from typing import Protocol
 
 from carferry.cluster.discovery import readable
 from carferry.cluster.kinds import KINDS, Object, ResourceKind
+from carferry.cluster.owners import applies
 from carferry.errors import ClusterError, InputError
 from carferry.serve.objects import make_objects
 from carferry.serve.objects.connection import LOGIN, with_login
@@ -21,6 +22,7 @@ from carferry.serve.templates import find_template
 logger = logging.getLogger("carferry")
 
 _MODE = "serving.kserve.io/deploymentMode"
+_MODE_FIELD = ("metadata", "annotations", _MODE)
 _WORDS = {
     "RawDeployment": Mode.STANDARD,
     "Standard": Mode.STANDARD,
@@ -87,7 +89,10 @@ def prepare(api: Asks, deployment: Deployment) -> Prepared:
     """
     platform = discover(api, name=deployment.platform, llm=deployment.kind is Kind.LLM)
     _check_level(api, deployment, platform)
-    kept, mode, notes = _kept(_standing(api, deployment), deployment)
+    standing = _standing(api, deployment)
+    kept, mode, notes = _kept(standing, deployment)
+    if standing and not platform.standard and not applies(standing, _MODE_FIELD):
+        mode = ""  # a webhook's or the dashboard's word, which stays if nobody writes one
     if not platform.fills_profile:
         kept = placed_by_profile(api, kept)
     login = _login(api, kept) if platform.has_oci and kept.pull_secret else ""

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 from carferry.cluster.kinds import Object
 from carferry.errors import InputError
 from carferry.serve.addresses import endpoint, has_route
+from carferry.serve.applying import apply_what_differs, told, tried_on
 from carferry.serve.deadline import deadline_s
 from carferry.serve.llm_wait import wait_for_llm
-from carferry.serve.objects import SERVICES
-from carferry.serve.objects.access import owned_by
 from carferry.serve.prepare import Prepared, prepare, rendered
 from carferry.serve.render import render
 from carferry.serve.settings import Deployment, Kind
@@ -36,6 +35,7 @@ class Deployed:
         applied: The objects are in the cluster.
         image: ``oci://host/repository@sha256:...`` that is served.
         manifest: The objects as YAML.
+        changes: What was changed in the cluster, or would be, a line each.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Deployed:
     applied: bool
     image: str
     manifest: str
+    changes: tuple[str, ...] = ()
 
     @property
     def markdown(self) -> str:
@@ -68,18 +69,20 @@ def deploy(
     *,
     wait_s: float | None = None,
     force: bool = False,
+    dry_run: bool = False,
     clock: Clock | None = None,
     report: Callable[[str], None] = logger.info,
 ) -> Deployed:
-    """Apply the objects of a deployment and wait until the model serves.
+    """Try a deployment on the server, apply what differs, and wait until the model serves.
 
     Args:
         settings: What to deploy.
         cluster: Where; None only renders.
         wait_s: Seconds to wait; 0 does not wait; None takes what the image's size asks for.
         force: Take over fields that somebody else set; see ``Cluster.apply``.
+        dry_run: Say what would change, and end there.
         clock: Time; the machine's by default.
-        report: Called with each new status line.
+        report: Called with each change, and each new status line.
 
     Raises:
         ClusterError: The API refused; DeploymentFailed if the model will not come up.
@@ -94,10 +97,14 @@ def deploy(
     made = rendered(settings) if cluster is None else prepare(cluster.api, settings)
     for note in made.notes:
         report(note)
-    waits = cluster is not None and wait_s != 0 and not settings.stopped
+    waits = cluster is not None and wait_s != 0 and not (settings.stopped or dry_run)
     service: Object = {}
+    lines: tuple[str, ...] = ()
     if cluster is not None:
-        service = _apply(cluster, made.objects, force=force)
+        tried = tried_on(cluster, made.objects, force=force)
+        lines = told(tried, report)
+        if not dry_run:
+            service = apply_what_differs(cluster, made.objects, tried, force=force)
         if waits:
             limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
             service = _wait(settings, cluster, service, limit, clock, report)
@@ -106,9 +113,10 @@ def deploy(
         namespace=settings.namespace,
         url=address(made, cluster, service, report),
         ready=waits,
-        applied=cluster is not None,
+        applied=cluster is not None and not dry_run,
         image=settings.uri,
         manifest=render(made.shown),
+        changes=lines,
     )
 
 
@@ -116,7 +124,7 @@ def address(
     made: Prepared, cluster: Cluster | None, service: Object, report: Callable[[str], None]
 ) -> str:
     """Return where a service answers; reports it if what was asked for outside serves nothing."""
-    if cluster is None or made.deployment.stopped:
+    if cluster is None or made.deployment.stopped or not service:
         return ""
     routed = has_route(cluster.api, made.deployment, made.platform)
     if made.deployment.external_route and not routed and service.get("status"):
@@ -136,11 +144,3 @@ def _wait(
         name, place = settings.name, settings.namespace
         return cluster.wait(name, place, deadline_s=limit_s, clock=clock, report=report)
     return wait_for_llm(cluster, service, deadline_s=limit_s, clock=clock, report=report)
-
-
-def _apply(cluster: Cluster, objects: list[Object], *, force: bool) -> Object:
-    """Apply everything, the access objects as owned by the service; return that."""
-    owned = 1 + next(n for n, each in enumerate(objects) if each["kind"] in SERVICES)
-    service = cluster.apply(objects[:owned], force=force)[-1]
-    cluster.apply([owned_by(each, service) for each in objects[owned:]], force=force)
-    return service

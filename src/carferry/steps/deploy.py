@@ -14,14 +14,16 @@ from carferry.errors import CarferryError
 from carferry.form.readers import read_path, read_seconds, read_text
 from carferry.io.net.retry import Retry
 from carferry.refs import Digest, ImageRef
+from carferry.serve.applying import tried_on
 from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords, make_deployment
 from carferry.serve.prepare import prepare, rendered
-from carferry.serve.render import write
-from carferry.serve.settings import Deployment
+from carferry.serve.render import write, write_folder
+from carferry.serve.settings import Deployment, Kind
 from carferry.serve.step import Deployed
 from carferry.serve.step import deploy as apply
 from carferry.steps.access import patience
-from carferry.steps.rights import DEPLOY
+from carferry.steps.cluster import connected
+from carferry.steps.rights import DEPLOY, UNCHECKED, check_rights
 from carferry.steps.signature import takes
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def deploy(
     gpus: int = 1,
     wait: bool | float = True,
     force: bool = False,
+    dry_run: bool = False,
     progress: bool = False,
     output: str | Path | None = None,
     kubeconfig: str | Path | None = None,
@@ -54,7 +57,9 @@ def deploy(
 ) -> Deployed:
     """Serve an image with KServe and vLLM, and wait until it answers.
 
-    Applying twice changes nothing: fields are applied on the server's side, as carferry's own.
+    First the cluster is asked whether this login may do all of it, then it tries the objects and
+    keeps none; what differs from what is there is said field by field, and applied. Applying twice
+    changes nothing: fields are applied on the server's side, as carferry's own.
     Without a namespace the pod's own is meant, outside a pod the kubeconfig's.
 
     Args:
@@ -62,7 +67,8 @@ def deploy(
         gpus: GPUs per replica; above 1 the model is split between them.
         wait: Seconds to wait until it serves; True follows the image's size, False does not wait.
         force: Take over fields that somebody else set.
-        progress: True prints each new status on stderr.
+        dry_run: End before anything is written; ``changes`` of the result says what would be.
+        progress: True prints each change and each new status on stderr.
         output: File for the objects as YAML.
         kubeconfig: File with the cluster and the login; default the pod's, or as for kubectl.
         context: Of the kubeconfig; empty means the current one.
@@ -77,6 +83,7 @@ def deploy(
 
     Raises:
         InputError: A setting cannot be meant.
+        RightsMissing: The login may not do all of it; holds all that is missing as YAML.
         ClusterError: The cluster refused, or says that the model will not come up.
         DeadlineExceeded: Not ready in time.
 
@@ -89,14 +96,25 @@ def deploy(
     """
     seconds, file = _seconds(wait), read_path("output", output)
     make_deployment(image, gpu_count=gpus, **settings)  # refuses before a cluster is asked
-    cluster = connect() if connect else _connect(kubeconfig, context, ca_file)
+    cluster = connect() if connect else connected(kubeconfig, context, ca_file)
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, cluster.namespace))
     if file:
         write(prepare(cluster.api, made).shown, file)
     report = _say if progress else _log.info
+    check_rights(
+        DEPLOY,
+        namespace=made.namespace,
+        auth=made.auth,
+        llm=made.kind is Kind.LLM,
+        platform=made.platform,
+        gpus=UNCHECKED,
+        connect=lambda: cluster.api,
+        report=_say if progress else _log.warning,
+        retry=retry,
+    )
     # The wait bears with a server that is away; applying is the same however often it is done.
     return (retry or patience()).call(
-        lambda: apply(made, cluster, wait_s=seconds, force=force, report=report),
+        lambda: apply(made, cluster, wait_s=seconds, force=force, dry_run=dry_run, report=report),
         first=lambda: True,
     )
 
@@ -107,6 +125,7 @@ def render(
     *,
     gpus: int = 1,
     output: str | Path | None = None,
+    folder: str | Path | None = None,
     account: str | Path = SERVICE_ACCOUNT,
     **settings: Unpack[DeploymentKeywords],
 ) -> Deployed:
@@ -119,6 +138,7 @@ def render(
         image: ``host/repository[:tag]@sha256:...``.
         gpus: GPUs per replica; above 1 the model is split between them.
         output: File for the YAML; the result holds it too, as ``manifest``.
+        folder: Folder for the YAML, as ``NAME.yaml``, and a kustomization.yaml that names it.
         account: Folder with the pod's own project.
         **settings: More of the deployment, as for ``deploy``.
 
@@ -132,13 +152,16 @@ def render(
         >>> import carferry
         >>> image = "quay.io/me/granite@sha256:" + "0" * 64  # as carferry.build returns it
         >>> made = carferry.render(image, namespace="demo")
-        >>> made.manifest.splitlines()[1:3]
-        ['apiVersion: v1', 'kind: Secret']
+        >>> [line for line in made.manifest.splitlines() if line.startswith("kind")]
+        ['kind: Secret', 'kind: ServingRuntime', 'kind: InferenceService']
     """
     here = own_namespace(Path(account))
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, here))
-    if file := read_path("output", output):
+    file, place = read_path("output", output), read_path("folder", folder)
+    if file:
         write(rendered(made).shown, file)
+    if place:
+        write_folder(rendered(made).shown, place)
     return apply(made, None)
 
 
@@ -197,10 +220,10 @@ def check(
 
 def _rehearse(cluster: Cluster, made: Deployment, *, force: bool) -> None:
     try:
-        cluster.apply(prepare(cluster.api, made).objects, dry_run=True, force=force)
+        tried_on(cluster, prepare(cluster.api, made).objects, force=force)
     except CarferryError as error:
-        # An admission webhook may not know dry runs; a server that is away now may not be later.
-        if not error.temporary and "dry run" not in error.reason:
+        # A server that is away now may not be later.
+        if not error.temporary:
             raise
         _log.warning("the deployment was not rehearsed: %s", error)
 
@@ -208,15 +231,6 @@ def _rehearse(cluster: Cluster, made: Deployment, *, force: bool) -> None:
 def _placed(form: Mapping[str, Any], here: str) -> DeploymentForm:
     namespace = read_text("namespace", form.get("namespace")) or here
     return cast(DeploymentForm, {**form, "namespace": namespace})
-
-
-def _connect(kubeconfig: str | Path | None, context: str, ca_file: str | Path | None) -> Cluster:
-    # The Kubernetes client costs 0.3 s to import, which rendering should not pay.
-    from carferry.cluster.client import Cluster
-
-    file = read_path("kubeconfig", kubeconfig)
-    name, ca = read_text("context", context), read_path("ca_file", ca_file)
-    return Cluster.connect(kubeconfig=file, context=name, ca_file=ca)
 
 
 def _seconds(wait: bool | float) -> float | None:
