@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -225,14 +225,19 @@ def test_what_the_cluster_would_refuse_is_refused_before_in_the_same_words(
     assert str(before.value) == str(after.value)
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [(400, 'admission webhook "w.test" does not support dry run'), (503, "overloaded")],
-)
+def no_dry_run(server: KubeServer) -> None:
+    server.denials["inferenceservices"] = 'webhook "w.test" does not support dry run'
+
+
+def away(server: KubeServer) -> None:
+    server.failing, server.failure, server.failing_words = 1, 503, "overloaded"
+
+
+@pytest.mark.parametrize("cause", [no_dry_run, away])
 def test_a_cluster_that_cannot_rehearse_stops_nobody(
-    answer: tuple[int, str], server: KubeServer, laptop: Path
+    cause: Callable[[KubeServer], None], server: KubeServer, laptop: Path
 ) -> None:
-    server.failing, (server.failure, server.failing_words) = 1, answer
+    cause(server)
     form = {"namespace": "demo"}
     made = check(TARGET, form, connect=lambda: Cluster.connect(host=server.url), account=laptop)
     assert (made.name, server.store.objects) == ("granite-31-2b", {})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from carferry.cluster.api import Api, connect
 from carferry.cluster.apply import apply
-from carferry.cluster.kinds import Object, ResourceKind
+from carferry.cluster.kinds import KINDS, Object, ResourceKind
 from carferry.cluster.owners import FIELD_MANAGER
 from carferry.cluster.watch.clock import Clock, SystemClock
 from carferry.cluster.watch.wait import wait
@@ -66,7 +66,7 @@ class Cluster:
         namespace: str,
         *,
         deadline_s: float,
-        kind: str = "InferenceService",
+        kind: ResourceKind = KINDS["InferenceService"],
         is_fixed: bool = True,
         size_bytes: int = 0,
         clock: Clock | None = None,

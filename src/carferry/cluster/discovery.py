@@ -75,6 +75,6 @@ def readable(api: Reads, path: str) -> Object | None:
     try:
         return api.read(path)
     except ClusterError as error:
-        if error.status not in (401, 403, 404):
+        if error.status not in (403, 404):
             raise
         return None

@@ -1,4 +1,4 @@
-"""Objects tried on the server, and those that differ applied."""
+"""Objects tried on the server, and then applied as far as they differ from what is there."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def told(tried: list[Rehearsed] | None, report: Callable[[str], None]) -> tuple[
     return lines
 
 
-def apply_changed(
+def apply_what_differs(
     cluster: Cluster, objects: list[Object], tried: list[Rehearsed] | None, *, force: bool
 ) -> Object:
     """Apply what differs, the access objects as owned by the InferenceService; return that."""

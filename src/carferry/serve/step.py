@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from carferry.cluster.kinds import Object
+from carferry.cluster.kinds import Object, ResourceKind
 from carferry.errors import DeadlineExceeded, DeploymentFailed, InputError
-from carferry.serve.addresses import endpoint
-from carferry.serve.applying import apply_changed, told, tried_on
+from carferry.serve.addresses import endpoint, has_route
+from carferry.serve.applying import apply_what_differs, told, tried_on
 from carferry.serve.deadline import deadline_s
 from carferry.serve.deployed import Deployed
 from carferry.serve.prepare import Prepared, prepare, rendered
@@ -58,19 +58,33 @@ def deploy(
     for note in made.notes:
         report(note)
     if cluster is None:
-        return _result(made, {}, is_ready=False)
+        return _result(made)
     tried = tried_on(cluster, made.objects, force=force)
     lines = told(tried, report)
     if dry_run:
-        return _result(made, {}, is_ready=False, changes=lines)
+        return _result(made, changes=lines)
     waits = wait_s != 0 and not settings.stopped
     last = before(cluster, settings, tried or ()) if rollback and waits else None
-    service = apply_changed(cluster, made.objects, tried, force=force)
+    service = apply_what_differs(cluster, made.objects, tried, force=force)
     if waits:
-        wait = partial(_wait, cluster, settings, wait_s, clock, report)
+        kind = ResourceKind.of(service)
+        wait = partial(_wait, cluster, settings, kind, wait_s, clock, report)
         service = _served(cluster, wait, last)
         remember(cluster, made)
-    return _result(made, service, is_ready=waits, is_applied=True, changes=lines)
+    url = address(made, cluster, service, report)
+    return _result(made, url, is_ready=waits, is_applied=True, changes=lines)
+
+
+def address(
+    made: Prepared, cluster: Cluster, service: Object, report: Callable[[str], None]
+) -> str:
+    """Return where a service answers; reports it if what was asked for outside serves nothing."""
+    if made.deployment.stopped or not service:
+        return ""
+    routed = has_route(cluster.api, made.deployment, made.platform)
+    if made.deployment.external_route and not routed and service.get("status"):
+        report("KServe has made no route that this login can see: it answers inside the cluster")
+    return endpoint(service, exposed=routed)
 
 
 def _check(settings: Deployment, cluster: Cluster | None, wait_s: float | None) -> None:
@@ -83,13 +97,14 @@ def _check(settings: Deployment, cluster: Cluster | None, wait_s: float | None) 
 def _wait(
     cluster: Cluster,
     settings: Deployment,
+    kind: ResourceKind,
     wait_s: float | None,
     clock: Clock | None,
     report: Callable[[str], None],
 ) -> Object:
     limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
     return cluster.wait(
-        settings.name, settings.namespace, deadline_s=limit, kind=settings.kind.resource,
+        settings.name, settings.namespace, deadline_s=limit, kind=kind,
         is_fixed=wait_s is not None, size_bytes=settings.model_size_bytes,
         clock=clock, report=report,
     )  # fmt: skip
@@ -106,9 +121,9 @@ def _served(cluster: Cluster, wait: Callable[[], Object], last: Before | None) -
 
 def _result(
     made: Prepared,
-    service: Object,
+    url: str = "",
     *,
-    is_ready: bool,
+    is_ready: bool = False,
     is_applied: bool = False,
     changes: Sequence[str] = (),
 ) -> Deployed:
@@ -116,7 +131,7 @@ def _result(
     return Deployed(
         name=settings.name,
         namespace=settings.namespace,
-        url=endpoint(service, exposed=settings.external_route),
+        url=url,
         ready=is_ready,
         applied=is_applied,
         image=settings.uri,

@@ -16,15 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from carferry.cluster.api import Api
-from carferry.cluster.kinds import KINDS, Object, ResourceKind
+from carferry.cluster.kinds import KINDS, REPLICA_SETS, Object, ResourceKind
 from carferry.cluster.watch.logs import last_lines, log_tail
 from carferry.cluster.watch.look import condition, is_leaving, is_over, is_ready, name_of, statuses
 from carferry.errors import ClusterError
 
 logger = logging.getLogger("carferry")
 
-REPLICA_SETS = ResourceKind("apps", "v1", "replicasets")
-_LLM = ResourceKind("serving.kserve.io", "v1alpha2", "llminferenceservices")
 _NODES = "/api/v1/nodes"
 _NODES_PAGE = 500
 _CLOSED = (401, 403, 404)
@@ -38,7 +36,7 @@ class Watched:
     """What is watched, and what KServe makes of it.
 
     Attributes:
-        kind: InferenceService or LLMInferenceService.
+        kind: Of InferenceServices or LLMInferenceServices.
         deployment: Name of the Deployment that KServe makes.
         selector: Labels of its pods.
         server: Name of the container that serves.
@@ -52,18 +50,19 @@ class Watched:
     server: str
 
     @classmethod
-    def of(cls, name: str, namespace: str, kind: str = "InferenceService") -> Watched:
+    def of(
+        cls, name: str, namespace: str, kind: ResourceKind = KINDS["InferenceService"]
+    ) -> Watched:
         """Return where KServe puts what it makes of an object of that kind."""
-        if kind == "LLMInferenceService":
+        if kind.plural == KINDS["LLMInferenceService"].plural:
             labels = (
                 f"app.kubernetes.io/name={name},app.kubernetes.io/part-of=llminferenceservice,"
                 "app.kubernetes.io/component=llminferenceservice-workload"
             )
-            found = KINDS.get(kind, _LLM)
-            return cls(found, name, namespace, f"{name}-kserve", labels, "main")
+            return cls(kind, name, namespace, f"{name}-kserve", labels, "main")
         labels = f"serving.kserve.io/inferenceservice={name}"
         deployment = f"{name}-predictor"
-        return cls(KINDS[kind], name, namespace, deployment, labels, "kserve-container")
+        return cls(kind, name, namespace, deployment, labels, "kserve-container")
 
 
 @dataclass(frozen=True, slots=True)

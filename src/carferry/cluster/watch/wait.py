@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from carferry.cluster.api import Api
-from carferry.cluster.kinds import Object
+from carferry.cluster.kinds import KINDS, Object, ResourceKind
 from carferry.cluster.watch.clock import Clock, SystemClock
 from carferry.cluster.watch.look import marks
 from carferry.cluster.watch.observe import Observation, Watched, observe
@@ -30,7 +30,7 @@ def wait(
     namespace: str,
     *,
     deadline_s: float,
-    kind: str = "InferenceService",
+    kind: ResourceKind = KINDS["InferenceService"],
     is_fixed: bool = True,
     size_bytes: int = 0,
     clock: Clock | None = None,
@@ -45,7 +45,7 @@ def wait(
         name: Of the InferenceService.
         namespace: Its namespace.
         deadline_s: Seconds from now.
-        kind: InferenceService or LLMInferenceService.
+        kind: Of InferenceServices or LLMInferenceServices, in the version that is served.
         is_fixed: Somebody chose the deadline; else waiting for a turn or a node is not counted.
         size_bytes: Of the model image; 0 if unknown.
         clock: Time; the machine's by default.
