@@ -6,7 +6,7 @@
 - ``stream``, ``seal``: the same by many processes, a share each, and then the tag
 - ``download``, ``push``: a model into a folder, an image from one place to another
 - ``inspect``: an image checked against what KServe needs
-- ``render``, ``deploy``: the objects that serve an image, as YAML or applied
+- ``render``, ``deploy``, ``delete``: the objects that serve an image, as YAML, applied, removed
 - ``test_endpoint``, ``warm``: does it answer and how fast; an image pulled before it is served
 
 Each is loaded when it is first used, with what it needs. Errors are those of ``carferry.errors``.
@@ -50,8 +50,10 @@ if TYPE_CHECKING:
         UnsafeWeights,
         UnsupportedModel,
     )
+    from carferry.serve.removal import Removed
     from carferry.serve.step import Deployed
     from carferry.steps.build import build
+    from carferry.steps.delete import delete
     from carferry.steps.deploy import deploy, render
     from carferry.steps.download import download
     from carferry.steps.endpoint import test_endpoint
@@ -101,8 +103,10 @@ _HOMES = {
         "UnsafeWeights",
         "UnsupportedModel",
     ),
+    "carferry.serve.removal": ("Removed",),
     "carferry.serve.step": ("Deployed",),
     "carferry.steps.build": ("build",),
+    "carferry.steps.delete": ("delete",),
     "carferry.steps.deploy": ("deploy", "render"),
     "carferry.steps.download": ("download",),
     "carferry.steps.endpoint": ("test_endpoint",),
@@ -157,6 +161,7 @@ __all__ = [
     "Planned",
     "PlannedLayer",
     "PushDenied",
+    "Removed",
     "RightsMissing",
     "SourceChanged",
     "SourceDenied",
@@ -173,6 +178,7 @@ __all__ = [
     "UnsupportedModel",
     "Warmed",
     "build",
+    "delete",
     "deploy",
     "download",
     "fit",

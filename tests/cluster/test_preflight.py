@@ -110,7 +110,8 @@ def test_values_that_may_be_secret_are_not_shown(
     assert done.out.splitlines() == [
         "Secret tiny-uri: data.URI: (hidden) -> (hidden) (set by kubectl-edit)",
         'InferenceService tiny: spec.predictor.model.env: [{"name": "HF_TOKEN", "value": '
-        '"(hidden)"}] -> [{"name": "A", "value": "b"}] (set by odh-dashboard)',
+        '"(hidden)"}] -> [{"name": "HF_TOKEN", "value": "(hidden)"}, {"name": "A", "value": "b"}] '
+        "(set by odh-dashboard)",
     ]
 
 

@@ -27,6 +27,16 @@ def applied_by(obj: Object, manager: str = FIELD_MANAGER) -> bool:
     )
 
 
+def applies(obj: Object, path: Sequence[Step], manager: str = FIELD_MANAGER) -> bool:
+    """Say whether a manager has applied this very field: left out, it would be removed."""
+    return any(
+        entry.get("manager") == manager
+        and entry.get("operation") == "Apply"
+        and _reach(entry.get("fieldsV1") or {}, obj, path) == len(path)
+        for entry in _entries(obj)
+    )
+
+
 def managers(obj: Object) -> list[str]:
     """Return all who set fields, but not those who only report a status."""
     found = (str(e.get("manager") or "") for e in _entries(obj) if not e.get("subresource"))

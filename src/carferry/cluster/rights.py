@@ -65,6 +65,10 @@ _EVENTS = "a failure is reported without the cluster's reason"
 _OWNED = "the objects of `auth` are left to the cluster, which removes them with their owner"
 
 TABLE = (
+    Row(Purpose.CONNECTION, KINDS["Secret"], _WRITE),
+    Row(Purpose.SERVICE, KINDS["ServingRuntime"], _WRITE),
+    Row(Purpose.SERVICE, KINDS["InferenceService"], _WRITE),
+    Row(Purpose.LLM, KINDS["LLMInferenceService"], _WRITE),
     Row(Purpose.DEPLOY, KINDS["Deployment"], "get"),
     Row(Purpose.DEPLOY, KINDS["Pod"], "list"),
     Row(
@@ -81,10 +85,6 @@ TABLE = (
     ),
     Row(Purpose.DEPLOY, KINDS["Pod"], "get", "log", without=_LOG),
     Row(Purpose.DEPLOY, KINDS["Event"], "list", without=_EVENTS),
-    Row(Purpose.SERVICE, KINDS["ServingRuntime"], _WRITE),
-    Row(Purpose.SERVICE, KINDS["InferenceService"], _WRITE),
-    Row(Purpose.LLM, KINDS["LLMInferenceService"], _WRITE),
-    Row(Purpose.CONNECTION, KINDS["Secret"], _WRITE),
     Row(Purpose.AUTH, KINDS["Secret"], _WRITE),
     Row(Purpose.AUTH, KINDS["ServiceAccount"], _WRITE),
     Row(Purpose.AUTH, KINDS["Role"], _WRITE),

@@ -30,6 +30,8 @@ from carferry.steps.warm import warm_for
 
 if TYPE_CHECKING:
     from carferry.cluster.client import Cluster
+else:
+    Cluster = Any  # whoever asks for the types of a function needs the name, not the client
 
 _log = logging.getLogger("carferry")
 _SOME_DIGEST = Digest.of(b"")  # stands for the one that only the push will know
