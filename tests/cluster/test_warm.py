@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pushed(node: Node, folder: Path, base: str) -> str:
     """Push a model that no kubelet has seen, and return it by digest."""
-    seed = int.from_bytes(Path("/dev/urandom").open("rb").read(4), "big")
+    seed = secrets.randbelow(2**32)
     model = models.write(models.tiny(seed), folder / f"model-{seed}")
     target = f"docker://{node.registry}/models/warm:{seed}"
     words = [sys.executable, "-m", "carferry", "build", str(model), target, "--base", base]
