@@ -140,6 +140,7 @@ def test_the_pod_is_bound_to_its_node_and_asks_for_nothing() -> None:
     made = pod(str(IMAGE), "n1", "demo", "pull")
     spec, (container,) = made["spec"], made["spec"]["containers"]
     assert (spec["nodeName"], spec["imagePullSecrets"]) == ("n1", [{"name": "pull"}])
+    assert container["resources"]["requests"] == {"cpu": "0", "memory": "0"}
     assert {*container["resources"]["limits"]} == {"cpu", "memory"}
     assert not spec["automountServiceAccountToken"]
     assert made == pod(str(IMAGE), "n1", "demo", "pull")

@@ -76,6 +76,7 @@ def first(
         run.wishes,
         serve=run.serve,
         auth=run.has_auth,
+        warms=run.warms,
         builder=run.builder,
         report=report,
         chart=chart,

@@ -63,6 +63,7 @@ def size(
     *,
     serve: str = "render",
     auth: bool = False,
+    warms: bool = False,
     builder: str = "",
     report: str = "",
     chart: str = "",
@@ -82,6 +83,7 @@ def size(
         wishes: What the user pinned.
         serve: ``deploy``, ``render`` or ``no``; with ``no``, no GPU is planned for.
         auth: The endpoint will ask for a token.
+        warms: Its image will be pulled on the nodes first.
         builder: ``job`` if Buildah runs in a Job.
         report: File for the report as Markdown; empty for none.
         chart: File for the report as a page; empty for none.
@@ -99,7 +101,7 @@ def size(
     try:
         held = rights(
             serve, namespace=settings.get("namespace", ""), auth=auth, gpus=gpus, builder=builder,
-            connect=connect, retry=retry,
+            connect=connect, retry=retry, **({"warms": True} if warms else {}),
         )  # fmt: skip
     except RightsMissing as error:
         _unplanned(report, chart, str(error), f"\n```yaml\n{error.manifest}```\n")
