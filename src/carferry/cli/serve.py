@@ -106,6 +106,7 @@ def _add_rights(commands: Any) -> None:
         "--gpu", default="", metavar="TEXT", help="GPUs to plan for; default: those of the cluster"
     )
     parser.add_argument("--builder", default="", choices=("", "job"), help="job: Buildah in a Job")
+    parser.add_argument("--warm", action="store_true", help="nodes will be warmed first")
     parser.add_argument("--delete", action="store_true", help="deployments will be removed too")
     options.add_cluster(parser)
     options.finish(parser, _rights)
@@ -139,6 +140,7 @@ def _rights(arguments: argparse.Namespace) -> int:
         gpus=arguments.gpu,
         builder=arguments.builder,
         deletes=arguments.delete,
+        warms=arguments.warm,
         connect=partial(connect, **_login(arguments)),
     )
     manifest = found.manifest.rstrip() or f"# {found.text}"

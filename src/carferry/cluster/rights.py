@@ -34,6 +34,7 @@ class Purpose(StrEnum):
     CONNECTION = "deploying on OpenShift AI"
     AUTH = "deploying with `auth`"
     DELETE = "deleting"
+    WARM = "warming nodes"
     PLAN = "the GPU plan"
     BUILD = "Buildah in a Job"
 
@@ -110,6 +111,9 @@ TABLE = (
         for name in ("ServiceAccount", "Role", "RoleBinding")
     ),
     Row(Purpose.DELETE, KINDS["Pod"], "list"),
+    Row(Purpose.WARM, NODES, "list", everywhere=True),
+    Row(Purpose.WARM, KINDS["Pod"], "create list delete"),
+    Row(Purpose.WARM, KINDS["Event"], "list", without=_EVENTS),
     Row(
         Purpose.PLAN,
         NODES,
@@ -205,6 +209,11 @@ def to_deploy(
 def to_delete(namespace: str) -> list[Need]:
     """Return the permissions to remove a deployment, and to wait until it is gone."""
     return needed(namespace, Purpose.DELETE)
+
+
+def to_warm(namespace: str) -> list[Need]:
+    """Return the permissions to pull an image on nodes before it is served."""
+    return needed(namespace, Purpose.WARM)
 
 
 def to_build(namespace: str) -> list[Need]:

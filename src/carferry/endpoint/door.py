@@ -36,8 +36,8 @@ class Door(Protocol):
         """Whether a token of the model's goes with every request."""
 
     @property
-    def proxied(self) -> Permission | None:
-        """What the way takes of a login to the cluster; None: nothing."""
+    def proxied(self) -> tuple[Permission, ...]:
+        """What the way takes of a login to the cluster; mostly nothing."""
 
     def open(
         self,
@@ -82,9 +82,9 @@ class Direct:
         return bool(self.token)
 
     @property
-    def proxied(self) -> Permission | None:
-        """None: no login to a cluster is used."""
-        return None
+    def proxied(self) -> tuple[Permission, ...]:
+        """Nothing: no login to a cluster is used."""
+        return ()
 
     def open(
         self,
@@ -139,9 +139,10 @@ class Proxied:
         return False
 
     @property
-    def proxied(self) -> Permission | None:
-        """The proxy of the Service or the pod."""
-        return Permission("create", PROXIES[self.resource], self.namespace, "proxy")
+    def proxied(self) -> tuple[Permission, ...]:
+        """The proxy of the Service or the pod: a GET takes one verb, a POST the other."""
+        kind = PROXIES[self.resource]
+        return tuple(Permission(verb, kind, self.namespace, "proxy") for verb in ("get", "create"))
 
     def open(
         self,

@@ -79,7 +79,7 @@ def find(api: Api, name: str, namespace: str) -> Found:
     if (obj := _llm(api, namespace, name)) is not None:
         return llm_service(obj)
     names = [each["metadata"]["name"] for each in api.list(KINDS["InferenceService"], namespace)]
-    known = f"there are {', '.join(sorted(names)[:10])}" if names else "there is none"
+    known = f"there is {', '.join(sorted(names)[:10])}" if names else "there is none"
     reason = f"no InferenceService of that name in {namespace}: {known}"
     raise EndpointFailed("test", name, reason, "pass --namespace, or a URL")
 

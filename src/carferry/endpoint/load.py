@@ -93,6 +93,7 @@ class Load:
         levels: Streams at once, one level after the other.
         seconds: Of each level, in which requests begin; those that run may end after it.
         tokens: Most to answer to one request.
+        grace_s: That a request may go on after the level's time, and a server be silent.
         clock: Monotonic seconds.
         stop: Set it to end early.
     """
@@ -100,6 +101,7 @@ class Load:
     levels: Sequence[int] = LEVELS
     seconds: float = SECONDS
     tokens: int = TOKENS
+    grace_s: float = _GRACE_S
     clock: Callable[[], float] = time.monotonic
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -107,7 +109,7 @@ class Load:
 def measure(
     door: Door, answer: Answer, load: Load, report: Callable[[str], None]
 ) -> Iterator[Level]:
-    """Yield what each level of a load measured.
+    """Yield what each level of a load measured; one that nothing answers is the last.
 
     Args:
         door: How the model is asked.
@@ -117,7 +119,10 @@ def measure(
     """
     for streams in load.levels:
         report(f"{streams} at once for {load.seconds:g} s")
-        yield _level(door, answer, load, streams)
+        level = _level(door, answer, load, streams)
+        yield level
+        if not level.requests:
+            return
 
 
 def _level(door: Door, answer: Answer, load: Load, streams: int) -> Level:
@@ -167,7 +172,7 @@ def _stream(door: Door, answer: Answer, load: Load, end: float, samples: list[Sa
     """Send one request after the other until the level's time is over."""
     failures = itertools.count(1)
     while load.clock() < end and not load.stop.is_set():
-        sample = _sample(door, answer, load, end + _GRACE_S)
+        sample = _sample(door, answer, load, end + load.grace_s)
         samples.append(sample)
         if sample.failure and (next(failures) >= _MOST_FAILURES or load.stop.wait(_PAUSE_S)):
             return
@@ -181,7 +186,7 @@ def _sample(door: Door, answer: Answer, load: Load, until: float) -> Sample:
         request = answer.task.ask(answer.model.name, _prompt(), load.tokens)
         post(
             door, _ACTION, answer.task.path, request.body,
-            content_type=request.content_type, read_s=_GRACE_S,
+            content_type=request.content_type, read_s=load.grace_s,
         )  # fmt: skip
         return Sample(load.clock() - began)
     except Refused as refused:
@@ -191,10 +196,12 @@ def _sample(door: Door, answer: Answer, load: Load, until: float) -> Sample:
 
 
 def _streamed(door: Door, answer: Answer, load: Load, began: float, until: float) -> Sample:
-    request = streamed(
-        answer.task, answer.model.name, _prompt(), load.tokens, fixed=answer.model.is_vllm
+    model = answer.model
+    tokens = min(load.tokens, model.max_model_len // 4 or load.tokens)
+    request = streamed(answer.task, model.name, _prompt(), tokens, fixed=model.is_vllm)
+    response = opened(
+        door, _ACTION, "POST", answer.task.path, body=request.body, read_s=load.grace_s
     )
-    response = opened(door, _ACTION, "POST", answer.task.path, body=request.body, read_s=_GRACE_S)
     first_s: float | None = None
     last_s, pieces, counted = 0.0, 0, 0
     try:
@@ -204,7 +211,7 @@ def _streamed(door: Door, answer: Answer, load: Load, began: float, until: float
                 last_s, pieces = load.clock() - began, pieces + 1
                 first_s = last_s if first_s is None else first_s
     except CutOff:
-        return Sample(load.clock() - began, failure=f"no end within {_GRACE_S:g} s more")
+        return Sample(load.clock() - began, failure=f"no end within {load.grace_s:g} s more")
     if not (counted or pieces):
         return Sample(load.clock() - began, failure="a stream without a token")
     ended_s = load.clock() - began

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from carferry.cluster.kinds import as_yaml
 from carferry.cluster.refusals import refused as refused_by_cluster
 from carferry.endpoint.door import Door
 from carferry.errors import CarferryError, ClusterError, EndpointFailed
@@ -98,8 +99,12 @@ def _of_cluster(
     door: Door, action: str, status: int, body: str, said: dict[str, Any]
 ) -> CarferryError:
     """Return the error for what the API server says itself, not the model behind it."""
-    if status in (401, 403) and door.proxied:
-        return refused_by_cluster(status, body.encode(), door.proxied, "")
+    if status in (401, 403):
+        error = refused_by_cluster(status, body.encode(), door.proxied[0], "")
+        if status == 403:
+            place = door.proxied[0].namespace
+            error.remedy = f"grant in namespace {place}: {as_yaml(door.proxied)[0]}"
+        return error
     text = _short(str(said.get("message") or "no message"))
     if status == 404:  # the Service or the pod: what stands behind it answers in its own words
         remedy = "is it deployed? oc get inferenceservices"

@@ -11,9 +11,10 @@ from carferry.endpoint.door import Door
 from carferry.endpoint.load import Load, measure
 from carferry.endpoint.metrics import kv_tokens
 from carferry.endpoint.tested import Expected, Measured
-from carferry.errors import CarferryError, ClusterError, Unreachable
+from carferry.errors import CarferryError, ClusterError, EndpointFailed, Unreachable
 
 _log = logging.getLogger("carferry")
+_UNREADY = (502, 503, 504)
 _BEHIND = "asked behind its login: the API server's proxy takes no token of the model's"
 
 
@@ -82,6 +83,13 @@ def _entered(doors: Iterable[Door], wanted: Wanted) -> tuple[Door, Answer, tuple
         except (Unreachable, ClusterError) as error:
             lost.append(error)
             continue
+        except EndpointFailed as error:
+            if not wanted.unready or error.status not in _UNREADY:
+                raise
+            reason = f"it is not ready: {wanted.unready}; {error.reason}"
+            raise EndpointFailed(
+                "test", wanted.name, reason, error.remedy, status=error.status
+            ) from error
         return door, answer, tuple(f"not reached otherwise: {error.reason}" for error in lost)
     raise _no_way(wanted, lost)
 

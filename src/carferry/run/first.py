@@ -80,6 +80,7 @@ def first(
         auth=run.has_auth,
         llm=run.is_llm,
         platform=entry(run.settings, "platform") or AUTO,
+        warms=run.warms,
         builder=run.builder,
         report=report,
         chart=chart,

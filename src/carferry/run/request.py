@@ -84,6 +84,11 @@ class Run:
         return self.is_served and entry(self.settings, "kind") == Kind.LLM
 
     @property
+    def warms(self) -> bool:
+        """Whether the image is pulled on the nodes before it is served."""
+        return self.is_served and bool(entry(self.settings, "warm"))
+
+    @property
     def patterns(self) -> Patterns:
         """Which files enter the image."""
         return Patterns.parse(**patterns(self.settings, self.include))

@@ -66,6 +66,7 @@ def size(
     auth: bool = False,
     llm: bool = False,
     platform: str = AUTO,
+    warms: bool = False,
     builder: str = "",
     report: str = "",
     chart: str = "",
@@ -87,6 +88,7 @@ def size(
         auth: The endpoint will ask for a token.
         llm: It will be an LLMInferenceService.
         platform: As for a deployment.
+        warms: Its image will be pulled on the nodes first.
         builder: ``job`` if Buildah runs in a Job.
         report: File for the report as Markdown; empty for none.
         chart: File for the report as a page; empty for none.
@@ -104,7 +106,7 @@ def size(
     try:
         held = rights(
             serve, namespace=settings.get("namespace", ""), auth=auth, llm=llm, platform=platform,
-            gpus=gpus, builder=builder, connect=connect, retry=retry,
+            warms=warms, gpus=gpus, builder=builder, connect=connect, retry=retry,
         )  # fmt: skip
     except RightsMissing as error:
         _unplanned(report, chart, str(error), f"\n```yaml\n{error.manifest}```\n")

@@ -119,6 +119,7 @@ def deploy(
         llm=made.kind is Kind.LLM,
         platform=made.platform,
         gpus=UNCHECKED,
+        warms=warm,
         connect=lambda: cluster.api,
         report=_say if progress else _log.warning,
         retry=retry,

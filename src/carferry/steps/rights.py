@@ -100,6 +100,7 @@ def check_rights(
     gpus: str = "",
     builder: str = "",
     deletes: bool = False,
+    warms: bool = False,
     connect: Callable[[], RightsApi] | None = None,
     report: Callable[[str], None] = _log.warning,
     retry: Retry | None = None,
@@ -115,6 +116,7 @@ def check_rights(
         gpus: GPUs to plan for; empty reads the cluster's, and asks for the rights to.
         builder: ``job`` if Buildah runs in a Job.
         deletes: A deployment will be removed.
+        warms: Its image will be pulled on the nodes first.
         connect: Reaches the cluster; default as kubectl would. Not called if nothing is needed.
         report: Called with what the run has to do without, and the YAML that would change it.
         retry: How often a server that is away is asked again.
@@ -125,7 +127,7 @@ def check_rights(
         ClusterError: The cluster refused the login or does not answer.
     """
     asked = {"namespace": namespace, "gpus": gpus, "builder": builder, "platform": platform}
-    how = {"auth": auth, "llm": llm, "deletes": deletes}
+    how = {"auth": auth, "llm": llm, "deletes": deletes, "warms": warms}
     found = find_rights(serve, connect=connect, retry=retry, **how, **asked)  # type: ignore[arg-type]
     if found.note or found.missing:
         report("\n".join(filter(None, (found.text, found.manifest.rstrip()))))
@@ -144,6 +146,7 @@ def find_rights(
     gpus: str = "",
     builder: str = "",
     deletes: bool = False,
+    warms: bool = False,
     connect: Callable[[], RightsApi] | None = None,
     retry: Retry | None = None,
 ) -> Rights:
@@ -165,6 +168,7 @@ def find_rights(
         if serve == DEPLOY:
             has_dashboard = (retry or patience()).call(lambda: _has_dashboard(api, platform))
             needs += rights.to_deploy(place, auth=auth, llm=llm, connection=has_dashboard)
+            needs += rights.to_warm(place) if warms else []
         needs += rights.to_see_gpus(place) if plans else []
         needs += rights.to_delete(place) if deletes else []
         needs += rights.to_build(api.namespace) if builder == "job" else []

@@ -18,7 +18,9 @@ from carferry.cluster.kinds import Object
 
 LABEL = "carferry/warm"
 _ACTIVE_S = 4 * 3600
-_TINY = {"cpu": "10m", "memory": "16Mi"}
+# A node with GPUs may have given away all of its CPU: its kubelet then admits what asks for none.
+_NOTHING = {"cpu": "0", "memory": "0"}
+_LITTLE = {"cpu": "100m", "memory": "32Mi"}
 _NOT_PULLED = (
     "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
     "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed",
@@ -60,7 +62,7 @@ def pod(image: str, node: str, namespace: str, pull_secret: str = "") -> Object:
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["sh", "-c", "true"],
-        "resources": {"requests": dict(_TINY), "limits": dict(_TINY)},
+        "resources": {"requests": dict(_NOTHING), "limits": dict(_LITTLE)},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},

@@ -120,7 +120,8 @@ def _wrong_args(seen: Observation) -> str:
 
 
 def _wrong_image(seen: Observation) -> str:
-    image = str(_model(seen).get("storageUri", "")).removeprefix("oci://")
+    model = _model(seen)
+    image = str(model.get("storageUri") or model.get("uri") or "").partition("://")[2]
     for pod in (each for each in seen.current if not is_over(each)):
         served = container(pod, "modelcar").get("image", image)
         if image and served != image:
@@ -130,5 +131,5 @@ def _wrong_image(seen: Observation) -> str:
 
 def _model(seen: Observation) -> Object:
     spec = seen.service.get("spec") or {}
-    model: Object = (spec.get("predictor") or {}).get("model") or {}
+    model: Object = (spec.get("predictor") or spec).get("model") or {}
     return model
