@@ -23,7 +23,7 @@ from cluster import command
 from cluster.command import Outcome
 from cluster.rig import built, furniture, images
 from cluster.rig import node as rig
-from cluster.rig.kserve import UID_MODELCAR, set_uid_modelcar
+from cluster.rig.kserve import PROFILES, UID_MODELCAR, define_profiles, set_uid_modelcar
 from cluster.rig.node import Node
 
 Carferry = Callable[..., Outcome]
@@ -108,3 +108,13 @@ def carferry(
         return Outcome(code, shown.out, shown.err, seconds)
 
     return run
+
+
+@pytest.fixture
+def hardware_profiles(node: Node) -> Iterator[None]:
+    """OpenShift AI's kind of hardware profiles, with the definition that its operator brings."""
+    if node.programs is None:
+        lacking("the node that runs was not started by cluster.rig, which has the definitions")
+    define_profiles(node, node.programs)
+    yield
+    node.kubectl("delete", "crd", PROFILES)

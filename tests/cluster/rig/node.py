@@ -37,12 +37,14 @@ class Node:
         kubeconfig: The administrator's login.
         registry: Host and port of its registry, the same inside and outside; it speaks no TLS.
         kubectl_command: What runs kubectl.
+        programs: What ``.ci/cluster`` built; None if somebody else made the node.
     """
 
     folder: Path
     kubeconfig: Path
     registry: str
     kubectl_command: tuple[str, ...]
+    programs: Path | None = None
 
     def kubectl(self, *words: str, stdin: str = "") -> str:
         """Run kubectl as the administrator and return its standard output.
@@ -86,7 +88,9 @@ def attach(folder: Path) -> Node:
     if not (folder / "run/rig.json").exists():
         return Node(folder, login, "127.0.0.1:5055", ("kubectl",))
     rig = Rig.load(folder)
-    return Node(folder, login, rig.registry_host, (str(rig.programs / "node"), "kubectl"))
+    return Node(
+        folder, login, rig.registry_host, (str(rig.programs / "node"), "kubectl"), rig.programs
+    )
 
 
 @contextmanager
