@@ -16,7 +16,7 @@ MAX_YAML = 1_000_000
 """Bytes the OpenShift AI dashboard accepts (odh-dashboard, MAX_SIZE_AS_MB = 1)."""
 LIBRARY = "carferry-library.yaml"
 _KUSTOMIZATION = f"""\
-# The library that the pipelines of this folder mount: oc apply -k . -n PROJECT
+# The library that the pipelines of this folder mount: oc apply --server-side -k . -n PROJECT
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources:

@@ -88,7 +88,7 @@ def hold(server: KubeServer, needs: list[Need]) -> None:
 
 def serve_in_time(server: KubeServer, *, namespace: str = "demo", auth: bool = False) -> None:
     """Deploy for real and wait; the pod is not ready at the first look."""
-    server.store.script(
+    server.store.script_once_applied(
         [service(), rollout(0), pod()], [service("True", url="http://x"), rollout(1), ready_pod()]
     )
     made = settings(namespace=namespace, auth=str(auth).lower())

@@ -323,7 +323,9 @@ def test_the_readme_runs(
     before, deploy, after = program.replace("quay.io", registry_tls.host).partition("live =")
     names: dict[str, Any] = {}
     exec(before, names)
-    beside_a_model.store.script([service("True", url=URL), rollout(1), up(names["built"])])
+    beside_a_model.store.script_once_applied(
+        [service("True", url=URL), rollout(1), up(names["built"])]
+    )
     exec(deploy + after, names)
     assert (names["live"].ready, names["live"].url) == (True, URL)
 

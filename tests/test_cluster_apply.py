@@ -12,7 +12,10 @@ from servers.kube import KubeServer
 from carferry.cluster.client import Cluster
 from carferry.errors import ClusterError, InputError, Unreachable
 from carferry.serve.objects import make_objects
+from carferry.serve.rehearsal import rehearse, title
 from carferry.serve.step import Deployed, deploy
+
+NEW = (f"Secret {NAME}-uri", f"ServingRuntime {NAME}", f"InferenceService {NAME}")
 
 
 @pytest.fixture
@@ -50,11 +53,6 @@ def test_a_setting_no_longer_given_leaves_the_cluster(server: KubeServer, cluste
     cluster.apply(make_objects(settings(max_model_len="8192")))
     cluster.apply(make_objects(settings()))
     assert "args" not in server.store.get("inferenceservices", NAME)["spec"]["predictor"]["model"]
-
-
-def test_a_dry_run_keeps_nothing(server: KubeServer, cluster: Cluster) -> None:
-    cluster.apply(make_objects(settings()), dry_run=True)
-    assert server.store.objects == {}
 
 
 def test_a_field_of_another_manager_is_kept_until_forced(
@@ -162,29 +160,13 @@ def test_a_kind_that_is_not_ours_is_refused_before_it_is_sent(
     assert server.requests == []
 
 
-def test_preflight_lists_every_missing_rule_and_writes_nothing(
-    server: KubeServer, cluster: Cluster
-) -> None:
-    missing = {("create", "secrets"), ("patch", "secrets"), ("list", "events")}
-    server.forbidden.update(missing)
-    assert cluster.preflight(make_objects(settings())) == [
-        '- {apiGroups: [""], resources: [secrets], verbs: [create, patch]}',
-        '- {apiGroups: [""], resources: [events], verbs: [list]}',
-    ]
-    assert server.store.objects == {}
-
-
-def test_preflight_lets_the_server_check_the_objects(server: KubeServer, cluster: Cluster) -> None:
-    server.namespaces.clear()
-    problems = cluster.preflight(make_objects(settings()))
-    assert ['namespaces "demo" not found' in problem for problem in problems] == [True] * 3
-
-
 @pytest.mark.parametrize("auth", ["false", "true"])
-def test_preflight_finds_nothing_if_nothing_is_wrong(
+def test_a_rehearsal_writes_nothing_and_knows_what_is_new(
     server: KubeServer, cluster: Cluster, auth: str
 ) -> None:
-    assert cluster.preflight(make_objects(settings(auth=auth))) == []
+    objects = make_objects(settings(auth=auth))
+    found = rehearse(cluster, objects)
+    assert [each.lines for each in found] == [(f"{title(each)}: new",) for each in objects]
     assert server.store.objects == {}
 
 
@@ -205,17 +187,18 @@ def test_deploy_without_waiting_applies_and_claims_nothing(
 def test_deploy_waits_and_gives_the_address(server: KubeServer, cluster: Cluster) -> None:
     address = f"http://{NAME}-predictor.demo.svc.cluster.local"
     status = {"url": address, "address": {"url": f"{address}:8080"}}
-    server.store.script([service("True", **status), rollout(1), ready_pod()])
+    server.store.script_once_applied([service("True", **status), rollout(1), ready_pod()])
     expected = Deployed(
         name=NAME, namespace="demo", url=f"{address}:8080", ready=True, applied=True,
         image=URI, manifest=deploy(settings(), None).manifest,
+        changes=tuple(f"{each}: new" for each in NEW),
     )  # fmt: skip
     assert deploy(settings(), cluster, wait_s=5) == expected
 
 
 def test_deploy_gives_the_route_if_there_is_one(server: KubeServer, cluster: Cluster) -> None:
     status = {"url": "https://granite.apps.example", "address": {"url": "https://granite:8443"}}
-    server.store.script([service("True", **status), rollout(1), ready_pod()])
+    server.store.script_once_applied([service("True", **status), rollout(1), ready_pod()])
     assert deploy(settings(), cluster, wait_s=5).url == "https://granite.apps.example"
 
 

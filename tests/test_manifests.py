@@ -50,6 +50,7 @@ def wanted(needs: list[Need]) -> Counter[tuple[str, str, str]]:
 
 IN_PROJECT = [need for need in to_see_gpus("p") if need.permission.namespace]
 EVERYWHERE = [need for need in to_see_gpus("p") if not need.permission.namespace]
+AS_LLM = [need for need in to_deploy("p", llm=True) if need not in to_deploy("p")]
 WITH_AUTH = [need for need in to_deploy("p", auth=True) if need not in to_deploy("p")]
 
 
@@ -58,6 +59,7 @@ WITH_AUTH = [need for need in to_deploy("p", auth=True) if need not in to_deploy
     [
         (".", "Role", [*to_deploy("p"), *IN_PROJECT]),
         ("auth", "Role", WITH_AUTH),
+        ("llm", "Role", AS_LLM),
         ("gpu-inventory", "ClusterRole", EVERYWHERE),
         ("buildah", "Role", to_build("p")),
     ],

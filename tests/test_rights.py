@@ -59,9 +59,10 @@ def test_the_pipeline_accounts_own_role_is_refused_before_any_work(
         check_rights("deploy", gpus="none", connect=reach(server), report=said.append)
     line = str(caught.value)
     assert line == (
-        "check the rights of demo/pipeline-runner-dspa: 6 of 13 are missing: secrets (create, "
-        "patch), events (list), servingruntimes (get, create, patch) in demo; oc apply -f - the "
-        "YAML in this step's log, or once for the project: oc apply -k manifests/ -n demo"
+        "check the rights of demo/pipeline-runner-dspa: 6 of 14 are missing: secrets (create, "
+        "patch), servingruntimes (get, create, patch), events (list) in demo; oc apply "
+        "--server-side -f - the YAML in the log, or once for the project: "
+        "oc apply --server-side -k manifests/ -n demo"
     )
     assert caught.value.exit_code == 2
     assert caught.value.manifest.rstrip() in "\n".join(said)
@@ -226,7 +227,10 @@ def test_the_first_step_stops_before_it_reads_the_model_and_leaves_the_list(
     assert "demo/pipeline-runner-dspa" in chart.read_text()
 
 
-@pytest.mark.parametrize(("serve", "auth", "asked"), [("deploy", True, 22), ("deploy", False, 13)])
+@pytest.mark.parametrize(
+    ("serve", "auth", "asked"),
+    [("deploy", auth, len(to_deploy("demo", auth=auth))) for auth in (True, False)],
+)
 def test_the_first_step_says_that_all_rights_are_there(
     server: KubeServer, tmp_path: Path, serve: str, auth: bool, asked: int
 ) -> None:
@@ -246,7 +250,7 @@ def test_the_command_prints_what_is_missing_ready_to_be_applied(
     command = ("rights", "--kubeconfig", str(config), "--gpu", "none")
     first = carferry(capsys, *command)
     assert (first.code, first.err.count("\n")) == (2, 1)
-    assert "lacks 6 of 13 rights: secrets (create, patch)" in first.err
+    assert "lacks 6 of 14 rights: secrets (create, patch)" in first.err
     document = json.loads(carferry(capsys, *command, "--json").out)
     assert document["manifest"] == first.out
     assert [each["permission"]["kind"]["plural"] for each in document["missing"]].count(

@@ -15,7 +15,7 @@ from test_cluster_connect import kubeconfig
 
 from carferry.cli import build_parser
 from carferry.cluster import pod
-from carferry.cluster.rights import Need, to_build, to_deploy, to_see_gpus
+from carferry.cluster.rights import Need, Purpose, needed
 from carferry.serve.form import PARAMETERS
 
 ROOT = Path(__file__).parents[1]
@@ -43,18 +43,17 @@ def rows(purpose: str, needs: list[Need]) -> list[str]:
 
 
 def test_the_table_of_permissions_is_the_one_in_the_code() -> None:
-    plain = to_deploy("p")
-    guarded = [need for need in to_deploy("p", auth=True) if need not in plain]
-    expected = rows("deploying", plain) + rows("deploying with `auth`", guarded)
-    expected += rows("the GPU plan", to_see_gpus("p")) + rows("Buildah in a Job", to_build("p"))
+    expected = [row for each in Purpose for row in rows(each.value, needed("p", each))]
     on_page = PAGE.partition("| Without them |\n|---|---|---|---|---|\n")[2].partition("\n\n")[0]
     assert on_page.splitlines() == expected
 
 
-@pytest.mark.parametrize("folder", ["manifests/", "manifests/auth", "manifests/buildah"])
+@pytest.mark.parametrize(
+    "folder", ["manifests/", "manifests/auth", "manifests/llm", "manifests/buildah"]
+)
 def test_the_page_on_a_project_names_commands_that_work_here(folder: str) -> None:
     page = (DOCS / "set-up-a-project.md").read_text(encoding="ascii")
-    assert f"oc apply -k {folder} -n my-project" in page
+    assert f"oc apply --server-side -k {folder} -n my-project" in page
     assert (ROOT / folder / "kustomization.yaml").is_file()
 
 
@@ -82,7 +81,9 @@ def test_the_python_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert objects[-1]["spec"]["predictor"]["model"]["resources"]["limits"]["nvidia.com/gpu"] == "2"
     with KubeServer() as server:
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", server.url)))
-        server.store.script([service("True", url="http://granite"), rollout(1), up(names["image"])])
+        server.store.script_once_applied(
+            [service("True", url="http://granite"), rollout(1), up(names["image"])]
+        )
         exec(deploy, names)
     assert names["live"].url == "http://granite"
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from serve_samples import DIGEST, NAME, URI, settings
 
-from carferry.serve.objects import deadline_s, make_objects
+from carferry.serve.deadline import deadline_s
+from carferry.serve.objects import make_objects
 
 Object = dict[str, Any]
 

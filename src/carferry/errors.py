@@ -162,7 +162,7 @@ class RightsMissing(InputError):
 
     Attributes:
         manifest: Role and RoleBinding (and their cluster-wide twins) that grant what is missing,
-            as YAML for ``oc apply -f -``.
+            as YAML for ``oc apply --server-side -f -``.
     """
 
     def __init__(

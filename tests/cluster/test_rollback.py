@@ -26,13 +26,13 @@ def test_a_failed_image_is_taken_back_if_asked(
     assert first.code == 0, first.err
     good = node.get(_ISVC, "m", "-n", namespace)
     uri = good["spec"]["predictor"]["model"]["storageUri"]
-    connection = node.get("secret", "m-uri", "-n", namespace)
-    assert connection["metadata"]["annotations"]["carferry/last-good"] == uri
+    runtime = node.get("servingruntime", "m", "-n", namespace)
+    assert runtime["metadata"]["annotations"]["carferry/last-good"] == uri
     pods = _pods(node, namespace)
 
     again = carferry("deploy", modelcar, *small, "--max-model-len", "64")
     assert again.code == 0, again.err
-    for kind, before in ((_ISVC, good), ("secret", connection)):
+    for kind, before in ((_ISVC, good), ("servingruntime", runtime)):
         held = node.get(kind, before["metadata"]["name"], "-n", namespace)
         assert held["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     assert _pods(node, namespace) == pods

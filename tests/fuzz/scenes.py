@@ -285,7 +285,7 @@ class Stage:
                 "address": {"url": "http://granite.demo.svc.cluster.local:8080"},
             },
         }
-        self.kube.store.script([ready, rollout(1), ready_pod()])
+        self.kube.store.script_once_applied([ready, rollout(1), ready_pod()])
 
     @property
     def fixed(self) -> str:

@@ -43,10 +43,15 @@ class Store:
     objects: dict[Key, Object] = field(default_factory=dict)
     owners: dict[Key, dict[str, str]] = field(default_factory=dict)
     _steps: list[list[Object]] = field(default_factory=list)
+    _held: list[list[Object]] = field(default_factory=list)
 
     def script(self, *steps: list[Object]) -> None:
         """Queue what controllers write: each step is put in place before one look."""
         self._steps.extend(steps)
+
+    def script_once_applied(self, *steps: list[Object]) -> None:
+        """Queue what controllers write after an InferenceService was applied."""
+        self._held.extend(steps)
 
     def get(self, plural: str, name: str, namespace: str = "demo") -> Object:
         return deepcopy(self.objects[plural, namespace, name])
@@ -124,6 +129,8 @@ class Store:
             raise Refusal(409, "Conflict", str(conflict), key[2]) from conflict
         if not query.get("dryRun"):
             self.owners[key] = owners
+            if key[0] == "inferenceservices":
+                self._steps, self._held = [*self._steps, *self._held], []
         merged["metadata"]["managedFields"] = [
             {"manager": name.split()[0], "operation": "Update" if " " in name else "Apply"}
             for name in sorted(set(owners.values()))

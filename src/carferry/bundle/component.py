@@ -102,7 +102,7 @@ def mount_library(task: PipelineTask, runtime: Runtime = CARRIED) -> PipelineTas
     """Mount the library into a task, unless the runtime has it installed.
 
     In a pipeline of your own, every task of a component from this package needs it, and the
-    project needs ``oc apply -f compiled/carferry-library.yaml``.
+    project needs ``oc apply --server-side -f compiled/carferry-library.yaml``.
     """
     if runtime.installed:
         return task

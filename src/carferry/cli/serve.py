@@ -15,13 +15,16 @@ from carferry.cli import options
 from carferry.cli.streams import warn
 from carferry.form.readers import read_seconds
 from carferry.serve.form import PARAMETERS
+from carferry.serve.platforms import AUTO, NAMES
+from carferry.serve.settings import Kind
 from carferry.shown import printable
 from carferry.steps.rights import SERVE, find_rights
 
 
 def add_serve_commands(commands: Any) -> None:
-    """Add rights, render and deploy."""
+    """Add rights, render, deploy and delete."""
     _add_rights(commands)
+    _add_delete(commands)
     parser = commands.add_parser(
         "render",
         help="write the KServe objects as YAML, for GitOps",
@@ -33,6 +36,12 @@ def add_serve_commands(commands: Any) -> None:
         default="",
         metavar="FILE",
         help="default: stdout, as -; a link, a device or a pipe is written to, not replaced",
+    )
+    parser.add_argument(
+        "--folder",
+        default="",
+        metavar="FOLDER",
+        help="write NAME.yaml there, and a kustomization.yaml if there is none",
     )
     options.finish(parser, _render)
     parser = commands.add_parser(
@@ -50,8 +59,28 @@ def add_serve_commands(commands: Any) -> None:
         action="store_true",
         help="if it does not come up, apply again what served before; exit 1 all the same",
     )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="let the cluster check everything, list what would change, and write nothing",
+    )
     _add_cluster(parser)
     options.finish(parser, _deploy)
+
+
+def _add_delete(commands: Any) -> None:
+    parser = commands.add_parser(
+        "delete",
+        help="remove what deploy made of one model",
+        description="Remove the objects of a deployment, the service first, and wait until they "
+        "and the pods are gone. What somebody else made, or another model uses, stays and is "
+        "named. Nothing is asked; a second run finds nothing.",
+    )
+    parser.add_argument("name", metavar="NAME", help="of the InferenceService")
+    parser.add_argument("--namespace", default="", help="its project; default: your own")
+    parser.add_argument("--wait-s", default="300", help="seconds to wait until all is gone")
+    _add_cluster(parser)
+    options.finish(parser, _delete)
 
 
 def _add_rights(commands: Any) -> None:
@@ -59,16 +88,19 @@ def _add_rights(commands: Any) -> None:
         "rights",
         help="list what a run would need and this login may not do",
         description="Ask the cluster about every right that a run needs, before there is one. "
-        "Prints what is missing as YAML, fit for 'oc apply -f -'; exit 2 if a run would stop. "
-        "Nothing is changed.",
+        "Prints what is missing as YAML, fit for 'oc apply --server-side -f -'; exit 2 if a run "
+        "would stop. Nothing is changed.",
     )
     parser.add_argument("--serve", default="deploy", choices=SERVE, help="as for the pipeline")
     parser.add_argument("--namespace", default="", help="project to serve in; default: your own")
     parser.add_argument("--auth", action="store_true", help="the endpoint will ask for a token")
+    parser.add_argument("--kind", default="isvc", choices=tuple(Kind), help="as for deploy")
+    parser.add_argument("--platform", default=AUTO, choices=NAMES, help="as for deploy")
     parser.add_argument(
         "--gpu", default="", metavar="TEXT", help="GPUs to plan for; default: those of the cluster"
     )
     parser.add_argument("--builder", default="", choices=("", "job"), help="job: Buildah in a Job")
+    parser.add_argument("--delete", action="store_true", help="deployments will be removed too")
     _add_cluster(parser)
     options.finish(parser, _rights)
 
@@ -102,8 +134,11 @@ def _rights(arguments: argparse.Namespace) -> int:
         arguments.serve,
         namespace=arguments.namespace,
         auth=arguments.auth,
+        llm=arguments.kind == Kind.LLM,
+        platform=arguments.platform,
         gpus=arguments.gpu,
         builder=arguments.builder,
+        deletes=arguments.delete,
         connect=partial(connect, **_login(arguments)),
     )
     manifest = found.manifest.rstrip() or f"# {found.text}"
@@ -123,9 +158,11 @@ def _render(arguments: argparse.Namespace) -> int:
     from carferry.steps.deploy import render
 
     output = "" if arguments.output == "-" else arguments.output
-    made = render(arguments.image, output=output, **_form(arguments))
-    text = f"wrote {output}" if output else made.manifest.rstrip()
-    if not (output and arguments.quiet):
+    folder = arguments.folder
+    made = render(arguments.image, output=output, folder=folder, **_form(arguments))
+    written = [f"wrote {path}" for path in (output, folder) if path]
+    text = "\n".join(written) or made.manifest.rstrip()
+    if not (written and arguments.quiet):
         options.show_all(made, arguments, *text.split("\n"))
     return 0
 
@@ -139,14 +176,34 @@ def _deploy(arguments: argparse.Namespace) -> int:
         wait=True if seconds is None else seconds,
         force=arguments.force,
         rollback=arguments.rollback,
-        progress=not arguments.quiet,
+        dry_run=arguments.dry_run,
+        progress=not arguments.quiet and not arguments.dry_run,
         kubeconfig=arguments.kubeconfig,
         context=arguments.context,
         ca_file=arguments.ca,
         **_form(arguments),
     )
+    if arguments.dry_run:
+        options.show_all(made, arguments, *(made.changes or ("nothing to change",)))
+        return 0
     state = "ready" if made.ready else "applied"
     options.show(
         made, arguments, f"{made.namespace}/{made.name} {state}", *([made.url] if made.url else [])
     )
+    return 0
+
+
+def _delete(arguments: argparse.Namespace) -> int:
+    from carferry.steps.delete import delete
+
+    found = delete(
+        arguments.name,
+        namespace=arguments.namespace,
+        wait=read_seconds("wait_s", arguments.wait_s) or 0.0,
+        progress=not arguments.quiet,
+        kubeconfig=arguments.kubeconfig,
+        context=arguments.context,
+        ca_file=arguments.ca,
+    )
+    options.show_all(found, arguments, *found.lines)
     return 0

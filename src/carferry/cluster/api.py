@@ -8,6 +8,7 @@ a small table, since the objects are plain dicts and discovery would cost a requ
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -30,11 +31,15 @@ from carferry.io.net.addresses import check_address
 from carferry.io.net.pace import Limits, paced
 from carferry.io.net.pauses import retry_after
 from carferry.io.net.proxies import Proxy, proxy_for
+from carferry.shown import printable
 
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)  # seconds
 # Lists come in pages of 250 objects, and an object is at most 1.5 MB (etcd) and mostly 10 kB.
 _LIMITS = Limits(64 * 1024 * 1024, is_document=True)
 _MOST_PAGES = 1000
+# code, agent, and a quoted text (RFC 7234, 5.5), of which a header may hold several.
+_WARNING = re.compile(r'\b299 \S+ "((?:[^"\\]|\\.)*)"')
+_log = logging.getLogger("carferry")
 _TOKEN = re.compile(r"(?:[Bb]earer )?[!-~]+")
 # Whoever asks tries again, and waits as long as the server asks: not the pool, four times for each.
 _ONCE = urllib3.Retry(
@@ -76,6 +81,7 @@ class Api:
         settings.retries, settings.proxy = False, None
         self._pool = paced(pool(settings, proxy, environ, ca_file), _LIMITS)
         self._client = client.ApiClient(settings)
+        self._heard: set[str] = set()
 
     def call(
         self,
@@ -144,7 +150,8 @@ class Api:
 
     def _review(self, kind: ResourceKind, name: str, spec: Object) -> Object:
         """Return the status of a review of this user; reviews belong to no namespace."""
-        body = {"apiVersion": kind.api_version, "kind": name, "spec": spec}
+        body: Object = {"apiVersion": kind.api_version, "kind": name}
+        body |= {"spec": spec} if spec else {}
         path = f"/apis/{kind.api_version}/{kind.plural}"
         response = self._send("POST", path, {}, body, "application/json")
         asked = Permission("create", kind, "")
@@ -175,7 +182,16 @@ class Api:
             )
         except urllib3.exceptions.HTTPError as error:
             raise unreachable(self.host, method, error, self._proxy) from error
+        self._hear(response)
         return response
+
+    def _hear(self, response: urllib3.BaseHTTPResponse) -> None:
+        """Pass on what the server warns of, each text once: deprecations, Pod Security."""
+        for header in response.headers.getlist("Warning"):
+            for text in _WARNING.findall(header):
+                if text not in self._heard:
+                    self._heard.add(text)
+                    _log.warning("the cluster warns: %s", printable(text.replace("\\", "")))
 
     def read(self, path: str) -> Object:
         """Return the JSON object at a path, query included, as lists are paged through.

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from carferry.cluster.api import Api, connect
-from carferry.cluster.apply import FIELD_MANAGER, apply, preflight
-from carferry.cluster.kinds import Object
+from carferry.cluster.apply import apply
+from carferry.cluster.kinds import Object, ResourceKind
+from carferry.cluster.owners import FIELD_MANAGER
 from carferry.cluster.watch.clock import Clock, SystemClock
 from carferry.cluster.watch.wait import wait
 
@@ -54,9 +55,10 @@ class Cluster:
         """Server-side apply objects in order; see ``carferry.cluster.apply.apply``."""
         return apply(self.api, objects, dry_run=dry_run, force=force)
 
-    def preflight(self, objects: Iterable[Object]) -> list[str]:
-        """Return what would stop these objects, one line each; missing permissions as YAML."""
-        return preflight(self.api, objects)
+    def get(self, obj: Object) -> Object | None:
+        """Return what the server holds of an object's kind and name; None if nothing."""
+        metadata = obj["metadata"]
+        return self.api.get(ResourceKind.of(obj), metadata["namespace"], metadata["name"])
 
     def wait(
         self,
@@ -67,11 +69,12 @@ class Cluster:
         kind: str = "InferenceService",
         is_fixed: bool = True,
         size_bytes: int = 0,
+        planned: str = "",
         clock: Clock | None = None,
         report: Callable[[str], None] = logger.info,
     ) -> Object:
         """Wait until an InferenceService serves; see ``carferry.cluster.watch.wait.wait``."""
         return wait(
             self.api, name, namespace, deadline_s=deadline_s, kind=kind, is_fixed=is_fixed,
-            size_bytes=size_bytes, clock=clock, report=report,
+            size_bytes=size_bytes, planned=planned, clock=clock, report=report,
         )  # fmt: skip

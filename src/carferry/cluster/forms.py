@@ -79,8 +79,9 @@ _METADATA = {
     "annotations": _TEXTS,
     "deletionTimestamp": str,
     "ownerReferences": ListOf({"uid": str}),
-    "managedFields": ListOf({"manager": str, "time": str}),
     "continue": str,
+    "managedFields": ListOf({"manager": str, "operation": str, "time": str, "fieldsV1": {}}),
+    "finalizers": ListOf(str),
 }
 _SPEC = {
     **_POD_SPEC,

@@ -18,7 +18,9 @@ _LABEL = "app.kubernetes.io/part-of: carferry"
 
 
 def manifest(account: Account, needs: Iterable[Need]) -> str:
-    """Return YAML for ``oc apply -f -`` that grants an account what it lacks; empty for nothing.
+    """Return YAML that grants an account what it lacks; empty for nothing.
+
+    It is fit for ``oc apply --server-side -f -``.
 
     Args:
         account: Who is granted it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from carferry.errors import InputError
@@ -34,9 +34,10 @@ class ResourceKind:
             InputError: Not a kind carferry deploys.
         """
         found = KINDS.get(obj["kind"])
-        if found is None or found.api_version != obj["apiVersion"]:
+        group, _, version = obj["apiVersion"].rpartition("/")
+        if found is None or found.group != group:
             raise InputError("deploy", obj["kind"], f"unknown kind in {obj['apiVersion']}")
-        return found
+        return replace(found, version=version)
 
     @property
     def api_version(self) -> str:
@@ -59,7 +60,9 @@ KINDS: Mapping[str, ResourceKind] = {
     "RoleBinding": ResourceKind("rbac.authorization.k8s.io", "v1", "rolebindings"),
     "ServingRuntime": ResourceKind("serving.kserve.io", "v1alpha1", "servingruntimes"),
     "InferenceService": ResourceKind("serving.kserve.io", "v1beta1", "inferenceservices"),
+    "LLMInferenceService": ResourceKind("serving.kserve.io", "v1alpha2", "llminferenceservices"),
 }
+NAMESPACES = ResourceKind("", "v1", "namespaces")
 JOBS = ResourceKind("batch", "v1", "jobs")
 NODES = ResourceKind("", "v1", "nodes")
 QUOTAS = ResourceKind("", "v1", "resourcequotas")

@@ -1,18 +1,21 @@
 """The permissions that a run needs, by what it will do, and which of them a login lacks.
 
-One table serves preflight, the first step of a pipeline, ``manifests/`` and the documentation.
+One table serves preflight, the first step of a pipeline, ``carferry rights``, ``manifests/`` and
+the documentation. Each row is a request that the code makes; a new request is a new row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from carferry.cluster.kinds import (
     JOBS,
     KINDS,
     LIMITS,
+    NAMESPACES,
     NODES,
     PROFILES,
     QUOTAS,
@@ -20,18 +23,114 @@ from carferry.cluster.kinds import (
     ResourceKind,
 )
 
-DEPLOYED = ("Secret", "ServingRuntime", "InferenceService")
-"""Kinds that every deployment is made of."""
-GUARDED = ("ServiceAccount", "Role", "RoleBinding", "Secret")
-"""Kinds that a deployment with ``auth`` has besides."""
 
-_WRITE = ("get", "create", "patch")  # a server-side apply is a patch that may create
-_PODS = (("list", "Pod", ""), ("get", "Pod", "log"), ("list", "Event", ""))
-_WATCHED = (*_PODS, ("get", "Deployment", ""))
-_EXPLAIN = {
-    "pods/log": "a failure is reported without the end of its pod's log",
-    "events": "a failure is reported without the cluster's reason",
-}
+class Purpose(StrEnum):
+    """What permissions are for, in the words of the documentation."""
+
+    DEPLOY = "deploying"
+    SERVICE = "deploying with `kind` isvc"
+    LLM = "deploying with `kind` llm"
+    CONNECTION = "deploying on OpenShift AI"
+    AUTH = "deploying with `auth`"
+    DELETE = "deleting"
+    PLAN = "the GPU plan"
+    BUILD = "Buildah in a Job"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Requests of one kind that the code makes.
+
+    Attributes:
+        purpose: What makes them.
+        kind: Of the objects.
+        verbs: As a Role writes them, between blanks.
+        subresource: As in ``pods/log``.
+        everywhere: Asked of the whole cluster, not of one project.
+        without: What a run does without it; empty if it cannot do without.
+    """
+
+    purpose: Purpose
+    kind: ResourceKind
+    verbs: str
+    subresource: str = ""
+    everywhere: bool = False
+    without: str = ""
+
+
+# Compared with what is there, then a server-side apply: a patch that may create.
+_WRITE = "get create patch"
+_LOG = "a failure is reported without the end of its pod's log"
+_EVENTS = "a failure is reported without the cluster's reason"
+_OWNED = "the objects of `auth` are left to the cluster, which removes them with their owner"
+
+TABLE = (
+    Row(Purpose.DEPLOY, KINDS["Deployment"], "get"),
+    Row(Purpose.DEPLOY, KINDS["Pod"], "list"),
+    Row(
+        Purpose.DEPLOY,
+        KINDS["Pod"],
+        "create",
+        without="what quotas, limits and Pod Security say is known only when the pod is made",
+    ),
+    Row(
+        Purpose.DEPLOY,
+        NAMESPACES,
+        "get",
+        without="that the project's Pod Security admits no pod is told by its pods, not before",
+    ),
+    Row(Purpose.DEPLOY, KINDS["Pod"], "get", "log", without=_LOG),
+    Row(Purpose.DEPLOY, KINDS["Event"], "list", without=_EVENTS),
+    Row(Purpose.SERVICE, KINDS["ServingRuntime"], _WRITE),
+    Row(Purpose.SERVICE, KINDS["InferenceService"], _WRITE),
+    Row(Purpose.LLM, KINDS["LLMInferenceService"], _WRITE),
+    Row(Purpose.CONNECTION, KINDS["Secret"], _WRITE),
+    Row(Purpose.AUTH, KINDS["Secret"], _WRITE),
+    Row(Purpose.AUTH, KINDS["ServiceAccount"], _WRITE),
+    Row(Purpose.AUTH, KINDS["Role"], _WRITE),
+    Row(Purpose.AUTH, KINDS["RoleBinding"], _WRITE),
+    Row(Purpose.DELETE, KINDS["InferenceService"], "get list delete"),
+    Row(
+        Purpose.DELETE,
+        KINDS["LLMInferenceService"],
+        "get delete",
+        without="an LLMInferenceService is left",
+    ),
+    Row(Purpose.DELETE, KINDS["ServingRuntime"], "get delete"),
+    Row(Purpose.DELETE, KINDS["Secret"], "get delete"),
+    *(
+        Row(Purpose.DELETE, KINDS[name], "get delete", without=_OWNED)
+        for name in ("ServiceAccount", "Role", "RoleBinding")
+    ),
+    Row(Purpose.DELETE, KINDS["Pod"], "list"),
+    Row(
+        Purpose.PLAN,
+        NODES,
+        "list",
+        everywhere=True,
+        without="the GPUs are planned from hardware profiles",
+    ),
+    Row(
+        Purpose.PLAN,
+        KINDS["Pod"],
+        "list",
+        everywhere=True,
+        without="GPUs that others hold are taken for free",
+    ),
+    Row(Purpose.PLAN, QUOTAS, "list", without="the plan does not know the project's quotas"),
+    Row(Purpose.PLAN, LIMITS, "list", without="the plan does not know the project's limits"),
+    Row(Purpose.BUILD, JOBS, "get create"),
+    Row(
+        Purpose.BUILD,
+        JOBS,
+        "delete",
+        without="a Job that is over stays until its own time to live ends",
+    ),
+    Row(Purpose.BUILD, KINDS["Pod"], "list"),
+    Row(Purpose.BUILD, KINDS["Pod"], "get", "log", without=_LOG),
+    Row(Purpose.BUILD, KINDS["Event"], "list", without=_EVENTS),
+)
+"""Every request of an API server that a Role must allow."""
 
 
 class Asks(Protocol):
@@ -56,30 +155,54 @@ class Need:
     without: str = ""
 
 
-def to_apply(kind: ResourceKind, namespace: str) -> list[Permission]:
-    """Return the permissions to apply objects of a kind and to wait for what they become."""
-    watching = [Permission(verb, KINDS[name], namespace, sub) for verb, name, sub in _WATCHED]
-    return [*(Permission(verb, kind, namespace) for verb in _WRITE), *watching]
+def needed(namespace: str, *purposes: Purpose) -> list[Need]:
+    """Return the permissions that purposes take together, each once, in the table's order.
+
+    A permission that one purpose cannot do without is needed, whatever another says.
+
+    Args:
+        namespace: The project; of a Job, that in which it runs.
+        *purposes: What will be done.
+    """
+    found: dict[Permission, Need] = {}
+    for row in (each for each in TABLE if each.purpose in purposes):
+        place = "" if row.everywhere else namespace
+        for verb in row.verbs.split():
+            permission = Permission(verb, row.kind, place, row.subresource)
+            if permission not in found or not row.without:
+                found[permission] = Need(permission, row.without)
+    return [*found.values()]
 
 
-def to_deploy(namespace: str, *, auth: bool = False) -> list[Need]:
+def to_deploy(
+    namespace: str, *, auth: bool = False, llm: bool = False, connection: bool = True
+) -> list[Need]:
     """Return the permissions that a deployment needs.
 
     Args:
         namespace: Project in which the model will be served.
         auth: The endpoint asks for a token, so the account that holds it is made too.
+        llm: It is an LLMInferenceService.
+        connection: The platform has OpenShift AI's dashboard, and a Secret is made for that.
     """
-    names = [*DEPLOYED, *(GUARDED if auth else ())]
-    permissions = dict.fromkeys(p for name in names for p in to_apply(KINDS[name], namespace))
-    return [Need(each, _EXPLAIN.get(each.resource, "")) for each in permissions]
+    wanted = {
+        Purpose.DEPLOY: True,
+        Purpose.SERVICE: not llm,
+        Purpose.LLM: llm,
+        Purpose.CONNECTION: connection,
+        Purpose.AUTH: auth,
+    }
+    return needed(namespace, *(purpose for purpose, is_wanted in wanted.items() if is_wanted))
+
+
+def to_delete(namespace: str) -> list[Need]:
+    """Return the permissions to remove a deployment, and to wait until it is gone."""
+    return needed(namespace, Purpose.DELETE)
 
 
 def to_build(namespace: str) -> list[Need]:
     """Return the permissions that an account needs to run Buildah in a Job."""
-    permissions = [Permission(verb, JOBS, namespace) for verb in ("get", "create", "delete")]
-    permissions += [Permission(verb, KINDS[name], namespace, sub) for verb, name, sub in _PODS]
-    left = {"delete": "a Job that is over stays until its own time to live ends"}
-    return [Need(p, left.get(p.verb) or _EXPLAIN.get(p.resource, "")) for p in permissions]
+    return needed(namespace, Purpose.BUILD)
 
 
 def to_see_gpus(namespace: str) -> list[Need]:
@@ -88,12 +211,7 @@ def to_see_gpus(namespace: str) -> list[Need]:
     Args:
         namespace: Project in which the model will be served; its quotas and limits count.
     """
-    return [
-        Need(Permission("list", NODES, ""), "the GPUs are planned from hardware profiles"),
-        Need(Permission("list", KINDS["Pod"], ""), "GPUs that others hold are taken for free"),
-        Need(Permission("list", QUOTAS, namespace), "the plan does not know the project's quotas"),
-        Need(Permission("list", LIMITS, namespace), "the plan does not know the project's limits"),
-    ]
+    return needed(namespace, Purpose.PLAN)
 
 
 def missing(api: Asks, needs: Iterable[Need], *, projects: Iterable[str] = ()) -> list[Need]:

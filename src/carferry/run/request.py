@@ -20,13 +20,13 @@ from carferry.run.settings import (
     pick,
     wait_of,
 )
-from carferry.run.sizing import UNCHECKED, Sizing
+from carferry.run.sizing import Sizing
 from carferry.selection.patterns import Patterns
 from carferry.serve.form import DeploymentForm
 from carferry.serve.settings import VLLM_IMAGE
 from carferry.source.open import check_model, claim_of
 from carferry.steps.fit import FitKeywords, FitSettings
-from carferry.steps.rights import DEPLOY, NO, SERVE
+from carferry.steps.rights import DEPLOY, NO, SERVE, UNCHECKED
 from carferry.steps.settings import BuildKeywords, BuildSettings, check_security
 
 # vLLM is not at 1 yet; a vendor's image counts versions of its own, from 1.

@@ -33,7 +33,15 @@ Settings = Mapping[str, Any]
 
 _BUILD = BuildSettings()
 _JOB = BuildahJob("claim", Path("/"))  # for its defaults
-_IN_SIGHT = {"image", "max_model_len", "model_size_bytes", "name", "runtime_image", "vllm_args"}
+_IN_SIGHT = {
+    "gpu_plan",
+    "image",
+    "max_model_len",
+    "model_size_bytes",
+    "name",
+    "runtime_image",
+    "vllm_args",
+}
 """Settings of a deployment that are parameters of their own."""
 
 
@@ -92,8 +100,8 @@ SERVE = (
         "wait_s", "", "Seconds to wait until it answers; empty: by size; 0: none", read_seconds
     ),
 )
-_OBJECTS = {"env", "node_selector"}
-_LISTS = {"env", "exclude", "mount_from", "plain_http", "platforms", "tolerations"}
+_OBJECTS = {"env", "labels", "node_selector"}
+_LISTS = {"base_refs", "env", "exclude", "mount_from", "plain_http", "platforms", "tolerations"}
 SETTINGS: Mapping[str, Parameter] = {each.name: each for each in (*PACK, *BUILDER, *FIT, *SERVE)}
 
 

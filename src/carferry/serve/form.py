@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict, Unpack
+from enum import StrEnum
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from carferry.cluster.names import kubernetes_name
 from carferry.cluster.quantity import Quantity
@@ -15,17 +16,21 @@ from carferry.form.readers import (
     read_count,
     read_environment,
     read_labels,
+    read_list,
     read_switch,
     read_tolerations,
 )
 from carferry.refs import ImageRef
+from carferry.serve.checks import NAME_LIMIT, ROUTE_LABEL_LIMIT
+from carferry.serve.platforms import AUTO, NAMES, platform_named
 from carferry.serve.settings import (
-    NAME_LIMIT,
-    ROUTE_LABEL_LIMIT,
     VLLM_IMAGE,
     Deployment,
     HardwareProfileRef,
+    Kind,
     Mode,
+    Mount,
+    Rollout,
 )
 
 PARAMETERS = (
@@ -38,7 +43,7 @@ PARAMETERS = (
     Parameter(
         "gpu_resource",
         "nvidia.com/gpu",
-        "nvidia.com/gpu, nvidia.com/mig-<n>g.<m>gb, amd.com/gpu or habana.ai/gaudi",
+        "Resource that nodes offer: nvidia.com/gpu, nvidia.com/mig-1g.5gb, ibm.com/spyre_pf, ...",
     ),
     Parameter(
         "gpu_count", "1", "GPUs per replica; above 1 the model is split between them", read_count
@@ -60,8 +65,9 @@ PARAMETERS = (
     ),
     Parameter("vllm_args", "", "More vLLM arguments, quoted as in a shell", read_arguments),
     Parameter("env", "", "NAME=value by line, or a JSON object; no secrets", read_environment),
-    Parameter("deployment_mode", "RawDeployment", "RawDeployment or Serverless"),
+    Parameter("deployment_mode", "Standard", "Standard (RawDeployment) or Knative (Serverless)"),
     Parameter("pull_secret", "", "Secret to pull the ModelCar with; empty: none"),
+    Parameter("gpu_plan", "", "Line of the GPU plan, told again if the model does not come up"),
     Parameter("hardware_profile", "", "OpenShift AI hardware profile: [namespace/]name"),
     Parameter(
         "model_size_bytes", "0", "Size of the ModelCar; 0: unknown; sets the deadline", read_count
@@ -70,9 +76,34 @@ PARAMETERS = (
     Parameter(
         "external_route", "false", "Reachable from outside the cluster: true or false", read_switch
     ),
-    Parameter("min_replicas", "1", "Fewest replicas; 0 only with Serverless", read_count),
+    Parameter("min_replicas", "1", "Fewest replicas; 0 only with Knative", read_count),
     Parameter("max_replicas", "1", "Most replicas", read_count),
+    Parameter(
+        "platform", AUTO, f"What the objects are for: {', '.join(NAMES)}; auto: as the cluster is"
+    ),
+    Parameter("kind", "isvc", "isvc: InferenceService; llm: LLMInferenceService"),
+    Parameter(
+        "mount",
+        "modelcar",
+        "modelcar: by KServe's sidecar; native: image volume of Kubernetes 1.35",
+    ),
+    Parameter("model_path", "", "Folder below the image's /models to serve; empty: itself"),
+    Parameter(
+        "labels", "", "More labels: key=value by comma or line, or a JSON object", read_labels
+    ),
+    Parameter("queue", "", "Kueue's local queue that admits the pods; empty: none"),
+    Parameter("stopped", "false", "Keep the objects and run no pod: true or false", read_switch),
+    Parameter(
+        "rollout",
+        "recreate",
+        "recreate: old pod first, on the same GPU; rolling: no gap, one GPU more",
+    ),
+    Parameter("base_refs", "", "LLMInferenceServiceConfigs to start from, by comma", read_list),
 )
+Choice = TypeVar("Choice", bound=StrEnum)
+_NONE: Mapping[str, str] = {}
+_OLD_MODES = {"RawDeployment": "Standard", "Serverless": "Knative"}
+"""The words of KServe before 0.16, which it still takes."""
 _AMOUNTS = ("cpu", "memory", "shm_size")
 DEFAULTS: Mapping[str, str] = {parameter.name: parameter.default for parameter in PARAMETERS}
 
@@ -96,12 +127,22 @@ class DeploymentKeywords(TypedDict, total=False):
     env: Mapping[str, str]
     deployment_mode: str
     pull_secret: str
+    gpu_plan: str
     hardware_profile: str
     model_size_bytes: int
     auth: bool
     external_route: bool
     min_replicas: int
     max_replicas: int
+    platform: str
+    kind: str
+    mount: str
+    model_path: str
+    labels: Mapping[str, str]
+    queue: str
+    stopped: bool
+    rollout: str
+    base_refs: Sequence[str]
 
 
 class DeploymentForm(DeploymentKeywords, total=False):
@@ -128,7 +169,11 @@ def make_deployment(image: str, **given: Unpack[DeploymentForm]) -> Deployment:
         "name": form["name"] or _made_name(form, ref),
         "runtime_image": form["runtime_image"] or VLLM_IMAGE,
         "tolerations": _tolerations(form),
-        "deployment_mode": _mode(form["deployment_mode"]),
+        "deployment_mode": _chosen("deployment_mode", form, Mode, _OLD_MODES),
+        "kind": _chosen("kind", form, Kind),
+        "mount": _chosen("mount", form, Mount),
+        "rollout": _chosen("rollout", form, Rollout),
+        "platform": platform_named(form["platform"] or AUTO).name,
         "hardware_profile": _profile(form["hardware_profile"], form["namespace"]),
     }
     amounts = {what: Quantity.parse(form[what], what=what) for what in _AMOUNTS}
@@ -162,12 +207,15 @@ def _made_name(form: Mapping[str, Any], image: ImageRef) -> str:
     return kubernetes_name(text, limit=max(1, limit))
 
 
-def _mode(text: str) -> Mode:
+def _chosen(
+    name: str, form: Mapping[str, Any], choices: type[Choice], older: Mapping[str, str] = _NONE
+) -> Choice:
+    text = form[name]
     try:
-        return Mode(text)
+        return choices(older.get(text, text))
     except ValueError as error:
-        choices = " or ".join(Mode)
-        raise InputError("read deployment_mode", repr(text), f"not {choices}") from error
+        known = " or ".join(choices)
+        raise InputError(f"read {name}", repr(text), f"not {known}") from error
 
 
 def _profile(text: str, namespace: str) -> HardwareProfileRef | None:

@@ -43,7 +43,7 @@ def check_secrets(env: Iterable[tuple[str, str]], args: Iterable[str]) -> None:
         InputError: Names the variable or the argument, never its value.
     """
     for name, value in env:
-        if value and not _is_file(name, value) and (_is_named(name) or looks_secret(value)):
+        if is_secret(name, value):
             raise InputError("read environment", name, _REASON, _remedy(name, value))
     for arg in args:
         flag = arg.partition("=")[0]
@@ -52,6 +52,11 @@ def check_secrets(env: Iterable[tuple[str, str]], args: Iterable[str]) -> None:
         if _FLAG.fullmatch(flag) or _ENTRY.search(arg) or looks_secret(arg):
             shown = flag if flag.startswith("--") else "a value"
             raise InputError("read vLLM arguments", shown, _REASON, _remedy(flag, arg))
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Say whether a variable or an option is a secret, by its name or its value's looks."""
+    return bool(value) and not _is_file(name, value) and (_is_named(name) or looks_secret(value))
 
 
 def looks_secret(text: str) -> bool:

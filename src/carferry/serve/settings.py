@@ -1,43 +1,52 @@
-"""What a deployment is made of: one frozen value, every part parsed and checked.
-
-Sources: RFC 1123 names; their limits are those of InferenceService admission (53 characters,
-RHOAI 3.2) and of route labels (63, name-namespace).
-"""
+"""What a deployment is made of: one frozen value, every part parsed and checked."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from carferry.cluster.names import check_kubernetes_name
 from carferry.cluster.quantity import Quantity
-from carferry.cluster.tolerations import LABEL_KEY, Toleration
-from carferry.errors import InputError, InvalidName
+from carferry.cluster.tolerations import Toleration
 from carferry.refs import ImageRef
+from carferry.serve import checks
 from carferry.serve.secrets import check_secrets
 
 # The upstream release of the vLLM version that RHOAI 3.5 names in its CUDA template
 # (red-hat-data-services/odh-model-controller, rhoai-3.5, config/runtimes/vllm). The template
 # itself resolves to an image behind Red Hat's login; this one needs none.
 VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.24.0"
-
-_GPU_RESOURCES = re.compile(
-    r"nvidia\.com/gpu|nvidia\.com/mig-\d+g\.\d+gb|amd\.com/gpu|habana\.ai/gaudi"
-)
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
-_FIXED_ARGS = ("--model", "--port", "--served-model-name")
-NAME_LIMIT = 53
-ROUTE_LABEL_LIMIT = 63
+_COUNTS = ("gpu_count", "max_model_len", "model_size_bytes", "min_replicas")
+MODELS = "/mnt/models"
+"""Where KServe puts what an image holds in ``/models``."""
 
 
 class Mode(StrEnum):
     """How KServe runs the model: as a Deployment, or through Knative."""
 
-    RAW = "RawDeployment"
-    SERVERLESS = "Serverless"
+    STANDARD = "Standard"
+    KNATIVE = "Knative"
+
+
+class Kind(StrEnum):
+    """Which of KServe's two kinds serves the model."""
+
+    ISVC = "isvc"
+    LLM = "llm"
+
+
+class Mount(StrEnum):
+    """How the model's files reach the server: through a sidecar, or as a volume of Kubernetes."""
+
+    MODELCAR = "modelcar"
+    NATIVE = "native"
+
+
+class Rollout(StrEnum):
+    """Whether the old pod leaves before the new one comes."""
+
+    RECREATE = "recreate"
+    ROLLING = "rolling"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +76,15 @@ class Deployment:
         max_model_len: Longest sequence in tokens; 0 leaves it to vLLM.
         vllm_args: Further vLLM arguments, after ours.
         model_size_bytes: Of the model image; 0 if unknown. Sets the deadline.
+        gpu_plan: What the GPU plan said, in one line.
         auth: Ask for a token at the endpoint.
         external_route: Make the endpoint reachable from outside the cluster.
+        platform: Name of a platform; ``auto`` is found out, or left open.
+        model_path: Folder of the image's ``/models`` that holds the model; empty: itself.
+        labels: More labels of every object.
+        queue: Of Kueue, which then decides when the pods run; empty: none.
+        stopped: Keep the objects and run no pod.
+        base_refs: Of an LLMInferenceService: the configurations it starts from.
     """
 
     image: ImageRef
@@ -87,32 +103,51 @@ class Deployment:
     max_model_len: int = 0
     vllm_args: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
-    deployment_mode: Mode = Mode.RAW
+    deployment_mode: Mode = Mode.STANDARD
     pull_secret: str = ""
     hardware_profile: HardwareProfileRef | None = None
+    gpu_plan: str = ""
     model_size_bytes: int = 0
     auth: bool = False
     external_route: bool = False
     min_replicas: int = 1
     max_replicas: int = 1
+    platform: str = "auto"
+    kind: Kind = Kind.ISVC
+    mount: Mount = Mount.MODELCAR
+    model_path: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    queue: str = ""
+    stopped: bool = False
+    rollout: Rollout = Rollout.RECREATE
+    base_refs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what Kubernetes, KServe or vLLM would refuse later and less clearly."""
-        _check_image(self.image)
-        _check_names(self.name, self.namespace)
-        _check_runtime(self.runtime_image, self.gpu_resource, self.gpu_count)
-        _check_numbers(self)
-        _check_pairs("environment", self.env, _ENV_NAME, re.compile(r"[^\0]*"))
-        _check_pairs("node selector", self.node_selector, LABEL_KEY, _LABEL_VALUE)
-        _check_args(self.vllm_args)
+        checks.check_image(self.image)
+        checks.check_names(self.name, self.namespace)
+        checks.check_references((("pull secret", self.pull_secret), ("queue", self.queue)))
+        checks.check_references(("LLMInferenceServiceConfig", each) for each in self.base_refs)
+        checks.check_runtime(self.runtime_image, self.gpu_resource)
+        checks.check_counts((each, getattr(self, each)) for each in _COUNTS)
+        checks.check_replicas(
+            self.min_replicas,
+            self.max_replicas,
+            scales_to_zero=self.deployment_mode is Mode.KNATIVE,
+        )
+        checks.check_memory((("memory", self.memory), ("shm_size", self.shm_size)))
+        checks.check_environment(self.env)
+        checks.check_labels("node selector", self.node_selector)
+        checks.check_own_labels(self.labels)
+        checks.check_arguments(self.vllm_args)
+        checks.check_folder(self.model_path)
         check_secrets(self.env, self.vllm_args)
-        if self.pull_secret:
-            check_kubernetes_name(self.pull_secret, kind="pull secret", limit=63)
 
     @property
     def uri(self) -> str:
-        """``oci://host/repository@sha256:...``: what KServe serves."""
-        return f"oci://{self.image.name}@{self.image.digest}"
+        """``oci://host/repository@sha256:...``: what KServe serves, and how it is mounted."""
+        scheme = "oci+native" if self.mount is Mount.NATIVE else "oci"
+        return f"{scheme}://{self.image.name}@{self.image.digest}"
 
     @property
     def title(self) -> str:
@@ -124,76 +159,7 @@ class Deployment:
         """Name of the connection Secret."""
         return f"{self.name}-uri"
 
-
-def _check_image(image: ImageRef) -> None:
-    if image.digest is None:
-        raise InputError(
-            "deploy",
-            image,
-            "a tag can move under a running model",
-            "pass the digest that push printed: host/repository@sha256:...",
-        )
-
-
-def _check_names(name: str, namespace: str) -> None:
-    check_kubernetes_name(name, kind="InferenceService", limit=NAME_LIMIT)
-    if not namespace:
-        return
-    if not re.fullmatch(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", namespace):
-        raise InvalidName("name namespace", repr(namespace), "not a DNS-1123 label")
-    joined = len(name) + 1 + len(namespace)
-    if joined > ROUTE_LABEL_LIMIT:
-        raise InvalidName(
-            "name InferenceService",
-            repr(name),
-            f"{name}-{namespace} has {joined} characters, at most {ROUTE_LABEL_LIMIT}",
-            "shorten the name",
-        )
-
-
-def _check_runtime(image: str, resource: str, count: int) -> None:
-    if not _GPU_RESOURCES.fullmatch(resource):
-        raise InputError(
-            "ask for GPUs",
-            repr(resource),
-            "unknown resource",
-            "one of nvidia.com/gpu, nvidia.com/mig-<n>g.<m>gb, amd.com/gpu, habana.ai/gaudi",
-        )
-    parsed = ImageRef.parse(image)
-    if parsed.digest is None and parsed.tag in (None, "latest"):
-        raise InputError("use runtime image", image, "not pinned", "name a release tag or a digest")
-    if image == VLLM_IMAGE and (count == 0 or not resource.startswith("nvidia.com/")):
-        device = resource if count else "CPU only"
-        raise InputError("use runtime image", image, f"needs NVIDIA GPUs, not {device}", _OTHER)
-
-
-_OTHER = "pass the runtime image of your accelerator (the cluster's vLLM templates name one)"
-
-
-def _check_numbers(deployment: Deployment) -> None:
-    for what in ("gpu_count", "max_model_len", "model_size_bytes", "min_replicas"):
-        if getattr(deployment, what) < 0:
-            raise InputError(f"read {what}", getattr(deployment, what), "negative")
-    if deployment.max_replicas < max(1, deployment.min_replicas):
-        raise InputError("read max_replicas", deployment.max_replicas, "under min_replicas or 1")
-    if deployment.deployment_mode is Mode.RAW and deployment.min_replicas == 0:
-        raise InputError("read min_replicas", 0, "RawDeployment does not scale to zero", "write 1")
-
-
-def _check_pairs(
-    what: str, pairs: Iterable[tuple[str, str]], key: re.Pattern[str], value: re.Pattern[str]
-) -> None:
-    seen: set[str] = set()
-    for name, text in pairs:
-        if not key.fullmatch(name) or not value.fullmatch(text):
-            shown = name if what == "environment" else f"{name}={text}"
-            raise InputError(f"read {what}", repr(shown), "malformed key or value")
-        if name in seen:
-            raise InputError(f"read {what}", repr(name), "given twice")
-        seen.add(name)
-
-
-def _check_args(args: tuple[str, ...]) -> None:
-    for arg in args:
-        if arg.partition("=")[0] in _FIXED_ARGS:
-            raise InputError("read vLLM arguments", repr(arg), "carferry sets it")
+    @property
+    def model_folder(self) -> str:
+        """Where the server finds the model."""
+        return f"{MODELS}/{self.model_path}" if self.model_path else MODELS

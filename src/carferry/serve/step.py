@@ -9,19 +9,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from carferry.cluster.kinds import Object
-from carferry.errors import DeadlineExceeded, DeploymentFailed, InputError
-from carferry.serve.access import owned_by
-from carferry.serve.objects import deadline_s, make_objects
+from carferry.errors import ClusterError, DeadlineExceeded, DeploymentFailed, InputError
+from carferry.serve.addresses import endpoint
+from carferry.serve.deadline import deadline_s
+from carferry.serve.objects import SERVICES
+from carferry.serve.prepare import prepare, rendered
+from carferry.serve.rehearsal import Rehearsed, own, rehearse
 from carferry.serve.render import render
 from carferry.serve.rollback import Before, before, remember, roll_back
 from carferry.serve.settings import Deployment
+from carferry.serve.trial import refusal
 
 if TYPE_CHECKING:
     from carferry.cluster.client import Clock, Cluster
 
 logger = logging.getLogger("carferry")
-
-_OWNED_FROM = 3  # after Secret, ServingRuntime and InferenceService come the access objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Deployed:
         applied: The objects are in the cluster.
         image: ``oci://host/repository@sha256:...`` that is served.
         manifest: The objects as YAML.
+        changes: What was changed in the cluster, or would be, a line each.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Deployed:
     applied: bool
     image: str
     manifest: str
+    changes: tuple[str, ...] = ()
 
     @property
     def markdown(self) -> str:
@@ -69,10 +73,11 @@ def deploy(
     wait_s: float | None = None,
     force: bool = False,
     rollback: bool = False,
+    dry_run: bool = False,
     clock: Clock | None = None,
     report: Callable[[str], None] = logger.info,
 ) -> Deployed:
-    """Apply the objects of a deployment and wait until the model serves.
+    """Try a deployment on the server, apply what differs, and wait until the model serves.
 
     Args:
         settings: What to deploy.
@@ -80,8 +85,9 @@ def deploy(
         wait_s: Seconds to wait; 0 does not wait; None takes what the image's size asks for.
         force: Take over fields that somebody else set; see ``Cluster.apply``.
         rollback: If it does not come up, apply again what served before.
+        dry_run: Say what would change, and end there.
         clock: Time; the machine's by default.
-        report: Called with each new status line.
+        report: Called with each change, and each new status line.
 
     Raises:
         ClusterError: The API refused; DeploymentFailed if the model will not come up.
@@ -93,63 +99,106 @@ def deploy(
         raise InputError("deploy", settings.name, "no namespace given", "pass --namespace")
     if wait_s is not None and wait_s < 0:
         raise InputError("deploy", settings.name, f"cannot wait {wait_s} s", "0 does not wait")
-    objects = make_objects(settings)
+    made = rendered(settings) if cluster is None else prepare(cluster.api, settings)
+    for note in made.notes:
+        report(note)
+    waits = cluster is not None and wait_s != 0 and not (settings.stopped or dry_run)
     service: Object = {}
+    lines: tuple[str, ...] = ()
     if cluster is not None:
-        last = before(cluster, settings) if rollback and wait_s != 0 else None
-        service = _apply(cluster, objects, force=force)
-        if wait_s != 0:
-            wait = partial(_wait, cluster, settings, wait_s, clock, report)
+        tried = tried_on(cluster, made.objects, force=force)
+        lines = told(tried, report)
+        last = before(cluster, settings, made.objects) if rollback and waits else None
+        if not dry_run:
+            service = _apply(cluster, made.objects, tried, force=force)
+        if waits:
+            wait = partial(_wait, cluster, settings, service, wait_s, clock, report)
             service = _served(cluster, wait, last)
-            remember(cluster, settings)
+            remember(cluster, made.objects, settings.uri)
     return Deployed(
         name=settings.name,
         namespace=settings.namespace,
-        url=endpoint(service),
-        ready=cluster is not None and wait_s != 0,
-        applied=cluster is not None,
+        url=endpoint(service, exposed=settings.external_route),
+        ready=waits,
+        applied=cluster is not None and not dry_run,
         image=settings.uri,
-        manifest=render(objects),
+        manifest=render(made.shown),
+        changes=lines,
     )
 
 
 def _wait(
     cluster: Cluster,
     settings: Deployment,
+    service: Object,
     wait_s: float | None,
     clock: Clock | None,
     report: Callable[[str], None],
 ) -> Object:
     limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
     return cluster.wait(
-        settings.name, settings.namespace, deadline_s=limit, is_fixed=wait_s is not None,
-        size_bytes=settings.model_size_bytes, clock=clock, report=report,
+        settings.name, settings.namespace, deadline_s=limit, kind=service["kind"],
+        is_fixed=wait_s is not None, size_bytes=settings.model_size_bytes,
+        planned=settings.gpu_plan, clock=clock, report=report,
     )  # fmt: skip
 
 
 def _served(cluster: Cluster, wait: Callable[[], Object], last: Before | None) -> Object:
+    """Wait; if it does not come up, apply what served before, and let the failure remain."""
     try:
         return wait()
     except (DeploymentFailed, DeadlineExceeded) as error:
         if last:
-            roll_back(cluster, last, error, wait)
+            again = partial(_apply, cluster, last.objects(), None, force=True)
+            roll_back(last.image, error, again, wait)
         raise
 
 
-def endpoint(service: Object) -> str:
-    """Return where an InferenceService answers: outside if it has a route, else inside.
+def tried_on(
+    cluster: Cluster, objects: list[Object], *, force: bool = False
+) -> list[Rehearsed] | None:
+    """Return what the server would make of the objects; None if it cannot try them.
 
-    Inside, ``status.address.url`` is the one with the port: OpenShift AI's services are
-    headless, and ``status.url`` lacks it.
+    What it says against the pod that would follow is a warning.
+
+    Raises:
+        ClusterError: The server would refuse one.
+        Unreachable: No answer.
     """
-    status = service.get("status") or {}
-    outside = str(status.get("url") or "")
-    inside = str((status.get("address") or {}).get("url") or "")
-    return inside if inside and ".svc.cluster.local" in outside else outside or inside
+    try:
+        found = rehearse(cluster, objects, force=force)
+    except ClusterError as error:
+        # An admission webhook may not know dry runs.
+        if "dry run" not in error.reason:
+            raise
+        logger.warning("the deployment was not rehearsed: %s", error)
+        return None
+    if any(each.lines for each in found) and (said := refusal(cluster, objects)):
+        logger.warning("the model's pod would be refused now: %s", said)
+    return found
 
 
-def _apply(cluster: Cluster, objects: list[Object], *, force: bool) -> Object:
-    """Apply everything, the access objects as owned by the InferenceService; return that."""
-    service = cluster.apply(objects[:_OWNED_FROM], force=force)[-1]
-    cluster.apply([owned_by(each, service) for each in objects[_OWNED_FROM:]], force=force)
+def told(tried: list[Rehearsed] | None, report: Callable[[str], None]) -> tuple[str, ...]:
+    """Report what would change, and return it, a line for each field."""
+    if tried is None:
+        return ()
+    lines = tuple(line for each in tried for line in each.lines)
+    for line in lines or ("nothing to change",):
+        report(line)
+    return lines
+
+
+def _apply(
+    cluster: Cluster, objects: list[Object], tried: list[Rehearsed] | None, *, force: bool
+) -> Object:
+    """Apply what differs, the access objects as owned by the InferenceService; return that."""
+    same = {id(obj): each.live for obj, each in zip(objects, tried or (), strict=False)
+            if each.is_same}  # fmt: skip
+    service: Object = {}
+    for number, obj in enumerate(objects):
+        live = same.get(id(obj))
+        if live is None:
+            (live,) = cluster.apply([own(objects, service or None)[number]], force=force)
+        if obj["kind"] in SERVICES:
+            service = live
     return service

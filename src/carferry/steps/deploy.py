@@ -15,13 +15,14 @@ from carferry.form.readers import read_path, read_seconds, read_text
 from carferry.io.net.retry import Retry
 from carferry.refs import Digest, ImageRef
 from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords, make_deployment
-from carferry.serve.objects import make_objects
-from carferry.serve.render import write
-from carferry.serve.settings import Deployment
-from carferry.serve.step import Deployed
+from carferry.serve.prepare import prepare, rendered
+from carferry.serve.render import write, write_folder
+from carferry.serve.settings import Deployment, Kind
+from carferry.serve.step import Deployed, tried_on
 from carferry.serve.step import deploy as apply
 from carferry.steps.access import patience
-from carferry.steps.rights import DEPLOY
+from carferry.steps.cluster import connected
+from carferry.steps.rights import DEPLOY, UNCHECKED, check_rights
 from carferry.steps.signature import takes
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("carferry")
 _SOME_DIGEST = Digest.of(b"")  # stands for the one that only the push will know
-DEFAULTS = {each.name: each.value() for each in PARAMETERS} | {"env": {}, "node_selector": {}}
+DEFAULTS = {each.name: each.value() for each in PARAMETERS}
+DEFAULTS |= {"env": {}, "labels": {}, "node_selector": {}}
 
 
 @takes(DeploymentKeywords, DEFAULTS)
@@ -40,6 +42,7 @@ def deploy(
     wait: bool | float = True,
     force: bool = False,
     rollback: bool = False,
+    dry_run: bool = False,
     progress: bool = False,
     output: str | Path | None = None,
     kubeconfig: str | Path | None = None,
@@ -52,7 +55,9 @@ def deploy(
 ) -> Deployed:
     """Serve an image with KServe and vLLM, and wait until it answers.
 
-    Applying twice changes nothing: fields are applied on the server's side, as carferry's own.
+    First the cluster is asked whether this login may do all of it, then it tries the objects and
+    keeps none; what differs from what is there is said field by field, and applied. Applying twice
+    changes nothing: fields are applied on the server's side, as carferry's own.
     Without a namespace the pod's own is meant, outside a pod the kubeconfig's.
 
     Args:
@@ -61,7 +66,8 @@ def deploy(
         wait: Seconds to wait until it serves; True follows the image's size, False does not wait.
         force: Take over fields that somebody else set.
         rollback: If it does not come up, apply again what served before; the failure remains.
-        progress: True prints each new status on stderr.
+        dry_run: End before anything is written; ``changes`` of the result says what would be.
+        progress: True prints each change and each new status on stderr.
         output: File for the objects as YAML.
         kubeconfig: File with the cluster and the login; default the pod's, or as for kubectl.
         context: Of the kubeconfig; empty means the current one.
@@ -76,6 +82,7 @@ def deploy(
 
     Raises:
         InputError: A setting cannot be meant.
+        RightsMissing: The login may not do all of it; holds all that is missing as YAML.
         ClusterError: The cluster refused, or says that the model will not come up.
         DeadlineExceeded: Not ready in time.
 
@@ -88,14 +95,33 @@ def deploy(
     """
     seconds, file = _seconds(wait), read_path("output", output)
     make_deployment(image, gpu_count=gpus, **settings)  # refuses before a cluster is asked
-    cluster = connect() if connect else _connect(kubeconfig, context, ca_file)
+    cluster = connect() if connect else connected(kubeconfig, context, ca_file)
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, cluster.namespace))
     if file:
-        write(make_objects(made), file)
+        write(prepare(cluster.api, made).shown, file)
     report = _say if progress else _log.info
+    check_rights(
+        DEPLOY,
+        namespace=made.namespace,
+        auth=made.auth,
+        llm=made.kind is Kind.LLM,
+        platform=made.platform,
+        gpus=UNCHECKED,
+        connect=lambda: cluster.api,
+        report=_say if progress else _log.warning,
+        retry=retry,
+    )
     # The wait bears with a server that is away; applying is the same however often it is done.
     return (retry or patience()).call(
-        lambda: apply(made, cluster, wait_s=seconds, force=force, rollback=rollback, report=report),
+        lambda: apply(
+            made,
+            cluster,
+            wait_s=seconds,
+            force=force,
+            rollback=rollback,
+            dry_run=dry_run,
+            report=report,
+        ),
         first=lambda: True,
     )
 
@@ -106,6 +132,7 @@ def render(
     *,
     gpus: int = 1,
     output: str | Path | None = None,
+    folder: str | Path | None = None,
     account: str | Path = SERVICE_ACCOUNT,
     **settings: Unpack[DeploymentKeywords],
 ) -> Deployed:
@@ -118,6 +145,7 @@ def render(
         image: ``host/repository[:tag]@sha256:...``.
         gpus: GPUs per replica; above 1 the model is split between them.
         output: File for the YAML; the result holds it too, as ``manifest``.
+        folder: Folder for the YAML, as ``NAME.yaml``, and a kustomization.yaml that names it.
         account: Folder with the pod's own project.
         **settings: More of the deployment, as for ``deploy``.
 
@@ -131,13 +159,16 @@ def render(
         >>> import carferry
         >>> image = "quay.io/me/granite@sha256:" + "0" * 64  # as carferry.build returns it
         >>> made = carferry.render(image, namespace="demo")
-        >>> made.manifest.splitlines()[1:3]
-        ['apiVersion: v1', 'kind: Secret']
+        >>> [line for line in made.manifest.splitlines() if line.startswith("kind")]
+        ['kind: Secret', 'kind: ServingRuntime', 'kind: InferenceService']
     """
     here = own_namespace(Path(account))
     made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, here))
-    if file := read_path("output", output):
-        write(make_objects(made), file)
+    file, place = read_path("output", output), read_path("folder", folder)
+    if file:
+        write(rendered(made).shown, file)
+    if place:
+        write_folder(rendered(made).shown, place)
     return apply(made, None)
 
 
@@ -192,17 +223,19 @@ def check(
     if planned.get("gpu_count") in ("", "0", 0):
         del planned["gpu_count"]
     made = make_deployment(pinned, **_placed(planned, here))
-    if cluster is not None:
+    if cluster is None:
+        rendered(made)  # refuses what no platform of that name can serve
+    else:
         _rehearse(cluster, made, force=force)
     return made
 
 
 def _rehearse(cluster: Cluster, made: Deployment, *, force: bool) -> None:
     try:
-        cluster.apply(make_objects(made), dry_run=True, force=force)
+        tried_on(cluster, prepare(cluster.api, made).objects, force=force)
     except CarferryError as error:
-        # An admission webhook may not know dry runs; a server that is away now may not be later.
-        if not error.temporary and "dry run" not in error.reason:
+        # A server that is away now may not be later.
+        if not error.temporary:
             raise
         _log.warning("the deployment was not rehearsed: %s", error)
 
@@ -210,15 +243,6 @@ def _rehearse(cluster: Cluster, made: Deployment, *, force: bool) -> None:
 def _placed(form: Mapping[str, Any], here: str) -> DeploymentForm:
     namespace = read_text("namespace", form.get("namespace")) or here
     return cast(DeploymentForm, {**form, "namespace": namespace})
-
-
-def _connect(kubeconfig: str | Path | None, context: str, ca_file: str | Path | None) -> Cluster:
-    # The Kubernetes client costs 0.3 s to import, which rendering should not pay.
-    from carferry.cluster.client import Cluster
-
-    file = read_path("kubeconfig", kubeconfig)
-    name, ca = read_text("context", context), read_path("ca_file", ca_file)
-    return Cluster.connect(kubeconfig=file, context=name, ca_file=ca)
 
 
 def _seconds(wait: bool | float) -> float | None:

@@ -9,15 +9,19 @@ from typing import Protocol
 
 from carferry.cluster import grants, rights
 from carferry.cluster.account import Account
+from carferry.cluster.kinds import Object
 from carferry.cluster.rights import Need
 from carferry.errors import ClusterError, InputError, RightsMissing
 from carferry.gpu.inventory.listing import SHARED
 from carferry.io.net.retry import Retry
+from carferry.serve.platforms import AUTO, PLATFORMS, discover
 from carferry.steps.access import patience
 from carferry.steps.results import Result
 
 DEPLOY, RENDER, NO = SERVE = ("deploy", "render", "no")
 """What becomes of an image: served, written as objects for GitOps, or only pushed."""
+UNCHECKED = "none"
+"""GPUs that nobody plans for."""
 # Forbidden, unknown, not allowed or not implemented: this server does not answer such questions.
 _NO_ANSWER = (403, 404, 405, 501)
 _AUTH = "manifests/auth"
@@ -31,6 +35,9 @@ class RightsApi(rights.Asks, Protocol):
 
     def whoami(self) -> str:
         """Return the user name the server knows this connection by."""
+
+    def read(self, path: str) -> Object:
+        """Return the JSON object at a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,8 @@ class Rights(Result):
         """The answer as a section of a report; empty if nothing was asked."""
         if not self.asked and not self.note:
             return ""
-        grant = f"\nTo grant them, `oc apply -f -` this:\n\n```yaml\n{self.manifest}```\n"
+        command = "oc apply --server-side -f -"
+        grant = f"\nTo grant them, `{command}` this:\n\n```yaml\n{self.manifest}```\n"
         return f"\n## Rights\n\n{self.text}\n{grant if self.missing else ''}"
 
 
@@ -87,8 +95,11 @@ def check_rights(
     *,
     namespace: str = "",
     auth: bool = False,
+    llm: bool = False,
+    platform: str = AUTO,
     gpus: str = "",
     builder: str = "",
+    deletes: bool = False,
     connect: Callable[[], RightsApi] | None = None,
     report: Callable[[str], None] = _log.warning,
     retry: Retry | None = None,
@@ -99,8 +110,11 @@ def check_rights(
         serve: ``deploy``, ``render`` (only the YAML is made) or ``no``.
         namespace: Where the model will be served; empty means where this runs.
         auth: The endpoint will ask for a token.
+        llm: It will be an LLMInferenceService.
+        platform: As for a deployment; not named, it is found.
         gpus: GPUs to plan for; empty reads the cluster's, and asks for the rights to.
         builder: ``job`` if Buildah runs in a Job.
+        deletes: A deployment will be removed.
         connect: Reaches the cluster; default as kubectl would. Not called if nothing is needed.
         report: Called with what the run has to do without, and the YAML that would change it.
         retry: How often a server that is away is asked again.
@@ -110,8 +124,9 @@ def check_rights(
         InputError: ``serve`` is none of the three, or no cluster is at hand.
         ClusterError: The cluster refused the login or does not answer.
     """
-    asked = {"namespace": namespace, "gpus": gpus, "builder": builder}
-    found = find_rights(serve, auth=auth, connect=connect, retry=retry, **asked)
+    asked = {"namespace": namespace, "gpus": gpus, "builder": builder, "platform": platform}
+    how = {"auth": auth, "llm": llm, "deletes": deletes}
+    found = find_rights(serve, connect=connect, retry=retry, **how, **asked)  # type: ignore[arg-type]
     if found.note or found.missing:
         report("\n".join(filter(None, (found.text, found.manifest.rstrip()))))
     if found.stops:
@@ -124,8 +139,11 @@ def find_rights(
     *,
     namespace: str = "",
     auth: bool = False,
+    llm: bool = False,
+    platform: str = AUTO,
     gpus: str = "",
     builder: str = "",
+    deletes: bool = False,
     connect: Callable[[], RightsApi] | None = None,
     retry: Retry | None = None,
 ) -> Rights:
@@ -138,16 +156,18 @@ def find_rights(
     if serve not in SERVE:
         raise InputError("read serve", repr(serve), "none of " + ", ".join(SERVE))
     plans = serve != NO and not gpus
-    if serve != DEPLOY and not plans and builder != "job":
+    if serve != DEPLOY and not plans and not deletes and builder != "job":
         return Rights()
     api = (connect or _connect)()
     place = namespace or api.namespace
-    needs = [
-        *(rights.to_deploy(place, auth=auth) if serve == DEPLOY else ()),
-        *(rights.to_see_gpus(place) if plans else ()),
-        *(rights.to_build(api.namespace) if builder == "job" else ()),
-    ]
+    needs: list[Need] = []
     try:
+        if serve == DEPLOY:
+            has_dashboard = (retry or patience()).call(lambda: _has_dashboard(api, platform))
+            needs += rights.to_deploy(place, auth=auth, llm=llm, connection=has_dashboard)
+        needs += rights.to_see_gpus(place) if plans else []
+        needs += rights.to_delete(place) if deletes else []
+        needs += rights.to_build(api.namespace) if builder == "job" else []
         lacking = (retry or patience()).call(
             lambda: rights.missing(api, needs, projects=(place, *SHARED))
         )
@@ -156,6 +176,13 @@ def find_rights(
             raise
         return Rights(note=str(error))
     return _rights(api, len({need.permission for need in needs}), lacking)
+
+
+def _has_dashboard(api: RightsApi, platform: str) -> bool:
+    """Say whether a connection Secret will be made; if nobody can tell, it may be."""
+    if platform in PLATFORMS:
+        return PLATFORMS[platform].dashboard
+    return discover(api).dashboard
 
 
 def _rights(api: RightsApi, asked: int, lacking: list[Need]) -> Rights:
@@ -173,12 +200,13 @@ def _rights(api: RightsApi, asked: int, lacking: list[Need]) -> Rights:
 
 
 def _refused(found: Rights) -> RightsMissing:
-    remedy = "oc apply -f - the YAML in this step's log"
+    apply = "oc apply --server-side"
+    remedy = f"{apply} -f - the YAML in the log"
     here = [need.permission for need in found.stops if need.permission.namespace]
     if {each.namespace for each in here} == {found.project}:
         folders = dict.fromkeys(_FOLDERS.get(each.resource, "manifests/") for each in here)
-        commands = " and ".join(f"oc apply -k {folder} -n {found.project}" for folder in folders)
-        remedy += f", or once for the project: {commands}"
+        commands = [f"{apply} -k {folder} -n {found.project}" for folder in folders]
+        remedy += f", or once for the project: {' and '.join(commands)}"
     if len(here) < len(found.stops):
         remedy += "; nodes take an administrator, or name the GPU, as in 'L40S x2'"
     reason = f"{len(found.missing)} of {found.asked} are missing: {found.summary}"

@@ -1,33 +1,35 @@
 """Who may call a deployed model: the token objects the dashboard makes when auth is on.
 
 Source: opendatahub-io/odh-dashboard (token auth of a deployment); the proxy in front of the
-model lets a caller in who may ``get`` this one InferenceService.
+model lets a caller in who may ``get`` this one service.
 """
 
 from __future__ import annotations
 
 from carferry.cluster.kinds import Object
+from carferry.serve.objects.metadata import DASHBOARD, placed
 
 _RBAC = "rbac.authorization.k8s.io"
-_LABELS = {"opendatahub.io/dashboard": "true"}
 
 
-def access_objects(name: str, namespace: str) -> list[Object]:
-    """Make ServiceAccount, Role, RoleBinding and token Secret of one InferenceService."""
+def access_objects(name: str, namespace: str, resource: str = "inferenceservices") -> list[Object]:
+    """Make ServiceAccount, Role, RoleBinding and token Secret of one service.
+
+    Args:
+        name: Of the service.
+        namespace: Its project.
+        resource: Plural of its kind, as a Role names it.
+    """
     account = account_name(name)
+    rule = {
+        "apiGroups": ["serving.kserve.io"],
+        "resources": [resource],
+        "resourceNames": [name],
+        "verbs": ["get"],
+    }
     return [
         _object("v1", "ServiceAccount", account, namespace),
-        _object(f"{_RBAC}/v1", "Role", f"{name}-view-role", namespace)
-        | {
-            "rules": [
-                {
-                    "apiGroups": ["serving.kserve.io"],
-                    "resources": ["inferenceservices"],
-                    "resourceNames": [name],
-                    "verbs": ["get"],
-                }
-            ]
-        },
+        _object(f"{_RBAC}/v1", "Role", f"{name}-view-role", namespace) | {"rules": [rule]},
         _object(f"{_RBAC}/v1", "RoleBinding", f"{name}-view", namespace)
         | {
             "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": f"{name}-view-role"},
@@ -42,17 +44,12 @@ def account_name(name: str) -> str:
     return f"{name}-sa"
 
 
-def placed(namespace: str) -> dict[str, str]:
-    """Return the part of an object that says where it is; nothing if its applier decides."""
-    return {"namespace": namespace} if namespace else {}
-
-
 def owned_by(obj: Object, owner: Object) -> Object:
     """Return obj owned by owner, so that deleting the deployment deletes it too.
 
     Args:
         obj: An object as made here.
-        owner: The InferenceService as the API server returned it, with its uid.
+        owner: The service as the API server returned it, with its uid.
     """
     reference = {
         "apiVersion": owner["apiVersion"],
@@ -75,5 +72,5 @@ def _token(name: str, namespace: str) -> Object:
 
 
 def _object(version: str, kind: str, name: str, namespace: str) -> Object:
-    metadata = {"name": name, **placed(namespace), "labels": dict(_LABELS)}
+    metadata = {"name": name, **placed(namespace), "labels": dict(DASHBOARD)}
     return {"apiVersion": version, "kind": kind, "metadata": metadata}
