@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,22 +19,15 @@ from servers.busybox import busybox_base
 from servers.tools import lacking, need
 
 from carferry.cli import main
+from cluster import command
+from cluster.command import Outcome
 from cluster.rig import built, furniture, images
 from cluster.rig import node as rig
+from cluster.rig.kserve import PROFILES, UID_MODELCAR, define_profiles, set_uid_modelcar
 from cluster.rig.node import Node
 
-Carferry = Callable[..., "Outcome"]
-_NEEDED = ("docker-registry", "runc", "skopeo", "iptables")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one run of the command line left, and how long it took."""
-
-    code: int
-    out: str
-    err: str
-    seconds: float
+Carferry = Callable[..., Outcome]
+_NEEDED = ("docker-registry", "runc", "skopeo", "iptables", "ip")
 
 
 @pytest.fixture(scope="session")
@@ -67,28 +57,37 @@ def namespace(node: Node) -> Iterator[str]:
     node.kubectl("delete", "namespace", name, "--wait=false")
 
 
+@pytest.fixture(scope="module")
+def shared_namespace(node: Node) -> Iterator[str]:
+    """A namespace for all tests of a module."""
+    name = f"shared-{uuid.uuid4().hex[:8]}"
+    node.kubectl("create", "namespace", name)
+    yield name
+    node.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def kserve(node: Node) -> Iterator[Callable[..., None]]:
+    """Change how KServe is set up; as upstream ships it again at the end."""
+    yield lambda *, uid_modelcar: set_uid_modelcar(node, uid_modelcar)
+    set_uid_modelcar(node, UID_MODELCAR)
+
+
 @pytest.fixture(scope="session")
 def modelcar(node: Node, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A tiny ModelCar that carferry pushed, by digest."""
     folder = tmp_path_factory.mktemp("modelcar")
     model, base = models.write(models.tiny(), folder / "model"), busybox_base(folder / "base")
     target = f"docker://{node.registry}/models/tiny:v1"
-    words = ["build", str(model), target, "--base", base, "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "carferry", *words],
-        env=os.environ | {"HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return str(json.loads(done.stdout)["reference"])
+    done = command.carferry(node, folder, "build", model, target, "--base", base, "--json")
+    assert done.code == 0, done.err
+    return str(json.loads(done.out)["reference"])
 
 
 @pytest.fixture(scope="session")
 def vllm(node: Node) -> str:
-    """The image of vLLM's stand-in."""
-    return f"{node.registry}/rig/{images.VLLM}"
+    """The image of vLLM's stand-in: by digest, for a node that runs longer may have another."""
+    return images.push_standin(node.registry)
 
 
 @pytest.fixture
@@ -109,3 +108,13 @@ def carferry(
         return Outcome(code, shown.out, shown.err, seconds)
 
     return run
+
+
+@pytest.fixture
+def hardware_profiles(node: Node) -> Iterator[None]:
+    """OpenShift AI's kind of hardware profiles, with the definition that its operator brings."""
+    if node.programs is None:
+        lacking("the node that runs was not started by cluster.rig, which has the definitions")
+    define_profiles(node, node.programs)
+    yield
+    node.kubectl("delete", "crd", PROFILES)

@@ -11,6 +11,7 @@ import pytest
 PACKAGES = {
     "buildah": "buildah",
     "docker-registry": "docker-registry",
+    "ip": "iproute2",
     "iptables": "iptables",
     "podman": "podman",
     "runc": "runc",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cluster.rig import gpus, images, kserve
@@ -17,6 +18,9 @@ def furnish(node: Node, programs: Path) -> None:
         node: Ready, but empty.
         programs: What was built.
     """
-    images.push_all(node.registry, programs)
+    with ThreadPoolExecutor() as pool:
+        pushed = pool.submit(images.push_all, node.registry, programs)
+        kserve.define(node, programs)
+        pushed.result()
     kserve.install(node, programs)
     gpus.claim(node, GPUS)

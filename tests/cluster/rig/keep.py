@@ -20,7 +20,7 @@ from pathlib import Path
 from cluster.rig import cgroups
 from cluster.rig.files import write_files
 from cluster.rig.forward import forward, listen
-from cluster.rig.namespaces import mounted_overlay
+from cluster.rig.namespaces import trial_overlay
 from cluster.rig.settings import Rig
 
 _PATIENCE_S = 20.0
@@ -31,7 +31,7 @@ def main(folder: Path, programs: Path, api: int, registry: int, *, watch: bool) 
     """Keep a node until told to end.
 
     Args:
-        folder: A node's; removed at the end if standard input is watched.
+        folder: A node's; removed at the end.
         programs: What was built.
         api: Port of the API server, 0 for any.
         registry: Likewise of the registry.
@@ -52,15 +52,14 @@ def main(folder: Path, programs: Path, api: int, registry: int, *, watch: bool) 
             while not told.wait(1) and first.poll() is None:
                 pass
     finally:
-        if watch:
-            shutil.rmtree(rig.folder, ignore_errors=True)
+        shutil.rmtree(rig.folder, ignore_errors=True)
 
 
 @contextmanager
 def _running(rig: Rig) -> Iterator[subprocess.Popen[bytes]]:
     rig.folder.mkdir(parents=True, exist_ok=True)
     rig.save()
-    with mounted_overlay(rig.folder / "trial") as layered:
+    with trial_overlay(rig.folder) as layered:
         write_files(rig, "overlayfs" if layered else "native")
     groups = cgroups.hierarchies()
     try:
@@ -76,8 +75,6 @@ def _running(rig: Rig) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         for group in groups:
             group.drop(rig.group)
-        for name in ("init.pid", "keeper.pid"):
-            (rig.run / name).unlink(missing_ok=True)
 
 
 def _start(rig: Rig) -> subprocess.Popen[bytes]:

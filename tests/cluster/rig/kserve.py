@@ -19,6 +19,9 @@ from cluster.rig.images import KSERVE
 from cluster.rig.node import Node, Refused
 
 CONFIG = ("-n", "kserve", "configmap", "inferenceservice-config")
+UID_MODELCAR = 1010
+"""What upstream's ConfigMap says; OpenShift AI's says nothing."""
+PROFILES = "hardwareprofiles.infrastructure.opendatahub.io"
 _SERVICE = "kserve-webhook-server-service.kserve.svc"
 _DEFINITION = "CustomResourceDefinition"
 _LATE = "ClusterStorageContainer"
@@ -27,19 +30,39 @@ _PATIENCE_S = 180
 Object = dict[str, Any]
 
 
-def install(node: Node, programs: Path) -> None:
-    """Install KServe and wait until its webhooks answer.
+def define(node: Node, programs: Path) -> None:
+    """Make the kinds of KServe known, and wait until the API has them.
 
     Args:
-        node: Has the manager's image in its registry.
+        node: Answers.
+        programs: Has the manifests.
+    """
+    found = [*_read(programs / "kserve.yaml"), *_read(programs / "llmisvc.yaml")]
+    _define(node, [each for each in found if each["kind"] == _DEFINITION])
+
+
+def define_profiles(node: Node, programs: Path) -> None:
+    """Make OpenShift AI's hardware profiles known; a cluster that has them is taken for one.
+
+    The last operator that the Go proxy serves has them as v1alpha1; v1, which 3.x has, is the same
+    schema (opendatahub-operator 0beb7e7f, api/infrastructure/v1/hardwareprofile_types.go).
+    """
+    (definition,) = _read(programs / "hardwareprofiles.yaml")
+    (known,) = definition["spec"]["versions"]
+    definition["spec"]["versions"] = [known | {"storage": False}, known | {"name": "v1"}]
+    _define(node, [definition])
+
+
+def install(node: Node, programs: Path) -> None:
+    """Start KServe and wait until its webhooks answer.
+
+    Args:
+        node: Has its kinds, and the manager's image in its registry.
         programs: Has the manifests.
     """
     pair, authority = for_service(_SERVICE)
-    found = [*_read(programs / "kserve.yaml"), *_read(programs / "llmisvc.yaml")]
+    found = [each for each in _read(programs / "kserve.yaml") if each["kind"] != _DEFINITION]
     objects = [_edit(each, node.registry, authority) for each in found]
-    definitions = [each for each in objects if each["kind"] == _DEFINITION]
-    late = [each for each in objects if each["kind"] == _LATE]
-    rest = [each for each in objects if each["kind"] not in (_DEFINITION, _LATE)]
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -47,17 +70,25 @@ def install(node: Node, programs: Path) -> None:
         "metadata": {"name": "kserve-webhook-server-cert", "namespace": "kserve"},
         "data": {"tls.crt": pair.certificate, "tls.key": pair.key},
     }
-    node.apply(*definitions)
-    names = [f"crd/{each['metadata']['name']}" for each in definitions]
-    _wait(node, ["--for=condition=Established", *names])
-    node.apply(*_namespaces_first([*rest, secret]))
+    early = [secret, *(each for each in objects if each["kind"] != _LATE)]
+    node.apply(*_namespaces_first(early))
     manager = "deployment/kserve-controller-manager"
     _wait(node, ["-n", "kserve", "--for=condition=Available", manager])
-    node.apply(*late)
+    node.apply(*(each for each in objects if each["kind"] == _LATE))
+
+
+def _define(node: Node, definitions: list[Object]) -> None:
+    for each in definitions:
+        each["metadata"].pop("annotations", None)  # asks cert-manager for an authority
+        # Versions are converted by LLMInferenceService's own manager, which is not here.
+        each["spec"].pop("conversion", None)
+    node.apply(*(_undescribed(each) for each in definitions))
+    names = [f"crd/{each['metadata']['name']}" for each in definitions]
+    _wait(node, ["--for=condition=Established", *names])
 
 
 def set_uid_modelcar(node: Node, uid: int | None) -> None:
-    """Say as whom KServe runs the containers of a ModelCar: 1010 upstream, nobody in OpenShift AI.
+    """Say as whom KServe runs the server and the model beside it, or leave it to the images.
 
     The manager reads its ConfigMap anew for each object, so nothing has to start again.
     """
@@ -85,10 +116,6 @@ def _edit(found: Object, registry: str, authority: str) -> Object:
     """Make an object of the manifests fit this node."""
     for hook in found.get("webhooks", []):
         hook["clientConfig"]["caBundle"] = authority
-    if found["kind"] == _DEFINITION:
-        found["metadata"].pop("annotations", None)  # asks cert-manager for the authority
-        # Versions are converted by LLMInferenceService's own manager, which is not here.
-        found["spec"].pop("conversion", None)
     if found["kind"] == "ConfigMap" and found["metadata"]["name"] == CONFIG[-1]:
         _configure(found["data"])
     if found["kind"] == "Deployment":
@@ -96,12 +123,25 @@ def _edit(found: Object, registry: str, authority: str) -> Object:
     return found
 
 
+def _undescribed(schema: Any) -> Any:
+    """Return a definition without its descriptions: most of it, which nobody here reads."""
+    if isinstance(schema, list):
+        return [_undescribed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _undescribed(value)
+        for key, value in schema.items()
+        if key != "description" or not isinstance(value, str)
+    }
+
+
 def _configure(data: dict[str, str]) -> None:
     ingress = json.loads(data["ingress"])
     ingress |= {"disableIngressCreation": True, "disableIstioVirtualHost": True}
     data["ingress"] = json.dumps(ingress)
     data["deploy"] = json.dumps({"defaultDeploymentMode": "Standard"})
-    data["storageInitializer"] = _storage(data, 1010)
+    data["storageInitializer"] = _storage(data, UID_MODELCAR)
     data.pop("_example", None)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,12 +91,12 @@ def _network() -> None:
 
 
 @contextmanager
-def mounted_overlay(folder: Path) -> Iterator[bool]:
-    """Say whether layers can be laid over each other in a folder by the kernel."""
-    parts = [folder / name for name in ("lower", "upper", "work", "merged")]
-    for part in parts:
-        part.mkdir(parents=True)
-    lower, upper, work, merged = map(str, parts)
+def trial_overlay(folder: Path) -> Iterator[bool]:
+    """Say whether the kernel lays layers over each other in a folder, which is there."""
+    scratch = tempfile.mkdtemp(dir=folder)
+    lower, upper, work, merged = (f"{scratch}/{name}" for name in ("in", "up", "work", "out"))
+    for part in (lower, upper, work, merged):
+        Path(part).mkdir()
     options = f"lowerdir={lower},upperdir={upper},workdir={work}"
     command = ["mount", "-t", "overlay", "-o", options, "overlay", merged]
     done = subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -103,6 +105,7 @@ def mounted_overlay(folder: Path) -> Iterator[bool]:
     finally:
         if done:
             _command("umount", merged)
+        shutil.rmtree(scratch)
 
 
 def _command(*words: str) -> None:

@@ -37,12 +37,14 @@ class Node:
         kubeconfig: The administrator's login.
         registry: Host and port of its registry, the same inside and outside; it speaks no TLS.
         kubectl_command: What runs kubectl.
+        programs: What ``.ci/cluster`` built; None if somebody else made the node.
     """
 
     folder: Path
     kubeconfig: Path
     registry: str
     kubectl_command: tuple[str, ...]
+    programs: Path | None = None
 
     def kubectl(self, *words: str, stdin: str = "") -> str:
         """Run kubectl as the administrator and return its standard output.
@@ -86,7 +88,9 @@ def attach(folder: Path) -> Node:
     if not (folder / "run/rig.json").exists():
         return Node(folder, login, "127.0.0.1:5055", ("kubectl",))
     rig = Rig.load(folder)
-    return Node(folder, login, rig.registry_host, (str(rig.programs / "node"), "kubectl"))
+    return Node(
+        folder, login, rig.registry_host, (str(rig.programs / "node"), "kubectl"), rig.programs
+    )
 
 
 @contextmanager
@@ -154,11 +158,11 @@ def wait(folder: Path, ended: Callable[[], int | None]) -> Node:
 
 
 def stop(folder: Path) -> None:
-    """End a node that stays, and wait until nothing of it is left but its folder."""
+    """End a node that stays, and wait until nothing of it is left."""
     keeper = int((folder / "run/keeper.pid").read_text())
     os.kill(keeper, signal.SIGTERM)
     until = time.monotonic() + _END_S
-    while (folder / "run/keeper.pid").exists():
+    while folder.exists():
         if time.monotonic() > until:
             raise RuntimeError(f"the node in {folder} does not end")
         time.sleep(0.1)
