@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import yaml
@@ -37,6 +37,7 @@ FUNCTIONS = sorted(name for name in carferry.__all__ if inspect.isfunction(getat
 CLASSES = sorted({*carferry.__all__} - {*FUNCTIONS})
 WANTED = [
     "build",
+    "delete",
     "deploy",
     "download",
     "fit",
@@ -52,6 +53,12 @@ WANTED = [
 
 def test_the_steps_are_the_functions() -> None:
     assert FUNCTIONS == WANTED
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_the_types_of_every_step_can_be_asked_for(name: str) -> None:
+    """As documentation tools and form makers do."""
+    assert "return" in get_type_hints(getattr(carferry, name))
 
 
 def test_every_error_of_the_library_is_exported() -> None:
@@ -253,6 +260,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "fit": {"model": "./model", "gpus": "L40S x2"},
     "look": {"model": "./model"},
     "render": {"image": IMAGE, "namespace": "demo"},
+    "delete": {"name": "granite", "namespace": "demo"},
     "deploy": {"image": IMAGE, "namespace": "demo", "output": "objects.yaml"},
 }
 

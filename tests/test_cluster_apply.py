@@ -173,7 +173,7 @@ def test_a_rehearsal_writes_nothing_and_knows_what_is_new(
 def test_deploy_without_a_cluster_only_renders() -> None:
     done = deploy(settings(), None)
     assert (done.applied, done.ready, done.url) == (False, False, "")
-    assert done.manifest.count("\n---\n") == 2
+    assert done.manifest.count("\n---\n") == 3
 
 
 def test_deploy_without_waiting_applies_and_claims_nothing(
@@ -190,7 +190,7 @@ def test_deploy_waits_and_gives_the_address(server: KubeServer, cluster: Cluster
     server.store.script_once_applied([service("True", **status), rollout(1), ready_pod()])
     expected = Deployed(
         name=NAME, namespace="demo", url=f"{address}:8080", ready=True, applied=True,
-        image=URI, manifest=deploy(settings(), None).manifest,
+        image=URI, manifest=deploy(settings(platform="openshift-ai-3"), None).manifest,
         changes=tuple(f"{each}: new" for each in NEW),
     )  # fmt: skip
     assert deploy(settings(), cluster, wait_s=5) == expected
@@ -199,7 +199,8 @@ def test_deploy_waits_and_gives_the_address(server: KubeServer, cluster: Cluster
 def test_deploy_gives_the_route_if_there_is_one(server: KubeServer, cluster: Cluster) -> None:
     status = {"url": "https://granite.apps.example", "address": {"url": "https://granite:8443"}}
     server.store.script_once_applied([service("True", **status), rollout(1), ready_pod()])
-    assert deploy(settings(), cluster, wait_s=5).url == "https://granite.apps.example"
+    asked = settings(external_route="true")
+    assert deploy(asked, cluster, wait_s=5).url == "https://granite.apps.example"
 
 
 def test_the_access_objects_belong_to_the_service(server: KubeServer, cluster: Cluster) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ WRONG = {
     "namespace": ["Demo", "a.b", "n" * 64],
     "display_name": ["123", "\u00e9\u00e9"],
     "runtime_image": ["quay.io/vllm/vllm:latest", "quay.io/vllm/vllm", "vllm", "docker://"],
-    "gpu_resource": ["gpu", "amd.com/gpu", "nvidia.com/mig-1g"],
+    "gpu_resource": ["gpu", "amd.com/gpu", "nvidia.com/"],
     "gpu_count": ["-1", "one", "1.0"],
     "cpu": ["4 cores", "0", ""],
     "memory": ["16GB", "0Gi", "lots"],
@@ -68,12 +68,26 @@ WRONG = {
     "external_route": ["maybe", ""],
     "min_replicas": ["0", "2", "x"],
     "max_replicas": ["0", "x"],
+    "platform": ["openshift"],
+    "kind": ["both", "llmisvc"],
+    "mount": ["pvc"],
+    "model_path": ["/mnt/models/a", ".."],
+    "labels": ["team", "app=mine", "a=b,a=c"],
+    "queue": ["Team Queue"],
+    "stopped": ["yes"],
+    "rollout": ["Recreate"],
+    "base_refs": ["A"],
 }
 CASES = [{name: text} for name, texts in WRONG.items() for text in texts]
 CASES += [
     {"name": "n" * 53, "namespace": "team-models"},
     {"name": "n" * 52},
     {"deployment_mode": "Serverless", "max_replicas": "0", "min_replicas": "0"},
+    {"deployment_mode": "Knative", "platform": "openshift-ai-3"},
+    {"kind": "llm", "platform": "openshift-ai-2.25"},
+    {"kind": "llm", "max_replicas": "2"},
+    {"kind": "llm", "model_path": "base"},
+    {"kind": "llm", "auth": "true"},
 ]
 
 
@@ -211,14 +225,19 @@ def test_what_the_cluster_would_refuse_is_refused_before_in_the_same_words(
     assert str(before.value) == str(after.value)
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [(400, 'admission webhook "w.test" does not support dry run'), (503, "overloaded")],
-)
+def no_dry_run(server: KubeServer) -> None:
+    server.denials["inferenceservices"] = 'webhook "w.test" does not support dry run'
+
+
+def away(server: KubeServer) -> None:
+    server.failing, server.failure, server.failing_words = 1, 503, "overloaded"
+
+
+@pytest.mark.parametrize("cause", [no_dry_run, away])
 def test_a_cluster_that_cannot_rehearse_stops_nobody(
-    answer: tuple[int, str], server: KubeServer, laptop: Path
+    cause: Callable[[KubeServer], None], server: KubeServer, laptop: Path
 ) -> None:
-    server.failing, (server.failure, server.failing_words) = 1, answer
+    cause(server)
     form = {"namespace": "demo"}
     made = check(TARGET, form, connect=lambda: Cluster.connect(host=server.url), account=laptop)
     assert (made.name, server.store.objects) == ("granite-31-2b", {})

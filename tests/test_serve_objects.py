@@ -98,7 +98,7 @@ def test_the_cuda_template_is_named_only_for_its_own_gpus(resource: str, named: 
     assert ("opendatahub.io/template-name" in runtime["metadata"]["annotations"]) is named
 
 
-def test_raw_mode_recreates_and_leaves_knative_alone() -> None:
+def test_standard_mode_recreates_and_leaves_knative_alone() -> None:
     service = made()["InferenceService"]
     assert service["spec"]["predictor"]["deploymentStrategy"] == {"type": "Recreate"}
     assert "annotations" not in service["spec"]["predictor"]

@@ -16,7 +16,7 @@ def test_defaults_make_a_deployment_named_after_the_image() -> None:
     made = settings()
     assert made.name == "granite-31-2b"
     assert made.uri == f"oci://quay.io/team/granite-3.1-2b@{DIGEST}"
-    assert (made.deployment_mode, made.gpu_count, str(made.memory)) == (Mode.RAW, 1, "16Gi")
+    assert (made.deployment_mode, made.gpu_count, str(made.memory)) == (Mode.STANDARD, 1, "16Gi")
 
 
 def test_the_name_is_made_from_the_display_name_when_there_is_one() -> None:
@@ -113,14 +113,31 @@ def test_a_hardware_profile_brings_its_own_tolerations() -> None:
         ({"name": "n" * 53, "namespace": "n" * 10}, InvalidName, "at most 63"),
         ({"runtime_image": "quay.io/vllm/vllm:latest"}, InputError, "not pinned"),
         ({"runtime_image": "quay.io/vllm/vllm"}, InputError, "not pinned"),
-        ({"gpu_resource": "gpu"}, InputError, "unknown resource"),
-        ({"gpu_resource": "amd.com/gpu"}, InputError, "needs NVIDIA"),
-        ({"gpu_count": "0"}, InputError, "needs NVIDIA"),
+        ({"gpu_resource": "gpu"}, InputError, "not vendor.domain/resource"),
+        ({"gpu_resource": "amd.com/"}, InputError, "not vendor.domain/resource"),
+        ({"gpu_resource": "AMD.com/gpu"}, InputError, "not vendor.domain/resource"),
         ({"gpu_count": "-1"}, InputError, "gpu_count"),
         ({"gpu_count": "one"}, InputError, "gpu_count"),
         ({"cpu": "4 cores"}, InputError, "not a quantity"),
         ({"memory": "16GB"}, InputError, "not a quantity"),
         ({"memory": "0Gi"}, InputError, "zero"),
+        ({"memory": "16"}, InputError, "that many bytes; write 16Gi"),
+        ({"memory": "500m"}, InputError, "that many bytes; write 500Gi"),
+        ({"shm_size": "64k"}, InputError, "that many bytes"),
+        ({"platform": "openshift"}, InputError, "none of auto, kserve, openshift-ai-2.22"),
+        ({"kind": "llmisvc"}, InputError, "not isvc or llm"),
+        ({"mount": "volume"}, InputError, "not modelcar or native"),
+        ({"rollout": "Recreate"}, InputError, "not recreate or rolling"),
+        ({"model_path": "/base"}, InputError, "not a folder below the image's /models"),
+        ({"model_path": "a/../.."}, InputError, "not a folder below"),
+        ({"model_path": "a//b"}, InputError, "not a folder below"),
+        ({"labels": "a b=c"}, InputError, "malformed"),
+        ({"labels": "kueue.x-k8s.io/queue-name=q"}, InputError, "queue and name set them"),
+        ({"labels": "serving.kserve.io/inferenceservice=x"}, InputError, "KServe sets it"),
+        ({"queue": "a b"}, InvalidName, "queue"),
+        ({"stopped": "perhaps"}, InputError, "not true or false"),
+        ({"base_refs": "a,B"}, InvalidName, "LLMInferenceServiceConfig"),
+        ({"vllm_args": "--served_model_name=x"}, InputError, "carferry sets it; name the model"),
         ({"shm_size": "-1"}, InputError, "not a quantity"),
         ({"tolerations": "{}"}, InputError, "not a JSON list"),
         ({"tolerations": "[1]"}, InputError, "not a toleration"),
@@ -140,7 +157,7 @@ def test_a_hardware_profile_brings_its_own_tolerations() -> None:
         ({"vllm_args": "--port 1"}, InputError, "carferry sets it"),
         ({"deployment_mode": "Raw"}, InputError, "deployment_mode"),
         ({"auth": "yes"}, InputError, "not true or false"),
-        ({"min_replicas": "0"}, InputError, "scale to zero"),
+        ({"min_replicas": "0"}, InputError, "scales to zero"),
         ({"min_replicas": "2"}, InputError, "max_replicas"),
         ({"max_model_len": "8k"}, InputError, "max_model_len"),
         ({"pull_secret": "a b"}, InvalidName, "pull secret"),

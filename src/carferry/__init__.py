@@ -6,7 +6,7 @@
 - ``stream``, ``seal``: the same by many processes, a share each, and then the tag
 - ``download``, ``push``: a model into a folder, an image from one place to another
 - ``inspect``: an image checked against what KServe needs
-- ``render``, ``deploy``: the objects that serve an image, as YAML or applied
+- ``render``, ``deploy``, ``delete``: the objects that serve an image, as YAML, applied, removed
 
 Each is loaded when it is first used, with what it needs. Errors are those of ``carferry.errors``.
 """
@@ -48,8 +48,10 @@ if TYPE_CHECKING:
         UnsafeWeights,
         UnsupportedModel,
     )
+    from carferry.serve.removal import Removed
     from carferry.serve.step import Deployed
     from carferry.steps.build import build
+    from carferry.steps.delete import delete
     from carferry.steps.deploy import deploy, render
     from carferry.steps.download import download
     from carferry.steps.fit import FitSettings, fit
@@ -94,8 +96,10 @@ _HOMES = {
         "UnsafeWeights",
         "UnsupportedModel",
     ),
+    "carferry.serve.removal": ("Removed",),
     "carferry.serve.step": ("Deployed",),
     "carferry.steps.build": ("build",),
+    "carferry.steps.delete": ("delete",),
     "carferry.steps.deploy": ("deploy", "render"),
     "carferry.steps.download": ("download",),
     "carferry.steps.fit": ("FitSettings", "fit"),
@@ -145,6 +149,7 @@ __all__ = [
     "Planned",
     "PlannedLayer",
     "PushDenied",
+    "Removed",
     "RightsMissing",
     "SourceChanged",
     "SourceDenied",
@@ -159,6 +164,7 @@ __all__ = [
     "UnsafeWeights",
     "UnsupportedModel",
     "build",
+    "delete",
     "deploy",
     "download",
     "fit",

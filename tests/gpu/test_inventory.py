@@ -208,6 +208,20 @@ def test_profile_with_a_toleration_no_pod_may_have_is_left_out() -> None:
     assert group.profile == ""
 
 
+def test_a_profiles_tolerations_are_kept_as_it_has_them() -> None:
+    rules = [
+        {"key": "pool", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60},
+        {"operator": "Exists"},
+        {"key": "gpu", "value": "a100", "effect": "NoSchedule"},
+    ]
+    selector = {"nvidia.com/gpu.product": "NVIDIA-L40S"}
+    place = {"type": "Node", "node": {"nodeSelector": selector, "tolerations": rules}}
+    with api({HARDWARE: [hardware("gpu", scheduling=place)]}, forbidden=(NODES,)) as list_:
+        (group,) = read_inventory(list_, namespace="team").groups
+    kept = [{**rules[0]}, {**rules[1]}, {**rules[2], "operator": "Equal"}]
+    assert [each.object for each in group.tolerations] == kept
+
+
 def test_no_right_to_list_nodes_plans_from_profiles_and_says_so() -> None:
     selector = {"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L40S"}}
     profile = hardware("gpu", scheduling={"type": "Node", "node": selector})

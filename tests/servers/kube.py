@@ -53,6 +53,8 @@ class KubeServer:
             "" hold everywhere. None: everything is allowed that is not forbidden.
         anonymous: Answer 404 when asked who the caller is, as before Kubernetes 1.28.
         uninstalled: API groups that answer 404, as before their CRDs are there.
+        more: API groups with their versions, of which nothing but the name is served; those that
+            say OpenShift AI 3 by default.
         failing: Answers ``failure``, with ``failing_words``, to that many requests.
         denials: Kind's plural to what an admission webhook says about it.
         logs: (pod, container, of the previous run) to log text.
@@ -67,6 +69,7 @@ class KubeServer:
     roles: dict[str, list[Object]] | None = None
     anonymous: bool = False
     uninstalled: set[str] = field(default_factory=set)
+    more: tuple[str, ...] = ("route.openshift.io/v1", "infrastructure.opendatahub.io/v1")
     failing: int = 0
     failure: int = 503
     failing_words: str = "the server is overloaded"
@@ -149,7 +152,8 @@ class KubeServer:
         if path == "/api":
             return {"kind": "APIVersions", "versions": ["v1"]}
         if path == "/apis":
-            groups = [name for name in RESOURCES if "/" in name and not self._is_uninstalled(name)]
+            known = (*RESOURCES, *self.more)
+            groups = [name for name in known if "/" in name and not self._is_uninstalled(name)]
             return {"kind": "APIGroupList", "groups": [_group(name) for name in groups]}
         version = path.removeprefix("/apis/").removeprefix("/api/")
         if version not in RESOURCES or self._is_uninstalled(version):

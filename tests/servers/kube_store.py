@@ -90,8 +90,8 @@ class Store:
         return deepcopy(self.objects.pop(key) if verb == "delete" else self.objects[key])
 
     def _is_scripted(self, key: Key) -> bool:
-        """Return whether a controller changes the object: a service, or a Job that was created."""
-        return key[0] == "inferenceservices" or (key[0] == "jobs" and key in self.objects)
+        """Return whether a controller changes the object: a service or a Job that was created."""
+        return key[0] in ("inferenceservices", "jobs") and key in self.objects
 
     def _list(self, plural: str, namespace: str, query: dict[str, str]) -> Object:
         found = [

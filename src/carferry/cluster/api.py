@@ -25,7 +25,7 @@ from carferry.cluster.account import named_in
 from carferry.cluster.kinds import IDENTITY, REVIEWS, Object, Permission, ResourceKind
 from carferry.cluster.pod import SERVICE_ACCOUNT
 from carferry.cluster.reach import pool, proxy_url
-from carferry.cluster.refusals import names_object, parsed, read, refused, unreachable
+from carferry.cluster.refusals import names_object, parsed, read, refused, unreachable, unread
 from carferry.errors import CarferryError, ClusterError, InputError, Unreachable
 from carferry.io.net.addresses import check_address
 from carferry.io.net.pace import Limits, paced
@@ -203,9 +203,9 @@ class Api:
         response = self._send("GET", path, {}, None, "application/json")
         subject = path.partition("?")[0]
         if response.status >= 300:
-            raise ClusterError(
-                "read", subject, f"the API answered {response.status}", status=response.status
-            )
+            error = unread(response.status, response.data, subject)
+            error.retry_after_s = retry_after(response.headers)
+            raise error
         return read(response.data, "read", subject)
 
     def get(self, kind: ResourceKind, namespace: str, name: str) -> Object | None:

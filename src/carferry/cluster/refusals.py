@@ -26,10 +26,26 @@ def refused(code: int, body: bytes, permission: Permission, name: str) -> Cluste
         name: Of the object; empty for a collection.
     """
     status = _status(body)
-    message = str(status.get("message") or _text(body[:200]).strip() or "no message")
+    message = _message(body)
     subject = f"{permission.resource} {permission.namespace}/{name}".rstrip("/")
     reason, remedy = _explain(code, status, message, permission)
     error = ClusterError(permission.verb, subject, reason, remedy, status=code)
+    error.temporary = code == 429 or code >= 500
+    return error
+
+
+def unread(code: int, body: bytes, subject: str) -> ClusterError:
+    """Return the error for an answer of 300 and more to a path that no permission names.
+
+    Args:
+        code: HTTP status; 429 and the 500s are ``temporary``.
+        body: Of the answer.
+        subject: The path.
+    """
+    reason, remedy = f"the API answered {code}: {_message(body)}", ""
+    if code == 401:
+        remedy = "log in again (oc login), or renew the token"
+    error = ClusterError("read", subject, reason, remedy, status=code)
     error.temporary = code == 429 or code >= 500
     return error
 
@@ -98,6 +114,10 @@ def _missing_rule(message: str, permission: Permission) -> str:
     account = who[1].removeprefix("system:serviceaccount:").replace(":", "/")
     place = f"namespace {permission.namespace}" if permission.namespace else "the whole cluster"
     return f"grant to {account} in {place}: {permission}"
+
+
+def _message(body: bytes) -> str:
+    return str(_status(body).get("message") or _text(body[:200]).strip() or "no message")
 
 
 def _status(body: bytes) -> Object:

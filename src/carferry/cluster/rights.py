@@ -19,6 +19,7 @@ from carferry.cluster.kinds import (
     NODES,
     PROFILES,
     QUOTAS,
+    REPLICA_SETS,
     Permission,
     ResourceKind,
 )
@@ -65,6 +66,10 @@ _EVENTS = "a failure is reported without the cluster's reason"
 _OWNED = "the objects of `auth` are left to the cluster, which removes them with their owner"
 
 TABLE = (
+    Row(Purpose.CONNECTION, KINDS["Secret"], _WRITE),
+    Row(Purpose.SERVICE, KINDS["ServingRuntime"], _WRITE),
+    Row(Purpose.SERVICE, KINDS["InferenceService"], _WRITE),
+    Row(Purpose.LLM, KINDS["LLMInferenceService"], _WRITE),
     Row(Purpose.DEPLOY, KINDS["Deployment"], "get"),
     Row(Purpose.DEPLOY, KINDS["Pod"], "list"),
     Row(
@@ -79,12 +84,14 @@ TABLE = (
         "get",
         without="that the project's Pod Security admits no pod is told by its pods, not before",
     ),
+    Row(
+        Purpose.DEPLOY,
+        REPLICA_SETS,
+        "list",
+        without="pods of an older revision are told from the new ones by their image alone",
+    ),
     Row(Purpose.DEPLOY, KINDS["Pod"], "get", "log", without=_LOG),
     Row(Purpose.DEPLOY, KINDS["Event"], "list", without=_EVENTS),
-    Row(Purpose.SERVICE, KINDS["ServingRuntime"], _WRITE),
-    Row(Purpose.SERVICE, KINDS["InferenceService"], _WRITE),
-    Row(Purpose.LLM, KINDS["LLMInferenceService"], _WRITE),
-    Row(Purpose.CONNECTION, KINDS["Secret"], _WRITE),
     Row(Purpose.AUTH, KINDS["Secret"], _WRITE),
     Row(Purpose.AUTH, KINDS["ServiceAccount"], _WRITE),
     Row(Purpose.AUTH, KINDS["Role"], _WRITE),

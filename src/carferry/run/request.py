@@ -23,7 +23,7 @@ from carferry.run.settings import (
 from carferry.run.sizing import Sizing
 from carferry.selection.patterns import Patterns
 from carferry.serve.form import DeploymentForm
-from carferry.serve.settings import VLLM_IMAGE
+from carferry.serve.settings import VLLM_IMAGE, Kind
 from carferry.source.open import check_model, claim_of
 from carferry.steps.fit import FitKeywords, FitSettings
 from carferry.steps.rights import DEPLOY, NO, SERVE, UNCHECKED
@@ -76,6 +76,11 @@ class Run:
     def has_auth(self) -> bool:
         """Whether the endpoint will ask for a token."""
         return self.is_served and bool(entry(self.settings, "auth"))
+
+    @property
+    def is_llm(self) -> bool:
+        """Whether an LLMInferenceService will serve."""
+        return self.is_served and entry(self.settings, "kind") == Kind.LLM
 
     @property
     def patterns(self) -> Patterns:

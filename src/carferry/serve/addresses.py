@@ -7,7 +7,17 @@ its port where it is headless.
 
 from __future__ import annotations
 
+from carferry.cluster.discovery import Reads, readable
 from carferry.cluster.kinds import Object
+from carferry.serve.platforms import Platform
+from carferry.serve.settings import Deployment, Kind, Mode
+
+_ROUTES = (
+    ("networking.k8s.io/v1", "ingresses"),
+    ("gateway.networking.k8s.io/v1", "httproutes"),
+    ("networking.istio.io/v1beta1", "virtualservices"),
+)
+"""What KServe makes of the service's name for a host outside, each if it is told to."""
 
 
 def endpoint(service: Object, *, exposed: bool = True) -> str:
@@ -27,3 +37,24 @@ def endpoint(service: Object, *, exposed: bool = True) -> str:
 def _inside(status: Object) -> str:
     found = [status.get("address") or {}, *(status.get("addresses") or ())]
     return next((str(each["url"]) for each in found if each.get("url")), "")
+
+
+def has_route(api: Reads, deployment: Deployment, platform: Platform) -> bool:
+    """Say whether something serves the host outside that a service's status names.
+
+    OpenShift AI and Knative name the host of a route that is there, and so does the gateway of an
+    LLMInferenceService. KServe's Standard mode names one in any case; there its routes are looked
+    for, and what may not be read is taken for absent.
+
+    Raises:
+        ClusterError: The server failed in another way than refusing.
+        Unreachable: No answer.
+    """
+    if not deployment.external_route:
+        return False
+    is_standard = deployment.kind is Kind.ISVC and deployment.deployment_mode is Mode.STANDARD
+    if platform.dashboard or not is_standard:
+        return True
+    place = f"namespaces/{deployment.namespace}"
+    paths = (f"/apis/{group}/{place}/{plural}/{deployment.name}" for group, plural in _ROUTES)
+    return any(readable(api, path) for path in paths)

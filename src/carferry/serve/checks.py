@@ -78,11 +78,15 @@ def check_references(names: Iterable[tuple[str, str]]) -> None:
             check_kubernetes_name(name, kind=kind, limit=63)
 
 
-def check_runtime(image: str, resource: str) -> None:
-    """Refuse a server's image that can move, and a resource that no device plugin can offer."""
+def check_resource(resource: str) -> None:
+    """Refuse a resource that no device plugin can offer."""
     if not _RESOURCE.fullmatch(resource):
         examples = "as nodes offer it: nvidia.com/gpu, amd.com/gpu, ibm.com/spyre_pf, ..."
         raise InputError("ask for GPUs", repr(resource), "not vendor.domain/resource", examples)
+
+
+def check_runtime(image: str) -> None:
+    """Refuse a server's image that can move."""
     parsed = ImageRef.parse(image)
     if parsed.digest is None and parsed.tag in (None, "latest"):
         raise InputError("use runtime image", image, "not pinned", "name a release tag or a digest")

@@ -21,7 +21,7 @@ from carferry.form.readers import (
     read_tolerations,
 )
 from carferry.refs import ImageRef
-from carferry.serve.checks import NAME_LIMIT, ROUTE_LABEL_LIMIT
+from carferry.serve.checks import NAME_LIMIT, ROUTE_LABEL_LIMIT, check_resource
 from carferry.serve.platforms import AUTO, NAMES, platform_named
 from carferry.serve.settings import (
     VLLM_IMAGE,
@@ -195,7 +195,7 @@ def _tolerations(form: Mapping[str, Any]) -> tuple[Toleration, ...]:
         return given
     if form["hardware_profile"]:
         return ()  # the profile's own are filled in at admission, if we write none
-    resource = form["gpu_resource"]
+    check_resource(resource := form["gpu_resource"])
     # The convention of the GPU operators: the node is tainted with the resource's name.
     key = "nvidia.com/gpu" if resource.startswith("nvidia.com/") else resource
     return (Toleration(key=key, operator="Exists", effect="NoSchedule"),)

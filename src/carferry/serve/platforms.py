@@ -37,6 +37,7 @@ class Platform:
         has_oci: A connection may hold the login of a registry (``oci-v1``).
         says_open: That no token is asked for is written down.
         profile_on: Object that names a hardware profile.
+        fills_profile: Admission adds what a hardware profile says of nodes.
         profile_version: The hardware profile's resourceVersion is noted.
         scoped: A runtime says for whom it is.
         titled_by: Whose title a runtime bears.
@@ -59,6 +60,7 @@ class Platform:
     has_oci: bool = False
     says_open: bool = False
     profile_on: Literal["ServingRuntime", "InferenceService"] = "InferenceService"
+    fills_profile: bool = True
     profile_version: bool = False
     scoped: bool = True
     titled_by: Literal["deployment", "template"] = "deployment"
@@ -91,6 +93,7 @@ OPENSHIFT_AI_2_22 = Platform(
     name="openshift-ai-2.22",
     title="OpenShift AI 2.19 to 2.22",
     profile_on="ServingRuntime",
+    fills_profile=False,
 )
 OPENSHIFT_AI_2_25 = Platform(name="openshift-ai-2.25", title="OpenShift AI 2.23 to 2.25")
 OPENSHIFT_AI_3 = Platform(

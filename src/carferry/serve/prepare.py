@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from carferry.cluster.discovery import readable
 from carferry.cluster.kinds import KINDS, Object, ResourceKind
@@ -15,6 +15,7 @@ from carferry.serve.objects import make_objects
 from carferry.serve.objects.connection import LOGIN, with_login
 from carferry.serve.objects.found import Found
 from carferry.serve.platforms import Platform, discover, platform_named
+from carferry.serve.profiles import placed_by_profile, profile_version
 from carferry.serve.settings import VLLM_IMAGE, Deployment, Kind, Mode, Mount
 from carferry.serve.templates import find_template
 
@@ -92,11 +93,13 @@ def prepare(api: Asks, deployment: Deployment) -> Prepared:
     kept, mode, notes = _kept(standing, deployment)
     if standing and not platform.standard and not applies(standing, _MODE_FIELD):
         mode = ""  # a webhook's or the dashboard's word, which stays if nobody writes one
+    if not platform.fills_profile:
+        kept = placed_by_profile(api, kept)
     login = _login(api, kept) if platform.has_oci and kept.pull_secret else ""
     found = Found(
         mode=mode,
         template=find_template(api, kept) if platform.dashboard else None,
-        profile_version=_profile_version(api, kept) if platform.profile_version else "",
+        profile_version=profile_version(api, kept) if platform.profile_version else "",
         pull_secret=kept.pull_secret if login else "",
     )
     shown = make_objects(kept, platform, found)
@@ -166,16 +169,6 @@ def _login(api: Asks, deployment: Deployment) -> str:
         remedy = "oc create secret docker-registry, or name another with pull_secret"
         raise InputError("pull with", f"{place}/{name}", "there is no such Secret", remedy)
     return str((secret.get("data") or {}).get(LOGIN) or "")
-
-
-def _profile_version(api: Asks, deployment: Deployment) -> str:
-    ref = deployment.hardware_profile
-    if ref is None:
-        return ""
-    place = ref.namespace or deployment.namespace
-    path = f"/apis/infrastructure.opendatahub.io/v1/namespaces/{place}/hardwareprofiles/{ref.name}"
-    item: dict[str, Any] = readable(api, path) or {}
-    return str((item.get("metadata") or {}).get("resourceVersion") or "")
 
 
 def _notes(deployment: Deployment, platform: Platform, found: Found) -> Iterator[str]:

@@ -83,7 +83,7 @@ def write_folder(objects: Sequence[Object], folder: Path) -> None:
         InputError: The folder is not writable, or its kustomization.yaml is another's.
         StorageFull: No space left there.
     """
-    service = _service(objects)
+    service = next(each for each in objects if each["kind"] in SERVICES)
     file = f"{service['metadata']['name']}.yaml"
     kustomization = folder / "kustomization.yaml"
     if kustomization.exists() and not _names(kustomization, file):
@@ -101,7 +101,9 @@ def write_folder(objects: Sequence[Object], folder: Path) -> None:
 
 def _heading(objects: Sequence[Object]) -> str:
     """Return what a reader of a repository asks: what is this, who made it, how is it applied."""
-    service = _service(objects)
+    service = next((each for each in objects if each.get("kind") in SERVICES), None)
+    if service is None:
+        return ""
     project = service["metadata"].get("namespace", "") or "PROJECT"
     lines = [
         f"Serves {image_of(service)}",
@@ -119,12 +121,8 @@ def image_of(service: Object) -> str:
     return str(model.get("storageUri") or (spec.get("model") or {}).get("uri") or "")
 
 
-def _service(objects: Sequence[Object]) -> Object:
-    return next(each for each in objects if each["kind"] in SERVICES)
-
-
 def _readable(obj: Object) -> Object:
-    if obj["kind"] != "Secret" or "data" not in obj:
+    if obj.get("kind") != "Secret" or "data" not in obj:
         return obj
     texts = {name: base64.b64decode(value).decode() for name, value in obj["data"].items()}
     return {key: value for key, value in obj.items() if key != "data"} | {"stringData": texts}

@@ -128,7 +128,8 @@ class Deployment:
         checks.check_names(self.name, self.namespace)
         checks.check_references((("pull secret", self.pull_secret), ("queue", self.queue)))
         checks.check_references(("LLMInferenceServiceConfig", each) for each in self.base_refs)
-        checks.check_runtime(self.runtime_image, self.gpu_resource)
+        checks.check_runtime(self.runtime_image)
+        checks.check_resource(self.gpu_resource)
         checks.check_counts((each, getattr(self, each)) for each in _COUNTS)
         checks.check_replicas(
             self.min_replicas,

@@ -127,14 +127,16 @@ def _accelerator(item: Json) -> list[HardwareProfile]:
 
 
 def _tolerations(items: Any) -> tuple[Toleration, ...]:
+    """Return tolerations as a profile has them: a key that ``Exists`` has no value to equal."""
     return tuple(
         Toleration(
-            key=str(rule["key"]),
+            key=str(rule.get("key") or ""),
+            operator=str(rule.get("operator") or "Equal"),
             value=str(rule.get("value") or ""),
             effect=str(rule.get("effect") or ""),
+            seconds=rule.get("tolerationSeconds"),
         )
         for rule in items or ()
-        if rule.get("key")
     )
 
 

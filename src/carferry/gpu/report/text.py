@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from carferry.cluster.tolerations import Toleration
 from carferry.gpu.memory.estimate import Estimate
 from carferry.gpu.report.words import (
     COLUMNS,
@@ -54,11 +55,16 @@ def summary(plan: GpuPlan) -> dict[str, object]:
         "gpu": chosen.group.gpu.name if chosen else "",
         "resources": {plan.gpu_resource: str(plan.gpu_count)} if chosen else {},
         "nodes": chosen.pp if chosen else 0,
-        "tolerations": [rule.taint for rule in chosen.group.tolerations] if chosen else [],
+        "tolerations": [_tolerated(rule) for rule in chosen.group.tolerations] if chosen else [],
         "profile": chosen.group.profile if chosen else "",
         "arguments": list(plan.arguments),
         "notes": list(plan.notes),
     }
+
+
+def _tolerated(rule: Toleration) -> dict[str, object]:
+    """Return all parts of a toleration; the operator only where it is not ``Equal``."""
+    return {**rule.taint, **({"operator": "Exists"} if rule.operator == "Exists" else {})}
 
 
 def _text_lines(plan: GpuPlan) -> Iterator[str]:

@@ -37,6 +37,7 @@ def make_objects(
     Raises:
         InputError: The platform has no place for a setting.
     """
+    _check_profile(deployment, platform)
     made = [connection_secret(deployment, platform, found)] if platform.dashboard else []
     resource = "inferenceservices"
     if deployment.kind is Kind.LLM:
@@ -55,3 +56,10 @@ def _check_mode(deployment: Deployment, platform: Platform) -> None:
     if deployment.deployment_mode is Mode.KNATIVE and platform.knative is None:
         where = f"{platform.title} has no Knative here"
         raise InputError("deploy", deployment.name, where, "use deployment_mode Standard")
+
+
+def _check_profile(deployment: Deployment, platform: Platform) -> None:
+    if deployment.hardware_profile and not platform.dashboard:
+        reason = f"{platform.title} itself knows no hardware profiles"
+        remedy = "name gpu_resource, tolerations and node_selector"
+        raise InputError("use hardware profile", deployment.hardware_profile.name, reason, remedy)
