@@ -331,11 +331,12 @@ def test_a_deadline_that_follows_the_size_does_not_count_time_in_a_queue(
 
 def test_the_gpu_plan_stands_beside_what_the_gpu_refused(server: KubeServer, wait: Wait) -> None:
     server.logs[POD, "kserve-container", False] = "torch.OutOfMemoryError: CUDA out of memory\n"
-    planned = service()
-    planned["metadata"]["annotations"] = {"carferry/gpu-plan": "planned: 1 x L40S, 15 GiB of 44"}
     status = crashed("kserve-container", 1, 1)
-    server.store.script([planned, rollout(0), pod(containerStatuses=[status])])
-    assert "; planned: 1 x L40S, 15 GiB of 44; take a larger GPU" in wait.fails()
+    server.store.script([service(), rollout(0), pod(containerStatuses=[status])])
+    with pytest.raises(DeploymentFailed, match="; planned: 1 x L40S; take a larger GPU"):
+        wait.cluster.wait(
+            NAME, "demo", deadline_s=60, planned="planned: 1 x L40S", clock=wait.clock
+        )
 
 
 def test_a_pod_of_the_revision_before_does_not_fail_the_new_one(

@@ -137,6 +137,11 @@ def test_the_next_step_holds_what_was_said(where: Where, said: str, advice: str)
     assert advice in found.advice(said, {"option": "--runtime-image"})
 
 
+def test_the_settings_that_every_log_names_prove_nothing() -> None:
+    said = "Initializing a V1 LLM engine (v0.24.0) with config: trust_remote_code=False, quantization=None"
+    assert cause_of(Where.LOG, said, LOGGED) is None
+
+
 def test_a_limit_of_pulls_is_waited_for() -> None:
     found = cause_of(P, "toomanyrequests: slow down")
     assert found is not None

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from carferry.pipelines.reference import commands, components, python
+from carferry.pipelines.reference import causes, commands, components, python
 
 
 def wanted(root: Path) -> dict[Path, str]:
@@ -22,6 +22,7 @@ def wanted(root: Path) -> dict[Path, str]:
         root / components.SETTINGS_PAGE: components.settings_page(),
         root / python.PAGE: python.page(),
         root / commands.PAGE: commands.page(),
+        root / causes.PAGE: causes.page(),
     }
     if readme.is_file():
         text = readme.read_text(encoding="utf-8")

@@ -30,7 +30,7 @@ class Broken:
     """One deployment.
 
     Attributes:
-        cause: What ``DeploymentFailed.cause`` must be; empty: it must be waited for.
+        cause: What ``DeploymentFailed.cause`` must be; empty: it must be waited for; up: it comes up.
         words: What the line must hold.
         form: Of the deployment, beside the small defaults; ``image`` replaces the ModelCar.
         change: Applied to the InferenceService before it is applied.
@@ -53,17 +53,12 @@ class Broken:
         return self.ident or self.cause
 
 
-def says(*lines: str, code: int = 1, sleep: float = 0) -> Change:
-    """Let the server say something and end."""
-    script = "".join(
-        f"echo '{line}' >&2\n" for line in (line.replace("'", "'\\''") for line in lines)
-    )
-
-    def change(service: Object) -> None:
-        model = service["spec"]["predictor"]["model"]
-        model["command"] = ["sh", "-c", f"{script}sleep {sleep}\nexit {code}", "sh"]
-
-    return change
+def fails(
+    cause: str, *words: str, how: str = "", ident: str = "", seconds: float = 60, **form: Any
+) -> Broken:
+    """Return a deployment whose server fails in a way that images/vllm/vllm/standin knows."""
+    env = {"env": {"STANDIN_FAIL": how}} if how else {}
+    return Broken(cause, words, {"cpu": "60m", **env, **form}, seconds=seconds, ident=ident)
 
 
 def predictor(**parts: Any) -> Change:
@@ -89,15 +84,9 @@ def quota(**hard: str) -> Object:
     }
 
 
-_HUGE = "Model architectures ['NoSuchModel'] are not supported for now. Supported architectures: dict_keys(['LlamaForCausalLM'])"
-_KV = (
-    "ValueError: To serve at least one request with the models's max seq len (131072), (16.0 GiB KV cache is needed, "
-    "which is larger than the available KV cache memory (4.85 GiB). Based on the available memory, the estimated "
-    "maximum model length is 39728. Try increasing `gpu_memory_utilization` or decreasing `max_model_len`"
-)
-_LAST = (
-    "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
-)
+def _serverless(service: Object) -> None:
+    """Ask for Knative, as an object of another cluster may; carferry itself asks here first."""
+    service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] = "Serverless"
 
 
 def _filling(service: Object) -> None:
@@ -180,38 +169,22 @@ BROKEN = (
         ("python3", "--runtime-image"),
         {"runtime_image": "{registry}/rig/busybox:1"},
     ),
-    # the server, in vLLM's own words
-    Broken("unknown-argument", ("--no-such-flag",), {"vllm_args": "--no-such-flag", "cpu": "100m"}),
-    Broken("kv-cache", ("--max-model-len 39728",), change=says(_KV, _LAST)),
-    Broken(
-        "gpu-memory",
-        ("--gpu-count",),
-        change=says(
-            "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.", _LAST
-        ),
-    ),
-    Broken("architecture", ("NoSuchModel", "--runtime-image"), change=says(_HUGE)),
-    Broken(
-        "no-bfloat16",
-        ("--dtype=half",),
-        change=says(
-            "ValueError: Bfloat16 is only supported on GPUs with compute capability of at least 8.0. Your Tesla T4 GPU has compute capability 7.5.",
-            _LAST,
-        ),
-    ),
-    Broken(
-        "crash",
-        ("something else", "3 times"),
-        change=says("RuntimeError: something else", "bye"),
-        seconds=75,
-    ),
-    Broken("out-of-memory", ("--memory",), {"vllm_args": "--fail oom", "cpu": "200m"}),
-    Broken(
-        "",
-        ("it runs, and is not ready yet",),
-        {"vllm_args": "--fail hang", "cpu": "100m"},
-        ident="hang",
-    ),
+    # the server, in vLLM's own words: the stand-in fails as it is asked to
+    fails("unknown-argument", "--no-such-flag", vllm_args="--no-such-flag"),
+    fails("wrong-argument", "--max-num-seqs", vllm_args="--max-num-seqs=many"),
+    fails("model-length", "--max-model-len", max_model_len=99_999_999),
+    fails("kv-cache", "--max-model-len ", how="kv-cache"),
+    fails("kv-cache", "--gpu-count", how="no-cache", ident="no-cache"),
+    fails("gpu-in-use", "--gpu-memory-utilization", how="utilization"),
+    fails("gpu-memory", "--gpu-count", how="cuda-oom"),
+    fails("no-bfloat16", "--dtype=half", how="bf16"),
+    fails("architecture", "--runtime-image", how="architecture"),
+    fails("crash", "layers.0.mystery.weight", "3 times", how="unknown", seconds=75),
+    fails("crash", "exit 7", how="exit:7", ident="exit", seconds=75),
+    fails("crash", "exit 0", how="exit:0", ident="exit-0", seconds=75),
+    fails("out-of-memory", "--memory", how="memory"),
+    fails("", "it runs, and is not ready yet", "vLLM API server version", how="hang", ident="hang"),
+    fails("up", how="once", ident="one-restart"),
     Broken(
         "probe",
         ("probe",),
@@ -222,7 +195,7 @@ BROKEN = (
                 "failureThreshold": 1,
                 "initialDelaySeconds": 1,
             },
-            command=["sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.2; done"],
+            command=["sh", "-c", "trap 'exit 9' TERM; sleep 999 & wait"],
         ),
         seconds=120,
     ),
@@ -290,7 +263,7 @@ BROKEN = (
         "claim-missing", ("no-such",), change=volume(persistentVolumeClaim={"claimName": "no-such"})
     ),
     # KServe
-    Broken("no-knative", ("--deployment-mode",), {"deployment_mode": "Serverless"}),
+    Broken("no-knative", ("--deployment-mode",), change=_serverless),
     Broken("no-runtime", ("ServingRuntime",), change=model(runtime="no-such")),
     Broken("invalid-spec", ("KServe",), change=model(storageUri="ftp://x/y")),
     # who must be waited for

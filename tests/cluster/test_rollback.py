@@ -8,7 +8,7 @@ from carferry.cluster.client import Cluster
 from carferry.cluster.watch.observe import Watched, observe
 from carferry.errors import DeploymentFailed
 from carferry.serve.form import make_deployment
-from carferry.serve.objects import make_objects
+from carferry.serve.prepare import prepare
 from cluster.broken import NO_SUCH, SMALL
 from cluster.conftest import Carferry
 from cluster.rig.node import Node
@@ -26,13 +26,13 @@ def test_a_failed_image_is_taken_back_if_asked(
     assert first.code == 0, first.err
     good = node.get(_ISVC, "m", "-n", namespace)
     uri = good["spec"]["predictor"]["model"]["storageUri"]
-    connection = node.get("secret", "m-uri", "-n", namespace)
-    assert connection["metadata"]["annotations"]["carferry/last-good"] == uri
+    runtime = node.get("servingruntime", "m", "-n", namespace)
+    assert runtime["metadata"]["annotations"]["carferry/last-good"] == uri
     pods = _pods(node, namespace)
 
     again = carferry("deploy", modelcar, *small, "--max-model-len", "64")
     assert again.code == 0, again.err
-    for kind, before in ((_ISVC, good), ("secret", connection)):
+    for kind, before in ((_ISVC, good), ("servingruntime", runtime)):
         held = node.get(kind, before["metadata"]["name"], "-n", namespace)
         assert held["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     assert _pods(node, namespace) == pods
@@ -70,9 +70,9 @@ def test_a_stuck_new_revision_is_seen_although_the_old_one_serves(
     form = {**SMALL, "cpu": "100m", "runtime_image": vllm, "name": "m", "namespace": namespace}
 
     def roll(image: str) -> None:
-        objects = make_objects(make_deployment(**{**form, "image": image}))
+        objects = prepare(cluster.api, make_deployment(**{**form, "image": image})).objects
         rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
-        objects[2]["spec"]["predictor"]["deploymentStrategy"] = rolling
+        objects[-1]["spec"]["predictor"]["deploymentStrategy"] = rolling
         cluster.apply(objects)
 
     roll(modelcar)

@@ -69,11 +69,12 @@ class Cluster:
         kind: ResourceKind = KINDS["InferenceService"],
         is_fixed: bool = True,
         size_bytes: int = 0,
+        planned: str = "",
         clock: Clock | None = None,
         report: Callable[[str], None] = logger.info,
     ) -> Object:
         """Wait until an InferenceService serves; see ``carferry.cluster.watch.wait.wait``."""
         return wait(
             self.api, name, namespace, deadline_s=deadline_s, kind=kind, is_fixed=is_fixed,
-            size_bytes=size_bytes, clock=clock, report=report,
+            size_bytes=size_bytes, planned=planned, clock=clock, report=report,
         )  # fmt: skip

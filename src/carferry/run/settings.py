@@ -33,7 +33,15 @@ Settings = Mapping[str, Any]
 
 _BUILD = BuildSettings()
 _JOB = BuildahJob("claim", Path("/"))  # for its defaults
-_IN_SIGHT = {"image", "max_model_len", "model_size_bytes", "name", "runtime_image", "vllm_args"}
+_IN_SIGHT = {
+    "gpu_plan",
+    "image",
+    "max_model_len",
+    "model_size_bytes",
+    "name",
+    "runtime_image",
+    "vllm_args",
+}
 """Settings of a deployment that are parameters of their own."""
 
 

@@ -36,6 +36,7 @@ class Sizing:
         tolerations: Of the pods; None leaves them to the plan, or to the GPU's own taint.
         max_model_len: Tokens; as a wish 0 leaves it to the plan.
         vllm_args: More vLLM arguments; those of a wish come last and win.
+        gpu_plan: The plan in one line, told again if the model does not come up.
     """
 
     gpu_resource: str = "nvidia.com/gpu"
@@ -43,6 +44,7 @@ class Sizing:
     tolerations: tuple[Toleration, ...] | None = None
     max_model_len: int = 0
     vllm_args: tuple[str, ...] = ()
+    gpu_plan: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain values, for a step that deploys with them."""
@@ -52,6 +54,8 @@ class Sizing:
             "max_model_len": self.max_model_len,
             "vllm_args": list(self.vllm_args),
         }
+        if self.gpu_plan:
+            made["gpu_plan"] = self.gpu_plan
         if self.tolerations is None:
             return made
         return made | {"tolerations": [each.object for each in self.tolerations]}
@@ -140,6 +144,7 @@ def _sized(found: Fit, wishes: Sizing) -> Sizing:
         else planned["tolerations"],
         max_model_len=planned["max_model_len"],
         vllm_args=(*planned["vllm_args"], *wishes.vllm_args),
+        gpu_plan=planned["gpu_plan"],
     )
 
 

@@ -67,6 +67,7 @@ PARAMETERS = (
     Parameter("env", "", "NAME=value by line, or a JSON object; no secrets", read_environment),
     Parameter("deployment_mode", "Standard", "Standard (RawDeployment) or Knative (Serverless)"),
     Parameter("pull_secret", "", "Secret to pull the ModelCar with; empty: none"),
+    Parameter("gpu_plan", "", "Line of the GPU plan, told again if the model does not come up"),
     Parameter("hardware_profile", "", "OpenShift AI hardware profile: [namespace/]name"),
     Parameter(
         "model_size_bytes", "0", "Size of the ModelCar; 0: unknown; sets the deadline", read_count
@@ -126,6 +127,7 @@ class DeploymentKeywords(TypedDict, total=False):
     env: Mapping[str, str]
     deployment_mode: str
     pull_secret: str
+    gpu_plan: str
     hardware_profile: str
     model_size_bytes: int
     auth: bool

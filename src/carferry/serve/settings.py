@@ -76,6 +76,7 @@ class Deployment:
         max_model_len: Longest sequence in tokens; 0 leaves it to vLLM.
         vllm_args: Further vLLM arguments, after ours.
         model_size_bytes: Of the model image; 0 if unknown. Sets the deadline.
+        gpu_plan: What the GPU plan said, in one line.
         auth: Ask for a token at the endpoint.
         external_route: Make the endpoint reachable from outside the cluster.
         platform: Name of a platform; ``auto`` is found out, or left open.
@@ -105,6 +106,7 @@ class Deployment:
     deployment_mode: Mode = Mode.STANDARD
     pull_secret: str = ""
     hardware_profile: HardwareProfileRef | None = None
+    gpu_plan: str = ""
     model_size_bytes: int = 0
     auth: bool = False
     external_route: bool = False

@@ -64,13 +64,13 @@ def deploy(
     if dry_run:
         return _result(made, changes=lines)
     waits = wait_s != 0 and not settings.stopped
-    last = before(cluster, settings, tried or ()) if rollback and waits else None
+    last = before(cluster, settings, made.objects) if rollback and waits else None
     service = apply_what_differs(cluster, made.objects, tried, force=force)
     if waits:
         kind = ResourceKind.of(service)
         wait = partial(_wait, cluster, settings, kind, wait_s, clock, report)
         service = _served(cluster, wait, last)
-        remember(cluster, made)
+        remember(cluster, made.objects, settings.uri)
     url = address(made, cluster, service, report)
     return _result(made, url, is_ready=waits, is_applied=True, changes=lines)
 
@@ -106,7 +106,7 @@ def _wait(
     return cluster.wait(
         settings.name, settings.namespace, deadline_s=limit, kind=kind,
         is_fixed=wait_s is not None, size_bytes=settings.model_size_bytes,
-        clock=clock, report=report,
+        planned=settings.gpu_plan, clock=clock, report=report,
     )  # fmt: skip
 
 
@@ -115,8 +115,12 @@ def _served(cluster: Cluster, wait: Callable[[], Object], last: Before | None) -
         return wait()
     except (DeploymentFailed, DeadlineExceeded) as error:
         if last:
-            roll_back(cluster, last, error, wait)
+            roll_back(last.image, error, partial(_again, cluster, last), wait)
         raise
+
+
+def _again(cluster: Cluster, last: Before) -> None:
+    apply_what_differs(cluster, last.objects(), None, force=True)
 
 
 def _result(

@@ -70,6 +70,7 @@ class Fit:
             "tolerations": (group.tolerations if group else ()) or None,
             "max_model_len": args.max_model_len or 0,
             "vllm_args": more.render(),
+            "gpu_plan": words.planned(plan),
         }
 
     @property

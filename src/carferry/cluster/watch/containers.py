@@ -103,7 +103,7 @@ def _exit(seen: Observation, pod: Object, status: Object) -> Signal | None:
         return None
     where, lines = place(pod, name), list(seen.log(pod, name))
     culprit, runs = (name_of(pod), name), _runs(status)
-    code = f"exit {ended['exitCode']}"
+    code = f"exit {ended.get('exitCode', 0)}"
     if ended.get("reason") == "OOMKilled":
         return _out_of_memory(seen, pod, status)
     if name == "modelcar-init":

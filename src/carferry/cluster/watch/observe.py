@@ -158,10 +158,12 @@ def read_logs(api: Api, namespace: str, pods: Iterable[Object], server: str) -> 
 
 
 def crash(status: Object) -> Object:
-    """Return how a container's last run ended, if it did not end well; else nothing."""
+    """Return how a container's last run ended, if it should not have; else nothing."""
     state, before = status.get("state") or {}, status.get("lastState") or {}
     ended: Object = state.get("terminated") or before.get("terminated") or {}
-    return ended if ended.get("exitCode") else {}
+    # Whoever is started anew was to go on, however well it ended; an init container was not.
+    again = status.get("restartCount") and not status.get("ready")
+    return ended if ended.get("exitCode") or (ended and again) else {}
 
 
 def _log(api: Api, namespace: str, pod: str, status: Object, server: str) -> list[str]:

@@ -100,7 +100,10 @@ LOGGED: tuple[Cause, ...] = (
     ),
     # config/model.py, ModelConfig: custom code is off by default
     row(
-        "custom-code", _LOG, r"trust_remote_code|contains custom code which must be executed",
+        "custom-code", _LOG,
+        # Every log names the setting once, as it is.
+        r"pass the argument `trust_remote_code|contains custom code which must be executed|"
+        r"requires you to execute the configuration file",
         "the model brings code of its own, which vLLM runs only when told to",
         "if you trust it: --vllm-args=--trust-remote-code",
     ),

@@ -27,6 +27,8 @@ from carferry.cluster.watch.unplaced import unplaced
 __all__ = ["assess", "pod_signs", "refused"]
 
 _FIELD_MANAGER = "carferry"
+_CONFLICT = "the object has been modified"
+_ANY_ERROR = "reconcile-failed"
 _UNKNOWN = row("unknown", Where.SERVICE, "", "it does not come up", grace_s=30.0)
 _SILENT_S = 30.0  # a kubelet that lives says something about a new pod at once
 
@@ -131,7 +133,7 @@ def _service(seen: Observation) -> Iterator[Signal]:
     for event in events_of(seen.service, seen.events):
         said = f"{event.get('reason', '')}: {event.get('message', '')}"
         is_new = seconds(event) >= _changed(seen.service)
-        if event.get("type") == "Warning" and is_new and cause_of(Where.SERVICE, said):
+        if event.get("type") == "Warning" and is_new and _counts(seen, said):
             yield _of(Where.SERVICE, "", said)
             break
     model = (seen.service.get("status") or {}).get("modelStatus") or {}
@@ -142,6 +144,19 @@ def _service(seen: Observation) -> Iterator[Signal]:
         info = model.get("lastFailureInfo") or {}
         said = f"{info.get('reason', broken)}: {info.get('message', 'no message')}"
         yield _of(Where.SERVICE, "", said)
+
+
+def _counts(seen: Observation, said: str) -> bool:
+    """Return whether KServe's words are a cause.
+
+    A conflict of two writers is tried again at once, and an error of making something is past
+    when its pods are on their way: the event stays.
+    """
+    found = cause_of(Where.SERVICE, said)
+    is_moving = any(not is_ready(pod) and not is_over(pod) for pod in seen.current)
+    if found is None or _CONFLICT in said:
+        return False
+    return not (is_moving and found.name == _ANY_ERROR)
 
 
 def _changed(service: Object) -> float:

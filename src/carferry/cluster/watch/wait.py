@@ -9,7 +9,6 @@ from collections.abc import Callable
 from carferry.cluster.api import Api
 from carferry.cluster.kinds import KINDS, Object, ResourceKind
 from carferry.cluster.watch.clock import Clock, SystemClock
-from carferry.cluster.watch.look import marks
 from carferry.cluster.watch.observe import Observation, Watched, observe
 from carferry.cluster.watch.patience import Patience
 from carferry.cluster.watch.signal import SETTLE_S, Signal, State, waiting
@@ -19,8 +18,6 @@ from carferry.errors import CarferryError, DeadlineExceeded, DeploymentFailed
 logger = logging.getLogger("carferry")
 
 POLL_S = 3.0
-PLAN = "carferry/gpu-plan"
-"""Annotation of the InferenceService: what the GPU plan had said, in one line."""
 _SHOWN = 25
 
 
@@ -33,6 +30,7 @@ def wait(
     kind: ResourceKind = KINDS["InferenceService"],
     is_fixed: bool = True,
     size_bytes: int = 0,
+    planned: str = "",
     clock: Clock | None = None,
     report: Callable[[str], None] = logger.info,
 ) -> Object:
@@ -48,6 +46,7 @@ def wait(
         kind: Of InferenceServices or LLMInferenceServices, in the version that is served.
         is_fixed: Somebody chose the deadline; else waiting for a turn or a node is not counted.
         size_bytes: Of the model image; 0 if unknown.
+        planned: What the GPU plan had said, in one line; told beside what contradicts it.
         clock: Time; the machine's by default.
         report: Called with each new status line, and again after half a minute of silence.
 
@@ -65,9 +64,9 @@ def wait(
         if seen and signals[0].state is State.READY:
             return seen.service
         if failed and seen:
-            raise failure(watched, seen, failed)
+            raise failure(watched, seen, failed, planned)
         if patience.is_late() and seen and (sure := _sure(signals)):
-            raise failure(watched, seen, sure)
+            raise failure(watched, seen, sure, planned)
         if patience.is_late():
             raise _too_late(watched, seen, deadline_s, signals[0])
         patience.rest(POLL_S)
@@ -89,11 +88,12 @@ def _sure(signals: list[Signal]) -> Signal | None:
     return next((each for each in found if each.grace_s <= SETTLE_S), None)
 
 
-def failure(watched: Watched, seen: Observation, signal: Signal) -> DeploymentFailed:
+def failure(
+    watched: Watched, seen: Observation, signal: Signal, planned: str = ""
+) -> DeploymentFailed:
     """Return the error for a failure, and show the end of the log that explains it."""
     show_log(seen, signal)
-    planned = marks(seen.service).get(PLAN, "") if signal.is_planned else ""
-    reason = f"{signal.said}; {planned}" if planned else signal.said
+    reason = f"{signal.said}; {planned}" if planned and signal.is_planned else signal.said
     subject = f"{watched.namespace}/{watched.name}"
     return DeploymentFailed(
         "deploy", subject, reason, signal.remedy, cause=signal.cause, evidence=signal.evidence

@@ -28,6 +28,18 @@ def headline(plan: GpuPlan) -> str:
     return f"{plan.model.subject} fits on {place(plan.chosen)}"
 
 
+def planned(plan: GpuPlan) -> str:
+    """Return the plan in one line, to be told again if the model does not come up."""
+    option = plan.chosen
+    if option is None or option.best is None:
+        return ""
+    best = option.best
+    return (
+        f"planned: {place(option)}, weights {gib(best.weights):.1f} GiB + "
+        f"KV {gib(best.kv):.1f} GiB of {gib(best.total):.1f} GiB each"
+    )
+
+
 def place(option: Option) -> str:
     """Return where an option runs: ``2 x L40S in one node``."""
     name = option.group.gpu.name
