@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from carferry.cluster.kinds import Object
 from carferry.errors import ClusterError
 from carferry.serve.objects import SERVICES
+from carferry.serve.prepare import Prepared
 from carferry.serve.rehearsal import Rehearsed, own, rehearse
 from carferry.serve.trial import refusal
 
@@ -16,6 +17,35 @@ if TYPE_CHECKING:
     from carferry.cluster.client import Cluster
 
 logger = logging.getLogger("carferry")
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A deployment that the server has checked.
+
+    Attributes:
+        made: The objects.
+        rehearsed: What it would make of each; None if it cannot try them.
+    """
+
+    made: Prepared
+    rehearsed: list[Rehearsed] | None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What would change, a line for each field."""
+        return tuple(line for each in self.rehearsed or () for line in each.lines)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The same in words that are never none, after what differs from what was wanted."""
+        same = () if self.rehearsed is None else ("nothing to change",)
+        return (*self.made.notes, *(self.lines or same))
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether something would be applied."""
+        return self.rehearsed is None or not all(each.is_same for each in self.rehearsed)
 
 
 def tried_on(
@@ -42,18 +72,12 @@ def tried_on(
     return found
 
 
-def told(tried: list[Rehearsed] | None, report: Callable[[str], None]) -> tuple[str, ...]:
-    """Report what would change, and return it, a line for each field."""
-    if tried is None:
-        return ()
-    lines = tuple(line for each in tried for line in each.lines)
-    for line in lines or ("nothing to change",):
-        report(line)
-    return lines
-
-
 def apply_what_differs(
-    cluster: Cluster, objects: list[Object], tried: list[Rehearsed] | None, *, force: bool
+    cluster: Cluster,
+    objects: list[Object],
+    tried: list[Rehearsed] | None = None,
+    *,
+    force: bool = False,
 ) -> Object:
     """Apply what differs, the access objects as owned by the InferenceService; return that."""
     same = {id(obj): each.live for obj, each in zip(objects, tried or (), strict=False)

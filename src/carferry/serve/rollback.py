@@ -12,9 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from carferry.cluster.kinds import KINDS, Object, Permission
+from carferry.cluster.kinds import KINDS, Object, Permission, ResourceKind
 from carferry.cluster.owned import owned
 from carferry.cluster.owners import FIELD_MANAGER
+from carferry.cluster.watch.look import marks
+from carferry.cluster.watch.observe import Watched, observe
+from carferry.cluster.watch.progress import missing
 from carferry.errors import CarferryError, ClusterError
 from carferry.refs import ImageRef
 from carferry.serve.objects import SERVICES
@@ -48,8 +51,8 @@ class Before:
 def before(cluster: Cluster, settings: Deployment, objects: Sequence[Object]) -> Before | None:
     """Return what to go back to if a deployment fails; None if nothing else has served there.
 
-    Whole objects, arguments included, if what is there now served; else the settings at hand with
-    the last image that did.
+    Whole objects, arguments included, if they serve now; else the settings at hand with the last
+    image that did.
 
     Args:
         cluster: Where.
@@ -57,16 +60,18 @@ def before(cluster: Cluster, settings: Deployment, objects: Sequence[Object]) ->
         objects: As they will be applied.
     """
     wanted = [each for each in objects if each["kind"] in (_RUNTIME, *SERVICES)]
-    held = {each["kind"]: found for each in wanted if (found := cluster.get(each))}
-    service = next((held[kind] for kind in SERVICES if kind in held), None)
-    image = _good(held.get(_RUNTIME), service) if service else ""
-    if not service or not image:
+    held = [found for each in wanted if (found := cluster.get(each))]
+    if not held or held[-1]["kind"] not in SERVICES:
         return None
-    kept = [owned(each, FIELD_MANAGER) for each in held.values()]
-    if served(service) != image:
-        kept = []
+    kept: list[Object] = []
+    image = str(marks(held[0]).get(LAST_GOOD, ""))
+    if _serves(cluster, held[-1]):
+        image = served(held[-1])
+        kept = [owned(each, FIELD_MANAGER) for each in held]
     is_same = kept[-1].get("spec") == wanted[-1].get("spec") if kept else image == settings.uri
-    return None if is_same else Before(image, lambda: _again(cluster, settings, image, kept))
+    if not image or is_same:
+        return None
+    return Before(image, lambda: _again(cluster, settings, image, kept))
 
 
 def remember(cluster: Cluster, objects: Sequence[Object], image: str) -> None:
@@ -92,25 +97,32 @@ def remember(cluster: Cluster, objects: Sequence[Object], image: str) -> None:
 
 
 def roll_back(
-    image: str, error: CarferryError, apply: Callable[[], object], wait: Callable[[], object]
+    last: Before,
+    error: CarferryError,
+    apply: Callable[[list[Object]], Object],
+    wait: Callable[[Object], Object],
 ) -> None:
     """Apply what served before, wait for it, and add that to the error, which remains.
 
     Args:
-        image: That served.
+        last: What served.
         error: Why the new one does not.
-        apply: Applies what served.
-        wait: Waits for it.
+        apply: Applies objects and returns the service.
+        wait: Waits for that service.
     """
     logger.warning("%s", error)
-    logger.warning("rolling back to %s", image)
+    logger.warning("rolling back to %s", last.image)
     try:
-        apply()
-        wait()
+        service = apply(last.objects())
+    except CarferryError as second:
+        error.reason += f"; {last.image} served before and cannot be applied again: {second.reason}"
+        return
+    try:
+        wait(service)
         outcome = "which serves again"
     except CarferryError as second:
         outcome = f"which does not come up either ({second.reason})"
-    error.reason = f"{error.reason}; rolled back to {image}, {outcome}"
+    error.reason += f"; rolled back to {last.image}, {outcome}"
 
 
 def served(service: Object) -> str:
@@ -131,8 +143,7 @@ def _again(cluster: Cluster, settings: Deployment, image: str, kept: list[Object
               and each["kind"] == "Secret"), *kept]  # fmt: skip
 
 
-def _good(runtime: Object | None, service: Object) -> str:
-    marks = ((runtime or {}).get("metadata") or {}).get("annotations") or {}
-    conditions = (service.get("status") or {}).get("conditions") or []
-    is_ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
-    return str(marks.get(LAST_GOOD) or (served(service) if is_ready else ""))
+def _serves(cluster: Cluster, service: Object) -> bool:
+    about = service["metadata"]
+    watched = Watched.of(about["name"], about["namespace"], ResourceKind.of(service))
+    return bool(served(service)) and missing(observe(cluster.api, watched)) is None

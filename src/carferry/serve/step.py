@@ -8,14 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from carferry.cluster.kinds import Object, ResourceKind
-from carferry.errors import DeadlineExceeded, DeploymentFailed, InputError
+from carferry.errors import ClusterError, DeadlineExceeded, InputError
+from carferry.io.net.retry import Retry
 from carferry.serve.addresses import endpoint, has_route
-from carferry.serve.applying import apply_what_differs, told, tried_on
+from carferry.serve.applying import Tried, apply_what_differs, tried_on
 from carferry.serve.deadline import deadline_s
 from carferry.serve.deployed import Deployed
 from carferry.serve.prepare import Prepared, prepare, rendered
 from carferry.serve.render import render
-from carferry.serve.rollback import Before, before, remember, roll_back
+from carferry.serve.rollback import before, remember, roll_back
 from carferry.serve.settings import Deployment
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def deploy(
     force: bool = False,
     dry_run: bool = False,
     rollback: bool = False,
+    retry: Retry | None = None,
     clock: Clock | None = None,
     report: Callable[[str], None] = logger.info,
 ) -> Deployed:
@@ -44,6 +46,8 @@ def deploy(
         force: Take over fields that somebody else set; see ``Cluster.apply``.
         dry_run: Say what would change, and end there.
         rollback: If it does not come up, apply again what served before.
+        retry: How often what is away for the moment is asked again; by default once. The wait bears
+            with it anyway.
         clock: Time; the machine's by default.
         report: Called with each change, and each new status line.
 
@@ -54,25 +58,31 @@ def deploy(
         InputError: ``wait_s`` is negative, or a cluster is given and no namespace.
     """
     _check(settings, cluster, wait_s)
-    made = rendered(settings) if cluster is None else prepare(cluster.api, settings)
-    for note in made.notes:
-        report(note)
     if cluster is None:
-        return _result(made)
-    tried = tried_on(cluster, made.objects, force=force)
-    lines = told(tried, report)
-    if dry_run:
-        return _result(made, changes=lines)
+        return _result(rendered(settings))
     waits = wait_s != 0 and not settings.stopped
-    last = before(cluster, settings, made.objects) if rollback and waits else None
-    service = apply_what_differs(cluster, made.objects, tried, force=force)
+    steady = partial((retry or Retry(attempts=1)).call, first=lambda: True)
+    tried = steady(partial(_tried, cluster, settings, force=force))
+    for line in tried.said:
+        report(line)
+    made, rehearsed = tried.made, tried.rehearsed
+    if dry_run:
+        return _result(made, changes=tried.lines)
+    last = steady(partial(before, cluster, settings, made.objects)) if rollback and waits else None
+    apply = partial(apply_what_differs, cluster, made.objects, rehearsed, force=force)
+    wait = partial(_wait, cluster, settings, tried.is_changed, wait_s, clock, report)
+    try:
+        service = steady(apply)
+        service = wait(service) if waits else service
+    except (ClusterError, DeadlineExceeded) as error:
+        if last:
+            back = partial(apply_what_differs, cluster, force=True)
+            roll_back(last, error, back, wait)
+        raise
     if waits:
-        kind = ResourceKind.of(service)
-        wait = partial(_wait, cluster, settings, kind, wait_s, clock, report)
-        service = _served(cluster, wait, last)
         remember(cluster, made.objects, settings.uri)
     url = address(made, cluster, service, report)
-    return _result(made, url, is_ready=waits, is_applied=True, changes=lines)
+    return _result(made, url, is_ready=waits, is_applied=True, changes=tried.lines)
 
 
 def address(
@@ -94,33 +104,26 @@ def _check(settings: Deployment, cluster: Cluster | None, wait_s: float | None) 
         raise InputError("deploy", settings.name, f"cannot wait {wait_s} s", "0 does not wait")
 
 
+def _tried(cluster: Cluster, settings: Deployment, *, force: bool) -> Tried:
+    made = prepare(cluster.api, settings)
+    return Tried(made, tried_on(cluster, made.objects, force=force))
+
+
 def _wait(
     cluster: Cluster,
     settings: Deployment,
-    kind: ResourceKind,
+    is_changed: bool,
     wait_s: float | None,
     clock: Clock | None,
     report: Callable[[str], None],
+    service: Object,
 ) -> Object:
     limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
     return cluster.wait(
-        settings.name, settings.namespace, deadline_s=limit, kind=kind,
+        settings.name, settings.namespace, deadline_s=limit, kind=ResourceKind.of(service),
         is_fixed=wait_s is not None, size_bytes=settings.model_size_bytes,
-        planned=settings.gpu_plan, clock=clock, report=report,
+        planned=settings.gpu_plan, is_changed=is_changed, clock=clock, report=report,
     )  # fmt: skip
-
-
-def _served(cluster: Cluster, wait: Callable[[], Object], last: Before | None) -> Object:
-    try:
-        return wait()
-    except (DeploymentFailed, DeadlineExceeded) as error:
-        if last:
-            roll_back(last.image, error, partial(_again, cluster, last), wait)
-        raise
-
-
-def _again(cluster: Cluster, last: Before) -> None:
-    apply_what_differs(cluster, last.objects(), None, force=True)
 
 
 def _result(

@@ -6,7 +6,6 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -126,12 +125,10 @@ def deploy(
     )
     if warm and not dry_run:
         warm_for(made, cluster, report)
-    # The wait bears with a server that is away; applying is the same however often it is done.
-    apply_it = partial(apply, made, cluster, wait_s=seconds, force=force, report=report)
-    live = (retry or patience()).call(
-        lambda: apply_it(dry_run=dry_run, rollback=rollback),
-        first=lambda: True,
-    )
+    live = apply(
+        made, cluster, wait_s=seconds, force=force, dry_run=dry_run, rollback=rollback,
+        retry=retry or patience(), report=report,
+    )  # fmt: skip
     if not (test and live.ready):
         return live
     return replace(live, answer=answer_of(live.name, live.namespace, cluster, ca_file, report))

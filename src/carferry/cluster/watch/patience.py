@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from carferry.cluster.watch.clock import Clock
-from carferry.cluster.watch.signal import Signal, State
+from carferry.cluster.watch.signal import SETTLE_S, Signal, State, waiting
 from carferry.io.show.amounts import human_seconds
 
 REPEAT_S = 30.0
@@ -24,6 +24,7 @@ class Patience:
         report: Callable[[str], None],
         *,
         is_fixed: bool = True,
+        is_changed: bool = False,
     ) -> None:
         """Begin to wait.
 
@@ -32,13 +33,24 @@ class Patience:
             deadline_s: Seconds from now.
             report: Called with each status line.
             is_fixed: Somebody chose the deadline; else time in a queue does not count.
+            is_changed: What is ready at once may be what was there before the change.
         """
         self.end = clock.now() + deadline_s
         self._clock, self._report = clock, report
         self._held_left = 0.0 if is_fixed else HELD_S
+        self._believed_from = clock.now() + (SETTLE_S if is_changed else 0.0)
         self._looked = clock.now()
         self._since: dict[tuple[str, str], float] = {}
         self._told: dict[tuple[str, str], float] = {}
+
+    def believe(self, signals: list[Signal]) -> list[Signal]:
+        """Return the signals, but no ready that nobody has had the time to take back."""
+        now = self._clock.now()
+        if signals[0].state is not State.READY:
+            self._believed_from = now
+        if now < self._believed_from:
+            return [waiting("KServe may not have seen the change yet")]
+        return signals
 
     def over(self, signals: Iterable[Signal]) -> Signal | None:
         """Return the failure that has lasted long enough to count; each has its own patience."""

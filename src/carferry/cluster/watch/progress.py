@@ -123,10 +123,16 @@ def _wrong_image(seen: Observation) -> str:
     model = _model(seen)
     image = str(model.get("storageUri") or model.get("uri") or "").partition("://")[2]
     for pod in (each for each in seen.current if not is_over(each)):
-        served = container(pod, "modelcar").get("image", image)
-        if image and served != image:
-            return f"pod {name_of(pod)} still serves {served}"
+        if image and (served := _mounted(pod)) and image not in served:
+            return f"pod {name_of(pod)} still serves {served[0]}"
     return ""
+
+
+def _mounted(pod: Object) -> list[str]:
+    """Return the model images of a pod: of KServe's sidecar, or of image volumes."""
+    volumes = (pod.get("spec") or {}).get("volumes") or ()
+    native = [str((each.get("image") or {}).get("reference", "")) for each in volumes]
+    return [each for each in (container(pod, "modelcar").get("image", ""), *native) if each]
 
 
 def _model(seen: Observation) -> Object:

@@ -31,6 +31,7 @@ def wait(
     is_fixed: bool = True,
     size_bytes: int = 0,
     planned: str = "",
+    is_changed: bool = False,
     clock: Clock | None = None,
     report: Callable[[str], None] = logger.info,
 ) -> Object:
@@ -47,6 +48,8 @@ def wait(
         is_fixed: Somebody chose the deadline; else waiting for a turn or a node is not counted.
         size_bytes: Of the model image; 0 if unknown.
         planned: What the GPU plan had said, in one line; told beside what contradicts it.
+        is_changed: It was applied with a change just now, which KServe may not have seen yet: what
+            is ready at once is believed only if it stays so.
         clock: Time; the machine's by default.
         report: Called with each new status line, and again after half a minute of silence.
 
@@ -56,9 +59,12 @@ def wait(
         ClusterError: The API refused for good (deleted, forbidden).
     """
     watched = Watched.of(name, namespace, kind)
-    patience = Patience(clock or SystemClock(), deadline_s, report, is_fixed=is_fixed)
+    how = {"is_fixed": is_fixed, "is_changed": is_changed}
+    patience = Patience(clock or SystemClock(), deadline_s, report, **how)
     while True:
         seen, signals = _look(api, watched, size_bytes)
+        if seen:
+            signals = patience.believe(signals)
         failed = patience.over(signals)
         patience.tell(signals[0], seen.taken if seen else time.time())
         if seen and signals[0].state is State.READY:
