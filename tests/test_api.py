@@ -262,6 +262,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "look": {"model": "./model"},
     "render": {"image": IMAGE, "namespace": "demo"},
     "deploy": {"image": IMAGE, "namespace": "demo", "output": "objects.yaml"},
+    "test_endpoint": {"name": "granite", "namespace": "demo"},
+    "warm": {"image": IMAGE, "namespace": "demo"},
 }
 
 
