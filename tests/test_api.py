@@ -37,6 +37,7 @@ FUNCTIONS = sorted(name for name in carferry.__all__ if inspect.isfunction(getat
 CLASSES = sorted({*carferry.__all__} - {*FUNCTIONS})
 WANTED = [
     "build",
+    "delete",
     "deploy",
     "download",
     "fit",
@@ -261,6 +262,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "fit": {"model": "./model", "gpus": "L40S x2"},
     "look": {"model": "./model"},
     "render": {"image": IMAGE, "namespace": "demo"},
+    "delete": {"name": "granite", "namespace": "demo"},
     "deploy": {"image": IMAGE, "namespace": "demo", "output": "objects.yaml"},
     "test_endpoint": {"name": "granite", "namespace": "demo"},
     "warm": {"image": IMAGE, "namespace": "demo"},

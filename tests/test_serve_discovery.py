@@ -11,6 +11,7 @@ from test_serve_platforms import TEMPLATE
 
 from carferry.cluster.kinds import Object, ResourceKind
 from carferry.errors import ClusterError, InputError
+from carferry.serve.addresses import endpoint, has_route
 from carferry.serve.platforms import discover
 from carferry.serve.prepare import prepare
 
@@ -229,3 +230,68 @@ def test_kserve_itself_asks_for_no_token_and_that_is_said() -> None:
     (said,) = prepare(Answers(), settings(auth="true")).notes
     assert said.startswith("KServe itself asks for no token")
     assert prepare(Answers(OPENSHIFT_AI), settings(auth="true")).notes == ()
+
+
+RULES = [{"key": "pool", "operator": "Exists", "effect": "NoSchedule"}]
+OLD_PROFILE = {
+    "/apis/dashboard.opendatahub.io/v1alpha1/namespaces/apps/hardwareprofiles/a100": {
+        "spec": {"tolerations": RULES, "nodeSelector": {"zone": "a"}}
+    }
+}
+OLD_CLUSTER = (SECOND, "dashboard.opendatahub.io/v1alpha1")
+PLACED = [
+    ({}, RULES, {"zone": "a"}),
+    ({"tolerations": '[{"operator": "Exists"}]'}, [{"operator": "Exists"}], {"zone": "a"}),
+    ({"node_selector": "zone=b"}, RULES, {"zone": "b"}),
+]
+
+
+@pytest.mark.parametrize(("given", "tolerations", "nodes"), PLACED)
+def test_an_old_platforms_profile_is_written_out_as_its_dashboard_does(
+    given: dict[str, str], tolerations: list[Object], nodes: Object
+) -> None:
+    cluster = Answers(OLD_CLUSTER, OLD_PROFILE)
+    made = prepare(cluster, settings(hardware_profile="apps/a100", **given))
+    predictor = made.shown[-1]["spec"]["predictor"]
+    assert (predictor["tolerations"], predictor["nodeSelector"]) == (tolerations, nodes)
+
+
+def test_a_new_platforms_profile_is_left_to_admission_and_its_version_noted() -> None:
+    path = "/apis/infrastructure.opendatahub.io/v1/namespaces/apps/hardwareprofiles/a100"
+    cluster = Answers(OPENSHIFT_AI, {path: {"metadata": {"resourceVersion": "77"}}})
+    made = prepare(cluster, settings(hardware_profile="apps/a100")).shown[-1]
+    assert "tolerations" not in made["spec"]["predictor"]
+    version = "opendatahub.io/hardware-profile-resource-version"
+    assert made["metadata"]["annotations"][version] == "77"
+
+
+def route(group: str, plural: str) -> dict[str, Object]:
+    return {f"/apis/{group}/namespaces/demo/{plural}/{NAME}": {"metadata": {}}}
+
+
+ROUTED = [
+    (Answers(), "true", False),
+    (Answers(refusal=403), "true", False),
+    (Answers(paths=route("networking.k8s.io/v1", "ingresses")), "true", True),
+    (Answers(paths=route("networking.k8s.io/v1", "ingresses")), "false", False),
+    (Answers(paths=route("gateway.networking.k8s.io/v1", "httproutes")), "true", True),
+    (Answers(OPENSHIFT_AI), "true", True),
+]
+STATUS = {"url": "http://m-demo.example.com", "address": {"url": "http://m.demo.svc:8080"}}
+
+
+@pytest.mark.parametrize(("cluster", "asked", "routed"), ROUTED)
+def test_the_address_outside_is_given_only_if_something_serves_it(
+    cluster: Answers, asked: str, routed: bool
+) -> None:
+    wanted = settings(external_route=asked)
+    assert has_route(cluster, wanted, discover(cluster)) is routed
+    found = endpoint({"status": STATUS}, exposed=routed)
+    assert found == (STATUS["url"] if routed else "http://m.demo.svc:8080")
+
+
+def test_an_llm_services_addresses_are_a_list() -> None:
+    status = {"addresses": [{"url": "https://inside.svc"}], "url": "https://outside"}
+    assert endpoint({"status": status}, exposed=False) == "https://inside.svc"
+    assert endpoint({"status": status}, exposed=True) == "https://outside"
+    assert endpoint({}) == ""

@@ -320,6 +320,11 @@ def test_what_an_llm_service_cannot_do_is_refused(
         made(platform, kind="llm", **values)
 
 
+def test_a_hardware_profile_is_refused_where_nothing_reads_it() -> None:
+    with pytest.raises(InputError, match="knows no hardware profiles; name gpu_resource"):
+        made("kserve", hardware_profile="a100")
+
+
 def test_knative_is_refused_where_there_is_none() -> None:
     with pytest.raises(InputError, match="OpenShift AI 3 has no Knative here; use"):
         made(THREE, deployment_mode="Serverless")

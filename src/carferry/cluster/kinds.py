@@ -63,6 +63,7 @@ KINDS: Mapping[str, ResourceKind] = {
     "LLMInferenceService": ResourceKind("serving.kserve.io", "v1alpha2", "llminferenceservices"),
 }
 NAMESPACES = ResourceKind("", "v1", "namespaces")
+REPLICA_SETS = ResourceKind("apps", "v1", "replicasets")
 JOBS = ResourceKind("batch", "v1", "jobs")
 NODES = ResourceKind("", "v1", "nodes")
 QUOTAS = ResourceKind("", "v1", "resourcequotas")

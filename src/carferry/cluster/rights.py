@@ -19,6 +19,7 @@ from carferry.cluster.kinds import (
     NODES,
     PROFILES,
     QUOTAS,
+    REPLICA_SETS,
     Permission,
     ResourceKind,
 )
@@ -83,6 +84,12 @@ TABLE = (
         NAMESPACES,
         "get",
         without="that the project's Pod Security admits no pod is told by its pods, not before",
+    ),
+    Row(
+        Purpose.DEPLOY,
+        REPLICA_SETS,
+        "list",
+        without="pods of an older revision are told from the new ones by their image alone",
     ),
     Row(Purpose.DEPLOY, KINDS["Pod"], "get", "log", without=_LOG),
     Row(Purpose.DEPLOY, KINDS["Event"], "list", without=_EVENTS),

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from carferry.io.net.retry import Retry
 from carferry.run.request import Run
+from carferry.run.settings import entry
 from carferry.run.sizing import size
 from carferry.selection.select import choose
+from carferry.serve.platforms import AUTO
 from carferry.source.open import pinned
 from carferry.source.pieces import Pieces
 from carferry.steps.access import patience
@@ -77,6 +79,8 @@ def first(
         serve=run.serve,
         auth=run.has_auth,
         warms=run.warms,
+        llm=run.is_llm,
+        platform=entry(run.settings, "platform") or AUTO,
         builder=run.builder,
         report=report,
         chart=chart,

@@ -24,7 +24,7 @@ from carferry.run.settings import (
 from carferry.run.sizing import Sizing
 from carferry.selection.patterns import Patterns
 from carferry.serve.form import DeploymentForm
-from carferry.serve.settings import VLLM_IMAGE
+from carferry.serve.settings import VLLM_IMAGE, Kind
 from carferry.source.open import check_model, claim_of
 from carferry.steps.fit import FitKeywords, FitSettings
 from carferry.steps.rights import DEPLOY, NO, SERVE, UNCHECKED
@@ -82,6 +82,11 @@ class Run:
     def warms(self) -> bool:
         """Whether the image is pulled on the nodes before it is served."""
         return self.is_served and bool(entry(self.settings, "warm"))
+
+    @property
+    def is_llm(self) -> bool:
+        """Whether an LLMInferenceService will serve."""
+        return self.is_served and entry(self.settings, "kind") == Kind.LLM
 
     @property
     def patterns(self) -> Patterns:

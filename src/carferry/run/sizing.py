@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from carferry.cluster.tolerations import Toleration
 from carferry.errors import RightsMissing
 from carferry.io.net.retry import Retry
+from carferry.serve.platforms import AUTO
 from carferry.source.pieces import Pieces
 from carferry.steps import rights as asking
 from carferry.steps.fit import FitKeywords, Lists, fit
@@ -64,6 +65,8 @@ def size(
     serve: str = "render",
     auth: bool = False,
     warms: bool = False,
+    llm: bool = False,
+    platform: str = AUTO,
     builder: str = "",
     report: str = "",
     chart: str = "",
@@ -84,6 +87,8 @@ def size(
         serve: ``deploy``, ``render`` or ``no``; with ``no``, no GPU is planned for.
         auth: The endpoint will ask for a token.
         warms: Its image will be pulled on the nodes first.
+        llm: It will be an LLMInferenceService.
+        platform: As for a deployment.
         builder: ``job`` if Buildah runs in a Job.
         report: File for the report as Markdown; empty for none.
         chart: File for the report as a page; empty for none.
@@ -100,8 +105,8 @@ def size(
     gpus = settings.get("gpus", "")
     try:
         held = rights(
-            serve, namespace=settings.get("namespace", ""), auth=auth, gpus=gpus, builder=builder,
-            connect=connect, retry=retry, **({"warms": True} if warms else {}),
+            serve, namespace=settings.get("namespace", ""), auth=auth, llm=llm, platform=platform,
+            gpus=gpus, builder=builder, connect=connect, retry=retry, warms=warms,
         )  # fmt: skip
     except RightsMissing as error:
         _unplanned(report, chart, str(error), f"\n```yaml\n{error.manifest}```\n")

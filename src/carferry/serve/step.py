@@ -8,15 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from carferry.cluster.kinds import Object
-from carferry.errors import ClusterError, InputError
-from carferry.serve.addresses import endpoint
+from carferry.errors import InputError
+from carferry.serve.addresses import endpoint, has_route
+from carferry.serve.applying import apply_what_differs, told, tried_on
 from carferry.serve.deadline import deadline_s
-from carferry.serve.objects import SERVICES
-from carferry.serve.prepare import prepare, rendered
-from carferry.serve.rehearsal import Rehearsed, own, rehearse
+from carferry.serve.llm_wait import wait_for_llm
+from carferry.serve.prepare import Prepared, prepare, rendered
 from carferry.serve.render import render
-from carferry.serve.settings import Deployment
-from carferry.serve.trial import refusal
+from carferry.serve.settings import Deployment, Kind
 
 if TYPE_CHECKING:
     from carferry.cluster.client import Clock, Cluster
@@ -107,16 +106,14 @@ def deploy(
         tried = tried_on(cluster, made.objects, force=force)
         lines = told(tried, report)
         if not dry_run:
-            service = _apply(cluster, made.objects, tried, force=force)
-    if cluster is not None and waits:
-        limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
-        service = cluster.wait(
-            settings.name, settings.namespace, deadline_s=limit, clock=clock, report=report
-        )
+            service = apply_what_differs(cluster, made.objects, tried, force=force)
+        if waits:
+            limit = deadline_s(settings.model_size_bytes) if wait_s is None else wait_s
+            service = _wait(settings, cluster, service, limit, clock, report)
     return Deployed(
         name=settings.name,
         namespace=settings.namespace,
-        url=endpoint(service, exposed=settings.external_route),
+        url=address(made, cluster, service, report),
         ready=waits,
         applied=cluster is not None and not dry_run,
         image=settings.uri,
@@ -125,51 +122,27 @@ def deploy(
     )
 
 
-def tried_on(
-    cluster: Cluster, objects: list[Object], *, force: bool = False
-) -> list[Rehearsed] | None:
-    """Return what the server would make of the objects; None if it cannot try them.
-
-    What it says against the pod that would follow is a warning.
-
-    Raises:
-        ClusterError: The server would refuse one.
-        Unreachable: No answer.
-    """
-    try:
-        found = rehearse(cluster, objects, force=force)
-    except ClusterError as error:
-        # An admission webhook may not know dry runs.
-        if "dry run" not in error.reason:
-            raise
-        logger.warning("the deployment was not rehearsed: %s", error)
-        return None
-    if any(each.lines for each in found) and (said := refusal(cluster, objects)):
-        logger.warning("the model's pod would be refused now: %s", said)
-    return found
+def address(
+    made: Prepared, cluster: Cluster | None, service: Object, report: Callable[[str], None]
+) -> str:
+    """Return where a service answers; reports it if what was asked for outside serves nothing."""
+    if cluster is None or made.deployment.stopped or not service:
+        return ""
+    routed = has_route(cluster.api, made.deployment, made.platform)
+    if made.deployment.external_route and not routed and service.get("status"):
+        report("KServe has made no route that this login can see: it answers inside the cluster")
+    return endpoint(service, exposed=routed)
 
 
-def told(tried: list[Rehearsed] | None, report: Callable[[str], None]) -> tuple[str, ...]:
-    """Report what would change, and return it, a line for each field."""
-    if tried is None:
-        return ()
-    lines = tuple(line for each in tried for line in each.lines)
-    for line in lines or ("nothing to change",):
-        report(line)
-    return lines
-
-
-def _apply(
-    cluster: Cluster, objects: list[Object], tried: list[Rehearsed] | None, *, force: bool
+def _wait(
+    settings: Deployment,
+    cluster: Cluster,
+    service: Object,
+    limit_s: float,
+    clock: Clock | None,
+    report: Callable[[str], None],
 ) -> Object:
-    """Apply what differs, the access objects as owned by the InferenceService; return that."""
-    same = {id(obj): each.live for obj, each in zip(objects, tried or (), strict=False)
-            if each.is_same}  # fmt: skip
-    service: Object = {}
-    for number, obj in enumerate(objects):
-        live = same.get(id(obj))
-        if live is None:
-            (live,) = cluster.apply([own(objects, service or None)[number]], force=force)
-        if obj["kind"] in SERVICES:
-            service = live
-    return service
+    if settings.kind is Kind.ISVC:
+        name, place = settings.name, settings.namespace
+        return cluster.wait(name, place, deadline_s=limit_s, clock=clock, report=report)
+    return wait_for_llm(cluster, service, deadline_s=limit_s, clock=clock, report=report)

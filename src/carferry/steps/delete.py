@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from carferry.cluster.names import check_kubernetes_name
 from carferry.errors import InputError
@@ -20,6 +20,8 @@ from carferry.steps.rights import NO, check_rights
 
 if TYPE_CHECKING:
     from carferry.cluster.client import Cluster
+else:
+    Cluster = Any  # whoever asks for the types of a function needs the name, not the client
 
 _log = logging.getLogger("carferry")
 
@@ -59,6 +61,12 @@ def delete(
         InputError: No such name can be meant; its leaf RightsMissing if the login may not.
         ClusterError: The cluster refused.
         DeadlineExceeded: Something is still there; names it, and the finalizers that hold it.
+
+    Example:
+        >>> import carferry
+        >>> gone = carferry.delete("never-deployed", namespace="demo")
+        >>> gone.lines
+        ('nothing of demo/never-deployed is there',)
     """
     check_kubernetes_name(name, kind="InferenceService", limit=NAME_LIMIT)
     if wait < 0:

@@ -15,11 +15,12 @@ from carferry.errors import CarferryError
 from carferry.form.readers import read_path, read_seconds, read_text
 from carferry.io.net.retry import Retry
 from carferry.refs import Digest, ImageRef
+from carferry.serve.applying import tried_on
 from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords, make_deployment
 from carferry.serve.prepare import prepare, rendered
 from carferry.serve.render import write, write_folder
 from carferry.serve.settings import Deployment, Kind
-from carferry.serve.step import Deployed, tried_on
+from carferry.serve.step import Deployed
 from carferry.serve.step import deploy as apply
 from carferry.steps.access import patience
 from carferry.steps.cluster import connected
