@@ -15,6 +15,7 @@ def deploy_model(
     name: str = "",
     runtime_image: str = "docker.io/vllm/vllm-openai:v0.24.0",
     size_bytes: int = 0,
+    asked: str = "",
     sizing: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
     settings: dict[str, Any] = {},  # noqa: B006
 ) -> NamedTuple("Deployed", [("name", str), ("namespace", str), ("url", str)]):  # type: ignore[valid-type]
@@ -27,6 +28,7 @@ def deploy_model(
         name: InferenceService name. Empty: made from the display name or the image.
         runtime_image: vLLM image, pinned to a release tag or a digest.
         size_bytes: Size of the image; sets the deadline for the pull. 0: unknown.
+        asked: As fit_model gives it: by it a later run knows that nothing else is asked for.
         sizing: As fit_model gives it: gpu_resource, gpu_count, max_model_len, vllm_args, ...
         settings: namespace, cpu, memory, pull_secret, auth, wait_s and more of a deployment.
 
@@ -35,10 +37,10 @@ def deploy_model(
         namespace: Its project.
         url: Its endpoint. Empty: not applied.
     """
+    from carferry.run.served import deploy_asked
     from carferry.run.settings import deploy_keywords
-    from carferry.steps.deploy import deploy_or_render
 
     fixed = {"name": name, "runtime_image": runtime_image, "model_size_bytes": size_bytes}
     form = deploy_keywords(settings, sizing, output=manifests.path, **fixed)
-    made = deploy_or_render(serve, image, **form)
+    made = deploy_asked(serve, image, asked, **form)
     return made.name, made.namespace, made.url

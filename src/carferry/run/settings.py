@@ -64,6 +64,14 @@ PACK = (
         "reuse", _BUILD.reuse, "Believed unread: none; tag: the image's own; repository: any tag"
     ),
 )
+AGAIN = (
+    Parameter(
+        "if_changed",
+        "false",
+        "End in the first step if the tag names this very image, and it is served",
+        read_switch,
+    ),
+)
 BUILDER = (
     Parameter("builder_account", _JOB.account, "ServiceAccount that may run Buildah"),
     Parameter("builder_image", _JOB.image, "Image with Buildah, by tag or digest"),
@@ -91,7 +99,9 @@ SERVE = (
 )
 _OBJECTS = {"env", "node_selector"}
 _LISTS = {"env", "exclude", "mount_from", "plain_http", "platforms", "tolerations"}
-SETTINGS: Mapping[str, Parameter] = {each.name: each for each in (*PACK, *BUILDER, *FIT, *SERVE)}
+SETTINGS: Mapping[str, Parameter] = {
+    each.name: each for each in (*PACK, *AGAIN, *BUILDER, *FIT, *SERVE)
+}
 
 
 def given(settings: Settings) -> dict[str, Any]:

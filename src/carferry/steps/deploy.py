@@ -87,7 +87,7 @@ def deploy(
     seconds, file = _seconds(wait), read_path("output", output)
     make_deployment(image, gpu_count=gpus, **settings)  # refuses before a cluster is asked
     cluster = connect() if connect else _connect(kubeconfig, context, ca_file)
-    made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, cluster.namespace))
+    made = make_deployment(image, **placed({**settings, "gpu_count": gpus}, cluster.namespace))
     if file:
         write(make_objects(made), file)
     report = _say if progress else _log.info
@@ -133,7 +133,7 @@ def render(
         ['apiVersion: v1', 'kind: Secret']
     """
     here = own_namespace(Path(account))
-    made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, here))
+    made = make_deployment(image, **placed({**settings, "gpu_count": gpus}, here))
     if file := read_path("output", output):
         write(make_objects(made), file)
     return apply(made, None)
@@ -184,7 +184,7 @@ def check(
     planned: dict[str, Any] = {**form}
     if planned.get("gpu_count") in ("", "0", 0):
         del planned["gpu_count"]
-    made = make_deployment(pinned, **_placed(planned, here))
+    made = make_deployment(pinned, **placed(planned, here))
     if cluster is not None:
         _rehearse(cluster, made, force=force)
     return made
@@ -200,7 +200,8 @@ def _rehearse(cluster: Cluster, made: Deployment, *, force: bool) -> None:
         _log.warning("the deployment was not rehearsed: %s", error)
 
 
-def _placed(form: Mapping[str, Any], here: str) -> DeploymentForm:
+def placed(form: Mapping[str, Any], here: str) -> DeploymentForm:
+    """Return a deployment's form with a namespace: its own, else the one given."""
     namespace = read_text("namespace", form.get("namespace")) or here
     return cast(DeploymentForm, {**form, "namespace": namespace})
 
