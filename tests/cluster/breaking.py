@@ -75,7 +75,7 @@ def _one(node: HasKubectl, case: Broken, images: Mapping[str, str], space: str) 
         case.change(service)
         objects = [json.loads(_filled(json.dumps(each), images)) for each in objects]
     seen, began = Seen(), time.monotonic()
-    limit = WAITED if not case.cause else case.seconds + 30
+    limit = WAITED if not case.cause else case.seconds + 90
     try:
         cluster.apply(objects)
         if case.name.endswith("ScaleUp"):

@@ -14,7 +14,7 @@ from typing import Any
 
 Object = dict[str, Any]
 Change = Callable[[Object], None]
-SMALL = {"cpu": "25m", "memory": "64Mi", "gpu_count": 0}
+SMALL = {"cpu": "10m", "memory": "64Mi", "gpu_count": 0}
 NO_SUCH = "sha256:" + "0" * 64
 # Addresses inside the node at which odd_registries.py listens.
 PLAIN, SELF_SIGNED, DENYING, LIMITING = (
@@ -58,7 +58,7 @@ def fails(
 ) -> Broken:
     """Return a deployment whose server fails in a way that images/vllm/vllm/standin knows."""
     env = {"env": {"STANDIN_FAIL": how}} if how else {}
-    return Broken(cause, words, {"cpu": "60m", **env, **form}, seconds=seconds, ident=ident)
+    return Broken(cause, words, {"cpu": "40m", **env, **form}, seconds=seconds, ident=ident)
 
 
 def predictor(**parts: Any) -> Change:
@@ -87,6 +87,7 @@ def quota(**hard: str) -> Object:
 def _serverless(service: Object) -> None:
     """Ask for Knative, as an object of another cluster may; carferry itself asks here first."""
     service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] = "Serverless"
+    del service["spec"]["predictor"]["deploymentStrategy"]
 
 
 def _filling(service: Object) -> None:

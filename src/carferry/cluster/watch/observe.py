@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from carferry.cluster.api import Api
-from carferry.cluster.kinds import KINDS, Object, ResourceKind
+from carferry.cluster.kinds import KINDS, REPLICA_SETS, Object, ResourceKind
 from carferry.cluster.watch.logs import last_lines, log_tail
 from carferry.cluster.watch.look import condition, is_leaving, is_over, is_ready, name_of, statuses
 from carferry.errors import ClusterError
 
 logger = logging.getLogger("carferry")
 
-REPLICA_SETS = ResourceKind("apps", "v1", "replicasets")
 _LLM = ResourceKind("serving.kserve.io", "v1alpha2", "llminferenceservices")
 _NODES = "/api/v1/nodes"
 _NODES_PAGE = 500
