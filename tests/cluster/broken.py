@@ -14,7 +14,8 @@ from typing import Any
 
 Object = dict[str, Any]
 Change = Callable[[Object], None]
-SMALL = {"cpu": "10m", "memory": "64Mi", "gpu_count": 0}
+_GPU = {"key": "nvidia.com/gpu", "operator": "Exists"}
+SMALL = {"cpu": "10m", "memory": "64Mi", "gpu_count": 0, "tolerations": [_GPU]}
 NO_SUCH = "sha256:" + "0" * 64
 # Addresses inside the node at which odd_registries.py listens.
 PLAIN, SELF_SIGNED, DENYING, LIMITING = (
@@ -191,7 +192,7 @@ BROKEN = (
         ("probe",),
         change=model(
             livenessProbe={
-                "exec": {"command": ["false"]},
+                "exec": {"command": ["sh", "-c", "exit 1"]},
                 "periodSeconds": 1,
                 "failureThreshold": 1,
                 "initialDelaySeconds": 1,
@@ -223,7 +224,10 @@ BROKEN = (
     Broken(
         "node-unready",
         ("diag-silent",),
-        {"node_selector": "diag=silent", "tolerations": [{"key": "diag", "operator": "Exists"}]},
+        {
+            "node_selector": "diag=silent",
+            "tolerations": [_GPU, {"key": "diag", "operator": "Exists"}],
+        },
         seconds=150,
     ),
     # the project
