@@ -26,8 +26,13 @@ logger = logging.getLogger("carferry")
 WAIT_S = 300.0
 _POLL_S = 1.0
 _FORBIDDEN, _NOT_FOUND = 403, 404
-_POD_LABEL = "serving.kserve.io/inferenceservice"
-_LLM_LABEL = "app.kubernetes.io/name"
+# kserve/kserve v0.20 (pkg/constants, llmisvc/workload_single_node.go)
+_PODS = {
+    "InferenceService": "serving.kserve.io/inferenceservice={}",
+    "LLMInferenceService": (
+        "app.kubernetes.io/name={},app.kubernetes.io/part-of=llminferenceservice"
+    ),
+}
 _LINK = "opendatahub.io/connections"
 # Kinds and names that a deployment makes: what is served, what it stands on, who may call it.
 NAMES = (
@@ -160,7 +165,7 @@ def remove(
             _delete(api, each)
         patience.until(lambda group=group: _still(api, group), subject)  # type: ignore[misc]
         if group is services and services:
-            patience.until(lambda: _pods(api, name, namespace), subject)
+            patience.until(lambda: _pods(api, services), subject)
     return Removed(name, namespace, tuple(map(title, found.ours)), found.left)
 
 
@@ -264,8 +269,16 @@ def _still(api: Api, group: list[Object]) -> str:
     return "; ".join(lines)
 
 
-def _pods(api: Api, name: str, namespace: str) -> str:
-    """Return which pods of the service are still there: they hold its GPUs."""
-    pods = api.list(KINDS["Pod"], namespace, labelSelector=f"{_POD_LABEL}={name}")
-    names = ", ".join(each["metadata"]["name"] for each in pods)
+def _pods(api: Api, services: list[Object]) -> str:
+    """Return which pods of the services are still there: they hold their GPUs."""
+    found = [
+        pod["metadata"]["name"]
+        for each in services
+        for pod in api.list(
+            KINDS["Pod"],
+            each["metadata"]["namespace"],
+            labelSelector=_PODS[each["kind"]].format(each["metadata"]["name"]),
+        )
+    ]
+    names = ", ".join(found)
     return f"its pods still hold their GPUs: {names}" if names else ""
