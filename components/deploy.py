@@ -39,14 +39,14 @@ def deploy_model(
     """
     from pathlib import Path
 
-    from carferry.run.settings import deploy_keywords, test_of
+    from carferry.run.settings import asked_of, deploy_keywords
     from carferry.steps.deploy import deploy_or_render
     from carferry.steps.endpoint import test_deployed
 
     fixed = {"name": name, "runtime_image": runtime_image, "model_size_bytes": size_bytes}
     form = deploy_keywords(settings, sizing, output=manifests.path, **fixed)
     made = deploy_or_render(serve, image, **form)
-    tested = test_deployed(made, test_of(settings))
+    tested = test_deployed(made, asked_of(settings))
     Path(answer.path).write_text(tested.html)
     answer.metadata.update(tested.numbers)
     return made.name, made.namespace, made.url

@@ -139,7 +139,8 @@ def pushed(where: node.Node, folder: Path, base: str, mib: int) -> str:
 def deploy(where: node.Node, namespace: str, image: str) -> None:
     """Deploy an image over the last one, and wait."""
     vllm = f"{where.registry}/rig/{images.VLLM}"
-    carferry(where, *small(image, vllm, namespace, "big", "--wait-s", "300"))
+    words = small(image, vllm, namespace, "big", "--wait-s", "300", "--cpu", "250m")
+    carferry(where, *words)
 
 
 def carferry(where: node.Node, *words: str) -> str:

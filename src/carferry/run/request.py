@@ -13,12 +13,12 @@ from carferry.refs import LayoutRef, parse_image
 from carferry.run.settings import (
     FIT,
     Settings,
+    asked_of,
     build_settings,
     deployment,
     entry,
     patterns,
     pick,
-    test_of,
     wait_of,
 )
 from carferry.run.sizing import Sizing
@@ -132,7 +132,7 @@ class Run:
         BuildSettings(**self.build).options()
         check_security(entry(self.settings, "builder_security") or "userns")
         if self.is_served:
-            _ = self.wishes, wait_of(self.settings), test_of(self.settings)
+            _ = self.wishes, wait_of(self.settings), asked_of(self.settings)
 
     def check_plan(self) -> None:
         """Refuse what no GPU plan could be made for.
