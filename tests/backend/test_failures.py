@@ -151,8 +151,8 @@ def test_packages_that_no_index_serves_are_one_line(
 @pytest.mark.parametrize(
     ("done", "said"),
     [
-        ("missing", "not in this project; oc apply -f carferry-library.yaml"),
-        ("changed", "wrong bytes; oc apply -f carferry-library.yaml"),
+        ("missing", "not in this project; oc apply --server-side -f carferry-library.yaml"),
+        ("changed", "wrong bytes; oc apply --server-side -f carferry-library.yaml"),
     ],
 )
 def test_without_the_library_the_first_step_says_what_to_apply(

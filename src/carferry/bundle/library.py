@@ -33,8 +33,12 @@ LABELS = {
     "app.kubernetes.io/part-of": "carferry",
     "app.kubernetes.io/version": __version__,
 }
-MAX_BYTES = 192_000
-"""Of the archive: ``oc apply`` keeps the object, in base64, in one annotation of 262,144 bytes."""
+MAX_BYTES = 1_000_000
+"""Of the archive: a ConfigMap holds 1 MiB, the script beside it included.
+
+A client-side ``oc apply`` would keep the object, in base64, in one annotation of 262,144 bytes; so
+it is applied on the server's side, which keeps none (docs/adr/0043-preflight-and-drift.md).
+"""
 _STORED = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold
 
 # Short, since Argo keeps five copies for every worker; single quotes, since every double one is
@@ -47,7 +51,7 @@ try: s,a=(open(f+n,'rb').read() for n in ('/%s','/%s'))
 except OSError: s=a=b''
 if hashlib.sha256(s+a).hexdigest()!='%s':
  t='carferry: error: mount ConfigMap %s: '+('wrong bytes' if s else 'not in this project')
- t+='; oc apply -f carferry-library.yaml'
+ t+='; oc apply --server-side -f carferry-library.yaml'
  p='/dev/termination-log'
  if os.access(p,2): open(p,'w').write(t)
  sys.exit(t)
