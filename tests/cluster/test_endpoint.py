@@ -15,12 +15,14 @@ def test_what_is_ready_is_asked_and_can_be_measured(
 ) -> None:
     words = small(modelcar, vllm, namespace, "tiny", "--wait-s", "90", "--max-model-len", "64")
     words += ["--env", "STANDIN_FIRST_TOKEN_S=0.05\nSTANDIN_TOKENS_PER_S=100"]
+    words += ["--cpu", "200m", "--memory", "128Mi"]
     done = carferry(*words)
     assert done.code == 0, done.err
     assert f"{namespace}/tiny answers through the API server's proxy: chat, '" in done.err
 
     found = carferry("test", "tiny", "--namespace", namespace, "--load", "short", "--json", "-q")
-    assert found.code == 0, found.err
+    failed = [level["failure"] for level in json.loads(found.out)["levels"] if level["failures"]]
+    assert (found.code, failed) == (0, []), found.err
     tested = json.loads(found.out)
     assert (tested["task"], tested["model"], tested["max_model_len"]) == ("chat", "tiny", 64)
     assert (tested["kv_tokens"], tested["failures"]) == (256, 0)
