@@ -26,7 +26,7 @@ from carferry.endpoint.metrics import tokens_of
 from carferry.endpoint.numbers import Spread
 from carferry.endpoint.tasks import TASKS, beep
 from carferry.run.request import Run
-from carferry.run.settings import asked_of, deploy_keywords
+from carferry.run.settings import deploy_keywords, test_of
 from carferry.serve.step import Deployed
 from carferry.steps import endpoint as step
 
@@ -360,7 +360,7 @@ def test_what_is_not_to_be_asked_is_not_and_the_page_says_why(
     ("settings", "wish"), [({}, "answer"), ({"test": "load"}, "load"), ({"test": ""}, "answer")]
 )
 def test_the_settings_say_what_is_asked(settings: dict[str, Any], wish: str) -> None:
-    assert asked_of(settings) == wish
+    assert test_of(settings) == wish
 
 
 def test_another_wish_stops_the_run_in_its_first_step() -> None:

@@ -19,8 +19,8 @@ from backend.container import Ended
 from backend.graph import Spec
 from backend.kubelet import USER, Mount, Pod, claimed
 
-from cluster.accounts import RUNNER, claim_folder
 from cluster.rig.node import Node
+from cluster.runner import RUNNER, claim_folder
 
 Object = dict[str, Any]
 _SCRATCH = "of-the-launcher"

@@ -25,9 +25,9 @@ from servers.hub import Hub
 from servers.models import sharded
 
 from cluster import projects
-from cluster.accounts import RUNNER, grant
 from cluster.rig.expose import exposed
 from cluster.rig.node import Node
+from cluster.runner import RUNNER, grant
 from cluster.step_images import push_step_image
 from cluster.step_pods import PodProject
 
