@@ -42,11 +42,11 @@ def deploy_model(
     from pathlib import Path
 
     from carferry.run.served import deploy_asked
-    from carferry.run.settings import deploy_keywords, test_of
+    from carferry.run.settings import deploy_keywords, question_of
 
     fixed = {"name": name, "runtime_image": runtime_image, "model_size_bytes": size_bytes}
     form = deploy_keywords(settings, sizing, output=manifests.path, **fixed)
-    made, tested = deploy_asked(serve, image, asked, test_of(settings), **form)
+    made, tested = deploy_asked(serve, image, asked, question_of(settings), **form)
     Path(answer.path).write_text(tested.html)
     answer.metadata.update(tested.numbers)
     return made.name, made.namespace, made.url

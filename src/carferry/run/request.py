@@ -19,7 +19,7 @@ from carferry.run.settings import (
     entry,
     patterns,
     pick,
-    test_of,
+    question_of,
     wait_of,
 )
 from carferry.run.sizing import Sizing
@@ -146,7 +146,7 @@ class Run:
         BuildSettings(**self.build).options()
         check_security(entry(self.settings, "builder_security") or "userns")
         if self.is_served:
-            _ = self.wishes, wait_of(self.settings), test_of(self.settings)
+            _ = self.wishes, wait_of(self.settings), question_of(self.settings)
 
     def check_plan(self) -> None:
         """Refuse what no GPU plan could be made for.

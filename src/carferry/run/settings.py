@@ -289,7 +289,7 @@ def warm_keywords(settings: Settings, sizing: Settings) -> dict[str, Any]:
     return {name: form[name] for name in (*names, "namespace", "pull_secret") if name in form}
 
 
-def test_of(settings: Settings) -> str:
+def question_of(settings: Settings) -> str:
     """Return what is asked of an endpoint: ``no``, ``answer`` or ``load``.
 
     Raises:
