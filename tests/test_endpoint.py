@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +307,31 @@ INSIDE = "http://tiny-predictor.demo.svc.cluster.local:8080/v1/"
 def ways(found: Found, **environ: str) -> list[str]:
     found_ways = doors(None, found, token="t", environ=environ)  # type: ignore[arg-type]
     return [each.subject for each in found_ways]
+
+
+@dataclass
+class Pods:
+    """Of an API server: the pods of an LLMInferenceService."""
+
+    probe: dict[str, Any]
+    selector: str = ""
+
+    def list(self, kind: object, namespace: str, *, labelSelector: str) -> list[Any]:  # noqa: N803
+        self.selector = labelSelector
+        server = {"name": "main", "ports": [{"containerPort": 8000}], "readinessProbe": self.probe}
+        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+        spec = {"containers": [{"name": "proxy"}, server]}
+        return [{"metadata": {"name": "tiny-kserve-1"}, "spec": spec, "status": ready}]
+
+
+@pytest.mark.parametrize(("scheme", "place"), [("HTTP", ""), ("HTTPS", "https:"), (None, "")])
+def test_a_pod_is_asked_by_the_scheme_it_is_probed_by(scheme: str | None, place: str) -> None:
+    """KServe's preset serves TLS only where the cluster's configuration turns it on."""
+    pods = Pods({"httpGet": {"scheme": scheme}} if scheme else {})
+    found = llm_service({"metadata": {"name": "tiny", "namespace": "demo"}})
+    (way,) = doors(pods, found, environ={})  # type: ignore[arg-type]
+    assert way.subject == f"pods demo/{place}tiny-kserve-1:8000"
+    assert "app.kubernetes.io/component=llminferenceservice-workload" in pods.selector
 
 
 def test_the_ways_from_a_pod_and_from_elsewhere() -> None:
