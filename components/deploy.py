@@ -16,6 +16,7 @@ def deploy_model(
     name: str = "",
     runtime_image: str = "docker.io/vllm/vllm-openai:v0.24.0",
     size_bytes: int = 0,
+    asked: str = "",
     sizing: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
     settings: dict[str, Any] = {},  # noqa: B006
 ) -> NamedTuple("Deployed", [("name", str), ("namespace", str), ("url", str)]):  # type: ignore[valid-type]
@@ -29,6 +30,7 @@ def deploy_model(
         name: InferenceService name. Empty: made from the image.
         runtime_image: vLLM image by tag or digest.
         size_bytes: Of the image; sets the deadline. 0: unknown.
+        asked: As fit_model gives it; later runs compare.
         sizing: As fit_model gives it.
         settings: namespace, auth, wait_s, test and more of a deployment.
 
@@ -39,14 +41,12 @@ def deploy_model(
     """
     from pathlib import Path
 
+    from carferry.run.served import deploy_asked
     from carferry.run.settings import deploy_keywords, test_of
-    from carferry.steps.deploy import deploy_or_render
-    from carferry.steps.endpoint import test_deployed
 
     fixed = {"name": name, "runtime_image": runtime_image, "model_size_bytes": size_bytes}
     form = deploy_keywords(settings, sizing, output=manifests.path, **fixed)
-    made = deploy_or_render(serve, image, **form)
-    tested = test_deployed(made, test_of(settings))
+    made, tested = deploy_asked(serve, image, asked, test_of(settings), **form)
     Path(answer.path).write_text(tested.html)
     answer.metadata.update(tested.numbers)
     return made.name, made.namespace, made.url

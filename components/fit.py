@@ -24,7 +24,10 @@ def fit_model(
     builder: str = "",
     claim: str = "",
     settings: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
-) -> NamedTuple("Fitted", [("model", str), ("sizing", dict)]):  # type: ignore[valid-type]
+) -> NamedTuple(  # type: ignore[valid-type]
+    "Fitted",
+    [("model", str), ("sizing", dict), ("asked", str), ("due", str), ("reference", str)],
+):
     """Check all that a run will need, and plan the GPUs; stop the pipeline if it cannot be done.
 
     Args:
@@ -48,6 +51,9 @@ def fit_model(
     Returns:
         model: The model at one commit, for every later step.
         sizing: gpu_resource, gpu_count, tolerations, max_model_len and vllm_args to deploy with.
+        asked: Id of what the deployment is asked to be, for deploy_model to keep.
+        due: yes: the run goes on; no: settings has if_changed, and nothing is to be done.
+        reference: The image by digest that is there, if the run does not go on. Else empty.
     """
     from carferry.run.first import first
     from carferry.run.request import Run
@@ -57,4 +63,4 @@ def fit_model(
     how["claim"] = claim
     run = Run(model, image, include, serve, settings=settings, **plan, **how)  # type: ignore[arg-type]
     found = first(run, report=report.path, chart=chart.path)
-    return found.model, found.sizing
+    return found.model, found.sizing, found.asked, found.due, found.reference

@@ -13,7 +13,9 @@ def push_image(
     image: str,
     modelcar: Output[Model],
     settings: dict[str, Any] = {},  # noqa: B006 - kfp writes the default into the YAML
-) -> NamedTuple("Pushed", [("reference", str), ("digest", str), ("size_bytes", int)]):  # type: ignore[valid-type]
+) -> NamedTuple(  # type: ignore[valid-type]
+    "Pushed", [("reference", str), ("digest", str), ("previous", str), ("size_bytes", int)]
+):
     """Push an OCI layout to a registry; blobs that are there already do not move.
 
     Args:
@@ -25,6 +27,7 @@ def push_image(
     Returns:
         reference: The image by digest: host/repository@sha256:...
         digest: The manifest's digest.
+        previous: What the tag named before. Empty: nothing.
         size_bytes: Bytes of all layers.
     """
     from carferry.run.settings import entry
@@ -33,4 +36,4 @@ def push_image(
     pushed = push(layout, image, plain_http=entry(settings, "plain_http") or (), progress=True)
     modelcar.uri = pushed.uri
     modelcar.metadata.update(pushed.as_json())
-    return pushed.reference, pushed.digest, pushed.size_bytes
+    return pushed.reference, pushed.digest, pushed.previous, pushed.size_bytes

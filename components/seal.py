@@ -13,7 +13,9 @@ def seal_image(
     modelcar: Output[Model],
     report: Output[Markdown],
     metrics: Output[Metrics],
-) -> NamedTuple("Sealed", [("reference", str), ("digest", str), ("size_bytes", int)]):  # type: ignore[valid-type]
+) -> NamedTuple(  # type: ignore[valid-type]
+    "Sealed", [("reference", str), ("digest", str), ("previous", str), ("size_bytes", int)]
+):
     """Check every layer, write the manifest by digest, tag it, and check it against the contract.
 
     Args:
@@ -25,6 +27,7 @@ def seal_image(
     Returns:
         reference: The image by digest: host/repository@sha256:...
         digest: The manifest's digest.
+        previous: What the tag named before. Empty: nothing.
         size_bytes: Bytes of all layers.
     """
     from pathlib import Path
@@ -40,4 +43,4 @@ def seal_image(
     Path(report.path).write_text(found.markdown)
     metrics.metadata.update(sealed.numbers)
     modelcar.uri, modelcar.metadata = sealed.uri, sealed.as_json()
-    return sealed.reference, sealed.digest, sealed.size_bytes
+    return sealed.reference, sealed.digest, sealed.previous, sealed.size_bytes

@@ -15,22 +15,24 @@ from typing import Any
 
 from kfp.dsl.graph_component import GraphComponent
 
-from carferry.bundle.component import IMAGE_VARIABLE, Runtime
+from carferry.bundle.component import Runtime
 from carferry.cli.failures import Wishes, tell
 from carferry.cli.options import finish
 from carferry.cli.parser import Parser
 from carferry.cli.variables import PREFIX
-from carferry.errors import CarferryError, InputError
-from carferry.pipelines import compiling
+from carferry.errors import CarferryError
+from carferry.pipelines import compiling, schedules
+from carferry.pipelines import options as choices
 from carferry.pipelines.arguments import form, old_names
 from carferry.pipelines.local import runner
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.runs import follow, workbench
 from carferry.pipelines.server import submit
 from carferry.pipelines.server.endpoint import Endpoint, token_of
+from carferry.pipelines.server.times import Times
 from carferry.pipelines.staged import buildah
 from carferry.pipelines.streamed import stream, stream_claim
-from carferry.shown import redact
+from carferry.shown import printable, redact
 from carferry.source.open import claim_of
 
 ENGINES: Mapping[str, Callable[[Site], GraphComponent]] = {
@@ -59,8 +61,11 @@ look again at a run that is there, by the id in its URL:
   ... --submit ... --follow 0f9c8d7e-...
 a model on a volume claim of that project, as KServe names it:
   ... --submit ... model=pvc://models/granite image=docker://quay.io/me/granite:1
-every night at two, under the name it has on the hub:
-  ... --submit ... --recurring '0 0 2 * * *' model=org/name image=docker://quay.io/team/model:1
+every night at two (UTC), if the model, its base or what is asked for has changed by then:
+  ... --submit ... --recurring '0 2 * * *' model=org/name image=docker://quay.io/team/model:1
+what is scheduled there; hold it up, go on, take it away, by its image or id:
+  python pipelines/modelcar.py --schedules --host ... --namespace models
+  ... --schedules ... --pause quay.io/team/model:1
 
 parameters, as NAME=VALUE; secrets are named, never passed; settings.NAME=VALUE sets one entry of
 settings (docs/reference/settings.md):
@@ -96,6 +101,7 @@ def _run(words: list[str]) -> int:
         return int(shown.code or 0)
     level = logging.DEBUG if options.debug else logging.INFO
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    choices.check(options)
     done: int = options.run(options)
     return done
 
@@ -125,21 +131,35 @@ def run_local(options: argparse.Namespace) -> int:
 
 def run_remote(options: argparse.Namespace) -> int:
     """Run or schedule one pipeline on a cluster and print its page; follow it if asked."""
-    if not options.host:
-        raise InputError("submit", "--host", "missing", "see: oc get route -n PROJECT")
-    if options.recurring and options.wait:
-        raise InputError("submit", "--wait", "a recurring run does not end")
     if options.follow:
         return _follow(options, options.follow)
+    times = Times.parse(options.recurring) if options.recurring else None
     pipeline = ENGINES[_engine(options)](Site(Runtime.choose(options.image)))
     values = _values(pipeline, options, {})
+    if times:
+        values["settings"] = {"if_changed": True, **_mapping(values.get("settings"))}
     with tempfile.TemporaryDirectory(prefix="carferry-") as folder:
         package = compiling.write(pipeline, options.output or Path(folder))
-        made = submit.start(_endpoint(options), package, values, cron=options.recurring)
+        made = submit.start(_endpoint(options), package, values, times=times)
     for note in made.notes:
         _teller(options)(note)
+    if times:
+        _teller(options)(f"starts: {times}")
     print(made.url, flush=True)
     return _follow(options, made.id) if options.wait else 0
+
+
+def manage_schedules(options: argparse.Namespace) -> int:
+    """Change a schedule of a pipeline server, if asked, and print those there are."""
+    change = next((each for each in schedules.CHANGES if getattr(options, each)), "")
+    there = schedules.manage(_endpoint(options), change, getattr(options, change) if change else "")
+    if options.json:
+        print(json.dumps([each.as_json() for each in there], indent=2))
+    for each in () if options.json else there:
+        print(printable(each.line))
+    if not there:
+        _teller(options)("nothing is scheduled")
+    return 0
 
 
 def _follow(options: argparse.Namespace, run_id: str) -> int:
@@ -202,10 +222,11 @@ def _parser() -> Parser:
         ("compile", "write the YAML of every engine and the library that they mount"),
         ("local", "run here, each step a process; the result is JSON on stdout"),
         ("submit", "run on a Data Science Pipelines server; the run's page is on stdout"),
+        ("schedules", "list what is scheduled there, and pause, resume or delete one"),
     ):
         action.add_argument(f"--{name}", dest="action", action="store_const", const=name, help=text)
     parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE", help="pipeline parameters")
-    _add_options(parser)
+    choices.add(parser, ENGINES)
     finish(parser, lambda options: _ACTIONS[options.action](options), _VARIABLES)
     return parser
 
@@ -222,40 +243,12 @@ def _described() -> str:
     return text
 
 
-def _add_options(parser: Parser) -> None:
-    parser.add_argument(
-        "--engine",
-        choices=sorted(ENGINES),
-        default="stream",
-        help="pipeline to run; pvc follows from model=pvc://claim/path [stream]",
-    )
-    parser.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="for YAML [compiled; with --submit, none]"
-    )
-    parser.add_argument(
-        "--image", default="", metavar="REF",
-        help=f"image that steps run in, by digest: carferry runtime makes it [${IMAGE_VARIABLE}]",
-    )  # fmt: skip
-    here = parser.add_argument_group("with --local").add_argument
-    here("--root", type=Path, default=Path("local_outputs"), metavar="FOLDER",
-         help="of local runs, each in a folder of its own [local_outputs]")  # fmt: skip
-    _add_server_options(parser.add_argument_group("with --submit").add_argument)
-
-
-def _add_server_options(add: Callable[..., object]) -> None:
-    add("--host", default="", metavar="URL", help="pipeline server: its route ds-pipeline-<dspa>")
-    add("--namespace", default="", metavar="PROJECT", help="of the pipeline server")
-    add("--token-file", type=Path, metavar="FILE", help="bearer token, as oc whoami -t prints it")
-    add("--kubeconfig", type=Path, metavar="FILE", help="take the token of its current context")
-    add("--ca", type=Path, metavar="FILE", help="certificates to trust, PEM")
-    add("--wait", action="store_true", help="follow the run; exit 1 when it fails")
-    add("--follow", default="", metavar="RUN", help="start nothing, follow the run of this id")
-    add("--timeout", type=float, default=7200, metavar="S", help="seconds to wait [7200]")
-    add("--recurring", default="", metavar="CRON", help="six fields, seconds first")
-
-
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def _mapping(value: form.Value | None) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _teller(options: argparse.Namespace) -> Callable[[str], None]:
@@ -267,4 +260,5 @@ _ACTIONS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "compile": compile_all,
     "local": run_local,
     "submit": run_remote,
+    "schedules": manage_schedules,
 }

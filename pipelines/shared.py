@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kfp import dsl
 from kfp.dsl import PipelineTask
 
@@ -9,6 +11,11 @@ from carferry.components import deploy_model, fit_model, on
 from carferry.pipelines import pods
 from carferry.pipelines.declared import Channels
 from carferry.pipelines.pods import Site
+
+Then = Callable[[PipelineTask], object]
+"""Gets the task that pushed the image: its outputs ``reference``, ``digest`` and ``previous``, what
+the tag named before. It is called where that task may be used: a pipeline cannot hand out what is
+made under a condition, in no form that fits every backend (docs/adr/0045-recurring-runs.md)."""
 
 
 def fit(site: Site, given: Channels, *, staged: bool = False) -> PipelineTask:
@@ -39,15 +46,29 @@ def fit(site: Site, given: Channels, *, staged: bool = False) -> PipelineTask:
     return fitted
 
 
-def serve(site: Site, given: Channels, fitted: PipelineTask, made: PipelineTask) -> None:
-    """Add the task that deploys an image, unless ``serve`` is no.
+def if_due(fitted: PipelineTask) -> dsl.If:
+    """Return the condition under which a run goes on after its first task."""
+    return dsl.If(fitted.outputs["due"] == "yes", name="due")
+
+
+def serve(
+    site: Site,
+    given: Channels,
+    fitted: PipelineTask,
+    made: PipelineTask,
+    then: Then | None = None,
+) -> None:
+    """Add the task that deploys an image, unless ``serve`` is no, and those that a caller adds.
 
     Args:
         site: The place the pipeline runs in.
         given: The pipeline's parameters.
         fitted: The task of ``fit``.
         made: The task that pushed the image.
+        then: Adds more tasks.
     """
+    if then:
+        then(made)
     with dsl.If(given["serve"] != "no", name="deploy"):
         deployed = on(site.runtime, deploy_model)(
             image=made.outputs["reference"],
@@ -55,6 +76,7 @@ def serve(site: Site, given: Channels, fitted: PipelineTask, made: PipelineTask)
             name=given["serve_name"],
             runtime_image=given["serve_image"],
             size_bytes=made.outputs["size_bytes"],
+            asked=fitted.outputs["asked"],
             sizing=fitted.outputs["sizing"],
             settings=given["settings"],
         )

@@ -12,27 +12,34 @@ from carferry.pipelines import pods, shared
 from carferry.pipelines.declared import Channels, pipeline
 from carferry.pipelines.parameters import CONTENT, MODEL, SECRETS, SERVING, SETTINGS, VOLUME
 from carferry.pipelines.pods import Site, Volume
+from carferry.pipelines.shared import Then
 
 
-def buildah(site: Site) -> GraphComponent:
-    """Return the staged pipeline; it has no outputs, since an exit handler may not return any."""
+def buildah(site: Site, then: Then | None = None) -> GraphComponent:
+    """Return the staged pipeline.
+
+    Args:
+        site: The place it runs in.
+        then: Adds tasks of your own behind the image: ``shared.Then``.
+    """
     return pipeline(
         "modelcar-buildah",
         "Package a model as a ModelCar image with Buildah, push it, serve it with KServe and vLLM.",
         (*MODEL, *VOLUME, *CONTENT, *SECRETS, *SERVING, *SETTINGS),
-        partial(_staged, site),
+        partial(_staged, site, then),
         title="Model to ModelCar to KServe (Buildah)",
     )
 
 
-def _staged(site: Site, given: Channels) -> None:
+def _staged(site: Site, then: Then | None, given: Channels) -> None:
     size, kind = given["model_storage_size"], given["model_storage_class"]
     with pods.shared_volume(site, size, kind) as volume:
         fitted = shared.fit(site, given, staged=True)
-        got = _download(site, given, volume, fitted)
-        built = _build(site, given, volume, got)
-        pushed = _push(site, given, volume, built)
-        shared.serve(site, given, fitted, pushed)
+        with shared.if_due(fitted):
+            got = _download(site, given, volume, fitted)
+            built = _build(site, given, volume, got)
+            pushed = _push(site, given, volume, built)
+            shared.serve(site, given, fitted, pushed, then)
 
 
 def _download(site: Site, given: Channels, volume: Volume, fitted: PipelineTask) -> PipelineTask:

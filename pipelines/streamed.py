@@ -1,9 +1,9 @@
 """The pipeline that streams: source straight into the registry, spread over pods, then KServe."""
 
 from functools import partial
-from typing import NamedTuple
 
 from kfp import dsl
+from kfp.dsl import PipelineTask
 from kfp.dsl.graph_component import GraphComponent
 
 from carferry.components import on, plan_model, seal_image, stream_layers
@@ -20,53 +20,67 @@ from carferry.pipelines.parameters import (
     SPREAD,
 )
 from carferry.pipelines.pods import Site
+from carferry.pipelines.shared import Then
 
 _ACCESS = ("secret_hub", "secret_registry")
 _CLAIMED = ("model_claim", "secret_registry")
 
 
-class Shipped(NamedTuple):
-    """What a run leaves.
+def stream(site: Site, then: Then | None = None) -> GraphComponent:
+    """Return the pipeline that needs no volume: source straight to registry, then KServe.
 
-    reference: The image by digest: host/repository@sha256:...
-    digest: The manifest's digest.
+    Args:
+        site: The place it runs in.
+        then: Adds tasks of your own behind the image: ``shared.Then``.
     """
-
-    reference: str
-    digest: str
-
-
-def stream(site: Site) -> GraphComponent:
-    """Return the pipeline that needs no volume: source straight to registry, then KServe."""
     return pipeline(
         "modelcar",
         "Package a model as a ModelCar image, push it and serve it with KServe and vLLM.",
         (*MODEL, *CONTENT, *SPREAD, *SECRETS, *SERVING, *SETTINGS),
-        partial(_stream, site, _spread(site, _ACCESS), _ACCESS),
+        partial(_stream, site, then, _spread(site, _ACCESS), _ACCESS),
         title="Model to ModelCar to KServe",
-        gives=Shipped,
     )
 
 
-def stream_claim(site: Site) -> GraphComponent:
+def stream_claim(site: Site, then: Then | None = None) -> GraphComponent:
     """Return the same pipeline for a model on a claim.
 
     One of its own: no backend mounts a claim only where it is named (docs/adr/0031-pvc.md).
+
+    Args:
+        site: The place it runs in.
+        then: Adds tasks of your own behind the image: ``shared.Then``.
     """
     return pipeline(
         "modelcar-pvc",
         "Package a model on a PersistentVolumeClaim as a ModelCar image, push it and serve it.",
         (*CLAIM, *CONTENT, *ONE_BY_ONE, *SECRETS[1:], *SERVING, *SETTINGS),
-        partial(_stream, site, _spread(site, _CLAIMED), _CLAIMED),
+        partial(_stream, site, then, _spread(site, _CLAIMED), _CLAIMED),
         title="Model on a volume to ModelCar to KServe",
-        gives=Shipped,
     )
 
 
 def _stream(
-    site: Site, spread: GraphComponent, access: tuple[str, ...], given: Channels
-) -> Shipped:
+    site: Site,
+    then: Then | None,
+    spread: GraphComponent,
+    access: tuple[str, ...],
+    given: Channels,
+) -> None:
     fitted = shared.fit(site, given)
+    with shared.if_due(fitted):
+        sealed = _made(site, spread, access, given, fitted)
+        shared.serve(site, given, fitted, sealed, then)
+
+
+def _made(
+    site: Site,
+    spread: GraphComponent,
+    access: tuple[str, ...],
+    given: Channels,
+    fitted: PipelineTask,
+) -> PipelineTask:
+    """Add the tasks that make the image, and return the last."""
     planned = on(site.runtime, plan_model)(
         model=fitted.outputs["model"],
         image=given["image"],
@@ -78,8 +92,7 @@ def _stream(
     moved = spread(**only(planned.outputs, "build", "shares"), **only(given, *access))
     sealed = on(site.runtime, seal_image)(build=planned.outputs["build"]).after(moved)
     pods.settle(sealed, pods.PLANNER, site, **_access(given))
-    shared.serve(site, given, fitted, sealed)
-    return Shipped(sealed.outputs["reference"], sealed.outputs["digest"])
+    return sealed
 
 
 def _spread(site: Site, access: tuple[str, ...]) -> GraphComponent:

@@ -28,7 +28,7 @@ OWN_ROLES = {
     "rhoai-2.22": [
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]},
         {"apiGroups": [""], "resources": ["pods", "pods/exec", "pods/log"], "verbs": ["*"]},
-        {"apiGroups": ["", "apps"], "resources": ["deployments"], "verbs": ["*"]},
+        {"apiGroups": ["", "apps"], "resources": ["deployments", "replicasets"], "verbs": ["*"]},
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["*"]},
         {
             "apiGroups": ["serving.kserve.io"],
@@ -39,7 +39,7 @@ OWN_ROLES = {
     "rhoai-3.4": [
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]},
         {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": _ALL},
-        {"apiGroups": ["", "apps"], "resources": ["deployments"], "verbs": _ALL},
+        {"apiGroups": ["", "apps"], "resources": ["deployments", "replicasets"], "verbs": _ALL},
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": _ALL},
         {
             "apiGroups": ["serving.kserve.io"],

@@ -264,6 +264,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "render": {"image": IMAGE, "namespace": "demo"},
     "delete": {"name": "granite", "namespace": "demo"},
     "deploy": {"image": IMAGE, "namespace": "demo", "output": "objects.yaml"},
+    "test_endpoint": {"name": "granite", "namespace": "demo"},
+    "warm": {"image": IMAGE, "namespace": "demo"},
 }
 
 

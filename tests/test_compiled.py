@@ -203,9 +203,8 @@ def test_buildah_runs_in_a_job_that_sees_the_volume_as_its_step_does(fresh: Path
     configs = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     (mount,) = configs["exec-build-image"]["pvcMount"]
     assert mount["mountPath"] == constants["builder_folder"]
-    claim = mount["pvcNameParameter"]["taskOutputParameter"]
-    asked = given["builder_claim"]
-    assert asked["taskOutputParameter"]["producerTask"] == claim["producerTask"]
+    claim = mount["pvcNameParameter"]["componentInputParameter"]  # it is made before the condition
+    assert given["builder_claim"]["componentInputParameter"] == claim
     assert constants["image"].startswith(f"oci:{mount['mountPath']}/")
 
 

@@ -26,6 +26,9 @@ from carferry.endpoint.load import Load, Sample, measure, summed
 from carferry.endpoint.metrics import tokens_of
 from carferry.endpoint.numbers import Spread
 from carferry.endpoint.tasks import TASKS, beep
+from carferry.run.request import Run
+from carferry.run.settings import asked_of, deploy_keywords
+from carferry.serve.step import Deployed
 from carferry.steps import endpoint as step
 
 QUICK = Load(levels=(1, 4), seconds=0.3, tokens=8)
@@ -356,3 +359,43 @@ def test_an_llm_inference_service_is_found_too() -> None:
         "granite", "http://w.demo.svc:8000", "https://gateway/demo/tiny",
     )  # fmt: skip
     assert found.has_auth
+
+
+def deployed(**more: Any) -> Deployed:
+    facts: dict[str, Any] = {"name": "tiny", "namespace": "demo", "url": "", "image": "oci://x"}
+    return Deployed(**facts | {"ready": True, "applied": True, "manifest": ""} | more)
+
+
+@pytest.mark.parametrize(
+    ("made", "wish", "said"),
+    [
+        (deployed(applied=False), "answer", "only written"),
+        (deployed(ready=False), "load", "nobody waited"),
+        (deployed(), "no", "test=no"),
+    ],
+)
+def test_what_is_not_to_be_asked_is_not_and_the_page_says_why(
+    made: Deployed, wish: str, said: str
+) -> None:
+    found = step.test_deployed(made, wish)
+    assert said in found.html
+    assert (found.url, found.numbers) == ("", {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "wish"), [({}, "answer"), ({"test": "load"}, "load"), ({"test": ""}, "answer")]
+)
+def test_the_settings_say_what_is_asked(settings: dict[str, Any], wish: str) -> None:
+    assert asked_of(settings) == wish
+
+
+def test_another_wish_stops_the_run_in_its_first_step() -> None:
+    with pytest.raises(InputError, match="read test 'loud': none of no, answer, load"):
+        Run("org/name", "quay.io/me/x:1", settings={"test": "loud"}).check()
+
+
+def test_a_step_asks_by_itself_and_warms_if_the_settings_say_so() -> None:
+    made = deploy_keywords({"warm": True}, {})
+    assert (made["test"], made["warm"]) == (False, True)
+    assert Run("org/name", settings={"warm": "true"}).warms
+    assert not Run("org/name", serve="no", settings={"warm": "true"}).warms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 from ferrying import point_to
 from servers import models
 from servers.hub import Hub
+from servers.registry import Registry
 
 from carferry.errors import InputError, SourceNotFound
 from carferry.run.first import first
 from carferry.run.request import Run, vllm_version
+from carferry.steps.build import build
 
 TARGET = "docker://registry.example/team/m:1"
 
@@ -48,6 +51,38 @@ def test_a_pinned_size_is_handed_on_where_nothing_is_checked(hosted: Hub) -> Non
         "max_model_len": 128,
         "vllm_args": ["--seed=1"],
     }
+
+
+@pytest.mark.parametrize("serve", ["no", "render"])
+def test_a_run_of_what_is_there_ends_here_only_if_it_is_asked_to(
+    serve: str, hosted: Hub, registry: Registry, tmp_path: Path
+) -> None:
+    image = f"docker://{registry.host}/team/m:1"
+    report, chart = tmp_path / "report.md", tmp_path / "chart.html"
+    asked = {"base": "scratch", "if_changed": True}
+    run = Run("team/tiny", image, serve=serve, gpus="none", settings=asked)
+    assert first(run).due == "yes"
+    built = build("team/tiny", image, **run.build)
+    found = first(run, report=str(report), chart=str(chart))
+    assert (found.due, found.reference, found.sizing) == ("no", built.reference, {})
+    assert f"nothing to do: {image} is {built.digest}" in report.read_text()
+    assert built.digest in chart.read_text()
+    assert first(replace(run, settings={"base": "scratch"})).due == "yes"
+    assert first(replace(run, include="*.safetensors,config.json")).due == "yes"
+    hosted.add("team/tiny", models.tiny(1))
+    assert first(run).due == "yes"
+
+
+def test_what_is_asked_of_a_deployment_is_known_again_whatever_the_plan_makes_of_it() -> None:
+    run = Run("a/b", TARGET, settings={"if_changed": True, "cpu": 2.0, "wait_s": 5})
+    same = replace(run, settings={"cpu": "2", "base": "scratch", "wait_s": 9})
+    others = [
+        *({"name": "x"}, {"gpus": "L4"}, {"max_model_len": 5}, {"vllm_args": "--seed 1"}),
+        *({"settings": {"cpu": "3"}}, {"settings": {"gpu_count": 2}}, {"settings": {"vllm": "1"}}),
+    ]
+    assert run.asked == same.asked
+    assert len({run.asked, *(replace(run, **each).asked for each in others)}) == len(others) + 1
+    assert replace(run, serve="render").asked == ""
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_progress_names_the_pipelines_own_steps_each_state_once(package: Path) -
         loop,
         replace(loop, done=3),
         replace(loop, done=3),
-        Look("SUCCEEDED", turns=8, skip="condition-1"),
+        Look("SUCCEEDED", turns=8, skip="condition-2"),
     ]
     with PipelineServer(looks) as server:
         lines, error = followed(server, package)
@@ -110,7 +110,7 @@ def test_progress_is_the_same_from_a_server_without_the_older_api(package: Path)
     looks = [
         Look("RUNNING", at="fit-model"),
         Look("RUNNING", at="stream-layers", turns=8, done=3),
-        Look("SUCCEEDED", turns=8, skip="condition-1"),
+        Look("SUCCEEDED", turns=8, skip="condition-2"),
     ]
     lines = []
     for v1beta1 in (True, False):

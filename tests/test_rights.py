@@ -59,7 +59,7 @@ def test_the_pipeline_accounts_own_role_is_refused_before_any_work(
         check_rights("deploy", gpus="none", connect=reach(server), report=said.append)
     line = str(caught.value)
     assert line == (
-        "check the rights of demo/pipeline-runner-dspa: 7 of 15 are missing: secrets (create, "
+        "check the rights of demo/pipeline-runner-dspa: 7 of 16 are missing: secrets (create, "
         "patch), servingruntimes (get, create, patch), namespaces (get), events (list) in demo; "
         "oc apply "
         "--server-side -f - the YAML in the log, or once for the project: "
@@ -252,7 +252,7 @@ def test_the_command_prints_what_is_missing_ready_to_be_applied(
     command = ("rights", "--kubeconfig", str(config), "--gpu", "none")
     first = carferry(capsys, *command)
     assert (first.code, first.err.count("\n")) == (2, 1)
-    assert "lacks 7 of 15 rights: secrets (create, patch)" in first.err
+    assert "lacks 7 of 16 rights: secrets (create, patch)" in first.err
     document = json.loads(carferry(capsys, *command, "--json").out)
     assert document["manifest"] == first.out
     assert [each["permission"]["kind"]["plural"] for each in document["missing"]].count(

@@ -162,6 +162,11 @@ def test_a_pull_secret_that_is_not_there_is_named_before_it_is_applied() -> None
         prepare(Answers(OPENSHIFT_AI), settings(pull_secret="quay"))
 
 
+def test_without_a_connection_to_fill_a_missing_pull_secret_is_a_warning() -> None:
+    (said,) = prepare(Answers(), settings(pull_secret="quay")).notes
+    assert said.startswith("pull with demo/quay: there is no such Secret; a private image")
+
+
 def test_a_pull_secret_that_may_not_be_read_is_used_by_its_name() -> None:
     made = prepare(Answers(OPENSHIFT_AI, refusal=403), settings(pull_secret="quay"))
     assert made.shown[0]["type"] == "Opaque"

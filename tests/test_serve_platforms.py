@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
+import shlex
+import subprocess
 from typing import Any
 
 import pytest
@@ -298,6 +301,26 @@ def test_an_llm_service_is_what_the_wizard_of_3_5_makes() -> None:
     ]
     assert server["resources"]["limits"] == {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": "2"}
     assert "image" not in server
+
+
+ODD = [
+    "--speculative-config",
+    '{"model": "/mnt/models/d"}',
+    "--x=$(id) `id` $HOME;",
+    "it's",
+    "a  b",
+]
+
+
+def test_arguments_of_an_llm_service_survive_the_shell_that_the_preset_puts_them_through() -> None:
+    """KServe's preset is a bash script that evaluates the variable."""
+    service = llm(vllm_args=shlex.join(ODD))
+    (variable,) = service["spec"]["template"]["containers"][0]["env"]
+    script = """eval "exec printf '%s\\n' ${VLLM_ADDITIONAL_ARGS}" """
+    environment = {variable["name"]: variable["value"], "PATH": os.environ["PATH"]}
+    words = ["bash", "-c", script]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ODD
 
 
 @pytest.mark.parametrize(("auth", "said"), [("false", "false"), ("true", "true")])

@@ -22,7 +22,6 @@ from carferry.pipelines.server.endpoint import Endpoint
 
 VALUES = ["model=org/name", "image=docker://registry.example/team/model:1"]
 TYPED = {"model": "org/name", "image": "docker://registry.example/team/model:1"}
-NIGHTLY = "0 0 2 * * *"
 
 
 @pytest.fixture
@@ -239,73 +238,6 @@ def test_every_form_of_refusal_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_schedule_is_created_with_six_fields(server: PipelineServer, package: Path) -> None:
-    made = submit.start(at(server), package, TYPED, cron=NIGHTLY)
-    recurring = server.store.recurring[made.id]
-    assert recurring["trigger"] == {"cron_schedule": {"cron": NIGHTLY}}
-    assert recurring["no_catchup"] is True
-    assert made.notes == ()
-
-
-def test_the_same_schedule_again_is_found_not_doubled(
-    server: PipelineServer, package: Path
-) -> None:
-    first = submit.start(at(server), package, TYPED, cron=NIGHTLY)
-    again = submit.start(at(server), package, TYPED, cron=NIGHTLY)
-    assert (again.id, again.notes) == (first.id, ("the same schedule is there already",))
-    assert len(server.store.recurring) == 1
-
-
-def test_a_schedule_that_was_switched_off_is_switched_on_again(
-    server: PipelineServer, package: Path
-) -> None:
-    first = submit.start(at(server), package, TYPED, cron=NIGHTLY)
-    server.store.recurring[first.id]["status"] = "DISABLED"
-    again = submit.start(at(server), package, TYPED, cron=NIGHTLY)
-    assert (again.id, again.notes) == (
-        first.id,
-        ("the same schedule was there, off: it is on again",),
-    )
-    assert server.store.recurring[first.id]["status"] == "ENABLED"
-
-
-def test_a_schedule_of_an_older_version_is_pointed_out(
-    server: PipelineServer, package: Path, tmp_path: Path
-) -> None:
-    """Both would start their own run at two in the morning."""
-    newer = tmp_path / package.name
-    newer.write_text(package.read_text() + "\n# newer\n")
-    first = submit.start(at(server), package, TYPED, cron=NIGHTLY)
-    second = submit.start(at(server), newer, TYPED, cron=NIGHTLY)
-    assert second.notes == (f"of an older version, at the same times: {first.url}",)
-    server.store.recurring[first.id]["status"] = "DISABLED"
-    again = submit.start(at(server), newer, TYPED, cron=NIGHTLY)
-    assert again.notes == ("the same schedule is there already",)
-
-
-@pytest.mark.parametrize(
-    ("given", "cron"), [({**TYPED, "model": "org/other"}, NIGHTLY), (TYPED, "0 0 3 * * *")]
-)
-def test_another_model_or_time_is_another_schedule(
-    given: dict[str, str], cron: str, server: PipelineServer, package: Path
-) -> None:
-    submit.start(at(server), package, TYPED, cron=NIGHTLY)
-    assert submit.start(at(server), package, given, cron=cron).notes == ()
-    assert len(server.store.recurring) == 2
-
-
-def test_a_schedule_with_five_fields_is_refused_before_any_request(package: Path) -> None:
-    with pytest.raises(InputError, match="seconds first"):
-        submit.start(Endpoint("127.0.0.1:1", "models"), package, TYPED, cron="0 2 * * *")
-
-
-def test_a_schedule_the_server_cannot_read_is_refused_in_its_words(
-    server: PipelineServer, package: Path
-) -> None:
-    with pytest.raises(ClusterError, match=r"400 .*End of range \(99\) above maximum \(23\)"):
-        submit.start(at(server), package, TYPED, cron="0 0 99 * * *")
-
-
 def test_the_token_of_a_kubeconfig_is_its_current_contexts(tmp_path: Path) -> None:
     user = {"name": "me", "user": {"token": "from-login"}}
     cluster = {"name": "here", "cluster": {"server": "https://api.example:6443"}}
@@ -331,22 +263,11 @@ def test_the_command_line_prints_the_url_and_waits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--output", str(tmp_path), "--namespace", "models"]
-    with PipelineServer([Look("SUCCEEDED", skip="condition-1")]) as server:
+    with PipelineServer([Look("SUCCEEDED", skip="condition-2")]) as server:
         code = command.main(["--submit", "--wait", "--host", server.url, *options, *VALUES])
         (run,) = server.store.runs
     assert code == 0
     assert capsys.readouterr().out == f"{server.url}/#/runs/details/{run}\n"
-
-
-def test_the_command_line_says_that_a_schedule_was_there(
-    server: PipelineServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    options = ["--output", str(tmp_path), "--namespace", "models", "--host", server.url]
-    for _ in range(2):
-        assert command.main(["--submit", "--recurring", NIGHTLY, *options, *VALUES]) == 0
-    said = capsys.readouterr()
-    assert said.out.splitlines()[0] == said.out.splitlines()[1]
-    assert said.err == "the same schedule is there already\n"
 
 
 def test_submitting_leaves_no_file_in_the_current_folder(
@@ -372,7 +293,6 @@ def test_submitting_leaves_no_file_in_the_current_folder(
         ),
         (["--submit", "--host", "http://127.0.0.1:1", *VALUES, "deploy=maybe"], "true or false"),
         (["--submit", "--host", "http://127.0.0.1:1", *VALUES, "modle=x"], "no such parameter"),
-        (["--submit", "--host", "h", *VALUES, "--wait", "--recurring", "* * * * * *"], "--wait"),
     ],
 )
 def test_wrong_command_lines_exit_2_with_one_line(

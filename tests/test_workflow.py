@@ -70,27 +70,31 @@ def test_a_step_comes_after_all_that_it_waits_for() -> None:
         ("modelcar", "root.fit-model-driver", "fit-model"),
         ("modelcar", "root.fit-model.executor", "fit-model"),
         ("modelcar", "root.fit-model.executor(0)", "fit-model"),
-        ("modelcar", "root.stream-shares-driver", "stream-layers"),
-        ("modelcar", "root.stream-shares.for-loop-1", "stream-layers"),
-        ("modelcar", "root.stream-shares.for-loop-1.iteration-driver", "stream-layers"),
-        ("modelcar", "root.stream-shares.for-loop-1.iteration-iterations(3:3)", "stream-layers"),
+        ("modelcar", "root.condition-1.stream-shares-driver", "stream-layers"),
+        ("modelcar", "root.condition-1.stream-shares.for-loop-1", "stream-layers"),
+        ("modelcar", "root.condition-1.stream-shares.for-loop-1.iteration-driver", "stream-layers"),
         (
             "modelcar",
-            "root.stream-shares.for-loop-1.iteration-iterations(3:3).iteration-item-driver",
+            "root.condition-1.stream-shares.for-loop-1.iteration-iterations(3:3)",
             "stream-layers",
         ),
         (
             "modelcar",
-            "root.stream-shares.for-loop-1.iteration-iterations(3:3).iteration-item"
+            "root.condition-1.stream-shares.for-loop-1.iteration-iterations(3:3).iteration-item-driver",
+            "stream-layers",
+        ),
+        (
+            "modelcar",
+            "root.condition-1.stream-shares.for-loop-1.iteration-iterations(3:3).iteration-item"
             ".stream-layers.executor(2)",
             "stream-layers",
         ),
-        ("modelcar", "root.condition-1-driver", "deploy-model"),
-        ("modelcar", "root.condition-1.deploy-model", "deploy-model"),
+        ("modelcar", "root.condition-1.condition-2-driver", "deploy-model"),
+        ("modelcar", "root.condition-1.condition-2.deploy-model", "deploy-model"),
         ("modelcar", "root-driver", None),
         ("modelcar", "root", None),
         ("modelcar-buildah", "root.exit-handler-1.createpvc", "createpvc"),
-        ("modelcar-buildah", "root.exit-handler-1.push-image.executor", "push-image"),
+        ("modelcar-buildah", "root.exit-handler-1.condition-2.push-image.executor", "push-image"),
         ("modelcar-buildah", "root.exit-handler-1.onExit.deletepvc", "deletepvc"),
     ],
 )
@@ -153,7 +157,7 @@ def test_an_object_that_says_little_gives_little(found: dict[str, Any]) -> None:
 
 def test_a_loop_is_counted_before_all_its_turns_have_nodes() -> None:
     """Argo makes nodes for as many turns as may run at once; the driver knows how many come."""
-    loop = "root.stream-shares.for-loop-1"
+    loop = "root.condition-1.stream-shares.for-loop-1"
     count = {"parameters": [{"name": "iteration-count", "value": "8"}]}
     turn = f"{loop}.iteration-iterations(0:0).iteration-item.stream-layers"
     found = workflow(

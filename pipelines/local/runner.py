@@ -32,6 +32,7 @@ from kfp import local
 from kfp.dsl.graph_component import GraphComponent
 
 from carferry.errors import CarferryError, InputError
+from carferry.pipelines.local.outputs import known_to_conditions
 from carferry.pipelines.local.processes import ended_together
 from carferry.pipelines.local.steps import Say, Step
 
@@ -103,6 +104,7 @@ def run(
     with (
         _ONE_RUN,
         _session(place),
+        known_to_conditions(),
         ended_together(quiet.say) as steps,
         contextlib.redirect_stdout(quiet),
     ):

@@ -25,7 +25,7 @@ from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.reference.table import table
 from carferry.pipelines.staged import buildah
 from carferry.pipelines.streamed import stream
-from carferry.run.settings import BUILDER, FIT, PACK, SERVE
+from carferry.run.settings import AGAIN, BUILDER, FIT, PACK, SERVE
 
 COMPONENTS: Sequence[PythonComponent] = (
     fit_model,
@@ -41,6 +41,7 @@ COMPONENTS: Sequence[PythonComponent] = (
 )
 SECTIONS: Mapping[str, Sequence[Parameter]] = {
     "What enters the image, and how": PACK,
+    "Whether there is anything to do": AGAIN,
     "Where Buildah runs": BUILDER,
     "What the GPU plan takes as given": FIT,
     "How the model is served": SERVE,

@@ -13,6 +13,7 @@ from carferry.pipelines.server import schedule
 from carferry.pipelines.server.answers import JsonObject
 from carferry.pipelines.server.endpoint import Endpoint
 from carferry.pipelines.server.requests import Server, connect
+from carferry.pipelines.server.times import Times
 from carferry.pipelines.server.upload import experiment, upload, version_name
 
 
@@ -24,7 +25,7 @@ class Submitted:
         id: The server's id of it.
         url: Its page.
         version: Name of the pipeline version it uses.
-        notes: Of a recurring run: that it was there already, or that others do the same.
+        notes: Of a recurring run: that it was there already, or what it replaced.
     """
 
     id: str
@@ -38,8 +39,8 @@ def start(
     package: Path,
     arguments: Mapping[str, Any],
     *,
-    group: str = "carferry",
-    cron: str = "",
+    group: str = schedule.GROUP,
+    times: Times | None = None,
     server: Server | None = None,
 ) -> Submitted:
     """Upload a compiled pipeline as a version, unless it is there, and run or schedule it.
@@ -49,16 +50,13 @@ def start(
         package: Compiled pipeline; its file stem is the pipeline's name.
         arguments: Parameters of the run.
         group: Experiment that the run is listed in; made if missing.
-        cron: Six fields, seconds first; empty: one run, now.
+        times: When a recurring run starts one; None: one run, now.
         server: A logged-in server, for schemes that ``connect`` does not know.
 
     Raises:
-        InputError: A cron expression without six fields.
         Unreachable: No answer, or a certificate that is not trusted.
         ClusterError: The server refused, or answered as the API never does.
     """
-    if cron:
-        schedule.check(cron)
     server = server or connect(endpoint)
     pipeline, version = upload(server, package)
     name = version_name(package)
@@ -70,8 +68,9 @@ def start(
         ),
         "runtime_config": V2beta1RuntimeConfig(parameters=dict(arguments)),
     }
-    if cron:
-        return _scheduled(endpoint, schedule.ensure(server, job, cron), name)
+    if times:
+        job["display_name"] = f"{package.stem} {arguments.get('image', name)}"
+        return _scheduled(endpoint, schedule.ensure(server, job, times), name)
     run = server.identity(server.call(server.runs.run_service_create_run, V2beta1Run(**job)), "run")
     return Submitted(run, f"{endpoint.url}/#/runs/details/{run}", name)
 
@@ -80,6 +79,6 @@ def _scheduled(endpoint: Endpoint, found: schedule.Scheduled, version: str) -> S
     def page(recurring: str) -> str:
         return f"{endpoint.url}/#/recurringrun/details/{recurring}"
 
-    older = [f"of an older version, at the same times: {page(each)}" for each in found.older]
-    notes = (*filter(None, [found.note]), *older)
+    replaced = [f"replaced: {each.line}" for each in found.replaced]
+    notes = (*filter(None, [found.note]), *replaced)
     return Submitted(found.id, page(found.id), version, notes)

@@ -63,23 +63,30 @@ def experiment(server: Server, name: str) -> str:
         ClusterError: The server refused.
         Unreachable: No answer.
     """
-    namespace, api = server.endpoint.namespace, server.experiments
-
-    def find() -> str:
-        listed = server.listed(
-            api.experiment_service_list_experiments,
-            "experiments",
-            namespace=namespace,
-            filter=_named(name),
-        )
-        return _of_project(server, listed, name, "experiment")
 
     def make() -> str:
-        wanted = V2beta1Experiment(display_name=name, namespace=namespace)
+        wanted = V2beta1Experiment(display_name=name, namespace=server.endpoint.namespace)
+        api = server.experiments
         made = server.call(api.experiment_service_create_experiment, wanted)
         return server.identity(made, "experiment")
 
-    return _found_or_made(find, make)
+    return _found_or_made(lambda: find_experiment(server, name), make)
+
+
+def find_experiment(server: Server, name: str) -> str:
+    """Return the id of this project's experiment of a name; empty if there is none.
+
+    Raises:
+        ClusterError: The server refused.
+        Unreachable: No answer.
+    """
+    listed = server.listed(
+        server.experiments.experiment_service_list_experiments,
+        "experiments",
+        namespace=server.endpoint.namespace,
+        filter=_named(name),
+    )
+    return _of_project(server, listed, name, "experiment")
 
 
 def _found_or_made(find: Callable[[], str], make: Callable[[], str]) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from ferrying import carferry, hashes, model_files, to_layout
-from servers.models import write
+from servers.hub import Hub
+from servers.models import sharded, write
 from servers.registry import Registry
 from servers.tools import need
 
@@ -40,7 +41,9 @@ def test_three_workers_push_a_gated_model_to_a_registry_with_a_login(
     run = backend.run(pipeline, **values, serve="deploy")
     assert not run.failed, run.problems()
     digest = quay.tags("org/model")["v1"]
-    assert run.outputs == {"digest": digest, "reference": f"{quay.host}/org/model@{digest}"}
+    sealed = published(backend, run, "seal-image")
+    assert (sealed["digest"], sealed["previous"]) == (digest, "")
+    assert sealed["reference"] == f"{quay.host}/org/model@{digest}"
     assert pushed_files(quay, tmp_path) == hashes(FILES)
     served = [key for key in backend.cluster.kube.store.objects if key[0] == "inferenceservices"]
     assert [namespace for _, namespace, _ in served] == ["demo"]
@@ -106,6 +109,53 @@ def test_a_model_in_a_registry_with_a_login_is_read_by_every_step(
     (execution,) = by_task(backend, run, "fit-model")
     assert backend.metadata.outputs(int(execution["id"]))["model"] == f"{old}@{built.digest}"
     keeps_secrets(run, quay)
+
+
+@pytest.mark.parametrize(
+    ("name", "around", "last"),
+    [("modelcar", {}, "seal-image"), ("modelcar-buildah", VOLUME, "push-image")],
+)
+def test_a_run_of_what_is_there_ends_in_its_first_step_until_the_hub_moves(
+    backend: Backend,
+    installed: Path,
+    staged: dict[str, Any],
+    values: dict[str, Any],
+    quay: Registry,
+    mirror: Hub,
+    name: str,
+    around: dict[str, int],
+    last: str,
+) -> None:
+    """Before there was the question, a run of what is there started as many pods as any."""
+    if name == "modelcar-buildah":
+        need("buildah")
+    form = values if name == "modelcar" else staged
+    again = form | {"serve": "no", "settings": form["settings"] | {"if_changed": True}}
+    pipeline = Pipeline.read(installed / f"{name}.yaml")
+    digests = []
+    for seed, goes_on in ((0, True), (0, False), (1, True)):
+        mirror.add("org/model", sharded(3, seed), gated=True, token=TOKEN)
+        mirror.clear_log()
+        run = backend.run(pipeline, **again)
+        assert not run.failed, run.problems()
+        digests.append(quay.tags("org/model")["v1"])
+        if goes_on:
+            sealed = published(backend, run, last)
+            assert sealed["digest"] == digests[-1]
+            assert sealed["previous"] == (digests[0] if seed else "")
+            continue
+        started = [step.name for step in run.steps if step.state == "COMPLETE"]
+        assert sorted(started) == sorted({**around, "fit-model": 1})
+        found = published(backend, run, "fit-model")
+        assert (found["due"], found["reference"].rpartition("@")[2]) == ("no", digests[0])
+        assert mirror.body_bytes() < 20_000
+    assert digests[0] == digests[1] != digests[2]
+
+
+def published(backend: Backend, run: Run, task: str) -> dict[str, Any]:
+    """Return the parameters that a step handed on."""
+    (execution,) = by_task(backend, run, task)
+    return dict(backend.metadata.outputs(int(execution["id"])))
 
 
 def pushed_files(registry: Registry, folder: Path) -> dict[str, str]:

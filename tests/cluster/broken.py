@@ -14,7 +14,8 @@ from typing import Any
 
 Object = dict[str, Any]
 Change = Callable[[Object], None]
-SMALL = {"cpu": "25m", "memory": "64Mi", "gpu_count": 0}
+_GPU = {"key": "nvidia.com/gpu", "operator": "Exists"}
+SMALL = {"cpu": "10m", "memory": "64Mi", "gpu_count": 0, "tolerations": [_GPU]}
 NO_SUCH = "sha256:" + "0" * 64
 # Addresses inside the node at which odd_registries.py listens.
 PLAIN, SELF_SIGNED, DENYING, LIMITING = (
@@ -58,7 +59,7 @@ def fails(
 ) -> Broken:
     """Return a deployment whose server fails in a way that images/vllm/vllm/standin knows."""
     env = {"env": {"STANDIN_FAIL": how}} if how else {}
-    return Broken(cause, words, {"cpu": "60m", **env, **form}, seconds=seconds, ident=ident)
+    return Broken(cause, words, {"cpu": "40m", **env, **form}, seconds=seconds, ident=ident)
 
 
 def predictor(**parts: Any) -> Change:
@@ -87,6 +88,7 @@ def quota(**hard: str) -> Object:
 def _serverless(service: Object) -> None:
     """Ask for Knative, as an object of another cluster may; carferry itself asks here first."""
     service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] = "Serverless"
+    del service["spec"]["predictor"]["deploymentStrategy"]
 
 
 def _filling(service: Object) -> None:
@@ -190,7 +192,7 @@ BROKEN = (
         ("probe",),
         change=model(
             livenessProbe={
-                "exec": {"command": ["false"]},
+                "exec": {"command": ["sh", "-c", "exit 1"]},
                 "periodSeconds": 1,
                 "failureThreshold": 1,
                 "initialDelaySeconds": 1,
@@ -222,7 +224,10 @@ BROKEN = (
     Broken(
         "node-unready",
         ("diag-silent",),
-        {"node_selector": "diag=silent", "tolerations": [{"key": "diag", "operator": "Exists"}]},
+        {
+            "node_selector": "diag=silent",
+            "tolerations": [_GPU, {"key": "diag", "operator": "Exists"}],
+        },
         seconds=150,
     ),
     # the project

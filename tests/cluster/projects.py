@@ -15,6 +15,13 @@ def restrict(node: Node, namespace: str) -> None:
     node.kubectl("label", "--overwrite", "namespace", namespace, label)
 
 
+def tolerate(node: Node, namespace: str) -> None:
+    """Let a namespace's pods run beside the GPUs, as they would on nodes that have none."""
+    toleration = '[{"key": "nvidia.com/gpu", "operator": "Exists"}]'
+    words = f"scheduler.alpha.kubernetes.io/defaultTolerations={toleration}"
+    node.kubectl("annotate", "--overwrite", "namespace", namespace, words)
+
+
 def set_quota(node: Node, namespace: str, **hard: str) -> None:
     """Limit what a namespace may have: ``requests_cpu="1"`` is ``requests.cpu``."""
     spec = {"hard": {name.replace("_", "."): amount for name, amount in hard.items()}}

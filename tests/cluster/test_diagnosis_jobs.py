@@ -60,7 +60,8 @@ def _run(node: Node, space: str, name: str) -> tuple[str, float]:
     made = {"name": "buildah", "image": f"{node.registry}/rig/busybox:1", "command": ["true"],
             "resources": {"requests": {"cpu": "10m"}}, **container}  # fmt: skip
     made["image"] = made["image"].replace("{registry}", node.registry)
-    spec = {"restartPolicy": "Never", "containers": [made], **pod}
+    anywhere = [{"key": "nvidia.com/gpu", "operator": "Exists"}]
+    spec = {"restartPolicy": "Never", "containers": [made], "tolerations": anywhere, **pod}
     job = {
         "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": space},
         "spec": {"backoffLimit": 0, "template": {"spec": spec}},

@@ -161,7 +161,7 @@ def test_two_models_of_one_image_are_served_with_all_that_can_be_asked_for(
         assert versions(node, namespace) == held
 
         stopped = carferry(*words, "--stopped", "true")
-        assert stopped.code == 0, stopped.err
+        assert (stopped.code, stopped.out) == (0, f"{namespace}/two stopped\n"), stopped.err
         await_pods(node, namespace, 0)
         resumed = carferry(*words, "--rollout", "rolling")
         assert resumed.code == 0, resumed.err

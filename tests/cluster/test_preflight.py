@@ -35,7 +35,7 @@ def test_all_that_is_missing_is_said_at_once_and_nothing_is_written(
     refused = carferry(*words)
     assert refused.code == 2
     assert (
-        f"check the rights of {namespace}/pipeline-runner-dspa: 9 of 24 are missing: "
+        f"check the rights of {namespace}/pipeline-runner-dspa: 9 of 25 are missing: "
         "serviceaccounts (get, create, patch), roles (get, create, patch), rolebindings (get, "
         f"create, patch) in {namespace}; "
     ) in refused.err

@@ -10,10 +10,11 @@ from carferry.errors import DeploymentFailed
 from carferry.serve.form import make_deployment
 from carferry.serve.prepare import prepare
 from cluster.broken import NO_SUCH, SMALL
+from cluster.command import ANYWHERE
 from cluster.conftest import Carferry
 from cluster.rig.node import Node
 
-_SMALL = ["--cpu", "100m", "--memory", "64Mi", "--gpu-count", "0", "--name", "m"]
+_SMALL = ["--cpu", "100m", "--memory", "64Mi", "--gpu-count", "0", "--name", "m", *ANYWHERE]
 _ISVC = "inferenceservices.serving.kserve.io"
 
 

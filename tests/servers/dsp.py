@@ -26,8 +26,9 @@ from servers.dsp_rules import (
     NOT_FOUND,
     Refused,
     UploadRefused,
-    check_cron,
+    check_concurrency,
     check_parameters,
+    check_trigger,
     uploaded,
 )
 from servers.dsp_runs import Run
@@ -137,7 +138,8 @@ class PipelineServer:
             ("GET", "/store/([0-9]+)", lambda q, b, key: self.store.published[int(key)][1]),
             ("GET", f"{api}/recurringruns", self._list_recurring),
             ("POST", f"{api}/recurringruns", self._create_recurring),
-            ("POST", f"{api}/recurringruns/([^/]+):enable", self._enable),
+            ("POST", f"{api}/recurringruns/([^/]+):(enable|disable)", self._switch),
+            ("DELETE", f"{api}/recurringruns/([^/]+)", self._delete_recurring),
         )
 
     def _list_pipelines(self, query: Document, body: Document) -> Document:
@@ -197,10 +199,11 @@ class PipelineServer:
         return run.shown()
 
     def _create_recurring(self, query: Document, body: Document) -> Document:
-        check_cron(body["trigger"]["cron_schedule"]["cron"])
+        check_trigger(body["trigger"])
+        check_concurrency(body["max_concurrency"])
         self._checked(body)
         status = {"ENABLE": "ENABLED", "DISABLE": "DISABLED"}[body["mode"]]
-        made = {**body, "recurring_run_id": f"c{len(self.store.recurring)}", "status": status}
+        made = {**body, "recurring_run_id": f"c{len(self.store.requests)}", "status": status}
         self.store.recurring[made["recurring_run_id"]] = made
         return made
 
@@ -209,9 +212,19 @@ class PipelineServer:
         known = [r for r in self.store.recurring.values() if group in (None, r["experiment_id"])]
         return self._page("recurringRuns", known, query)  # so spelled in the v2beta1 API
 
-    def _enable(self, query: Document, body: Document, recurring: str) -> Document:
-        self.store.recurring[recurring]["status"] = "ENABLED"
+    def _switch(self, query: Document, body: Document, recurring: str, how: str) -> Document:
+        self._recurring(recurring)["status"] = {"enable": "ENABLED", "disable": "DISABLED"}[how]
         return {}
+
+    def _delete_recurring(self, query: Document, body: Document, recurring: str) -> Document:
+        self._recurring(recurring)
+        del self.store.recurring[recurring]
+        return {}
+
+    def _recurring(self, recurring: str) -> Document:
+        if recurring not in self.store.recurring:
+            raise Refused(NOT_FOUND, f"Job {recurring} not found", "Failed to get a recurring run")
+        return self.store.recurring[recurring]
 
     def _run(self, run_id: str) -> Run:
         if run_id not in self.store.runs:
@@ -254,7 +267,7 @@ def _handler(server: PipelineServer) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             self._reply()
 
-        do_POST = do_GET  # noqa: N815 - http.server's name
+        do_POST = do_DELETE = do_GET  # noqa: N815 - http.server's name
 
         def _reply(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

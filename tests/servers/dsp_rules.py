@@ -75,6 +75,27 @@ def check_parameters(spec: Object, given: Object) -> None:
         )
 
 
+def check_trigger(trigger: Object) -> None:
+    """Refuse times that the server refuses, and keep an interval as its API shows it: as text."""
+    doing = "Failed to create a recurring run due to conversion error"
+    if "cron_schedule" in trigger:
+        check_cron(trigger["cron_schedule"]["cron"])
+    every = trigger.get("periodic_schedule")
+    if every is not None and int(every["interval_second"]) < 1:
+        said = f"Found invalid period schedule interval {every['interval_second']}. "
+        raise Refused(INVALID, said + "Set at interval to least 1 second", doing)
+    if every is not None:
+        every["interval_second"] = str(every["interval_second"])
+
+
+def check_concurrency(most: Any) -> None:
+    """Refuse numbers of runs at once that the server refuses."""
+    if not 1 <= int(most) <= 10:
+        said = "Max concurrency of a recurring run must be at least 1 and at most 10. "
+        doing = "Failed to create a recurring run due to conversion error"
+        raise Refused(INVALID, f"{said}Received {most}", doing)
+
+
 def check_cron(cron: str) -> None:
     """Refuse what robfig/cron cannot parse, as far as a test needs it."""
     fields = cron.split()

@@ -47,14 +47,15 @@ def _files() -> set[Path]:
     library = Path(sysconfig.get_path("stdlib"))
     modules = {path for path in library.rglob("*") if path.is_file() and _is_wanted(path, library)}
     loaded = [_interpreter(), *(path for path in modules if path.suffix == ".so")]
-    return {_interpreter(), *modules, *_needed(loaded), *_promised()}
+    return {_interpreter(), *modules, *needed(loaded), *_promised()}
 
 
 def _is_wanted(path: Path, library: Path) -> bool:
     return not _LEFT_OUT & set(path.relative_to(library).parts) and not path.name.endswith(".a")
 
 
-def _needed(programs: list[Path]) -> Iterator[Path]:
+def needed(programs: list[Path]) -> Iterator[Path]:
+    """Yield every shared object that programs load, and the loader."""
     done = subprocess.run(
         [need("ldd", "libc-bin"), *map(str, programs)], capture_output=True, text=True, check=False
     )

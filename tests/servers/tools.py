@@ -13,6 +13,8 @@ PACKAGES = {
     "docker-registry": "docker-registry",
     "ip": "iproute2",
     "iptables": "iptables",
+    "newgidmap": "uidmap",
+    "newuidmap": "uidmap",
     "podman": "podman",
     "runc": "runc",
     "skopeo": "skopeo",

@@ -22,12 +22,14 @@ from carferry.assembly.plan import (
 from carferry.assembly.planning import plan_build
 from carferry.assembly.results import BuildResult, LayerResult, in_image_order
 from carferry.assembly.seal import seal
+from carferry.assembly.standing import find_standing
 from carferry.assembly.stream import gather, send_again, stream
 from carferry.errors import CarferryError, InputError, TargetError
 from carferry.io.net.retry import Retry
 from carferry.io.show.progress import Progress, Silent, either
 from carferry.refs import ImageRef, LayoutRef, check_push_tag
 from carferry.registry.access import Access
+from carferry.registry.place import named_now
 from carferry.registry.target import Target
 from carferry.source.pieces import Pieces
 from carferry.source.source import Source
@@ -42,6 +44,7 @@ def build(
     access: Access | None = None,
     progress: Progress | None = None,
     runner: buildah.Runner | None = None,
+    if_changed: bool = False,
 ) -> BuildResult:
     """Make an image of a model and tag it at the target.
 
@@ -52,6 +55,7 @@ def build(
         access: How the base's registry is reached; its ``retry`` governs the whole build.
         progress: Receives everything that moves.
         runner: Where Buildah runs, if it is the engine; by default on this machine.
+        if_changed: Do nothing if the target has this image: see ``find_standing``.
 
     Raises:
         InputError: Nothing was moved; the caller must change what was asked.
@@ -59,7 +63,11 @@ def build(
     """
     start = time.monotonic()
     check_push_tag(target.ref, action="build")
-    job = _plan_job(source, target, options, access, progress)
+    pieces = Pieces(source)
+    if if_changed and (there := _standing(pieces, target, options, access, progress)):
+        return there
+    job = _plan_job(source, target, options, access, progress, pieces=pieces)
+    del pieces  # what it keeps is room for layers
     check_target(target, job.plan, engine=options.engine)
     if told := replaced(target, job.plan):
         job.progress.note(told)
@@ -148,6 +156,18 @@ def seal_shares(
     return result
 
 
+def _standing(
+    pieces: Pieces,
+    target: Target,
+    options: Options,
+    access: Access | None,
+    progress: Progress | None,
+) -> BuildResult | None:
+    display = progress or Silent()
+    with display.phase(f"looking at {target.ref}", either(pieces.source.host, target.ref.host)):
+        return find_standing(pieces, target, options, access or Access())
+
+
 def _arrived(job: Job) -> list[LayerResult]:
     """Return every layer as it lies at the target.
 
@@ -218,6 +238,7 @@ def _stream(
 
 def _seal(job: Job, results: Sequence[LayerResult], start: float) -> BuildResult:
     model = in_image_order(job.plan, results)
+    before = named_now(job.target)
     with job.progress.phase("writing the manifest", job.target.ref.host):
         sealed = seal(job, model, send_again=partial(send_again, job))
     return BuildResult(
@@ -228,4 +249,5 @@ def _seal(job: Job, results: Sequence[LayerResult], start: float) -> BuildResult
         sealed.layers,
         time.monotonic() - start,
         job.plan.selection,
+        previous=before.digest if before else None,
     )

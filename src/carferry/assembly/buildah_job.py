@@ -49,7 +49,7 @@ class JobBuildah:
         api: The connection, as the step's account.
         claim: Name of the claim that this step has mounted.
         folder: Where the claim is mounted: model and scratch space must be inside.
-        image: Holds ``buildah``, ``sh`` and ``chmod``.
+        image: Holds ``buildah``, ``sh``, ``mkdir`` and ``chmod``.
         account: ServiceAccount of the Job's pod.
         security: How the pod is privileged.
         deadline_s: Seconds for all layers together.
@@ -133,7 +133,7 @@ def job(
         namespace: Where the claim is.
         claim: PersistentVolumeClaim with the files and room for the layers.
         mount_path: Where the recipes expect it.
-        image: Holds ``buildah``, ``sh`` and ``chmod``.
+        image: Holds ``buildah``, ``sh``, ``mkdir`` and ``chmod``.
         service_account: Allowed to use the SCC that ``security`` asks for.
         security: How the pod is privileged.
         deadline_s: Seconds after which the cluster stops it.
@@ -177,6 +177,8 @@ def script(recipes: Sequence[Recipe]) -> str:
         InputError: More than one argument can hold.
     """
     lines = [
+        # Buildah wants one of its own; a volume's folder belongs to root.
+        'mkdir -p -m 0700 "$XDG_RUNTIME_DIR"',
         "umask 0",
         'buildah() { command buildah --root "$STORAGE/root" --runroot "$STORAGE/run" "$@"; }',
     ]
@@ -198,8 +200,9 @@ def environment(scratch: str) -> dict[str, str]:
 
     No overlay: that wants a device or a privilege more, and layers are not stacked anyway.
     """
-    folders = {"STORAGE": scratch, "TMPDIR": scratch, "HOME": scratch, "XDG_RUNTIME_DIR": scratch}
-    return {"STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot", **folders}
+    folders = {"STORAGE": scratch, "TMPDIR": scratch, "HOME": scratch}
+    runtime = {"XDG_RUNTIME_DIR": f"{scratch}/runtime"}
+    return {"STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot", **folders, **runtime}
 
 
 def _job(name: str, namespace: str, pod: Object, security: Security, deadline_s: int) -> Object:

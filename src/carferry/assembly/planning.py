@@ -63,7 +63,7 @@ def plan_build(
     _check_apart(source, target)
     selection = _chosen(source, options, access, pieces or Pieces(source), whole=whole)
     snapshot = source.snapshot([file.path for file in selection.files.files])
-    bases = _open_bases(options, access)
+    bases = open_bases(options, access)
     base.check_apart(bases, target.ref)
     layers = arrange(
         snapshot.files,
@@ -117,11 +117,17 @@ def _find_claims(
     )
 
 
-def _open_bases(options: Options, access: Access) -> tuple[base.Base, ...]:
-    """Resolve the base for every platform; ModelPack stands on none and has no platform."""
+def open_bases(options: Options, access: Access, *, prove: bool = True) -> tuple[base.Base, ...]:
+    """Resolve the base for every platform; ModelPack stands on none and has no platform.
+
+    Args:
+        options: How the image is made.
+        access: How the base's registry is reached.
+        prove: As for ``carferry.image.base.open_bases``.
+    """
     if options.format is Format.MODELPACK:
         return base.open_bases(base.SCRATCH, options.platforms[:1], access.open)
-    return base.open_bases(options.base, options.platforms, access.open, access.retry)
+    return base.open_bases(options.base, options.platforms, access.open, access.retry, prove=prove)
 
 
 def _check_apart(source: Source, target: Target) -> None:

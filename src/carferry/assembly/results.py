@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from carferry.assembly.plan import How, Plan
 from carferry.image.layers import Layer
 from carferry.oci.documents import Descriptor, Document
+from carferry.refs import Digest
 from carferry.selection.selection import Selection
 from carferry.source.snapshot import Snapshot
 
@@ -41,6 +42,7 @@ class BuildResult:
         layers: Layers of one platform, base included.
         seconds: From first request to tag.
         selection: How the model's files were chosen.
+        previous: What the tag named before; None if nothing, or if it may not be read.
     """
 
     document: Document
@@ -50,6 +52,7 @@ class BuildResult:
     layers: int
     seconds: float
     selection: Selection
+    previous: Digest | None = None
 
     @property
     def moved_bytes(self) -> int:

@@ -63,7 +63,7 @@ def seal(
     target, retry = job.target, job.retry
     retry.call(lambda: check_blobs(target, model, retry))
     images = compose_images(job.plan, job.options.engine, model)
-    top = images[0][1].manifest if len(images) == 1 else index_of(images)
+    top = top_of(images)
     check_push_digest(target.ref, top.digest, action="build")
     for base, image in images:
         for layer in base.layers:
@@ -91,6 +91,11 @@ def compose_images(
     if plan.format is Format.MODELPACK:
         return [(base, compose_artifact(model, plan.snapshot, engine)) for base in plan.bases]
     return [(base, compose(base, model, plan.snapshot, engine)) for base in plan.bases]
+
+
+def top_of(images: Sequence[tuple[Base, Image]]) -> Document:
+    """Return what a tag will name: the manifest, or the index of several platforms' manifests."""
+    return images[0][1].manifest if len(images) == 1 else index_of(images)
 
 
 def _tag(target: Target, top: Document, tag: str, retry: Retry) -> None:

@@ -12,11 +12,16 @@ NEXT = "next    "
 _SHORT_S = 10
 
 
-def tagged(image: str) -> list[str]:
-    """Return the line that names what was tagged; none for a digest, which no tag names."""
+def tagged(image: str, before: str = "") -> list[str]:
+    """Return the lines that name what was tagged; none for a digest, which no tag names.
+
+    Args:
+        image: As it was asked for.
+        before: Digest of another image that the tag named; empty if none.
+    """
     ref = parse_image(image)
-    tag = ref.push_tag
-    return [f"tagged  {ref}"] if tag else []
+    named = [f"tagged  {ref}"] if ref.push_tag else []
+    return [*named, f"before  {before}"] if before else named
 
 
 def moved_line(

@@ -45,6 +45,12 @@ def _add_build(commands: Any) -> None:
         help="stream needs no container engine, no privilege and no disk (default)",
     )
     parser.add_argument("--workdir", default="", help="scratch folder of the buildah engine")
+    parser.add_argument(
+        "--if-changed",
+        action="store_true",
+        help="do nothing if the tag names this very image already (this commit, files, base), by "
+        "its manifest alone: seconds, whatever the model's size; --json says changed",
+    )
     options.add_moving(parser, parallel=2, unit="layers")
     options.finish(parser, _build)
 
@@ -136,8 +142,17 @@ def _build(arguments: argparse.Namespace) -> int:
     # Buildah packs every layer anew.
     unit = "layers" if arguments.engine == "stream" else ""
     with displayed(arguments.progress, unit=unit, place=arguments.image) as progress:
-        built = build(arguments.model, arguments.image, progress=progress, **how)
-    options.show(built, arguments, *_summary(built, arguments.image), *_after(built, arguments))
+        built = build(
+            arguments.model,
+            arguments.image,
+            if_changed=arguments.if_changed,
+            progress=progress,
+            **how,
+        )
+    lines = [*_summary(built, arguments.image), *_after(built, arguments)]
+    if arguments.if_changed and not built.changed:
+        lines[-1:0] = [f"nothing to do: {arguments.image} names this very image already"]
+    options.show(built, arguments, *lines)
     return 0
 
 
@@ -228,7 +243,7 @@ def _summary(built: Built, image: str) -> list[str]:
     return [
         built.uri,
         f"digest  {built.digest}",
-        *tagged(image),
+        *tagged(image, built.previous if built.changed else ""),
         f"size    {human_bytes(built.size_bytes)} in {built.layers} layers",
         moved_line(moved, reused, built.seconds, **how),
         *options.remarks(built),

@@ -173,6 +173,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
     from carferry.steps.deploy import deploy
 
     seconds = read_seconds("wait_s", arguments.wait_s)
+    form = _form(arguments)
     made = deploy(
         arguments.image,
         wait=True if seconds is None else seconds,
@@ -185,12 +186,12 @@ def _deploy(arguments: argparse.Namespace) -> int:
         kubeconfig=arguments.kubeconfig,
         context=arguments.context,
         ca_file=arguments.ca,
-        **_form(arguments),
+        **form,
     )
     if arguments.dry_run:
         options.show_all(made, arguments, *(made.changes or ("nothing to change",)))
         return 0
-    state = "ready" if made.ready else "applied"
+    state = "ready" if made.ready else "stopped" if form["stopped"] else "applied"
     options.show(
         made, arguments, f"{made.namespace}/{made.name} {state}", *([made.url] if made.url else [])
     )

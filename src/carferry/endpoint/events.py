@@ -34,8 +34,8 @@ class StreamLimits:
     """
 
     line_bytes: int = 1 << 20
-    events: int = 100_000
-    total_bytes: int = 64 << 20
+    events: int = 10_000
+    total_bytes: int = 16 << 20
 
 
 class CutOff(Exception):

@@ -74,6 +74,8 @@ def open_bases(
     platforms: tuple[Platform, ...],
     open_target: Callable[[ImageRef | LayoutRef], Target],
     retry: Retry | None = None,
+    *,
+    prove: bool = True,
 ) -> tuple[Base, ...]:
     """Resolve a base once for each platform.
 
@@ -82,6 +84,7 @@ def open_bases(
         platforms: What to resolve an index to.
         open_target: Opens a reference for reading.
         retry: Policy for layers that break off while they are read.
+        prove: Read its layers, which costs more than documents; else nothing may be made on it.
 
     Raises:
         InputError: The embedded base is not installed, a platform is missing, or a document of
@@ -96,7 +99,7 @@ def open_bases(
         raise ManifestMissing("pull base", base, "no such image or tag", "check --base")
     name = EMBEDDED if base == EMBEDDED else base.removeprefix("docker://")
     found = tuple(_resolve(name, document, platform, home) for platform in platforms)
-    for each in found:
+    for each in found if prove else ():
         _prove_layers(each, home, retry or Retry())
     return found
 

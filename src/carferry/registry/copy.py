@@ -13,7 +13,7 @@ from carferry.oci.documents import Descriptor, Document
 from carferry.refs import Digest, LayoutRef, check_push_digest
 from carferry.registry.blobs import copy_blob
 from carferry.registry.mounts import Mounts
-from carferry.registry.place import check_tag, place
+from carferry.registry.place import check_tag, named_now, place
 from carferry.registry.read import read_image, read_manifests
 from carferry.registry.target import Target
 
@@ -27,12 +27,14 @@ class CopyResult:
         manifests: The manifests it names, or itself.
         moved_bytes: Blob bytes that crossed, or that a layout got.
         reused_bytes: Blob bytes that were there already, or that the registry mounted.
+        previous: What the tag named before; None if nothing, or if it may not be read.
     """
 
     document: Document
     manifests: tuple[Document, ...]
     moved_bytes: int
     reused_bytes: int
+    previous: Digest | None
 
 
 def copy_image(
@@ -59,6 +61,7 @@ def copy_image(
         check_push_digest(target.ref, top.digest, action="push")
         target.check_push()
         check_tag(target, lambda held: held.digest != top.digest)
+        before = named_now(target)
         manifests = read_manifests(origin, top)
     blobs = {d.digest: d for m in manifests for d in (m.config, *m.layers)}
     moved = copy_blobs(list(blobs.values()), origin, target, parallel, retry, progress)
@@ -70,7 +73,8 @@ def copy_image(
             place(target, top, tag, retry, again.send)
     total = sum(blob.size_bytes for blob in blobs.values())
     moved = min(total, moved + again.sent_bytes)
-    return CopyResult(top, manifests, moved, total - moved)
+    previous = before.digest if before else None
+    return CopyResult(top, manifests, moved, total - moved, previous)
 
 
 class _Again:

@@ -134,6 +134,16 @@ def held_by(target: Target, reference: str) -> Document | None:
         return None
 
 
+def named_now(target: Target) -> Document | None:
+    """Return what the target's tag names; None if there is none, or it may not be read.
+
+    Raises:
+        CarferryError: The target does not answer for the moment.
+    """
+    tag = target.ref.push_tag
+    return held_by(target, tag) if tag else None
+
+
 def _lost(target: Target, document: Document, error: BlobsUnknown) -> Sequence[Descriptor]:
     """Return what is to be sent again: what was named, or else what cannot be read."""
     if document.is_index:

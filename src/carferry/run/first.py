@@ -6,28 +6,34 @@ fits, and whether the cluster would take the objects.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from carferry.io.net.retry import Retry
 from carferry.run.request import Run
+from carferry.run.served import is_served
 from carferry.run.settings import entry
-from carferry.run.sizing import size
+from carferry.run.sizing import size, unplanned
 from carferry.selection.select import choose
 from carferry.serve.platforms import AUTO
 from carferry.source.open import pinned
 from carferry.source.pieces import Pieces
 from carferry.steps.access import patience
-from carferry.steps.deploy import check
+from carferry.steps.deploy import check, placed
 from carferry.steps.models import open_model
 from carferry.steps.plan import plan
+from carferry.steps.results import Built
 from carferry.steps.rights import DEPLOY
 from carferry.steps.settings import BuildSettings
+from carferry.steps.standing import standing
 
 if TYPE_CHECKING:
     from carferry.cluster.api import Api
     from carferry.cluster.client import Cluster
+
+_log = logging.getLogger("carferry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +43,24 @@ class Found:
     Attributes:
         model: The model at one commit, as text.
         sizing: A deployment's settings by name; numbers are numbers.
+        asked: Id of what the deployment is asked to be; empty if none is made.
+        standing: The image that is there and makes the run end here; None: it goes on.
     """
 
     model: str
     sizing: dict[str, Any]
+    asked: str = ""
+    standing: Built | None = None
+
+    @property
+    def due(self) -> str:
+        """``yes`` if the run goes on, else ``no``: a text, since conditions compare texts best."""
+        return "no" if self.standing else "yes"
+
+    @property
+    def reference(self) -> str:
+        """The image by digest that makes the run end here; empty if it goes on."""
+        return self.standing.reference if self.standing else ""
 
 
 def first(
@@ -70,6 +90,11 @@ def first(
         check(run.image, run.form({}))
     opened = _opened(run, again)
     exact = _pinned(run, opened)
+    if there := _ends_with(run, opened, connect, again):
+        told = f"nothing to do: {run.image} is {there.digest}, made of {exact}"
+        _log.info("%s", told)
+        unplanned(report, chart, told)
+        return Found(exact, {}, standing=there)
     if run.prove:
         plan(exact, run.image, prove=True, opened=opened, **run.build)
     made = size(
@@ -91,7 +116,22 @@ def first(
     sizing = made.as_json()
     if run.serve == DEPLOY and run.image:
         check(run.image, run.form(sizing), connect=lambda: _cluster(connect))
-    return Found(exact, sizing)
+    return Found(exact, sizing, run.asked)
+
+
+def _ends_with(
+    run: Run, opened: Pieces, connect: Callable[[], Api] | None, retry: Retry
+) -> Built | None:
+    """Return the image that leaves nothing to do: there, and served if it is to be."""
+    if not run.may_end_at_once:
+        return None
+    there = standing(opened, run.image, retry=retry, **run.build)
+    if there is None or run.serve != DEPLOY:
+        return there
+    cluster = _cluster(connect)
+    wanted = check(run.image, placed(run.form({}), cluster.namespace))
+    served = retry.call(lambda: is_served(cluster.api, wanted, there.digest, run.asked))
+    return there if served else None
 
 
 def _opened(run: Run, retry: Retry) -> Pieces:

@@ -10,6 +10,7 @@ from typing import Any
 from carferry.errors import InputError
 from carferry.form.readers import read_arguments
 from carferry.refs import LayoutRef, parse_image
+from carferry.run.served import asked_of
 from carferry.run.settings import (
     FIT,
     Settings,
@@ -74,6 +75,11 @@ class Run:
         return self.serve != NO
 
     @property
+    def may_end_at_once(self) -> bool:
+        """Whether nothing is done for an image that is there."""
+        return bool(self.image) and bool(entry(self.settings, "if_changed"))
+
+    @property
     def has_auth(self) -> bool:
         """Whether the endpoint will ask for a token."""
         return self.is_served and bool(entry(self.settings, "auth"))
@@ -92,6 +98,14 @@ class Run:
     def patterns(self) -> Patterns:
         """Which files enter the image."""
         return Patterns.parse(**patterns(self.settings, self.include))
+
+    @property
+    def asked(self) -> str:
+        """Id of what the deployment is asked to be; empty if none is made by this run."""
+        if self.serve != DEPLOY:
+            return ""
+        plan = {"gpus": self.gpus, "max_model_len": self.max_model_len, "args": self.vllm_args}
+        return asked_of({**plan, **pick(self.settings, FIT), **self.form({})})
 
     @property
     def build(self) -> BuildKeywords:

@@ -72,6 +72,14 @@ PACK = (
         "reuse", _BUILD.reuse, "Believed unread: none; tag: the image's own; repository: any tag"
     ),
 )
+AGAIN = (
+    Parameter(
+        "if_changed",
+        "false",
+        "End in the first step if the tag names this very image, and it is served",
+        read_switch,
+    ),
+)
 BUILDER = (
     Parameter("builder_account", _JOB.account, "ServiceAccount that may run Buildah"),
     Parameter("builder_image", _JOB.image, "Image with Buildah, by tag or digest"),
@@ -110,7 +118,9 @@ TESTS = ("no", "answer", "load")
 """What becomes of a deployment that is ready."""
 _OBJECTS = {"env", "labels", "node_selector"}
 _LISTS = {"base_refs", "env", "exclude", "mount_from", "plain_http", "platforms", "tolerations"}
-SETTINGS: Mapping[str, Parameter] = {each.name: each for each in (*PACK, *BUILDER, *FIT, *SERVE)}
+SETTINGS: Mapping[str, Parameter] = {
+    each.name: each for each in (*PACK, *AGAIN, *BUILDER, *FIT, *SERVE)
+}
 
 
 def given(settings: Settings) -> dict[str, Any]:
@@ -263,10 +273,8 @@ def deploy_keywords(settings: Settings, sizing: Settings, **more: Any) -> dict[s
     """
     form: dict[str, Any] = {**deployment(settings, sizing, **more)}
     gpus = form.pop("gpu_count", 1)
-    # The step asks by itself, and shows what was answered.
-    own = {"wait": wait_of(settings), "warm": bool(entry(settings, "warm")), "test": False}
-    own["rollback"] = bool(entry(settings, "rollback"))
-    return {**form, "gpus": gpus, **own}
+    switches = {name: bool(entry(settings, name)) for name in ("warm", "rollback")}
+    return {**form, "gpus": gpus, "wait": wait_of(settings), **switches}
 
 
 def warm_keywords(settings: Settings, sizing: Settings) -> dict[str, Any]:

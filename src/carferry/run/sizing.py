@@ -113,11 +113,11 @@ def size(
             warms=warms, gpus=gpus, builder=builder, connect=connect, retry=retry,
         )  # fmt: skip
     except RightsMissing as error:
-        _unplanned(report, chart, str(error), f"\n```yaml\n{error.manifest}```\n")
+        unplanned(report, chart, str(error), f"\n```yaml\n{error.manifest}```\n")
         raise
     if serve == NO or gpus == UNCHECKED:
         reason = "not served" if serve == NO else "no GPU was asked about"
-        _unplanned(report, chart, reason, held.markdown)
+        unplanned(report, chart, reason, held.markdown)
         return replace(wishes, gpu_count=wishes.gpu_count or 1)
     wanted = _pinned(settings, wishes)
     found = fit(model, connect=connect, retry=retry, opened=opened, **wanted)
@@ -148,7 +148,15 @@ def _sized(found: Fit, wishes: Sizing) -> Sizing:
     )
 
 
-def _unplanned(report: str, chart: str, reason: str, more: str) -> None:
+def unplanned(report: str, chart: str, reason: str, more: str = "") -> None:
+    """Write reports that say why there is no plan.
+
+    Args:
+        report: File for Markdown; empty for none.
+        chart: File for a page; empty for none.
+        reason: Why.
+        more: Markdown that follows.
+    """
     text = f"Not checked: {reason}."
     _write(report, f"# Will it fit\n\n{text}\n{more}")
     _write(chart, f"<!doctype html><title>Will it fit</title><p>{escape(text)}</p>\n")

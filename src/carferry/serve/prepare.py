@@ -95,21 +95,21 @@ def prepare(api: Asks, deployment: Deployment) -> Prepared:
         mode = ""  # a webhook's or the dashboard's word, which stays if nobody writes one
     if not platform.fills_profile:
         kept = placed_by_profile(api, kept)
-    login = _login(api, kept) if platform.has_oci and kept.pull_secret else ""
+    login, missing = _login(api, kept, platform) if kept.pull_secret else ("", ())
     found = Found(
         mode=mode,
         template=find_template(api, kept) if platform.dashboard else None,
         profile_version=profile_version(api, kept) if platform.profile_version else "",
-        pull_secret=kept.pull_secret if login else "",
+        pull_secret=kept.pull_secret if login and platform.has_oci else "",
     )
     shown = make_objects(kept, platform, found)
-    objects = with_login(shown, login) if login else shown
+    objects = with_login(shown, login) if found.pull_secret else shown
     return Prepared(
         deployment=kept,
         platform=platform,
         shown=shown,
         objects=objects,
-        notes=(*notes, *_notes(kept, platform, found)),
+        notes=(*notes, *missing, *_notes(kept, platform, found)),
     )
 
 
@@ -156,19 +156,21 @@ def _kept(service: Object | None, wanted: Deployment) -> tuple[Deployment, str, 
     return replace(wanted, deployment_mode=mode, min_replicas=least), word, (said,)
 
 
-def _login(api: Asks, deployment: Deployment) -> str:
-    """Return the login in the pull secret, as the API serves it."""
+def _login(api: Asks, deployment: Deployment, platform: Platform) -> tuple[str, tuple[str, ...]]:
+    """Return the login in the pull secret, as the API serves it, and what is wrong with it."""
     name, place = deployment.pull_secret, deployment.namespace
     try:
         secret = api.get(KINDS["Secret"], place, name)
     except ClusterError as error:
-        if error.status != 403:
+        if error.status not in (403, 404):
             raise
-        return ""  # then the connection says only where the model is
-    if secret is None:
-        remedy = "oc create secret docker-registry, or name another with pull_secret"
-        raise InputError("pull with", f"{place}/{name}", "there is no such Secret", remedy)
-    return str((secret.get("data") or {}).get(LOGIN) or "")
+        return "", ()  # then the connection says only where the model is
+    if secret is not None:
+        return str((secret.get("data") or {}).get(LOGIN) or ""), ()
+    said, remedy = "there is no such Secret", "oc create secret docker-registry, or name another"
+    if platform.has_oci:
+        raise InputError("pull with", f"{place}/{name}", said, remedy)
+    return "", (f"pull with {place}/{name}: {said}; a private image will not come: {remedy}",)
 
 
 def _notes(deployment: Deployment, platform: Platform, found: Found) -> Iterator[str]:

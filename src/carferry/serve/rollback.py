@@ -1,9 +1,4 @@
-"""Back to the last image that served, if the new one does not.
-
-What served is written down by digest, in an annotation of the ServingRuntime that no later apply
-removes: it belongs to a field manager of its own. Not of the InferenceService: KServe copies its
-annotations to the pods, and one more would start them all anew.
-"""
+"""Back to the last image that served, if the new one does not."""
 
 from __future__ import annotations
 
@@ -12,14 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from carferry.cluster.kinds import KINDS, Object, Permission, ResourceKind
+from carferry.cluster.kinds import Object, ResourceKind
 from carferry.cluster.owned import owned
 from carferry.cluster.owners import FIELD_MANAGER
 from carferry.cluster.watch.look import marks
 from carferry.cluster.watch.observe import Watched, observe
 from carferry.cluster.watch.progress import missing
-from carferry.errors import CarferryError, ClusterError
+from carferry.errors import CarferryError
 from carferry.refs import ImageRef
+from carferry.serve.notes import HOLDER, LAST_GOOD
 from carferry.serve.objects import SERVICES
 from carferry.serve.prepare import prepare
 from carferry.serve.settings import Deployment
@@ -28,11 +24,6 @@ if TYPE_CHECKING:
     from carferry.cluster.client import Cluster
 
 logger = logging.getLogger("carferry")
-
-LAST_GOOD = "carferry/last-good"
-"""Annotation: ``oci://host/repository@sha256:...`` that served last."""
-_MANAGER = "carferry-last-good"
-_RUNTIME = "ServingRuntime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +50,7 @@ def before(cluster: Cluster, settings: Deployment, objects: Sequence[Object]) ->
         settings: What is wanted.
         objects: As they will be applied.
     """
-    wanted = [each for each in objects if each["kind"] in (_RUNTIME, *SERVICES)]
+    wanted = [each for each in objects if each["kind"] in (HOLDER, *SERVICES)]
     held = [found for each in wanted if (found := cluster.get(each))]
     if not held or held[-1]["kind"] not in SERVICES:
         return None
@@ -68,32 +59,10 @@ def before(cluster: Cluster, settings: Deployment, objects: Sequence[Object]) ->
     if _serves(cluster, held[-1]):
         image = served(held[-1])
         kept = [owned(each, FIELD_MANAGER) for each in held]
-    is_same = kept[-1].get("spec") == wanted[-1].get("spec") if kept else image == settings.uri
+    is_same = _specs(kept) == _specs(wanted) if kept else image == settings.uri
     if not image or is_same:
         return None
     return Before(image, lambda: _again(cluster, settings, image, kept))
-
-
-def remember(cluster: Cluster, objects: Sequence[Object], image: str) -> None:
-    """Write down that an image serves; not being allowed to is no failure.
-
-    Args:
-        cluster: Where.
-        objects: As they were applied; without a ServingRuntime nothing is written.
-        image: ``oci://host/repository@sha256:...``.
-    """
-    for obj in (each for each in objects if each["kind"] == _RUNTIME):
-        kind, name = KINDS[_RUNTIME], obj["metadata"]["name"]
-        note = {"name": name, "annotations": {LAST_GOOD: image}}
-        body = {"apiVersion": kind.api_version, "kind": _RUNTIME, "metadata": note}
-        try:
-            cluster.api.call(
-                Permission("patch", kind, obj["metadata"]["namespace"]), name, method="PATCH",
-                query={"fieldManager": _MANAGER, "force": "true"}, body=body,
-                content_type="application/apply-patch+yaml",
-            )  # fmt: skip
-        except ClusterError as error:
-            logger.debug("%s", error)
 
 
 def roll_back(
@@ -123,6 +92,10 @@ def roll_back(
     except CarferryError as second:
         outcome = f"which does not come up either ({second.reason})"
     error.reason += f"; rolled back to {last.image}, {outcome}"
+
+
+def _specs(objects: Sequence[Object]) -> list[Object]:
+    return [each.get("spec") or {} for each in objects]
 
 
 def served(service: Object) -> str:

@@ -34,6 +34,11 @@ class Kind(StrEnum):
     ISVC = "isvc"
     LLM = "llm"
 
+    @property
+    def resource(self) -> str:
+        """The kind as Kubernetes names it."""
+        return "LLMInferenceService" if self is Kind.LLM else "InferenceService"
+
 
 class Mount(StrEnum):
     """How the model's files reach the server: through a sidecar, or as a volume of Kubernetes."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from carferry.cluster.kinds import Object, ResourceKind
-from carferry.errors import ClusterError, DeadlineExceeded, InputError
+from carferry.errors import DeadlineExceeded, DeploymentFailed, EndpointFailed, InputError
 from carferry.io.net.retry import Retry
 from carferry.serve.addresses import endpoint, has_route
 from carferry.serve.applying import Tried, apply_what_differs, tried_on
 from carferry.serve.deadline import deadline_s
 from carferry.serve.deployed import Deployed
+from carferry.serve.notes import note
 from carferry.serve.prepare import Prepared, prepare, rendered
 from carferry.serve.render import render
-from carferry.serve.rollback import before, remember, roll_back
+from carferry.serve.rollback import before, roll_back
 from carferry.serve.settings import Deployment
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ def deploy(
     force: bool = False,
     dry_run: bool = False,
     rollback: bool = False,
+    question: Callable[[Deployed], str] | None = None,
+    asked: str = "",
     retry: Retry | None = None,
     clock: Clock | None = None,
     report: Callable[[str], None] = logger.info,
@@ -46,6 +50,9 @@ def deploy(
         force: Take over fields that somebody else set; see ``Cluster.apply``.
         dry_run: Say what would change, and end there.
         rollback: If it does not come up, apply again what served before.
+        question: Asks what is ready, and returns the answer in a line; what does not answer has not
+            come up.
+        asked: Id of all that was asked for; written down once it serves.
         retry: How often what is away for the moment is asked again; by default once. The wait bears
             with it anyway.
         clock: Time; the machine's by default.
@@ -54,6 +61,7 @@ def deploy(
     Raises:
         ClusterError: The API refused; DeploymentFailed if the model will not come up.
         DeadlineExceeded: Not ready in time.
+        EndpointFailed: It is ready, and does not answer as a model does.
         Unreachable: The cluster does not answer.
         InputError: ``wait_s`` is negative, or a cluster is given and no namespace.
     """
@@ -69,20 +77,21 @@ def deploy(
     if dry_run:
         return _result(made, changes=tried.lines)
     last = steady(partial(before, cluster, settings, made.objects)) if rollback and waits else None
-    apply = partial(apply_what_differs, cluster, made.objects, rehearsed, force=force)
+    service = steady(partial(apply_what_differs, cluster, made.objects, rehearsed, force=force))
     wait = partial(_wait, cluster, settings, tried.is_changed, wait_s, clock, report)
+    live = _result(made, is_ready=waits, is_applied=True, changes=tried.lines)
     try:
-        service = steady(apply)
         service = wait(service) if waits else service
-    except (ClusterError, DeadlineExceeded) as error:
+        live = replace(live, url=address(made, cluster, service, report))
+        if waits and question:
+            live = replace(live, answer=question(live))
+    except (DeploymentFailed, DeadlineExceeded, EndpointFailed) as error:
         if last:
-            back = partial(apply_what_differs, cluster, force=True)
-            roll_back(last, error, back, wait)
+            roll_back(last, error, partial(apply_what_differs, cluster, force=True), wait)
         raise
     if waits:
-        remember(cluster, made.objects, settings.uri)
-    url = address(made, cluster, service, report)
-    return _result(made, url, is_ready=waits, is_applied=True, changes=tried.lines)
+        note(cluster, made.objects, last_good=settings.uri, asked=asked)
+    return live
 
 
 def address(
@@ -128,7 +137,6 @@ def _wait(
 
 def _result(
     made: Prepared,
-    url: str = "",
     *,
     is_ready: bool = False,
     is_applied: bool = False,
@@ -138,7 +146,7 @@ def _result(
     return Deployed(
         name=settings.name,
         namespace=settings.namespace,
-        url=url,
+        url="",
         ready=is_ready,
         applied=is_applied,
         image=settings.uri,

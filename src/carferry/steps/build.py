@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Unpack
 
 from carferry.assembly.build import build as assemble
-from carferry.form.readers import read_image, read_model
+from carferry.form.readers import read_image, read_model, read_switch
 from carferry.io.show.progress import Progress
 from carferry.refs import parse_image
 from carferry.steps.access import shown
@@ -23,6 +23,7 @@ def build(
     model: str | Path,
     image: str,
     *,
+    if_changed: bool = False,
     progress: Progress | bool = False,
     **settings: Unpack[BuildKeywords],
 ) -> Built:
@@ -35,11 +36,14 @@ def build(
         model: ``org/name[@revision]`` on the hub, a folder as ``./path``, or an image that holds
             it, as ``oci://host/repository:tag``.
         image: ``docker://host/repository:tag`` or, for an OCI layout on disk, ``oci:path:tag``.
+        if_changed: Do nothing if the tag names this very image: this commit, files, base and
+            platforms. Its manifest is believed; without it layers are read back, see ``reuse``.
         progress: True shows bars on a terminal and lines elsewhere, on stderr.
         **settings: The fields of ``carferry.BuildSettings``.
 
     Returns:
-        The image by digest, with its size in bytes and what moved.
+        The image by digest, with its size in bytes and what moved; ``changed`` says whether the
+        tag names another one now, ``previous`` what it named before.
 
     Raises:
         InputError: What was asked cannot be done; nothing was moved.
@@ -52,7 +56,7 @@ def build(
         >>> built.layers
         3
     """
-    how = BuildSettings(**settings)
+    how, once = BuildSettings(**settings), read_switch("if_changed", if_changed)
     display = shown(progress)
     access = how.access().reporting(display)
     target = access.open(parse_image(read_image(image)), write=True)
@@ -63,5 +67,6 @@ def build(
         access=access,
         progress=display,
         runner=open_runner(how.buildah_job),
+        if_changed=once,
     )
     return describe(target, result)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 else:
     Cluster = Any  # whoever asks for the types of a function needs the name, not the client
 
+Test = bool | Callable[[Deployed], str]
+"""Whether what is ready is asked; or what asks it, and returns the answer in a line."""
 _log = logging.getLogger("carferry")
 _SOME_DIGEST = Digest.of(b"")  # stands for the one that only the push will know
 DEFAULTS = {each.name: each.value() for each in PARAMETERS}
@@ -47,7 +48,8 @@ def deploy(
     gpus: int = 1,
     wait: bool | float = True,
     force: bool = False,
-    test: bool = True,
+    test: Test = True,
+    asked: str = "",
     warm: bool = False,
     dry_run: bool = False,
     rollback: bool = False,
@@ -73,7 +75,8 @@ def deploy(
         gpus: GPUs per replica; above 1 the model is split between them.
         wait: Seconds to wait until it serves; True follows the image's size, False does not wait.
         force: Take over fields that somebody else set.
-        test: Once it is ready, ask it one question, if a way leads there from here.
+        test: Once it is ready, ask it one question, if a way leads there from here; or what asks.
+        asked: Id of what is asked for, written down beside the deployment once it serves.
         warm: Pull the image on the nodes that fit before anything is switched.
         dry_run: End before anything is written; ``changes`` of the result says what would be.
         rollback: If it does not come up, apply again what served before; the failure remains.
@@ -107,7 +110,7 @@ def deploy(
     seconds, file = _seconds(wait), read_path("output", output)
     make_deployment(image, gpu_count=gpus, **settings)  # refuses before a cluster is asked
     cluster = connect() if connect else connected(kubeconfig, context, ca_file)
-    made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, cluster.namespace))
+    made = make_deployment(image, **placed({**settings, "gpu_count": gpus}, cluster.namespace))
     if file:
         write(prepare(cluster.api, made).shown, file)
     report = _say if progress else _log.info
@@ -125,13 +128,19 @@ def deploy(
     )
     if warm and not dry_run:
         warm_for(made, cluster, report)
-    live = apply(
+    return apply(
         made, cluster, wait_s=seconds, force=force, dry_run=dry_run, rollback=rollback,
-        retry=retry or patience(), report=report,
+        retry=retry or patience(), report=report, asked=asked,
+        question=_question(test, cluster, ca_file, report),
     )  # fmt: skip
-    if not (test and live.ready):
-        return live
-    return replace(live, answer=answer_of(live.name, live.namespace, cluster, ca_file, report))
+
+
+def _question(
+    test: Test, cluster: Cluster, ca_file: Any, report: Callable[[str], None]
+) -> Callable[[Deployed], str] | None:
+    if test is True:
+        return lambda live: answer_of(live.name, live.namespace, cluster, ca_file, report)
+    return test or None
 
 
 @takes(DeploymentKeywords, DEFAULTS)
@@ -171,7 +180,7 @@ def render(
         ['kind: Secret', 'kind: ServingRuntime', 'kind: InferenceService']
     """
     here = own_namespace(Path(account))
-    made = make_deployment(image, **_placed({**settings, "gpu_count": gpus}, here))
+    made = make_deployment(image, **placed({**settings, "gpu_count": gpus}, here))
     file, place = read_path("output", output), read_path("folder", folder)
     if file:
         write(rendered(made).shown, file)
@@ -186,7 +195,8 @@ def deploy_or_render(
     *,
     wait: bool | float,
     warm: bool = False,
-    test: bool = False,
+    test: Test = False,
+    asked: str = "",
     rollback: bool = False,
     **form: Any,
 ) -> Deployed:
@@ -198,12 +208,15 @@ def deploy_or_render(
         wait: As for ``deploy``.
         warm: As for ``deploy``.
         test: As for ``deploy``.
+        asked: As for ``deploy``.
         rollback: As for ``deploy``.
         **form: Keywords that both take.
     """
     if serve != DEPLOY:
         return render(image, **form)
-    return deploy(image, wait=wait, warm=warm, test=test, rollback=rollback, **form)
+    return deploy(
+        image, wait=wait, warm=warm, test=test, asked=asked, rollback=rollback, **form
+    )  # fmt: skip
 
 
 def check(
@@ -239,7 +252,7 @@ def check(
     planned: dict[str, Any] = {**form}
     if planned.get("gpu_count") in ("", "0", 0):
         del planned["gpu_count"]
-    made = make_deployment(pinned, **_placed(planned, here))
+    made = make_deployment(pinned, **placed(planned, here))
     if cluster is None:
         rendered(made)  # refuses what no platform of that name can serve
     else:
@@ -257,7 +270,8 @@ def _rehearse(cluster: Cluster, made: Deployment, *, force: bool) -> None:
         _log.warning("the deployment was not rehearsed: %s", error)
 
 
-def _placed(form: Mapping[str, Any], here: str) -> DeploymentForm:
+def placed(form: Mapping[str, Any], here: str) -> DeploymentForm:
+    """Return a deployment's form with a namespace: its own, else the one given."""
     namespace = read_text("namespace", form.get("namespace")) or here
     return cast(DeploymentForm, {**form, "namespace": namespace})
 

@@ -24,5 +24,6 @@ def describe(target: Target, result: BuildResult) -> Built:
         sum(moved.retries for moved in result.results),
         round(result.seconds, 3),
         result.checked_bytes,
+        previous=str(result.previous or ""),
         **remarks(result.selection),
     )

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from carferry.endpoint.tested import Expected
     from carferry.serve.deployed import Deployed
     from carferry.steps.fitted import Fit
+else:
+    Cluster = Fit = Any  # whoever asks for the types of a function needs the names alone
 
 ANSWER, LOAD = "answer", "load"
 NO, SHORT = LOADS = ("no", "short")

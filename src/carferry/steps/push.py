@@ -71,4 +71,5 @@ def push(
         copied.reused_bytes,
         0,
         round(access.retry.clock() - start, 3),
+        previous=str(copied.previous or ""),
     )

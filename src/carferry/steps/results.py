@@ -221,6 +221,7 @@ class Built(Result):
         left_out: What stayed out of the choice, with sizes: a line per reason.
         notes: What a server must be told, a line each.
         trust_remote_code: Whether it must be allowed to run code that the model brings.
+        previous: Digest that the tag named before; empty if nothing, or if it may not be read.
     """
 
     reference: str
@@ -237,6 +238,16 @@ class Built(Result):
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     trust_remote_code: bool = False
+    previous: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the tag names another image than before: there is a digest to promote."""
+        return self.digest != self.previous
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as plain values, with ``changed``."""
+        return {**asdict(self), "changed": self.changed}
 
     @property
     def markdown(self) -> str:

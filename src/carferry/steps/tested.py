@@ -106,6 +106,11 @@ class Untested(Result):
     url: str = ""
 
     @property
+    def headline(self) -> str:
+        """The reason."""
+        return self.reason
+
+    @property
     def markdown(self) -> str:
         """The reason."""
         return f"{self.reason}\n"

@@ -32,6 +32,8 @@ from carferry.warming.nodes import ALL, GPU, Chosen, Place, choose
 if TYPE_CHECKING:
     from carferry.cluster.api import Api
     from carferry.cluster.client import Cluster
+else:
+    Cluster = Any  # whoever asks for the types of a function needs the name, not the client
 
 _log = logging.getLogger("carferry")
 

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from servers.tools import find
-
 from cluster.rig.certificates import write_certificates
 from cluster.rig.settings import NODE, NODE_IP, PODS, USERS, Rig
 
@@ -44,6 +42,10 @@ def write_files(rig: Rig, snapshotter: str) -> None:
     (rig.etc / "resolv.conf").write_text(f"nameserver {NODE_IP}\n")
     (rig.etc / "containerd.toml").write_text(_containerd(rig, snapshotter))
     (rig.etc / "Corefile").write_text(_names(rig))
+    for host in (rig.registry_host, rig.registry_of_pods):
+        place = rig.etc / "certs.d" / host
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "hosts.toml").write_text(f'server = "http://{host}"\n')
     for name, value in KERNEL.items():
         path = rig.etc / "kernel" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +123,8 @@ def _registry(rig: Rig) -> Any:
             "filesystem": {"rootdirectory": str(rig.folder / "registry")},
             "delete": {"enabled": True},
         },
-        "http": {"addr": rig.registry_host, "secret": "of the tests"},
+        # Pods have a loopback of their own: they find it at the node's address.
+        "http": {"addr": f":{rig.registry}", "secret": "of the tests"},
     }
 
 
@@ -146,10 +149,12 @@ default_runtime_name = "runc"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-BinaryName = "{find("runc")}"
+BinaryName = "{rig.programs}/runc"
 SystemdCgroup = false
 [plugins."io.containerd.cri.v1.images"]
 snapshotter = "{snapshotter}"
+[plugins."io.containerd.cri.v1.images".registry]
+config_path = "{rig.etc}/certs.d"
 [plugins."io.containerd.cri.v1.images".pinned_images]
 sandbox = "{rig.registry_host}/rig/pause:1"
 """

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.rig.cgroups import Hierarchy
-from cluster.rig.files import KERNEL
 from cluster.rig.settings import NODE, NODE_IP, SERVICES, Rig
 
 # <linux/sched.h> and <linux/prctl.h>; Python has them from 3.12 on.
@@ -65,9 +64,6 @@ def furnish(rig: Rig, groups: list[Hierarchy]) -> None:
     _command("mount", "--bind", str(rig.folder / "kubelet"), "/var/lib/kubelet")
     _command("mount", "--make-rshared", "/var/lib/kubelet")
     _command("mount", "--bind", str(rig.folder / "pods"), "/var/log/pods")
-    # The kubelet finds what it wants, and the machine keeps its own settings.
-    for name in KERNEL:
-        _command("mount", "--bind", str(rig.etc / "kernel" / name), f"/proc/sys/{name}")
     _network()
 
 

@@ -25,9 +25,25 @@ def commands(rig: Rig) -> Mapping[str, list[str]]:
         "kube-controller-manager": [node, "kube-controller-manager", *_controllers(rig)],
         "kube-scheduler": [node, "kube-scheduler", *_local(rig, "scheduler")],
         "kube-proxy": [node, "kube-proxy", *_proxy(rig)],
-        "kubelet": [node, "kubelet", *_kubelet(rig)],
+        "kubelet": [*_with_settings(rig), node, "kubelet", *_kubelet(rig)],
         "coredns": [str(rig.programs / "coredns"), "-conf", str(rig.etc / "Corefile")],
     }
+
+
+def _with_settings(rig: Rig) -> list[str]:
+    """Return what shows the next program the kernel settings that it wants.
+
+    The machine keeps its own, and so does everything else in the node: the kernel lets no user
+    namespace mount a /proc where something is mounted in this one.
+    """
+    script = """
+        mount --make-private /proc
+        cd "$0"
+        find . -type f | while read -r name; do mount --bind "$name" "/proc/sys/$name"; done
+        exec "$@"
+    """
+    apart = ["unshare", "--mount", "--propagation", "unchanged"]
+    return [*apart, "sh", "-ec", script, str(rig.etc / "kernel")]
 
 
 def _etcd(rig: Rig) -> list[str]:
@@ -53,7 +69,8 @@ def _api_server(rig: Rig) -> list[str]:
         f"--token-auth-file={etc}/tokens.csv",
         f"--client-ca-file={etc}/ca.crt",
         "--authorization-mode=Node,RBAC",
-        "--enable-admission-plugins=NodeRestriction",
+        # The latter lets a namespace say what its pods tolerate.
+        "--enable-admission-plugins=NodeRestriction,PodTolerationRestriction",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-signing-key-file={etc}/accounts.key",
         f"--service-account-key-file={etc}/accounts.key",

@@ -49,6 +49,11 @@ class Rig:
         return f"127.0.0.1:{self.registry}"
 
     @property
+    def registry_of_pods(self) -> str:
+        """The same registry as pods reach it; the kubelet does, too."""
+        return f"{NODE_IP}:{self.registry}"
+
+    @property
     def kubeconfig(self) -> Path:
         """The administrator's way in."""
         return self.kubeconfig_of("admin")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import TYPE_CHECKING
 
-from carferry.cluster.api import Api
 from carferry.cluster.kinds import KINDS, Object, Permission
 from carferry.errors import CarferryError
 from carferry.shown import printable, redact
+
+if TYPE_CHECKING:
+    from carferry.cluster.api import Api
 
 logger = logging.getLogger("carferry")
 

@@ -14,13 +14,16 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from carferry.cluster.api import Api
 from carferry.cluster.kinds import KINDS, REPLICA_SETS, Object, ResourceKind
 from carferry.cluster.kserve import SERVER, made_of
 from carferry.cluster.watch.logs import last_lines, log_tail
 from carferry.cluster.watch.look import condition, is_leaving, is_over, is_ready, name_of, statuses
 from carferry.errors import ClusterError
+
+if TYPE_CHECKING:
+    from carferry.cluster.api import Api
 
 logger = logging.getLogger("carferry")
 

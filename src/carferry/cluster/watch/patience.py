@@ -48,7 +48,7 @@ class Patience:
         now = self._clock.now()
         if signals[0].state is not State.READY:
             self._believed_from = now
-        if now < self._believed_from:
+        if now < min(self._believed_from, self.end):
             return [waiting("KServe may not have seen the change yet")]
         return signals
 

@@ -31,6 +31,7 @@ BUSY_S = 300.0
 _SCALES = {"TriggeredScaleUp", "Nominated", "ScaleUp"}
 _DOES_NOT = {"NotTriggerScaleUp", "FailedScaleUp", "NoScaleUp"}
 _OWN = "node.kubernetes.io/"
+_RULERS = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 _SHOWN = 6
 
 
@@ -141,11 +142,11 @@ def _too_few(devices: Mapping[str, Decimal], having: list[Object]) -> _Why:
 
 
 def _tainted(large: list[Object], spec: Object, devices: Mapping[str, Decimal]) -> _Why:
-    node = large[0]
-    taint = _closed(node, spec)[0]
+    node = min(large, key=lambda each: _strangeness(_closed(each, spec)))
+    taint = min(_closed(node, spec), key=lambda each: _is_own(each))
     has = " and ".join(f"{_room(node, w)} {w}" for w in devices) or "room"
     key = str(taint.get("key", ""))
-    if key.startswith(_OWN):
+    if _is_own(taint):
         state = key.removeprefix(_OWN)
         return _Why(
             "node-unready", f"node {name_of(node)} has {has} but is {state}",
@@ -154,6 +155,17 @@ def _tainted(large: list[Object], spec: Object, devices: Mapping[str, Decimal]) 
     shown = f"{key}={taint.get('value', '')}:{taint.get('effect', '')}".replace("=:", ":")
     means = f"node {name_of(node)} has {has} but taint {shown}, which is not tolerated"
     return _Why("taint", means, f"--tolerations '{_tolerating(spec, taint)}'")
+
+
+def _strangeness(taints: list[Object]) -> int:
+    """Return how far a node is from taking a model: one that is away may come back."""
+    if all(map(_is_own, taints)):
+        return 0
+    return 2 if any(str(each.get("key")) in _RULERS for each in taints) else 1
+
+
+def _is_own(taint: Object) -> bool:
+    return str(taint.get("key", "")).startswith(_OWN)
 
 
 def _crowded(
