@@ -16,7 +16,7 @@ from servers import models
 from servers.model_api import ModelApi, Written, written
 from servers.sockets import free_port
 
-from carferry import EndpointFailed, InputError, Unreachable
+from carferry import ClusterError, EndpointFailed, InputError, Unreachable
 from carferry.cli import main
 from carferry.endpoint.answer import ask
 from carferry.endpoint.door import Direct
@@ -25,9 +25,11 @@ from carferry.endpoint.find import Found, doors, llm_service, service
 from carferry.endpoint.load import Load, Sample, measure, summed
 from carferry.endpoint.metrics import tokens_of
 from carferry.endpoint.numbers import Spread
+from carferry.endpoint.run import NoWay
 from carferry.endpoint.tasks import TASKS, beep
 from carferry.run.request import Run
-from carferry.run.settings import asked_of, deploy_keywords
+from carferry.run.settings import deploy_keywords
+from carferry.run.settings import test_of as wish_of
 from carferry.serve.step import Deployed
 from carferry.steps import endpoint as step
 
@@ -382,11 +384,26 @@ def test_what_is_not_to_be_asked_is_not_and_the_page_says_why(
     assert (found.url, found.numbers) == ("", {})
 
 
+@pytest.mark.parametrize("cause", [NoWay("test", "tiny", "no route"), ClusterError("a", "b", "c")])
+def test_what_no_way_leads_to_is_said_and_is_no_failure_of_a_step(
+    cause: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on the command line: it may answer its clients all the same."""
+
+    def nowhere(*_: Any, **__: Any) -> None:
+        raise cause
+
+    monkeypatch.setattr(step, "test_endpoint", nowhere)
+    found = step.test_deployed(deployed())
+    assert found.headline.startswith("Not asked: no way leads there from here (")
+    assert (found.url, found.numbers) == ("", {})
+
+
 @pytest.mark.parametrize(
     ("settings", "wish"), [({}, "answer"), ({"test": "load"}, "load"), ({"test": ""}, "answer")]
 )
 def test_the_settings_say_what_is_asked(settings: dict[str, Any], wish: str) -> None:
-    assert asked_of(settings) == wish
+    assert wish_of(settings) == wish
 
 
 def test_another_wish_stops_the_run_in_its_first_step() -> None:
@@ -396,6 +413,6 @@ def test_another_wish_stops_the_run_in_its_first_step() -> None:
 
 def test_a_step_asks_by_itself_and_warms_if_the_settings_say_so() -> None:
     made = deploy_keywords({"warm": True}, {})
-    assert (made["test"], made["warm"]) == (False, True)
+    assert made["warm"] is True
     assert Run("org/name", settings={"warm": "true"}).warms
     assert not Run("org/name", serve="no", settings={"warm": "true"}).warms
