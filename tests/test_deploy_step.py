@@ -216,13 +216,19 @@ def test_what_the_cluster_would_refuse_is_refused_before_in_the_same_words(
     def connect() -> Cluster:
         return Cluster.connect(host=server.url)
 
-    form = {"namespace": "demo"}
+    form, file = {"namespace": "demo"}, laptop.parent / f"{refusal}.yaml".replace(" ", "-")
     with pytest.raises(ClusterError) as before:
         check(TARGET, form, connect=connect, account=laptop)
     assert server.store.objects == held
     with pytest.raises(ClusterError) as after:
-        deploy(PUSHED, namespace="demo", connect=connect, wait=False, account=laptop)
+        deploy(
+            PUSHED, namespace="demo", connect=connect, wait=False, warm=True, account=laptop,
+            output=file,
+        )  # fmt: skip
     assert str(before.value) == str(after.value)
+    # Nothing was pulled on a node for it, and no file tells of it.
+    assert not any(path.path == "/api/v1/nodes" for path in server.requests)
+    assert not file.exists()
 
 
 def no_dry_run(server: KubeServer) -> None:

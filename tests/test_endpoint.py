@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from servers import models
 from servers.model_api import ModelApi, Written, written
 from servers.sockets import free_port
 
-from carferry import EndpointFailed, InputError, Unreachable
+from carferry import ClusterError, EndpointFailed, InputError, Unreachable
 from carferry.cli import main
 from carferry.endpoint.answer import ask
 from carferry.endpoint.door import Direct
@@ -24,10 +25,11 @@ from carferry.endpoint.find import Found, doors, llm_service, service
 from carferry.endpoint.load import Load, Sample, measure, summed
 from carferry.endpoint.metrics import tokens_of
 from carferry.endpoint.numbers import Spread
+from carferry.endpoint.run import NoWay
 from carferry.endpoint.tasks import TASKS, beep
 from carferry.run.request import Run
 from carferry.run.settings import deploy_keywords, question_of
-from carferry.serve.step import Deployed
+from carferry.serve.deployed import Deployed
 from carferry.steps import endpoint as step
 
 QUICK = Load(levels=(1, 4), seconds=0.3, tokens=8)
@@ -311,6 +313,31 @@ def ways(found: Found, **environ: str) -> list[str]:
     return [each.subject for each in found_ways]
 
 
+@dataclass
+class Pods:
+    """Of an API server: the pods of an LLMInferenceService."""
+
+    probe: dict[str, Any]
+    selector: str = ""
+
+    def list(self, kind: object, namespace: str, *, labelSelector: str) -> list[Any]:  # noqa: N803
+        self.selector = labelSelector
+        server = {"name": "main", "ports": [{"containerPort": 8000}], "readinessProbe": self.probe}
+        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+        spec = {"containers": [{"name": "proxy"}, server]}
+        return [{"metadata": {"name": "tiny-kserve-1"}, "spec": spec, "status": ready}]
+
+
+@pytest.mark.parametrize(("scheme", "place"), [("HTTP", ""), ("HTTPS", "https:"), (None, "")])
+def test_a_pod_is_asked_by_the_scheme_it_is_probed_by(scheme: str | None, place: str) -> None:
+    """KServe's preset serves TLS only where the cluster's configuration turns it on."""
+    pods = Pods({"httpGet": {"scheme": scheme}} if scheme else {})
+    found = llm_service({"metadata": {"name": "tiny", "namespace": "demo"}})
+    (way,) = doors(pods, found, environ={})  # type: ignore[arg-type]
+    assert way.subject == f"pods demo/{place}tiny-kserve-1:8000"
+    assert "app.kubernetes.io/component=llminferenceservice-workload" in pods.selector
+
+
 def test_the_ways_from_a_pod_and_from_elsewhere() -> None:
     """KServe's own ``status.url`` is no way where no route was asked for: nothing serves it."""
     address = {"address": {"url": INSIDE}, "url": "http://tiny-demo.example.com"}
@@ -353,6 +380,21 @@ def test_what_is_not_to_be_asked_is_not_and_the_page_says_why(
 ) -> None:
     found = step.test_deployed(made, wish)
     assert said in found.html
+    assert (found.url, found.numbers) == ("", {})
+
+
+@pytest.mark.parametrize("cause", [NoWay("test", "tiny", "no route"), ClusterError("a", "b", "c")])
+def test_what_no_way_leads_to_is_said_and_is_no_failure_of_a_step(
+    cause: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on the command line: it may answer its clients all the same."""
+
+    def nowhere(*_: Any, **__: Any) -> None:
+        raise cause
+
+    monkeypatch.setattr(step, "test_endpoint", nowhere)
+    found = step.test_deployed(deployed())
+    assert found.headline.startswith("Not asked: no way leads there from here (")
     assert (found.url, found.numbers) == ("", {})
 
 

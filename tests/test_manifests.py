@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
-from carferry.cluster.rights import Need, to_build, to_deploy, to_see_gpus
+from carferry.cluster.rights import (
+    Need,
+    to_build,
+    to_delete,
+    to_deploy,
+    to_see_gpus,
+    to_test,
+    to_use_openshift_ai,
+    to_warm,
+)
 
 ROOT = Path(__file__).parents[1] / "manifests"
 KUSTOMIZATIONS = sorted(ROOT.rglob("kustomization.yaml"))
@@ -54,14 +63,21 @@ AS_LLM = [need for need in to_deploy("p", llm=True) if need not in to_deploy("p"
 WITH_AUTH = [need for need in to_deploy("p", auth=True) if need not in to_deploy("p")]
 
 
+OFFERS = to_use_openshift_ai("p")
+
+
 @pytest.mark.parametrize(
     ("folder", "kind", "needs"),
     [
-        (".", "Role", [*to_deploy("p"), *IN_PROJECT]),
+        (".", "Role", [*to_deploy("p"), *IN_PROJECT, *to_test("p")]),
         ("auth", "Role", WITH_AUTH),
         ("llm", "Role", AS_LLM),
         ("gpu-inventory", "ClusterRole", EVERYWHERE),
         ("buildah", "Role", to_build("p")),
+        ("warm", "Role", [each for each in to_warm("p") if each.permission.namespace]),
+        ("delete", "Role", to_delete("p")),
+        ("openshift-ai", "Role", OFFERS[:1]),
+        ("openshift-ai", "ClusterRole", OFFERS[1:]),
     ],
 )
 def test_a_role_holds_what_the_code_needs_and_nothing_else(
@@ -74,7 +90,8 @@ def test_a_role_holds_what_the_code_needs_and_nothing_else(
     assert binding["kind"] == f"{kind}Binding"
     assert binding["roleRef"]["kind"] == kind
     (subject,) = binding["subjects"]
-    assert subject == ACCOUNT | ({"namespace": "PROJECT"} if kind == "ClusterRole" else {})
+    elsewhere = kind == "ClusterRole" or folder == "openshift-ai"
+    assert subject == ACCOUNT | ({"namespace": "PROJECT"} if elsewhere else {})
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -18,8 +18,17 @@ from test_cluster_connect import kubeconfig
 from carferry.cluster.account import Account
 from carferry.cluster.api import Api, connect
 from carferry.cluster.kinds import NODES, PROFILES, Permission, ResourceKind
-from carferry.cluster.rights import Need, to_build, to_deploy, to_see_gpus
+from carferry.cluster.rights import (
+    Need,
+    to_build,
+    to_deploy,
+    to_see_gpus,
+    to_test,
+    to_use_openshift_ai,
+    to_use_profile,
+)
 from carferry.errors import ClusterError, InputError, RightsMissing, Unreachable
+from carferry.gpu.inventory.listing import SHARED
 from carferry.run.sizing import Sizing, size
 from carferry.steps.rights import Rights, check_rights, find_rights
 
@@ -267,3 +276,45 @@ def test_what_was_found_without_stopping_is_the_same(server: KubeServer) -> None
     quiet = find_rights("deploy", connect=reach(server))
     assert quiet == check_rights("deploy", connect=reach(server), report=len)
     assert [need.permission.resource for need in quiet.missing] == ["nodes"]
+
+
+def test_what_the_cluster_does_not_serve_is_not_asked_for(server: KubeServer) -> None:
+    extras = {"profile": "demo", "routed": True, "tests": True}
+    found = find_rights("deploy", gpus="none", connect=reach(server), **extras)  # type: ignore[arg-type]
+    asked = to_use_profile("demo")[:1]  # dashboard.opendatahub.io and template.openshift.io are not
+    assert found.asked == len([*to_deploy("demo"), *asked, *to_test("demo")])
+
+
+@pytest.mark.parametrize("place", SHARED)
+def test_the_templates_of_the_cluster_are_a_right_that_a_run_can_do_without(
+    server: KubeServer, place: str
+) -> None:
+    """Without it the runtime was another one, and nobody said so."""
+    server.more = (*server.more, "template.openshift.io/v1", "datasciencecluster.opendatahub.io/v2")
+    server.roles = {"demo": [a_rule(need.permission) for need in to_deploy("demo")]}
+    found = find_rights("deploy", gpus="none", connect=reach(server))
+    assert found.missing == tuple(to_use_openshift_ai(SHARED[0]))
+    assert "the runtime is carferry's own" in found.text
+    apply_yaml(server, found.manifest, RUNNER)
+    assert find_rights("deploy", gpus="none", connect=reach(server)).missing == ()
+    held = server.roles.pop(SHARED[0])
+    server.roles[place] = held
+    assert find_rights("deploy", gpus="none", connect=reach(server)).missing == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "folders", "advises"),
+    [
+        ({"llm": True}, ["manifests/", "manifests/llm"], False),
+        ({"warms": True}, ["manifests/", "manifests/warm"], False),
+        ({"gpus": ""}, ["manifests/"], True),
+    ],
+)
+def test_the_remedy_names_the_folder_that_grants_it(
+    server: KubeServer, asked: dict[str, Any], folders: list[str], advises: bool
+) -> None:
+    server.roles = {"demo": []}
+    with pytest.raises(RightsMissing) as caught:
+        check_rights("deploy", **{"gpus": "none", **asked}, connect=reach(server), report=len)
+    assert sorted({*re.findall(r"-k (\S+)", str(caught.value))}) == folders
+    assert ("name the GPU" in str(caught.value)) is advises

@@ -14,6 +14,7 @@ from carferry.errors import ClusterError, InputError
 from carferry.serve.addresses import endpoint, has_route
 from carferry.serve.platforms import discover
 from carferry.serve.prepare import prepare
+from carferry.serve.profiles import scheduled_by_profile
 
 SECOND = "datasciencecluster.opendatahub.io/v1"
 THIRD = "datasciencecluster.opendatahub.io/v2"
@@ -144,6 +145,56 @@ def test_a_restricted_project_refuses_kserves_own_containers_before_it_is_applie
     assert prepare(Answers(OPENSHIFT_AI, project("restricted")), settings()).objects
 
 
+def test_a_project_that_admits_no_pod_holds_a_stopped_model() -> None:
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    strict = Answers(paths={"/api/v1/namespaces/demo": {"metadata": {"labels": labels}}})
+    assert prepare(strict, settings(stopped="true")).objects
+
+
+@pytest.mark.parametrize("word", ["Serverless", "Knative"])
+def test_a_mode_that_only_the_status_tells_is_written_by_its_word(word: str) -> None:
+    """KServe compares words: a service without the annotation, as older dashboards made it."""
+    live = {"metadata": {"name": NAME}, "status": {"deploymentMode": word}}
+    cluster = Answers(("serving.knative.dev/v1",), objects={("inferenceservices", NAME): live})
+    for mode in ("Standard", "Knative"):
+        made = prepare(cluster, settings(deployment_mode=mode)).objects[-1]
+        assert made["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == word
+
+
+def test_a_dashboard_without_a_template_to_be_seen_is_said() -> None:
+    said = "no vLLM Template of OpenShift AI 3 is to be seen"
+    (note,) = prepare(Answers(OPENSHIFT_AI, refusal=403), settings()).notes
+    assert said in note and "docker.io" in note
+    chosen = prepare(Answers(OPENSHIFT_AI), settings(runtime_image="quay.io/v/vllm:1"))
+    assert chosen.notes == ()
+    assert prepare(Answers(), settings()).notes == ()
+
+
+def test_an_llm_service_takes_no_template_and_nothing_is_said_of_one() -> None:
+    group = "serving.kserve.io/v1alpha2"
+    kinds = {"resources": [{"name": "llminferenceservices"}]}
+    paths = {f"/apis/{group}": kinds, TEMPLATES: {"items": [template("t", "nvidia.com/gpu")]}}
+    cluster = Answers((*OPENSHIFT_AI, group), paths)
+    assert prepare(cluster, settings(kind="llm")).notes == ()
+
+
+PROFILES = "/apis/infrastructure.opendatahub.io/{}/namespaces/demo/hardwareprofiles/a100"
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha1"])
+def test_what_admission_will_fill_in_is_known_before(version: str) -> None:
+    tolerations = [{"key": "nvidia.com/gpu", "operator": "Exists"}]
+    node = {"tolerations": tolerations, "nodeSelector": {"zone": "a"}}
+    profile = {"spec": {"scheduling": {"type": "Node", "node": node}}}
+    cluster = Answers(OPENSHIFT_AI, {PROFILES.format(version): profile})
+    wanted = settings(hardware_profile="a100")
+    assert wanted.tolerations == ()
+    found = scheduled_by_profile(cluster, wanted)
+    assert [each.object for each in found.tolerations] == tolerations
+    assert found.node_selector == (("zone", "a"),)
+    assert scheduled_by_profile(Answers(OPENSHIFT_AI), wanted) == wanted
+
+
 LOGIN = "eyJhdXRocyI6IHt9fQ=="
 
 
@@ -234,7 +285,8 @@ def test_without_a_template_for_it_an_accelerator_needs_an_image() -> None:
 def test_kserve_itself_asks_for_no_token_and_that_is_said() -> None:
     (said,) = prepare(Answers(), settings(auth="true")).notes
     assert said.startswith("KServe itself asks for no token")
-    assert prepare(Answers(OPENSHIFT_AI), settings(auth="true")).notes == ()
+    there = prepare(Answers(OPENSHIFT_AI), settings(auth="true", runtime_image="quay.io/v/vllm:1"))
+    assert there.notes == ()
 
 
 RULES = [{"key": "pool", "operator": "Exists", "effect": "NoSchedule"}]

@@ -48,13 +48,11 @@ def test_the_table_of_permissions_is_the_one_in_the_code() -> None:
     assert on_page.splitlines() == expected
 
 
-@pytest.mark.parametrize(
-    "folder", ["manifests/", "manifests/auth", "manifests/llm", "manifests/buildah"]
-)
+@pytest.mark.parametrize("folder", ["", "auth", "llm", "buildah", "warm", "delete"])
 def test_the_page_on_a_project_names_commands_that_work_here(folder: str) -> None:
     page = (DOCS / "set-up-a-project.md").read_text(encoding="ascii")
-    assert f"oc apply --server-side -k {folder} -n my-project" in page
-    assert (ROOT / folder / "kustomization.yaml").is_file()
+    assert f"oc apply --server-side -k manifests/{folder} -n my-project" in page
+    assert (ROOT / "manifests" / folder / "kustomization.yaml").is_file()
 
 
 @pytest.mark.parametrize("key", [*pod.VARIABLES, *pod.AUTHORITIES])

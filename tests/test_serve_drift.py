@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -110,7 +111,7 @@ def test_who_applied_and_who_only_reports() -> None:
         ("hf_abcdefghijklmnopqrstuvwxyz", "x", HIDDEN),
         ("8192", "MAX_TOKEN_COUNT", "8192"),
         (["--api-key=abc", "--seed=1"], "args", f'["--api-key={HIDDEN}", "--seed=1"]'),
-        (["--api-key", "abc", "on"], "args", f'["--api-key", "{HIDDEN}", "on"]'),
+        (["--api-key", "abc", "--on"], "args", f'["--api-key", "{HIDDEN}", "--on"]'),
         ({"name": "API_KEY", "value": "a"}, "", f'{{"name": "API_KEY", "value": "{HIDDEN}"}}'),
         ({"password": "abc"}, "x", f'{{"password": "{HIDDEN}"}}'),
         (3, "token", "3"),
@@ -137,3 +138,44 @@ def test_a_variable_goes_by_its_name() -> None:
 
     (change,) = changes(made("a"), made("b"))
     assert str(change) == f"spec.env[DB_PASSWORD].value: {HIDDEN} -> {HIDDEN}"
+
+
+SECRET = "s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (["sh", "-c", f"vllm serve --api-key {SECRET}"], "command"),
+        ({"name": "VLLM_ADDITIONAL_ARGS", "value": f"--api-key {SECRET}"}, "env"),
+        ({"name": "VLLM_ADDITIONAL_ARGS", "value": f"--port 1 --api-key={SECRET}"}, "env"),
+        ({"name": "X", "value": f"--api-key '{SECRET} {SECRET}' --port 1"}, "env"),
+        ({"name": "X", "value": f'--api-key "{SECRET}\\" {SECRET}" --port 1'}, "env"),
+        ({"name": "X", "value": f"--api-key '{SECRET}"}, "env"),
+        (["sh", "-c", f"vllm --api-key one {SECRET} --port 1"], "args"),
+        (["--api-key", "one", SECRET, "--port", "1"], "args"),
+        (["sh", "-c", f"HF_TOKEN={SECRET} exec vllm"], "command"),
+        (["sh", "-c", f"export HF_TOKEN='{SECRET}'; exec vllm"], "command"),
+        (["--kv-transfer-config", json.dumps({"a": 1, "api_key": SECRET})], "args"),
+        ({"name": "X", "value": f"--kv '{json.dumps({'password': SECRET})}'"}, "env"),
+        ({"name": "X", "value": json.dumps(json.dumps({"password": SECRET}))}, "env"),
+        (f"vllm\n  --api-key\n  {SECRET}", "args"),
+    ],
+)
+def test_a_secret_inside_a_longer_text_is_hidden(value: Any, name: str) -> None:
+    said = shown(value, name)
+    assert SECRET not in said
+    assert HIDDEN in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "vllm serve --max-model-len 8192 --port=8080 --tokenizer x",
+        "HF_HOME=/tmp/hf exec vllm",
+        '{"method": "eagle", "num_speculative_tokens": 3}',
+        "--ssl-keyfile /tls/key --pad-token 0",
+    ],
+)
+def test_a_longer_text_without_a_secret_is_shown_as_it_is(text: str) -> None:
+    assert shown([text], "args") == json.dumps([text])

@@ -176,6 +176,13 @@ def test_a_private_registrys_connection_names_the_login_and_does_not_hold_it() -
     objects = made(THREE, Found(pull_secret="quay"), pull_secret="quay")
     secret = objects["Secret"]
     assert secret["type"] == "kubernetes.io/dockerconfigjson"
+    # The type of a Secret is immutable: one name for each.
+    open_ = made(THREE)
+    assert open_["Secret"]["type"] == "Opaque"
+    assert open_["Secret"]["metadata"]["name"] != secret["metadata"]["name"]
+    for each in (open_, objects):
+        linked = notes(each["InferenceService"])["opendatahub.io/connections"]
+        assert linked == each["Secret"]["metadata"]["name"]
     data = {name: base64.b64decode(text).decode() for name, text in secret["data"].items()}
     assert data == {"OCI_HOST": "quay.io", "ACCESS_TYPE": '["Pull"]'}
     assert notes(secret)["opendatahub.io/connection-type-ref"] == "oci-v1"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from carferry import ClusterError, InputError
+from carferry.cluster.kinds import Permission, ResourceKind
 from carferry.cluster.tolerations import Toleration
 from carferry.refs import ImageRef
 from carferry.steps.warm import warm
 from carferry.steps.warmed import Warmed
 from carferry.warming.nodes import Place, choose, tolerates
 from carferry.warming.pods import pod, seconds_of, sight
-from carferry.warming.run import Pulled
+from carferry.warming.run import Pulled, Warming, pull
 
 DIGEST = "sha256:" + "a" * 64
 IMAGE = ImageRef.parse(f"quay.io/team/granite@{DIGEST}")
@@ -166,3 +168,51 @@ def test_a_run_says_what_happened_where() -> None:
     assert "| c | failed | 3.0 |" in warmed.markdown
     with pytest.raises(ClusterError, match="1 of 3 nodes failed: c: failed: ErrImagePull"):
         warmed.require()
+
+
+@dataclass
+class Cluster:
+    """An API server whose pods pull at once, and go ``vanishing`` times before they are seen."""
+
+    vanishing: int
+    pods: dict[str, Any] = field(default_factory=dict)
+    made: int = 0
+
+    def call(self, asked: Permission, name: str = "", *, method: str, **more: Any) -> None:
+        if method == "DELETE":
+            self.pods.pop(name, None)
+            return
+        name = more["body"]["metadata"]["name"]
+        if name in self.pods:
+            raise ClusterError("create", name, "is there", status=409)
+        self.made += 1
+        self.pods[name] = more["body"] | {"metadata": {"name": name, "uid": "u"}}
+
+    def get(self, kind: object, namespace: str, name: str) -> Any:
+        return self.pods.get(name)
+
+    def list(self, kind: ResourceKind, namespace: str, **query: str) -> list[Any]:
+        if kind.plural == "events":
+            return [{"reason": "Pulled", "message": "already present on machine"}]
+        if self.vanishing:
+            self.vanishing -= 1
+            self.pods.clear()
+        return [*self.pods.values()]
+
+
+@pytest.mark.parametrize(("times", "state", "made"), [(0, "there", 1), (1, "there", 2)])
+def test_a_pod_that_another_run_removed_is_made_once_more(
+    times: int, state: str, made: int
+) -> None:
+    """Two runs for one image share a pod, and the first to end removes it."""
+    cluster = Cluster(times)
+    how = Warming("demo", clock=lambda: 0.0, sleep=lambda _: None)
+    (pulled,) = pull(cluster, str(IMAGE), ("a",), how)  # type: ignore[arg-type]
+    assert (pulled.state, cluster.made, cluster.pods) == (state, made, {})
+
+
+def test_a_pod_that_goes_twice_is_a_failure() -> None:
+    how = Warming("demo", clock=lambda: 0.0, sleep=lambda _: None)
+    (pulled,) = pull(Cluster(2), str(IMAGE), ("a",), how)  # type: ignore[arg-type]
+    assert pulled.state == "failed"
+    assert "twice" in pulled.reason

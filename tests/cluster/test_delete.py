@@ -67,6 +67,21 @@ def test_a_connection_that_another_model_uses_stays(
     ]
 
 
+def test_a_connection_gets_a_login_and_loses_it_again(
+    node: Node, namespace: str, modelcar: str, vllm: str, carferry: Carferry
+) -> None:
+    """No Secret changes its type: the API server refuses that, so each type has its own name."""
+    words = ("--docker-server=quay.io", "--docker-username=u", "--docker-password=p")
+    node.kubectl("create", "secret", "docker-registry", "quay", "-n", namespace, *words)
+    for more, name in (((), "tiny-uri"), (("--pull-secret", "quay"), "tiny-oci"), ((), "tiny-uri")):
+        done = carferry(*small(modelcar, vllm, namespace, "tiny", *AI, *more, "--wait-s", "0"))
+        assert done.code == 0, done.err
+        marks = node.get("inferenceservice", "tiny", "-n", namespace)["metadata"]["annotations"]
+        assert marks["opendatahub.io/connections"] == name
+    assert carferry("delete", "tiny", "--namespace", namespace).code == 0
+    assert [*everything(node, namespace)] == ["Secret quay"]
+
+
 def test_a_finalizer_that_hangs_is_named_and_a_later_run_goes_on(
     node: Node, namespace: str, modelcar: str, vllm: str, carferry: Carferry
 ) -> None:

@@ -58,7 +58,7 @@ def by_a_login_of_few_rights(
     grant(node, "", namespace)
     done = carferry(*words, "--kubeconfig", str(login))
     assert done.code == 0, done.err
-    assert "not asked: no way leads there from here (services/proxy" in done.err
+    assert "Not asked: no way leads there from here (services/proxy" in done.err
     refused = carferry("test", "tiny", "--namespace", namespace, "--kubeconfig", str(login))
     assert refused.code == 1
     assert "resources: [services/proxy], verbs: [get, create]" in refused.err

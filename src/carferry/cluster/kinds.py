@@ -72,6 +72,17 @@ PROFILES = (
     ResourceKind("infrastructure.opendatahub.io", "v1", "hardwareprofiles"),
     ResourceKind("dashboard.opendatahub.io", "v1", "acceleratorprofiles"),
 )
+OLD_PROFILES = ResourceKind("dashboard.opendatahub.io", "v1alpha1", "hardwareprofiles")
+"""Of OpenShift AI up to 2.22."""
+TEMPLATES = ResourceKind("template.openshift.io", "v1", "templates")
+CLUSTERS = ResourceKind("datasciencecluster.opendatahub.io", "v1", "datascienceclusters")
+SERVICES = ResourceKind("", "v1", "services")
+ROUTES = (
+    ResourceKind("networking.k8s.io", "v1", "ingresses"),
+    ResourceKind("gateway.networking.k8s.io", "v1", "httproutes"),
+    ResourceKind("networking.istio.io", "v1beta1", "virtualservices"),
+)
+"""What KServe makes of a service's name for a host outside, each if it is told to."""
 REVIEWS = ResourceKind("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
 IDENTITY = ResourceKind("authentication.k8s.io", "v1", "selfsubjectreviews")
 KSERVE_GROUP = "serving.kserve.io"

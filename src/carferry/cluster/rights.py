@@ -12,14 +12,19 @@ from enum import StrEnum
 from typing import Protocol
 
 from carferry.cluster.kinds import (
+    CLUSTERS,
     JOBS,
     KINDS,
     LIMITS,
     NAMESPACES,
     NODES,
+    OLD_PROFILES,
     PROFILES,
     QUOTAS,
     REPLICA_SETS,
+    ROUTES,
+    SERVICES,
+    TEMPLATES,
     Permission,
     ResourceKind,
 )
@@ -33,6 +38,10 @@ class Purpose(StrEnum):
     LLM = "deploying with `kind` llm"
     CONNECTION = "deploying on OpenShift AI"
     AUTH = "deploying with `auth`"
+    OPENSHIFT_AI = "what OpenShift AI offers"
+    PROFILE = "deploying with `hardware_profile`"
+    ROUTE = "deploying with `external_route` on KServe itself"
+    TEST = "asking the model"
     DELETE = "deleting"
     WARM = "warming nodes"
     PLAN = "the GPU plan"
@@ -64,6 +73,7 @@ class Row:
 _WRITE = "get create patch"
 _LOG = "a failure is reported without the end of its pod's log"
 _EVENTS = "a failure is reported without the cluster's reason"
+_ASKED = "the model is asked at its address or its route alone"
 _OWNED = "the objects of `auth` are left to the cluster, which removes them with their owner"
 
 TABLE = (
@@ -97,11 +107,41 @@ TABLE = (
     Row(Purpose.AUTH, KINDS["ServiceAccount"], _WRITE),
     Row(Purpose.AUTH, KINDS["Role"], _WRITE),
     Row(Purpose.AUTH, KINDS["RoleBinding"], _WRITE),
+    Row(
+        Purpose.OPENSHIFT_AI,
+        TEMPLATES,
+        "list",
+        without="the runtime is carferry's own, from docker.io, and not the cluster's Template",
+    ),
+    Row(
+        Purpose.OPENSHIFT_AI,
+        CLUSTERS,
+        "list",
+        everywhere=True,
+        without="the release of OpenShift AI is told by what its API serves",
+    ),
+    *(
+        Row(
+            Purpose.PROFILE,
+            kind,
+            "get",
+            without="the deployment is warmed and written without what the profile says",
+        )
+        for kind in (PROFILES[0], OLD_PROFILES)
+    ),
+    *(
+        Row(Purpose.ROUTE, kind, "get", without="only the address inside the cluster is told")
+        for kind in ROUTES
+    ),
+    *(
+        Row(Purpose.TEST, kind, "get create", "proxy", without=_ASKED)
+        for kind in (SERVICES, KINDS["Pod"])
+    ),
     Row(Purpose.DELETE, KINDS["InferenceService"], "get list delete"),
     Row(
         Purpose.DELETE,
         KINDS["LLMInferenceService"],
-        "get delete",
+        "get list delete",
         without="an LLMInferenceService is left",
     ),
     Row(Purpose.DELETE, KINDS["ServingRuntime"], "get delete"),
@@ -112,7 +152,7 @@ TABLE = (
     ),
     Row(Purpose.DELETE, KINDS["Pod"], "list"),
     Row(Purpose.WARM, NODES, "list", everywhere=True),
-    Row(Purpose.WARM, KINDS["Pod"], "create list delete"),
+    Row(Purpose.WARM, KINDS["Pod"], "create get list delete"),
     Row(Purpose.WARM, KINDS["Event"], "list", without=_EVENTS),
     Row(
         Purpose.PLAN,
@@ -209,6 +249,30 @@ def to_deploy(
 def to_delete(namespace: str) -> list[Need]:
     """Return the permissions to remove a deployment, and to wait until it is gone."""
     return needed(namespace, Purpose.DELETE)
+
+
+def to_use_openshift_ai(namespace: str) -> list[Need]:
+    """Return the permissions to see what OpenShift AI offers; there is another way for each.
+
+    Args:
+        namespace: Of its applications, where the Templates are.
+    """
+    return needed(namespace, Purpose.OPENSHIFT_AI)
+
+
+def to_use_profile(namespace: str) -> list[Need]:
+    """Return the permissions to read a hardware profile of a project."""
+    return needed(namespace, Purpose.PROFILE)
+
+
+def to_find_route(namespace: str) -> list[Need]:
+    """Return the permissions to see what KServe has made for a host outside."""
+    return needed(namespace, Purpose.ROUTE)
+
+
+def to_test(namespace: str) -> list[Need]:
+    """Return the permissions to ask a model through the API server's proxy."""
+    return needed(namespace, Purpose.TEST)
 
 
 def to_warm(namespace: str) -> list[Need]:

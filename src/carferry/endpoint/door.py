@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import urllib3
 
-from carferry.cluster.kinds import Permission, ResourceKind
+from carferry.cluster.kinds import KINDS, SERVICES, Permission
 from carferry.io.net.http import Http, Timeouts
 
 if TYPE_CHECKING:
     from carferry.cluster.api import Api
 
-PROXIES = {
-    "services": ResourceKind("", "v1", "services"),
-    "pods": ResourceKind("", "v1", "pods"),
-}
+PROXIES = {"services": SERVICES, "pods": KINDS["Pod"]}
 
 
 class Door(Protocol):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from carferry.cluster.kinds import KINDS, Object
+from carferry.cluster.kserve import llm_kind, made_of
 from carferry.endpoint.door import Direct, Door, Proxied
 from carferry.errors import ClusterError, EndpointFailed
 from carferry.io.net.http import Http
@@ -27,11 +28,6 @@ _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 _AUTH = "security.opendatahub.io/enable-auth"
 _VISIBLE = "networking.kserve.io/visibility"
 _KNATIVE_VISIBLE = "networking.knative.dev/visibility"
-_POD_LABELS = {
-    "InferenceService": "serving.kserve.io/inferenceservice={name}",
-    "LLMInferenceService": "app.kubernetes.io/name={name},kserve.io/component=workload",
-}
-_SERVERS = ("kserve-container", "main")
 _LENGTH = re.compile(r"--max[-_]model[-_]len(?:=|$)")
 _PORTS = {"http": 80, "https": 443}
 
@@ -187,10 +183,11 @@ def _tokens(api: Api, namespace: str, account: str) -> list[Object]:
 
 
 def _llm(api: Api, namespace: str, name: str) -> Object | None:
+    kind = llm_kind(api)
     try:
-        return api.get(KINDS["LLMInferenceService"], namespace, name)
+        return api.get(kind, namespace, name) if kind else None
     except ClusterError as error:
-        if error.status in (403, 404):  # not to be seen, or not installed
+        if error.status in (403, 404):  # not to be seen, or gone
             return None
         raise
 
@@ -207,18 +204,23 @@ def _to_service(api: Api, found: Found) -> Proxied | None:
 
 def _to_pod(api: Api, found: Found) -> Proxied | None:
     """Return the way to a ready pod's own server, which is behind what asks for a token."""
-    selector = _POD_LABELS[found.kind].format(name=found.name)
-    for pod in api.list(KINDS["Pod"], found.namespace, labelSelector=selector):
+    made = made_of(KINDS[found.kind], found.name)
+    for pod in api.list(KINDS["Pod"], found.namespace, labelSelector=made.selector):
         conditions = (pod.get("status") or {}).get("conditions") or []
         ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
         for container in pod["spec"]["containers"] if ready else ():
-            if container.get("name") in _SERVERS:
+            if container.get("name") == made.server:
                 ports = container.get("ports") or [{}]
                 port = ports[0].get("containerPort", 8080)
-                scheme = "https:" if found.kind == "LLMInferenceService" else ""
-                place = f"{scheme}{pod['metadata']['name']}:{port}"
+                place = f"{_scheme(container)}{pod['metadata']['name']}:{port}"
                 return Proxied(api, found.namespace, "pods", place)
     return None
+
+
+def _scheme(container: Object) -> str:
+    """Return the scheme as a proxy takes it: whoever is probed by TLS serves nothing else."""
+    probe = (container.get("readinessProbe") or {}).get("httpGet") or {}
+    return "https:" if probe.get("scheme") == "HTTPS" else ""
 
 
 def _length(args: list[str]) -> int:

@@ -8,16 +8,9 @@ its port where it is headless.
 from __future__ import annotations
 
 from carferry.cluster.discovery import Reads, readable
-from carferry.cluster.kinds import Object
+from carferry.cluster.kinds import ROUTES, Object
 from carferry.serve.platforms import Platform
 from carferry.serve.settings import Deployment, Kind, Mode
-
-_ROUTES = (
-    ("networking.k8s.io/v1", "ingresses"),
-    ("gateway.networking.k8s.io/v1", "httproutes"),
-    ("networking.istio.io/v1beta1", "virtualservices"),
-)
-"""What KServe makes of the service's name for a host outside, each if it is told to."""
 
 
 def endpoint(service: Object, *, exposed: bool = True) -> str:
@@ -55,6 +48,5 @@ def has_route(api: Reads, deployment: Deployment, platform: Platform) -> bool:
     is_standard = deployment.kind is Kind.ISVC and deployment.deployment_mode is Mode.STANDARD
     if platform.dashboard or not is_standard:
         return True
-    place = f"namespaces/{deployment.namespace}"
-    paths = (f"/apis/{group}/{place}/{plural}/{deployment.name}" for group, plural in _ROUTES)
+    paths = (each.path(deployment.namespace, deployment.name) for each in ROUTES)
     return any(readable(api, path) for path in paths)

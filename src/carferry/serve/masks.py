@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,13 @@ from carferry.shown import printable
 
 HIDDEN = "(hidden)"
 _LONGEST = 160
+_QUOTE = r"""\\?["']"""
+_WORD = r"""(?:"(?:\\.|[^"\\])*(?:"|$)|'[^']*(?:'|$)|\\.|[^\s"'\\])+"""
+_FLAG = re.compile(rf"(--[A-Za-z][\w.-]*)(\s*=\s*|\s+)({_WORD}(?:\s+(?!-){_WORD})*)", re.DOTALL)
+"""Of a command line: some flags take more than one value."""
+_SET = re.compile(rf"(?<![\w-])([A-Za-z_]\w*)(=)({_WORD})", re.DOTALL)
+_ENTRY = re.compile(rf"{_QUOTE}([\w-]+){_QUOTE}(\s*:\s*)({_QUOTE}(?:(?!\\?[\"']).)*)", re.DOTALL)
+"""Of JSON, which may stand in a text as its own."""
 
 
 def shown(value: Any, name: str) -> str:
@@ -40,18 +48,29 @@ def _masked(value: Any, name: str) -> Any:
 
 def _masked_text(text: str, name: str) -> str:
     flag, sign, value = text.partition("=")
-    if flag.startswith("--") and sign:
-        return f"{flag}={HIDDEN}" if is_secret(_word(flag), value) else text
+    if flag.startswith("--") and sign and is_secret(_word(flag), value):
+        return f"{flag}={HIDDEN}"
+    for pattern in (_FLAG, _SET, _ENTRY):
+        text = pattern.sub(_hidden, text)
     return HIDDEN if is_secret(_word(name), text) else text
 
 
+def _hidden(found: re.Match[str]) -> str:
+    """Return a name and its value inside a longer text, the value hidden if it is a secret."""
+    name, value = _word(found[1]), found[3]
+    if not is_secret(name, value.strip("\\\"'")):
+        return found[0]
+    return found[0][: found.start(3) - found.start()] + HIDDEN
+
+
 def _after_flags(items: list[Any]) -> Iterator[tuple[str, Any]]:
-    """Return each item with the argument before it, if that is a flag without a value."""
+    """Return each item with the flag before it that may have more than one value."""
     before = ""
     for item in items:
-        yield before, item
-        is_flag = isinstance(item, str) and item.startswith("--") and "=" not in item
-        before = item if is_flag else ""
+        is_flag = isinstance(item, str) and item.startswith("--")
+        yield "" if is_flag else before, item
+        if is_flag:
+            before = "" if "=" in item else item
 
 
 def _word(flag: str) -> str:

@@ -11,15 +11,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from carferry.cluster.discovery import Reads, Served, readable, resources, served
+from carferry.cluster.discovery import Reads, Served, readable, served
+from carferry.cluster.kserve import llm_version
 from carferry.errors import InputError
 
 AUTO = "auto"
-_KSERVE_GROUP = "serving.kserve.io"
 _CLUSTERS = "datasciencecluster.opendatahub.io"
 _PROFILES = "infrastructure.opendatahub.io"
 _DASHBOARD = "dashboard.opendatahub.io"
-_LLM_VERSIONS = ("v1alpha2", "v1alpha1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +158,7 @@ def discover(api: Reads, *, name: str = AUTO, llm: bool = False) -> Platform:
         row = replace(row, knative=None)
     if found.has("security.openshift.io") or found.has("route.openshift.io"):
         row = replace(row, uid=None)
-    return replace(row, llm=_llm_version(api, found)) if llm else row
+    return replace(row, llm=llm_version(api, found)) if llm else row
 
 
 def _row(api: Reads, found: Served) -> Platform:
@@ -184,12 +183,3 @@ def _release(api: Reads, found: Served) -> tuple[int, int] | None:
             if match := re.match(r"(\d+)\.(\d+)", str(release.get("version") or "")):
                 return int(match[1]), int(match[2])
     return None
-
-
-def _llm_version(api: Reads, found: Served) -> str:
-    for version in _LLM_VERSIONS:
-        if found.has(_KSERVE_GROUP, version) and "llminferenceservices" in resources(
-            api, _KSERVE_GROUP, version
-        ):
-            return version
-    return ""

@@ -96,9 +96,10 @@ def prepare(api: Asks, deployment: Deployment) -> Prepared:
     if not platform.fills_profile:
         kept = placed_by_profile(api, kept)
     login, missing = _login(api, kept, platform) if kept.pull_secret else ("", ())
+    takes_template = platform.dashboard and kept.kind is Kind.ISVC
     found = Found(
         mode=mode,
-        template=find_template(api, kept) if platform.dashboard else None,
+        template=find_template(api, kept) if takes_template else None,
         profile_version=profile_version(api, kept) if platform.profile_version else "",
         pull_secret=kept.pull_secret if login and platform.has_oci else "",
     )
@@ -116,7 +117,7 @@ def prepare(api: Asks, deployment: Deployment) -> Prepared:
 def _check_level(api: Asks, deployment: Deployment, platform: Platform) -> None:
     """Refuse a project that will admit no pod; whoever may not read it finds out later."""
     # OpenShift's own admission completes KServe's containers, whose level then passes.
-    if platform.uid is None or deployment.mount is Mount.NATIVE:
+    if platform.uid is None or deployment.mount is Mount.NATIVE or deployment.stopped:
         return
     project = readable(api, f"/api/v1/namespaces/{deployment.namespace}") or {}
     labels = (project.get("metadata") or {}).get("labels") or {}
@@ -150,10 +151,10 @@ def _kept(service: Object | None, wanted: Deployment) -> tuple[Deployment, str, 
     status = str((service.get("status") or {}).get("deploymentMode") or "")
     mode = _WORDS.get(word or status)
     if mode is None or mode is wanted.deployment_mode:
-        return wanted, word if mode else "", ()
+        return wanted, (word or status) if mode else "", ()
     said = f"{wanted.name} stays {mode}: KServe changes no deployment mode; delete it first"
     least = max(wanted.min_replicas, 1) if mode is Mode.STANDARD else wanted.min_replicas
-    return replace(wanted, deployment_mode=mode, min_replicas=least), word, (said,)
+    return replace(wanted, deployment_mode=mode, min_replicas=least), word or status, (said,)
 
 
 def _login(api: Asks, deployment: Deployment, platform: Platform) -> tuple[str, tuple[str, ...]]:
@@ -173,6 +174,12 @@ def _login(api: Asks, deployment: Deployment, platform: Platform) -> tuple[str, 
     return "", (f"pull with {place}/{name}: {said}; a private image will not come: {remedy}",)
 
 
+def _is_bundled(deployment: Deployment, platform: Platform) -> bool:
+    """Say whether the image of a dashboard's Template was to be taken."""
+    is_template = platform.dashboard and deployment.kind is Kind.ISVC
+    return is_template and deployment.runtime_image == VLLM_IMAGE
+
+
 def _notes(deployment: Deployment, platform: Platform, found: Found) -> Iterator[str]:
     template = found.template
     if template and deployment.runtime_image == VLLM_IMAGE:
@@ -184,6 +191,11 @@ def _notes(deployment: Deployment, platform: Platform, found: Found) -> Iterator
                 f"plan with --vllm {template.version.lstrip('v')}, or name runtime_image"
             )
         yield said
+    elif _is_bundled(deployment, platform) and not template:
+        yield (
+            f"no vLLM Template of {platform.title} is to be seen: the runtime is carferry's own, "
+            f"with {VLLM_IMAGE}; to take the cluster's, see manifests/openshift-ai"
+        )
     if deployment.auth and not platform.asks_token:
         yield (
             f"{platform.title} itself asks for no token: whoever reaches the endpoint may use it, "

@@ -6,15 +6,18 @@ OpenShift AI 2.25, infrastructure.opendatahub.io/v1 in 3.x).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from carferry.cluster.discovery import Reads, readable
+from carferry.cluster.kinds import OLD_PROFILES, PROFILES, ResourceKind
 from carferry.form.readers import read_labels, read_tolerations
 from carferry.serve.settings import Deployment
 
-_NEW = "infrastructure.opendatahub.io/v1"
-_OLD = "dashboard.opendatahub.io/v1alpha1"
+_NEW = PROFILES[0]
+_VERSIONS = ("v1", "v1alpha1")
+"""Of 3.x, and of 2.23 to 2.25."""
 
 
 def profile_version(api: Reads, deployment: Deployment) -> str:
@@ -27,9 +30,22 @@ def placed_by_profile(api: Reads, deployment: Deployment) -> Deployment:
 
     OpenShift AI up to 2.22 writes them into the service; from 2.23 on admission adds them.
     """
-    spec = _profile(api, deployment, _OLD).get("spec") or {}
-    tolerations = read_tolerations("tolerations", spec.get("tolerations")) or ()
-    selector = read_labels("node_selector", spec.get("nodeSelector"))
+    return _placed(deployment, _profile(api, deployment, OLD_PROFILES).get("spec") or {})
+
+
+def scheduled_by_profile(api: Reads, deployment: Deployment) -> Deployment:
+    """Return a deployment as admission will place it from OpenShift AI 2.23 on."""
+    for version in _VERSIONS:
+        found = _profile(api, deployment, replace(_NEW, version=version))
+        scheduling = (found.get("spec") or {}).get("scheduling") or {}
+        if node := scheduling.get("node"):
+            return _placed(deployment, node)
+    return deployment
+
+
+def _placed(deployment: Deployment, place: Mapping[str, Any]) -> Deployment:
+    tolerations = read_tolerations("tolerations", place.get("tolerations")) or ()
+    selector = read_labels("node_selector", place.get("nodeSelector"))
     return replace(
         deployment,
         tolerations=deployment.tolerations or tolerations,
@@ -37,9 +53,9 @@ def placed_by_profile(api: Reads, deployment: Deployment) -> Deployment:
     )
 
 
-def _profile(api: Reads, deployment: Deployment, served: str) -> dict[str, Any]:
+def _profile(api: Reads, deployment: Deployment, kind: ResourceKind) -> dict[str, Any]:
     ref = deployment.hardware_profile
     if ref is None:
         return {}
     place = ref.namespace or deployment.namespace
-    return readable(api, f"/apis/{served}/namespaces/{place}/hardwareprofiles/{ref.name}") or {}
+    return readable(api, kind.path(place, ref.name)) or {}

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from carferry.cluster.kinds import KINDS, Object, Permission, ResourceKind
+from carferry.cluster.kserve import llm_kind, made_of
 from carferry.cluster.owners import applied_by, managers
 from carferry.errors import ClusterError, DeadlineExceeded
 from carferry.serve.objects import SERVICES
@@ -26,13 +27,7 @@ logger = logging.getLogger("carferry")
 WAIT_S = 300.0
 _POLL_S = 1.0
 _FORBIDDEN, _NOT_FOUND = 403, 404
-# kserve/kserve v0.20 (pkg/constants, llmisvc/workload_single_node.go)
-_PODS = {
-    "InferenceService": "serving.kserve.io/inferenceservice={}",
-    "LLMInferenceService": (
-        "app.kubernetes.io/name={},app.kubernetes.io/part-of=llminferenceservice"
-    ),
-}
+_RUNTIME = "ServingRuntime"
 _LINK = "opendatahub.io/connections"
 # Kinds and names that a deployment makes: what is served, what it stands on, who may call it.
 NAMES = (
@@ -178,63 +173,86 @@ def find(api: Api, name: str, namespace: str) -> Found:
     """
     ours: list[Object] = []
     left: list[str] = []
+    llm, is_unread = llm_kind(api), False
     for kind, pattern in NAMES:
         called = pattern.format(name)
         try:
-            live = _get(api, kind, namespace, called)
+            live = _get(api, llm if kind == _LLM else KINDS[kind], namespace, called)
         except ClusterError as error:
             if error.status != _FORBIDDEN or kind in _NEEDED:
                 raise
             left.append(f"{kind} {called}, if it is there: this login may not read it")
+            is_unread |= kind == _LLM
             continue
-        if live is None:
-            continue
-        if applied_by(live):
-            ours.append(live)
-        else:
+        if live and applied_by(live):
+            ours.append({**live, "kind": kind})
+        elif live:
             whose = ", ".join(managers(live)) or "somebody else"
-            left.append(f"{title(live)}: made by {whose}, not by carferry")
-    return _without_used(api, namespace, ours, left)
+            left.append(f"{kind} {called}: made by {whose}, not by carferry")
+    if is_unread:
+        ours = _without_unread(name, ours, left)
+    return _without_used(api, namespace, llm, ours, left)
 
 
 _NEEDED = ("InferenceService", "ServingRuntime", "Secret")
+_LLM = "LLMInferenceService"
 
 
-def _without_used(api: Api, namespace: str, ours: list[Object], left: list[str]) -> Found:
+def _without_unread(name: str, ours: list[Object], left: list[str]) -> list[Object]:
+    """Keep what an LLMInferenceService stands on that may be there, where no other service is."""
+    if any(each["kind"] in SERVICES for each in ours):
+        return ours
+    kept = [each for each in ours if each["kind"] != _RUNTIME]
+    left += (f"{title(each)}: {_LLM} {name} may use it" for each in kept)
+    return [each for each in ours if each not in kept]
+
+
+def _without_used(
+    api: Api, namespace: str, llm: ResourceKind | None, ours: list[Object], left: list[str]
+) -> Found:
     """Keep what a service stands on that stays: another's, or one of this name but not ours."""
     going = {title(each) for each in ours}
-    if not {*SERVICES, "ServingRuntime", "Secret"} & {each["kind"] for each in ours}:
+    if not {*SERVICES, _RUNTIME, "Secret"} & {each["kind"] for each in ours}:
         return Found(tuple(ours), tuple(left))
-    staying = [
+    listed = [
         each | {"kind": "InferenceService"}
         for each in api.list(KINDS["InferenceService"], namespace)
-        if f"InferenceService {each['metadata']['name']}" not in going
     ]
+    listed += _llms(api, namespace, llm)
+    staying = [each for each in listed if title(each) not in going]
     users = {need: title(each) for each in staying for need in _stands_on(each)}
     kept = [f"{title(each)}: {users[title(each)]} uses it" for each in ours if title(each) in users]
     return Found(tuple(each for each in ours if title(each) not in users), (*left, *kept))
+
+
+def _llms(api: Api, namespace: str, kind: ResourceKind | None) -> list[Object]:
+    """Return the LLMInferenceServices of a project; none if this login may not list them."""
+    try:
+        found = api.list(kind, namespace) if kind else []
+    except ClusterError as error:
+        if error.status != _FORBIDDEN:
+            raise
+        return []
+    return [each | {"kind": _LLM} for each in found]
 
 
 def _stands_on(service: Object) -> Iterable[str]:
     metadata = service["metadata"]
     model = service.get("spec", {}).get("predictor", {}).get("model") or {}
     name = metadata["name"]
-    yield f"ServingRuntime {model.get('runtime', '')}"
+    yield f"{_RUNTIME} {model.get('runtime', '')}"
     yield f"Secret {metadata.get('annotations', {}).get(_LINK, '')}"
-    for kind, pattern in NAMES[-4:]:
+    for kind, pattern in NAMES[3:]:
         yield f"{kind} {pattern.format(name)}"
 
 
-def _get(api: Api, kind: str, namespace: str, name: str) -> Object | None:
-    if kind not in KINDS:
-        return None
+def _get(api: Api, kind: ResourceKind | None, namespace: str, name: str) -> Object | None:
     try:
-        found = api.get(KINDS[kind], namespace, name)
+        return api.get(kind, namespace, name) if kind else None
     except ClusterError as error:
         if error.status != _NOT_FOUND:  # the cluster does not know the kind
             raise
         return None
-    return None if found is None else {**found, "kind": kind}
 
 
 def _delete(api: Api, obj: Object) -> None:
@@ -261,7 +279,7 @@ def _still(api: Api, group: list[Object]) -> str:
     lines = []
     for each in group:
         metadata = each["metadata"]
-        live = _get(api, each["kind"], metadata["namespace"], metadata["name"])
+        live = _get(api, ResourceKind.of(each), metadata["namespace"], metadata["name"])
         if live and live["metadata"]["uid"] == metadata["uid"]:
             held = ", ".join(live["metadata"].get("finalizers", ()))
             why = f" (held by the finalizer {held})" if held else ""
@@ -271,14 +289,12 @@ def _still(api: Api, group: list[Object]) -> str:
 
 def _pods(api: Api, services: list[Object]) -> str:
     """Return which pods of the services are still there: they hold their GPUs."""
-    found = [
+    names = [
         pod["metadata"]["name"]
         for each in services
         for pod in api.list(
-            KINDS["Pod"],
-            each["metadata"]["namespace"],
-            labelSelector=_PODS[each["kind"]].format(each["metadata"]["name"]),
+            KINDS["Pod"], each["metadata"]["namespace"],
+            labelSelector=made_of(ResourceKind.of(each), each["metadata"]["name"]).every,
         )
-    ]
-    names = ", ".join(found)
-    return f"its pods still hold their GPUs: {names}" if names else ""
+    ]  # fmt: skip
+    return f"its pods still hold their GPUs: {', '.join(names)}" if names else ""

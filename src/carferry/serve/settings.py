@@ -162,7 +162,7 @@ class Deployment:
 
     @property
     def connection(self) -> str:
-        """Name of the connection Secret."""
+        """Name of the connection Secret that says where the model is, and holds no login."""
         return f"{self.name}-uri"
 
     @property

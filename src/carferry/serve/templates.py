@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from carferry.cluster.discovery import Reads, readable
+from carferry.cluster.kinds import TEMPLATES
 from carferry.gpu.inventory.listing import SHARED
 from carferry.serve.objects.found import Template
 from carferry.serve.settings import Deployment
@@ -62,7 +63,7 @@ def _fits(template: Template, deployment: Deployment) -> bool:
 
 def _templates(api: Reads) -> Iterator[Template]:
     for place in SHARED:
-        path = f"/apis/template.openshift.io/v1/namespaces/{place}/templates"
+        path = TEMPLATES.path(place)
         for item in (readable(api, path) or {}).get("items") or ():
             if found := _template(item):
                 yield found

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from carferry.cluster.kinds import KINDS, Object, Permission
+from carferry.cluster.kserve import SERVER, SERVICE_LABEL
 from carferry.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ logger = logging.getLogger("carferry")
 _FORBIDDEN = 403
 _SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"
 _OF_PODS = ("nodeSelector", "tolerations", "imagePullSecrets", "serviceAccountName")
-_SERVER = "kserve-container"
 
 
 def refusal(cluster: Cluster, objects: Sequence[Object]) -> str:
@@ -67,7 +67,7 @@ def pod(objects: Iterable[Object]) -> Object | None:
     model = predictor["model"]
     spec: dict[str, Any] = {name: predictor[name] for name in _OF_PODS if name in predictor}
     spec["containers"] = [
-        _merged(each, model) if each["name"] == _SERVER else each
+        _merged(each, model) if each["name"] == SERVER else each
         for each in runtime["spec"]["containers"]
     ]
     volumes = [*runtime["spec"].get("volumes", ()), *predictor.get("volumes", ())]
@@ -78,7 +78,7 @@ def pod(objects: Iterable[Object]) -> Object | None:
         "metadata": {
             "name": f"{name}-predictor",
             "namespace": metadata["namespace"],
-            "labels": {"serving.kserve.io/inferenceservice": name, "component": "predictor"},
+            "labels": {SERVICE_LABEL: name, "component": "predictor"},
             "annotations": {_SOURCE: model["storageUri"]},
         },
         "spec": spec | {"volumes": volumes},

@@ -17,7 +17,7 @@ from carferry.refs import Digest, ImageRef
 from carferry.serve.applying import tried_on
 from carferry.serve.deployed import Deployed
 from carferry.serve.form import PARAMETERS, DeploymentForm, DeploymentKeywords, make_deployment
-from carferry.serve.prepare import prepare, rendered
+from carferry.serve.prepare import Prepared, prepare, rendered
 from carferry.serve.render import write, write_folder
 from carferry.serve.settings import Deployment, Kind
 from carferry.serve.step import deploy as apply
@@ -111,8 +111,6 @@ def deploy(
     make_deployment(image, gpu_count=gpus, **settings)  # refuses before a cluster is asked
     cluster = connect() if connect else connected(kubeconfig, context, ca_file)
     made = make_deployment(image, **placed({**settings, "gpu_count": gpus}, cluster.namespace))
-    if file:
-        write(prepare(cluster.api, made).shown, file)
     report = _say if progress else _log.info
     check_rights(
         DEPLOY,
@@ -122,12 +120,19 @@ def deploy(
         platform=made.platform,
         gpus=UNCHECKED,
         warms=warm,
+        profile=_profiles_place(made),
+        routed=made.external_route,
+        tests=bool(test) and seconds != 0,
         connect=lambda: cluster.api,
         report=_say if progress else _log.warning,
         retry=retry,
     )
-    if warm and not dry_run:
-        warm_for(made, cluster, report)
+    if file or warm:
+        ready = (retry or patience()).call(lambda: _tried(cluster, made, force=force))
+        if file:
+            write(ready.shown, file)
+        if warm and not dry_run:
+            warm_for(ready, cluster, report)
     return apply(
         made, cluster, wait_s=seconds, force=force, dry_run=dry_run, rollback=rollback,
         retry=retry or patience(), report=report, asked=asked,
@@ -262,12 +267,23 @@ def check(
 
 def _rehearse(cluster: Cluster, made: Deployment, *, force: bool) -> None:
     try:
-        tried_on(cluster, prepare(cluster.api, made).objects, force=force)
+        _tried(cluster, made, force=force)
     except CarferryError as error:
         # A server that is away now may not be later.
         if not error.temporary:
             raise
         _log.warning("the deployment was not rehearsed: %s", error)
+
+
+def _tried(cluster: Cluster, made: Deployment, *, force: bool) -> Prepared:
+    """Return the objects that the cluster would take; it keeps none."""
+    ready = prepare(cluster.api, made)
+    tried_on(cluster, ready.objects, force=force)
+    return ready
+
+
+def _profiles_place(made: Deployment) -> str:
+    return (made.hardware_profile.namespace or made.namespace) if made.hardware_profile else ""
 
 
 def placed(form: Mapping[str, Any], here: str) -> DeploymentForm:

@@ -112,7 +112,7 @@ def test_endpoint(
 
 
 def test_deployed(made: Deployed, test: str = ANSWER, **more: Any) -> Tested | Untested:
-    """Ask what a step has deployed, as its settings wish.
+    """Ask what a step has deployed, as its settings wish; what no way leads to is not asked.
 
     Args:
         made: By ``deploy`` or ``render``.
@@ -121,7 +121,6 @@ def test_deployed(made: Deployed, test: str = ANSWER, **more: Any) -> Tested | U
 
     Raises:
         EndpointFailed: It does not answer, or wrongly.
-        Unreachable: No way leads there from here.
     """
     if not made.applied:
         return Untested("Not asked: the objects were only written, for somebody else to apply.")
@@ -130,7 +129,7 @@ def test_deployed(made: Deployed, test: str = ANSWER, **more: Any) -> Tested | U
     if test == NO:
         return Untested("Not asked: the settings say test=no.")
     load = SHORT if test == LOAD else NO
-    return _settled(
+    return _if_reached(
         lambda: test_endpoint(made.name, namespace=made.namespace, load=load, **more), _SETTLING_S
     )
 
@@ -160,20 +159,27 @@ def answer_of(
     Raises:
         EndpointFailed: It does not answer, or wrongly.
     """
-    from carferry.endpoint.run import NoWay, probe
+    from carferry.endpoint.run import probe
     from carferry.endpoint.tested import Expected
 
     def once() -> Tested:
         ways, wanted = _in(cluster, name, namespace, "", ca_file, "", "", Expected())
         return Tested(probe(ways, wanted))
 
+    found = _if_reached(once, within_s)
+    report(found.headline)
+    return found.headline if isinstance(found, Tested) else ""
+
+
+def _if_reached(work: Callable[[], Tested], within_s: float) -> Tested | Untested:
+    """Return what a model answers that has just become ready, if a way leads there from here."""
+    from carferry.endpoint.run import NoWay
+
     try:
-        line = _settled(once, within_s).headline
+        return _settled(work, within_s)
     except (NoWay, ClusterError) as error:
-        report(f"not asked: no way leads there from here ({error.subject}: {error.reason})")
-        return ""
-    report(line)
-    return line
+        words = f"({error.subject}: {error.reason})"
+        return Untested(f"Not asked: no way leads there from here {words}.")
 
 
 def _settled(work: Callable[[], Tested], within_s: float) -> Tested:

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from carferry.cluster import grants, rights
 from carferry.cluster.account import Account
-from carferry.cluster.kinds import Object
+from carferry.cluster.discovery import served
+from carferry.cluster.kinds import TEMPLATES, Object, Permission
 from carferry.cluster.rights import Need
 from carferry.errors import ClusterError, InputError, RightsMissing
 from carferry.gpu.inventory.listing import SHARED
@@ -26,7 +27,8 @@ UNCHECKED = "none"
 _NO_ANSWER = (403, 404, 405, 501)
 _AUTH = "manifests/auth"
 _FOLDERS = {"serviceaccounts": _AUTH, "roles": _AUTH, "rolebindings": _AUTH}
-_FOLDERS |= {"jobs": "manifests/buildah"}
+_FOLDERS |= {"jobs": "manifests/buildah", "llminferenceservices": "manifests/llm"}
+_WARM = "manifests/warm"
 _log = logging.getLogger("carferry")
 
 
@@ -101,6 +103,9 @@ def check_rights(
     builder: str = "",
     deletes: bool = False,
     warms: bool = False,
+    profile: str = "",
+    routed: bool = False,
+    tests: bool = False,
     connect: Callable[[], RightsApi] | None = None,
     report: Callable[[str], None] = _log.warning,
     retry: Retry | None = None,
@@ -117,6 +122,9 @@ def check_rights(
         builder: ``job`` if Buildah runs in a Job.
         deletes: A deployment will be removed.
         warms: Its image will be pulled on the nodes first.
+        profile: Project of the hardware profile that it will name; empty: none.
+        routed: It will be reachable from outside.
+        tests: It will be asked, perhaps through the API server's proxy.
         connect: Reaches the cluster; default as kubectl would. Not called if nothing is needed.
         report: Called with what the run has to do without, and the YAML that would change it.
         retry: How often a server that is away is asked again.
@@ -127,12 +135,14 @@ def check_rights(
         ClusterError: The cluster refused the login or does not answer.
     """
     asked = {"namespace": namespace, "gpus": gpus, "builder": builder, "platform": platform}
+    asked["profile"] = profile
     how = {"auth": auth, "llm": llm, "deletes": deletes, "warms": warms}
+    how |= {"routed": routed, "tests": tests}
     found = find_rights(serve, connect=connect, retry=retry, **how, **asked)  # type: ignore[arg-type]
     if found.note or found.missing:
         report("\n".join(filter(None, (found.text, found.manifest.rstrip()))))
     if found.stops:
-        raise _refused(found)
+        raise _refused(found, plans=serve != NO and not gpus)
     return found
 
 
@@ -147,6 +157,9 @@ def find_rights(
     builder: str = "",
     deletes: bool = False,
     warms: bool = False,
+    profile: str = "",
+    routed: bool = False,
+    tests: bool = False,
     connect: Callable[[], RightsApi] | None = None,
     retry: Retry | None = None,
 ) -> Rights:
@@ -164,17 +177,23 @@ def find_rights(
     api = (connect or _connect)()
     place = namespace or api.namespace
     needs: list[Need] = []
+    again = retry or patience()
     try:
         if serve == DEPLOY:
-            has_dashboard = (retry or patience()).call(lambda: _has_dashboard(api, platform))
+            has_dashboard = again.call(lambda: _has_dashboard(api, platform))
             needs += rights.to_deploy(place, auth=auth, llm=llm, connection=has_dashboard)
             needs += rights.to_warm(place) if warms else []
+            extras = rights.to_use_profile(profile) if profile else []
+            if has_dashboard and not llm:
+                extras += rights.to_use_openshift_ai(again.call(lambda: _shared(api)))
+            elif routed and not llm:
+                extras += rights.to_find_route(place)
+            needs += again.call(lambda: _served(api, extras))
+            needs += rights.to_test(place) if tests else []
         needs += rights.to_see_gpus(place) if plans else []
         needs += rights.to_delete(place) if deletes else []
         needs += rights.to_build(api.namespace) if builder == "job" else []
-        lacking = (retry or patience()).call(
-            lambda: rights.missing(api, needs, projects=(place, *SHARED))
-        )
+        lacking = again.call(lambda: rights.missing(api, needs, projects=(place, *SHARED)))
     except ClusterError as error:
         if error.status not in _NO_ANSWER:
             raise
@@ -187,6 +206,20 @@ def _has_dashboard(api: RightsApi, platform: str) -> bool:
     if platform in PLATFORMS:
         return PLATFORMS[platform].dashboard
     return discover(api).dashboard
+
+
+def _shared(api: RightsApi) -> str:
+    """Return the project of OpenShift AI's applications whose Templates are open to this login."""
+    if not served(api).has(TEMPLATES.group):
+        return SHARED[0]
+    open_ = (each for each in SHARED if api.may(Permission("list", TEMPLATES, each)))
+    return next(open_, SHARED[0])
+
+
+def _served(api: RightsApi, needs: list[Need]) -> list[Need]:
+    """Return the permissions to what the cluster serves at all."""
+    found = served(api) if needs else None
+    return [need for need in needs if found and found.has(need.permission.kind.group)]
 
 
 def _rights(api: RightsApi, asked: int, lacking: list[Need]) -> Rights:
@@ -203,20 +236,28 @@ def _rights(api: RightsApi, asked: int, lacking: list[Need]) -> Rights:
     )
 
 
-def _refused(found: Rights) -> RightsMissing:
+def _refused(found: Rights, *, plans: bool) -> RightsMissing:
     apply = "oc apply --server-side"
     remedy = f"{apply} -f - the YAML in the log"
     here = [need.permission for need in found.stops if need.permission.namespace]
     if {each.namespace for each in here} == {found.project}:
-        folders = dict.fromkeys(_FOLDERS.get(each.resource, "manifests/") for each in here)
+        folders = dict.fromkeys(_folder(each) for each in here)
         commands = [f"{apply} -k {folder} -n {found.project}" for folder in folders]
         remedy += f", or once for the project: {' and '.join(commands)}"
     if len(here) < len(found.stops):
-        remedy += "; nodes take an administrator, or name the GPU, as in 'L40S x2'"
+        remedy += "; nodes take an administrator"
+        remedy += ", or name the GPU, as in 'L40S x2'" if plans else ""
     reason = f"{len(found.missing)} of {found.asked} are missing: {found.summary}"
     return RightsMissing(
         "check the rights of", found.account, reason, remedy, manifest=found.manifest
     )
+
+
+def _folder(permission: Permission) -> str:
+    """Return the folder that grants a permission: only warming deletes pods."""
+    if permission.resource == "pods" and permission.verb in ("get", "delete", "create"):
+        return _WARM
+    return _FOLDERS.get(permission.resource, "manifests/")
 
 
 def _connect() -> RightsApi:

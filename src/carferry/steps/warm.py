@@ -23,7 +23,8 @@ from carferry.form.readers import (
 from carferry.io.net.retry import Retry
 from carferry.refs import ImageRef
 from carferry.serve.deadline import deadline_s
-from carferry.serve.settings import Deployment
+from carferry.serve.prepare import Prepared
+from carferry.serve.profiles import scheduled_by_profile
 from carferry.steps.access import patience
 from carferry.steps.cluster import connected
 from carferry.steps.warmed import Warmed
@@ -111,12 +112,15 @@ it is served; pass the digest that push printed: host/repository@sha256:...
     )
 
 
-def warm_for(made: Deployment, cluster: Cluster, report: Callable[[str], None]) -> Warmed:
-    """Warm the nodes of a deployment that is about to be applied.
+def warm_for(ready: Prepared, cluster: Cluster, report: Callable[[str], None]) -> Warmed:
+    """Warm the nodes of a deployment that is about to be applied, as the cluster will place it.
 
     Raises:
         ClusterError: No node fits, or none could pull the image: what serves now goes on.
     """
+    made = ready.deployment
+    if ready.platform.fills_profile:  # at admission, which is too late to choose nodes
+        made = scheduled_by_profile(cluster.api, made)
     which = GPU if made.gpu_count else ALL
     resource = made.gpu_resource if made.gpu_count else ""
     place = Place(resource, made.gpu_count, made.node_selector, made.tolerations)

@@ -61,6 +61,7 @@ class _Under:
     began: float
     failing_since: float | None = None
     said: str = ""
+    is_second: bool = False
 
     @property
     def node(self) -> str:
@@ -129,6 +130,11 @@ def pull(api: Api, image: str, nodes: Sequence[str], how: Warming) -> tuple[Pull
 def _begin(api: Api, image: str, node: str, how: Warming) -> _Under:
     """Create a node's pod; one that still runs is another run's, one that has ended is replaced."""
     made = pod(image, node, how.namespace, how.pull_secret)
+    _create(api, made, how)
+    return _Under(made, how.clock())
+
+
+def _create(api: Api, made: Object, how: Warming) -> None:
     name = made["metadata"]["name"]
     create = Permission("create", _PODS, how.namespace)
     try:
@@ -140,7 +146,6 @@ def _begin(api: Api, image: str, node: str, how: Warming) -> _Under:
         if found is None or (found.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
             _remove(api, how.namespace, name)
             api.call(create, method="POST", body=made)
-    return _Under(made, how.clock())
 
 
 def _looked(api: Api, under: list[_Under], how: Warming) -> Iterator[tuple[_Under, Pulled]]:
@@ -160,8 +165,14 @@ def _looked(api: Api, under: list[_Under], how: Warming) -> Iterator[tuple[_Unde
 
 
 def _seen(api: Api, under: _Under, found: Object | None, how: Warming) -> Sight:
-    if found is None or found["metadata"].get("deletionTimestamp"):
-        return Sight("failed", "its pod was deleted by somebody else")
+    if found is None and under.is_second:
+        return Sight("failed", "its pod was deleted by somebody else, twice")
+    if found is None:  # as another run for the same image does at its end
+        under.is_second = True
+        _create(api, under.object, how)
+        return Sight("waiting", "its pod was deleted by somebody else: made once more")
+    if found["metadata"].get("deletionTimestamp"):
+        return Sight("waiting", "its pod is on its way out")
     return sight(found, _events(api, how.namespace, found["metadata"].get("uid", "")))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from carferry.cluster.kinds import Object
+from carferry.cluster.kserve import MODELCARS
 from carferry.cluster.watch.causes import Cause, Where, cause_of
 from carferry.cluster.watch.logs import telling
 from carferry.cluster.watch.look import container, events_of, name_of, place, quoted, statuses
@@ -22,7 +23,6 @@ _CREATE = {
     "ContainerCannotRun", "PostStartHookError", "PreCreateHookError",
 }  # fmt: skip
 _RUNS = 3  # ends of the same kind that are no accident; vLLM may lose one race against the link
-_MODELCAR = ("modelcar", "modelcar-init")
 
 
 def container_signs(seen: Observation, pod: Object) -> Iterator[Signal]:
@@ -136,7 +136,7 @@ def _out_of_memory(seen: Observation, pod: Object, status: Object) -> Signal:
     name = status["name"]
     limits = (container(pod, name).get("resources") or {}).get("limits") or {}
     limit = str(limits.get("memory", "none"))
-    if name in _MODELCAR:
+    if name in MODELCARS:
         remedy = "raise memoryModelcar in KServe's ConfigMap inferenceservice-config"
     elif name == seen.server:
         remedy = f"pass a larger --memory than {limit}"
@@ -180,7 +180,7 @@ def _runs(status: Object) -> int:
 
 
 def _option(seen: Observation, name: str) -> str:
-    if name in _MODELCAR:
+    if name in MODELCARS:
         return "the ModelCar's reference"
     return "--runtime-image" if name == seen.server else "the image's name"
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from carferry.cluster.kinds import KINDS, REPLICA_SETS, Object, ResourceKind
+from carferry.cluster.kserve import SERVER, made_of
 from carferry.cluster.watch.logs import last_lines, log_tail
 from carferry.cluster.watch.look import condition, is_leaving, is_over, is_ready, name_of, statuses
 from carferry.errors import ClusterError
@@ -57,15 +58,8 @@ class Watched:
         cls, name: str, namespace: str, kind: ResourceKind = KINDS["InferenceService"]
     ) -> Watched:
         """Return where KServe puts what it makes of an object of that kind."""
-        if kind.plural == KINDS["LLMInferenceService"].plural:
-            labels = (
-                f"app.kubernetes.io/name={name},app.kubernetes.io/part-of=llminferenceservice,"
-                "app.kubernetes.io/component=llminferenceservice-workload"
-            )
-            return cls(kind, name, namespace, f"{name}-kserve", labels, "main")
-        labels = f"serving.kserve.io/inferenceservice={name}"
-        deployment = f"{name}-predictor"
-        return cls(kind, name, namespace, deployment, labels, "kserve-container")
+        made = made_of(kind, name)
+        return cls(kind, name, namespace, made.deployment, made.selector, made.server)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +85,7 @@ class Observation:
     events: tuple[Object, ...] = ()
     nodes: tuple[Object, ...] | None = None
     logs: Logs = field(default_factory=dict)
-    server: str = "kserve-container"
+    server: str = SERVER
     taken: float = 0.0
 
     @property

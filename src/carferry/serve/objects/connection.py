@@ -19,13 +19,24 @@ FROM = "carferry/login-of"
 """Annotation: the Secret whose login this one holds; it is copied where objects are applied."""
 
 
+def connection_name(deployment: Deployment, platform: Platform, found: Found) -> str:
+    """Return the name of the connection: one for each type, as no Secret ever changes its type."""
+    return f"{deployment.name}-oci" if has_login(platform, found) else deployment.connection
+
+
+def has_login(platform: Platform, found: Found) -> bool:
+    """Say whether the connection holds the login of a registry."""
+    return bool(platform.has_oci and found.pull_secret)
+
+
 def connection_secret(deployment: Deployment, platform: Platform, found: Found) -> Object:
     """Make the connection: "URI - v1", or "OCI - v1" with the login of a private registry.
 
     Values go in as ``data``: ``stringData`` "does not work well with server-side apply"
     (Kubernetes documentation, Secrets). The login itself is filled in by ``with_login``.
     """
-    is_oci = bool(platform.has_oci and found.pull_secret)
+    is_oci = has_login(platform, found)
+    name = connection_name(deployment, platform, found)
     annotations = {
         **title(deployment),
         "openshift.io/description": deployment.description,
@@ -41,7 +52,7 @@ def connection_secret(deployment: Deployment, platform: Platform, found: Found) 
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": metadata(deployment, platform, deployment.connection, annotations),
+        "metadata": metadata(deployment, platform, name, annotations),
         "type": "kubernetes.io/dockerconfigjson" if is_oci else "Opaque",
         "data": {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()},
     }

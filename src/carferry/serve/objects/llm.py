@@ -46,7 +46,7 @@ def llm_service(deployment: Deployment, platform: Platform, found: Found) -> Obj
         spec["router"] = {"gateway": {}, "route": {}, "scheduler": {}}
     if deployment.base_refs:
         spec["baseRefs"] = [{"name": each} for each in deployment.base_refs]
-    annotations = service_notes(deployment, platform) | {
+    annotations = service_notes(deployment, platform, found) | {
         # Left out, a token is asked for.
         "security.opendatahub.io/enable-auth": "true" if deployment.auth else "false",
         **profile(deployment, platform, "LLMInferenceService", found.profile_version),

@@ -68,8 +68,6 @@ def _notes(deployment: Deployment, platform: Platform, found: Found) -> dict[str
         made["opendatahub.io/apiProtocol"] = "REST"
     if platform.dashboard and platform.scoped:
         made["opendatahub.io/serving-runtime-scope"] = "global"
-    if deployment.gpu_plan:
-        made["carferry/gpu-plan"] = deployment.gpu_plan
     return made | profile(deployment, platform, "ServingRuntime", found.profile_version)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from carferry.cluster.kinds import Object
 from carferry.gpu.vllm_args import VllmArgs
 from carferry.serve.deadline import deadline_s
+from carferry.serve.objects.connection import connection_name
 from carferry.serve.objects.found import Found
 from carferry.serve.objects.metadata import amounts, metadata, profile, scheduling, title
 from carferry.serve.platforms import Platform
@@ -65,7 +66,7 @@ def queue(deployment: Deployment) -> dict[str, str]:
     return {_QUEUE: deployment.queue} if deployment.queue else {}
 
 
-def service_notes(deployment: Deployment, platform: Platform) -> dict[str, str]:
+def service_notes(deployment: Deployment, platform: Platform, found: Found) -> dict[str, str]:
     """Return the annotations of a service of either kind."""
     made = {
         "carferry/image-tag": deployment.image.tag or "",
@@ -75,7 +76,7 @@ def service_notes(deployment: Deployment, platform: Platform) -> dict[str, str]:
         return made
     made |= title(deployment)
     if platform.links_connection:
-        made["opendatahub.io/connections"] = deployment.connection
+        made["opendatahub.io/connections"] = connection_name(deployment, platform, found)
     if platform.has_wizard:
         made["opendatahub.io/model-type"] = "generative"
         made["openshift.io/description"] = deployment.description
@@ -99,7 +100,7 @@ def _model(deployment: Deployment) -> Object:
 def _annotations(deployment: Deployment, platform: Platform, found: Found) -> dict[str, str]:
     mode = deployment.deployment_mode
     word = platform.standard if mode is Mode.STANDARD else platform.knative
-    made = service_notes(deployment, platform) | {
+    made = service_notes(deployment, platform, found) | {
         # An update that changes the mode is refused, also to the same one by another word.
         "serving.kserve.io/deploymentMode": found.mode or word or "",
         **profile(deployment, platform, "InferenceService", found.profile_version),
