@@ -24,6 +24,7 @@ from servers.kube import KubeServer
 from carferry.cluster.client import Cluster
 from carferry.errors import ClusterError, DeadlineExceeded, DeploymentFailed
 from carferry.serve.objects import make_objects
+from carferry.serve.trial import pod as pod_of
 
 POD = "granite-31-2b-predictor-1"
 Object = dict[str, Any]
@@ -91,14 +92,17 @@ def test_a_ready_service_on_another_image_is_not_ready(server: KubeServer, wait:
 
 
 def test_a_deployment_with_the_old_arguments_is_not_ready(server: KubeServer, wait: Wait) -> None:
-    wait.cluster.apply(make_objects(settings(max_model_len="8192")))
+    objects = make_objects(settings(max_model_len="8192"))
+    wait.cluster.apply(objects)
+    wanted = pod_of(objects)
+    assert wanted is not None
+    (container,) = wanted["spec"]["containers"]
+    args = [each.replace("{{.Name}}", NAME) for each in container["args"]]
+    assert args[-1] == "--max-model-len=8192"
     behind, current = rollout(1), rollout(1)
-    for made, args in (
-        (behind, ["--port=8080"]),
-        (current, ["--port=8080", "--max-model-len=8192"]),
-    ):
-        server_container = {"name": "kserve-container", "args": args}
-        made["spec"]["template"] = {"spec": {"containers": [server_container]}}
+    for made, has in ((behind, args[:-1]), (current, args)):
+        spec = {**wanted["spec"], "containers": [{**container, "args": has}]}
+        made["spec"]["template"] = {"spec": spec}
     server.store.script([service("True"), behind, ready_pod()], [current])
     wait.run()
     assert wait.said == ["the Deployment does not have the new arguments yet", "ready"]

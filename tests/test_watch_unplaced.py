@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from carferry.cluster.watch.unplaced import explain
+from carferry.cluster.watch.observe import Observation
+from carferry.cluster.watch.signal import SETTLE_S
+from carferry.cluster.watch.unplaced import AUTOSCALER_S, BUSY_S, explain, unplaced
 
 Object = dict[str, Any]
 
@@ -71,3 +73,39 @@ def test_the_tolerations_are_written_out_with_those_that_they_replace() -> None:
         '--tolerations \'[{"key":"nvidia.com/gpu","operator":"Exists"},'
         '{"key":"dedicated","operator":"Equal","value":"ml","effect":"NoSchedule"}]\''
     )
+
+
+def waiting_for(nodes: list[Object], wanted: Object, *said: str, is_told: bool = True) -> float:
+    """Return for how long a pod may be on no node."""
+    unscheduled = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}
+    stuck = {**wanted, "status": {"conditions": [unscheduled]}}
+    events = tuple(
+        {"metadata": {"name": "e"}, "involvedObject": {"name": "p"}, "reason": each}
+        for each in said
+    )
+    seen = Observation({}, pods=(stuck,), events=events, is_told=is_told, nodes=tuple(nodes))
+    sign = unplaced(seen, stuck)
+    assert sign is not None
+    return sign.grace_s
+
+
+USED = node("a", "nvidia.com/gpu:NoSchedule", gpus=1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said", "is_told", "patience_s"),
+    [
+        (pod(8), (), True, AUTOSCALER_S),
+        (pod(8), (), False, BUSY_S),
+        (pod(zone="x"), (), False, BUSY_S),
+        (pod(1), (), True, BUSY_S),
+        (pod(8), ("NotTriggerScaleUp",), True, SETTLE_S),
+        (pod(1), ("NotTriggerScaleUp",), True, BUSY_S),
+    ],
+)
+def test_who_may_yet_get_a_node_is_waited_for(
+    wanted: Object, said: tuple[str, ...], is_told: bool, patience_s: float
+) -> None:
+    """Without a right to events nobody knows of an autoscaler; GPUs in use come free without."""
+    assert AUTOSCALER_S >= 60
+    assert waiting_for([USED], wanted, *said, is_told=is_told) == patience_s

@@ -29,6 +29,13 @@ cluster's own words, what to do; the end of the log stands before it. With `--js
   if the deadline follows from the image's size; with `--wait-s` it is.
 - One or two crashes that no row below knows are borne with: the server may start before KServe has
   linked the model. The third ends the wait (`crash`), with the log's last error.
+- Without a right to list events nobody knows of an autoscaler at work: a pod that no node can take is then
+  waited for 300 seconds.
+- After a change, ready counts once the Deployment is the one that was asked for (arguments, environment,
+  resources, images, tolerations) and has been changed; else ten seconds after the change, a minute where it
+  has more than was asked for.
+- What the next try may mend (a GPU or a port that is still in use, a model that is not linked yet) ends the wait
+  at its third end.
 - What the GPU plan had said is told beside causes of memory and GPUs.
 - `--rollback` (setting `rollback`) applies again what served before: whole, if it is what was there;
   else the last image that served, which is kept as annotation `carferry/last-good` of the ServingRuntime.
@@ -38,15 +45,15 @@ cluster's own words, what to do; the end of the log stands before it. With `--js
 same signs.
 """
 _PODS = (
-    ("taint", "a node has room, and a taint that is not tolerated; both are named", "--tolerations, written out", "30"),
-    ("gpus-too-few", "no node has that many GPUs; counts by node", "--gpu-count", "30"),
-    ("no-gpu", "no node offers the resource; what they offer", "--gpu-resource", "30"),
-    ("no-node-selected", "no node has the labels", "--node-selector", "30"),
-    ("cpu-too-much, memory-too-much", "no node is that large", "--cpu, --memory", "30"),
+    ("taint", "a node has room, and a taint that is not tolerated; both are named", "--tolerations, written out", "60"),
+    ("gpus-too-few", "no node has that many GPUs; counts by node", "--gpu-count", "60"),
+    ("no-gpu", "no node offers the resource; what they offer", "--gpu-resource", "60"),
+    ("no-node-selected", "no node has the labels", "--node-selector", "60"),
+    ("cpu-too-much, memory-too-much", "no node is that large", "--cpu, --memory", "60"),
     ("gpus-in-use, nodes-full", "large enough nodes are in use", "stop what holds them", "300"),
     ("no-node", "the nodes may not be read: the scheduler's words", "", "300"),
     ("node-unready", "the node is gone or cordoned", "bring it back", "30 to 60"),
-    ("no-scale-up", "the autoscaler says that it brings no node (NotTriggerScaleUp)", "as for the nodes", "10"),
+    ("no-scale-up", "the autoscaler says that it brings no node (NotTriggerScaleUp)", "as for the nodes", "10; 300 if they are only in use"),
     ("scaling-up", "an autoscaler brings a node (TriggeredScaleUp; Karpenter: Nominated)", "", "waits"),
     ("queued", "the pod waits for its turn (SchedulingGated)", "", "waits"),
 )  # fmt: skip
@@ -86,8 +93,9 @@ _COLUMNS = ("Cause", "It means", "What to do", "Seconds")
 
 
 def _row(row: Cause) -> tuple[str, str, str, str]:
-    seconds = "waits" if row.state is State.WAITING else f"{row.grace_s:.0f}"
+    waits = "third end" if row.where is Where.LOG else "waits"
+    seconds = waits if row.state is State.WAITING else f"{row.grace_s:.0f}"
     remedy = row.remedy.replace("{name}{full}", "NAME").replace("{option}", "the reference")
-    for group in ("kind", "name", "length", "argument"):
+    for group in ("kind", "name", "length", "argument", "dtype"):
         remedy = remedy.replace(f"{{{group}}}", group.upper())
     return f"`{row.name}`", row.means, remedy, seconds

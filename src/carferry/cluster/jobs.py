@@ -12,7 +12,8 @@ from carferry.cluster.kinds import JOBS, KINDS, Object, Permission
 from carferry.cluster.watch.clock import Clock, SystemClock
 from carferry.cluster.watch.containers import ended_badly
 from carferry.cluster.watch.look import condition, events_of, is_leaving, name_of
-from carferry.cluster.watch.observe import Observation, events_about, nodes_for, read_logs
+from carferry.cluster.watch.nodes import Nodes
+from carferry.cluster.watch.observe import Observation, events_about, read_logs
 from carferry.cluster.watch.patience import Patience
 from carferry.cluster.watch.signal import Signal, State, waiting
 from carferry.cluster.watch.signs import pod_signs, refused
@@ -73,8 +74,9 @@ def _start(api: Api, job: Object, patience: Patience, clock: Clock) -> None:
 
 def _follow(api: Api, name: str, namespace: str, deadline_s: float, patience: Patience) -> None:
     subject = f"job {namespace}/{name}"
+    nodes = Nodes()
     while True:
-        seen, signals = _look(api, name, namespace)
+        seen, signals = _look(api, name, namespace, nodes)
         failed = patience.over(signals)
         patience.tell(signals[0], seen.taken)
         if signals[0].state is State.READY:
@@ -88,9 +90,9 @@ def _follow(api: Api, name: str, namespace: str, deadline_s: float, patience: Pa
         patience.rest(POLL_S)
 
 
-def _look(api: Api, name: str, namespace: str) -> tuple[Observation, list[Signal]]:
+def _look(api: Api, name: str, namespace: str, nodes: Nodes) -> tuple[Observation, list[Signal]]:
     try:
-        seen = _observe(api, name, namespace)
+        seen = _observe(api, name, namespace, nodes)
     except CarferryError as error:
         if not error.temporary:
             raise
@@ -98,19 +100,20 @@ def _look(api: Api, name: str, namespace: str) -> tuple[Observation, list[Signal
     return seen, _assess(seen)
 
 
-def _observe(api: Api, name: str, namespace: str) -> Observation:
+def _observe(api: Api, name: str, namespace: str, nodes: Nodes) -> Observation:
     job = api.get(JOBS, namespace, name)
     if job is None:
         raise ClusterError("wait for", f"job {namespace}/{name}", "it was deleted", "run again")
     found = api.list(KINDS["Pod"], namespace, labelSelector=f"job-name={name}")
     # A removed Job of the same name may still have a pod on its way out.
     pods = [pod for pod in found if not is_leaving(pod)]
-    events = [event for each in (job, *pods) for event in events_about(api, namespace, each)]
+    events = events_about(api, namespace, [job, *pods])
     return Observation(
         job,
         pods=tuple(pods),
-        events=tuple(events),
-        nodes=nodes_for(api, pods),
+        events=tuple(events or ()),
+        is_told=events is not None,
+        nodes=nodes.about(api, pods),
         logs=read_logs(api, namespace, pods, ""),
         server="",
         taken=time.time(),

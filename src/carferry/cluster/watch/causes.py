@@ -78,6 +78,13 @@ _NEVER_MENDS_S = 20.0  # three tries of the kubelet: a name server or a cable ma
 _A_FEW_TRIES_S = 60.0
 _LOGIN = "name a Secret that opens it: --pull-secret"
 
+# knative/serving v1 (revision_lifecycle.go, configuration_lifecycle.go), as KServe hands it on
+REVISION = row(
+    "revision-failed", Where.SERVICE, r"^Revision(?:Failed|Missing)\b",
+    "Knative gave the revision up", "see its words, and: kubectl get revisions",
+    grace_s=_A_FEW_TRIES_S,
+)  # fmt: skip
+
 CAUSES: tuple[Cause, ...] = (
     row(
         "registry-limit", Where.PULL, r"toomanyrequests|too many requests|\b429\b",
@@ -291,6 +298,7 @@ CAUSES: tuple[Cause, ...] = (
         "KServe refuses the InferenceService",
         "see its words; `carferry render` shows what is applied",
     ),
+    REVISION,
     row(
         "reconcile-failed", Where.SERVICE, r"InternalError|fails? to (?:reconcile|create|update)",
         "KServe could not make what the InferenceService needs", "see KServe's words", grace_s=30.0,

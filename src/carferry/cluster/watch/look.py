@@ -34,6 +34,11 @@ def name_of(obj: Object) -> str:
     return str(obj["metadata"]["name"])
 
 
+def generation(obj: Object | None) -> int:
+    """Return how often an object's spec was changed; 0 for none."""
+    return int(((obj or {}).get("metadata") or {}).get("generation") or 0)
+
+
 def marks(obj: Object) -> dict[str, str]:
     """Return an object's annotations."""
     return obj["metadata"].get("annotations") or {}
@@ -95,6 +100,11 @@ def seconds(event: Object) -> float:
     series = event.get("series") or {}
     told = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
     return moment(str(told or event.get("firstTimestamp") or ""))
+
+
+def created(obj: Object) -> float:
+    """Return when an object was made, in seconds since 1970; 0 if it does not say."""
+    return moment(str(obj["metadata"].get("creationTimestamp") or ""))
 
 
 def moment(text: str) -> float:

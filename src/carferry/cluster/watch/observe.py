@@ -10,26 +10,34 @@ llmisvc/workload_single_node.go), Kubernetes pod lifecycle and Deployment status
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from carferry.cluster.kinds import KINDS, REPLICA_SETS, Object, ResourceKind
+<<<<<<< HEAD
 from carferry.cluster.kserve import SERVER, made_of
+=======
+from carferry.cluster.watch.allowed import if_allowed
+>>>>>>> w2b
 from carferry.cluster.watch.logs import last_lines, log_tail
-from carferry.cluster.watch.look import condition, is_leaving, is_over, is_ready, name_of, statuses
+from carferry.cluster.watch.look import (
+    condition,
+    created,
+    is_leaving,
+    is_ready,
+    marks,
+    name_of,
+    statuses,
+)
+from carferry.cluster.watch.nodes import Nodes
 from carferry.errors import ClusterError
 
 if TYPE_CHECKING:
     from carferry.cluster.api import Api
 
-logger = logging.getLogger("carferry")
-
-_NODES = "/api/v1/nodes"
-_NODES_PAGE = 500
-_CLOSED = (401, 403, 404)
+_KNATIVE = ("Serverless", "Knative")
 
 Logs = Mapping[str, tuple[str, ...]]
 """Of ``pod/container``: the lines that its last run left."""
@@ -69,9 +77,13 @@ class Observation:
     Attributes:
         service: The InferenceService; for a Job the Job.
         deployment: Of the predictor; None with Knative, or before KServe made it.
-        sets: The Deployment's ReplicaSets; empty if they may not be read.
+        sets: The Deployment's ReplicaSets, with Knative those of all revisions; empty if they may
+            not be read.
         pods: Of the predictor.
-        events: About all of these.
+        events: About the service, the newest ReplicaSet and the pods that are not ready.
+        is_told: Events may be read; else that there are none proves nothing.
+        runtime: The ServingRuntime of this namespace that the service names, once it says that it
+            is ready; None if there is none or it may not be read.
         nodes: None: not needed, or they may not be read.
         logs: Ends of the logs of containers that crashed or are not ready.
         server: Name of the container that serves.
@@ -83,19 +95,30 @@ class Observation:
     sets: tuple[Object, ...] = ()
     pods: tuple[Object, ...] = ()
     events: tuple[Object, ...] = ()
+    is_told: bool = True
+    runtime: Object | None = None
     nodes: tuple[Object, ...] | None = None
     logs: Logs = field(default_factory=dict)
     server: str = SERVER
     taken: float = 0.0
 
     @property
+    def is_knative(self) -> bool:
+        """Whether Knative makes the Deployments, one for each revision."""
+        return is_knative(self.service)
+
+    @property
+    def newest(self) -> Object | None:
+        """The ReplicaSet of the newest revision; None if none is known."""
+        return _newest(self.sets, self.deployment)
+
+    @property
     def current(self) -> tuple[Object, ...]:
         """The pods of the newest revision that are not on their way out."""
-        newest = max(self.sets, key=_revision, default=None)
         staying = [pod for pod in self.pods if not is_leaving(pod)]
-        if newest is None:
+        if self.newest is None:
             return tuple(staying)
-        owner = newest["metadata"].get("uid")
+        owner = self.newest["metadata"].get("uid")
         return tuple(pod for pod in staying if owner in _owners(pod))
 
     def log(self, pod: Object, container: str) -> tuple[str, ...]:
@@ -103,8 +126,13 @@ class Observation:
         return self.logs.get(f"{name_of(pod)}/{container}", ())
 
 
-def observe(api: Api, watched: Watched) -> Observation:
+def observe(api: Api, watched: Watched, nodes: Nodes | None = None) -> Observation:
     """Read an InferenceService and all that KServe and Kubernetes made of it.
+
+    Args:
+        api: The connection.
+        watched: What.
+        nodes: What this wait keeps of the nodes from look to look.
 
     Raises:
         ClusterError: There is no such InferenceService, or reading is forbidden.
@@ -115,32 +143,41 @@ def observe(api: Api, watched: Watched) -> Observation:
         raise ClusterError("wait for", f"{namespace}/{name}", "it was deleted", "apply it again")
     pods = api.list(KINDS["Pod"], namespace, labelSelector=watched.selector)
     deployment = api.get(KINDS["Deployment"], namespace, watched.deployment)
-    sets = _sets(api, namespace, deployment)
-    told = [service, *sets, *(pod for pod in pods if not is_ready(pod))]
+    sets = _sets(api, watched, service, deployment)
+    newest = _newest(sets, deployment)
+    told = [service, *([newest] if newest else []), *(pod for pod in pods if not is_ready(pod))]
+    events = events_about(api, namespace, told)
     return Observation(
         service,
         deployment,
         tuple(sets),
         tuple(pods),
-        tuple(event for each in told for event in events_about(api, namespace, each)),
-        nodes_for(api, pods),
+        tuple(events or ()),
+        events is not None,
+        _runtime(api, service),
+        (nodes or Nodes()).about(api, pods),
         read_logs(api, namespace, pods, watched.server),
         watched.server,
         time.time(),
     )
 
 
-def events_about(api: Api, namespace: str, obj: Object) -> list[Object]:
-    """Return the events of an object; none if this user may not read them."""
-    selector = f"involvedObject.name={name_of(obj)}"
-    return _optional(lambda: api.list(KINDS["Event"], namespace, fieldSelector=selector))
+def events_about(api: Api, namespace: str, objects: Iterable[Object]) -> list[Object] | None:
+    """Return the events of objects; None if this user may not read them."""
+
+    def ask() -> list[Object]:
+        selectors = (f"involvedObject.name={name_of(each)}" for each in objects)
+        found = (api.list(KINDS["Event"], namespace, fieldSelector=each) for each in selectors)
+        return [event for events in found for event in events]
+
+    return if_allowed(ask)
 
 
-def nodes_for(api: Api, pods: Iterable[Object]) -> tuple[Object, ...] | None:
-    """Return the cluster's nodes if a pod has none, or hangs on its own; None if closed."""
-    if not any(map(_asks_for_nodes, pods)):
-        return None
-    return tuple(_optional(lambda: list(_pages(api)))) or None
+def is_knative(service: Object) -> bool:
+    """Return whether an InferenceService is served by Knative."""
+    status = service.get("status") or {}
+    asked = marks(service).get("serving.kserve.io/deploymentMode")
+    return (status.get("deploymentMode") or asked) in _KNATIVE
 
 
 def read_logs(api: Api, namespace: str, pods: Iterable[Object], server: str) -> Logs:
@@ -172,14 +209,34 @@ def _log(api: Api, namespace: str, pod: str, status: Object, server: str) -> lis
     return []
 
 
-def _sets(api: Api, namespace: str, deployment: Object | None) -> list[Object]:
-    if deployment is None:
+def _sets(api: Api, watched: Watched, service: Object, deployment: Object | None) -> list[Object]:
+    if deployment is None and not is_knative(service):
         return []
-    labels = ((deployment.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+    labels = (((deployment or {}).get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    found = _optional(lambda: api.list(REPLICA_SETS, namespace, labelSelector=selector))
+    asked = {"labelSelector": selector or watched.selector}
+    found = if_allowed(lambda: api.list(REPLICA_SETS, watched.namespace, **asked)) or []
+    if deployment is None:  # Knative names each revision's Deployment itself
+        return found
     owner = deployment["metadata"].get("uid")
     return [each for each in found if owner in _owners(each)]
+
+
+def _newest(sets: Iterable[Object], deployment: Object | None) -> Object | None:
+    # A Deployment takes an old set up again; Knative begins a Deployment for each revision.
+    return max(sets, key=created if deployment is None else _revision, default=None)
+
+
+def _runtime(api: Api, service: Object) -> Object | None:
+    """Return what is compared with the Deployment before ready is believed."""
+    predictor = (service.get("spec") or {}).get("predictor") or {}
+    name = str((predictor.get("model") or {}).get("runtime") or "")
+    if not name or condition(service, "Ready") != "True":
+        return None
+    namespace = str(service["metadata"]["namespace"])
+    kind = KINDS["ServingRuntime"]
+    found = if_allowed(lambda: [each] if (each := api.get(kind, namespace, name)) else [])
+    return found[0] if found else None
 
 
 def _owners(obj: Object) -> list[str]:
@@ -190,35 +247,3 @@ def _revision(replica_set: Object) -> int:
     marks = replica_set["metadata"].get("annotations") or {}
     text = str(marks.get("deployment.kubernetes.io/revision", ""))
     return int(text) if text.isdigit() else 0
-
-
-def _asks_for_nodes(pod: Object) -> bool:
-    if is_leaving(pod) or is_over(pod):
-        return False
-    is_placed = bool((pod.get("spec") or {}).get("nodeName"))
-    return condition(pod, "PodScheduled") == "False" or (is_placed and not statuses(pod))
-
-
-def _pages(api: Api) -> Iterator[Object]:
-    token = ""
-    while True:
-        page = api.read(f"{_NODES}?limit={_NODES_PAGE}" + (f"&continue={token}" if token else ""))
-        yield from page.get("items", [])
-        token = str(page.get("metadata", {}).get("continue", ""))
-        if not token:
-            return
-
-
-def _optional(ask: Callable[[], list[Object]]) -> list[Object]:
-    """Return what was asked for; nothing if this user may not see it.
-
-    A pipeline's ServiceAccount may not read everything unless granted; the pods still say that
-    something is wrong, events and nodes only add why.
-    """
-    try:
-        return ask()
-    except ClusterError as error:
-        if error.status not in _CLOSED:
-            raise
-        logger.debug("%s", error)
-        return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from carferry.cluster.watch.clock import Clock
-from carferry.cluster.watch.signal import SETTLE_S, Signal, State, waiting
+from carferry.cluster.watch.signal import Signal, State, waiting
 from carferry.io.show.amounts import human_seconds
 
 REPEAT_S = 30.0
@@ -38,19 +38,26 @@ class Patience:
         self.end = clock.now() + deadline_s
         self._clock, self._report = clock, report
         self._held_left = 0.0 if is_fixed else HELD_S
-        self._believed_from = clock.now() + (SETTLE_S if is_changed else 0.0)
+        self._began, self._is_changed = clock.now(), is_changed
+        self._first: int | None = None
         self._looked = clock.now()
         self._since: dict[tuple[str, str], float] = {}
         self._told: dict[tuple[str, str], float] = {}
 
-    def believe(self, signals: list[Signal]) -> list[Signal]:
-        """Return the signals, but no ready that nobody has had the time to take back."""
-        now = self._clock.now()
-        if signals[0].state is not State.READY:
-            self._believed_from = now
-        if now < min(self._believed_from, self.end):
-            return [waiting("KServe may not have seen the change yet")]
-        return signals
+    def believe(self, signals: list[Signal], generation: int) -> list[Signal]:
+        """Return the signals, but no ready that may still be that of what was there before.
+
+        Args:
+            signals: Of one look.
+            generation: Of the Deployment: KServe has seen the change once it moves. A change that
+                does not reach the Deployment (a label) never moves it: then time must do.
+        """
+        first = self._first = generation if self._first is None else self._first
+        if not self._is_changed or generation != first or signals[0].state is not State.READY:
+            return signals
+        settled = min(self._began + signals[0].grace_s, self.end)
+        is_settled = self._clock.now() >= settled
+        return signals if is_settled else [waiting("KServe may not have seen the change yet")]
 
     def over(self, signals: Iterable[Signal]) -> Signal | None:
         """Return the failure that has lasted long enough to count; each has its own patience."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from carferry.cluster.kinds import Object
+from carferry.cluster.watch.applied import behind
 from carferry.cluster.watch.containers import is_pulling_in_vain
 from carferry.cluster.watch.look import (
     condition,
@@ -11,7 +12,6 @@ from carferry.cluster.watch.look import (
     is_leaving,
     is_over,
     is_ready,
-    marks,
     name_of,
     place,
     quoted,
@@ -21,8 +21,6 @@ from carferry.cluster.watch.look import (
 from carferry.cluster.watch.observe import Observation
 from carferry.cluster.watch.signal import Signal, waiting
 from carferry.io.show.amounts import human_bytes
-
-_KNATIVE = ("Serverless", "Knative")
 
 
 def missing(seen: Observation, size_bytes: int = 0) -> Signal | None:
@@ -38,20 +36,19 @@ def missing(seen: Observation, size_bytes: int = 0) -> Signal | None:
     for pod in seen.current:
         if not is_ready(pod) and not is_over(pod):
             return _pod(seen, pod, size_bytes)
-    if behind := rollout(seen):
-        return waiting(behind)
+    if left := rollout(seen):
+        return waiting(left)
     if condition(seen.service, "Ready") != "True":
         message = condition(seen.service, "Ready", "message")
         return waiting("the InferenceService is not ready", evidence=quoted(message))
-    behind = _wrong_args(seen) or _wrong_image(seen)
-    return waiting(behind) if behind else None
+    lacks = behind(seen)
+    return waiting(lacks) if lacks else None
 
 
 def rollout(seen: Observation) -> str:
     """Return how far the Deployment is behind what is wanted; empty if it is not."""
     if seen.deployment is None:
-        mode = marks(seen.service).get("serving.kserve.io/deploymentMode")
-        return "" if mode in _KNATIVE else "KServe has not made the Deployment yet"
+        return "" if seen.is_knative else "KServe has not made the Deployment yet"
     status, spec = seen.deployment.get("status") or {}, seen.deployment.get("spec") or {}
     wanted = spec.get("replicas", 1)
     if status.get("observedGeneration", 0) < seen.deployment["metadata"].get("generation", 1):
@@ -107,35 +104,3 @@ def _loading(seen: Observation, pod: Object, name: str) -> Signal:
     lines = seen.log(pod, name)
     words = f"it says: {quoted(lines[-1])}" if lines else "it says nothing yet"
     return waiting(f"{place(pod, name)}: it runs, and is not ready yet", evidence=words)
-
-
-def _wrong_args(seen: Observation) -> str:
-    """Return a text if the Deployment was made before the last change of the vLLM arguments."""
-    wanted = {*_model(seen).get("args", [])}
-    template = ((seen.deployment or {}).get("spec") or {}).get("template") or {}
-    for each in (template.get("spec") or {}).get("containers") or []:
-        if each.get("name") == seen.server and wanted - {*each.get("args", [])}:
-            return "the Deployment does not have the new arguments yet"
-    return ""
-
-
-def _wrong_image(seen: Observation) -> str:
-    model = _model(seen)
-    image = str(model.get("storageUri") or model.get("uri") or "").partition("://")[2]
-    for pod in (each for each in seen.current if not is_over(each)):
-        if image and (served := _mounted(pod)) and image not in served:
-            return f"pod {name_of(pod)} still serves {served[0]}"
-    return ""
-
-
-def _mounted(pod: Object) -> list[str]:
-    """Return the model images of a pod: of KServe's sidecar, or of image volumes."""
-    volumes = (pod.get("spec") or {}).get("volumes") or ()
-    native = [str((each.get("image") or {}).get("reference", "")) for each in volumes]
-    return [each for each in (container(pod, "modelcar").get("image", ""), *native) if each]
-
-
-def _model(seen: Observation) -> Object:
-    spec = seen.service.get("spec") or {}
-    model: Object = (spec.get("predictor") or spec).get("model") or {}
-    return model

@@ -42,6 +42,7 @@ LOGGED: tuple[Cause, ...] = (
         "gpu-in-use", _LOG, r"Free memory on device .*less than desired GPU memory utilization",
         "another process holds memory of the GPU",
         "free the GPU, or --vllm-args=--gpu-memory-utilization=0.7", is_planned=True,
+        state=State.WAITING,  # the pod before may be about to end: see the tries in containers.py
     ),
     # torch c10/cuda/CUDACachingAllocator.cpp; csrc of the HIP twin
     row(
@@ -107,12 +108,22 @@ LOGGED: tuple[Cause, ...] = (
         "the model brings code of its own, which vLLM runs only when told to",
         "if you trust it: --vllm-args=--trust-remote-code",
     ),
+    # config/model.py, _verify_quantization
     row(
-        "quantization", _LOG,
-        r"[Uu]nknown quantization method|[Qq]uantization method .* (?:is not supported|"
-        r"does not match)",
+        "quantization", _LOG, r"Unknown quantization method",
         "this vLLM does not know the model's quantization",
         "serve with a newer vLLM: --runtime-image",
+    ),
+    row(
+        "wrong-argument", _LOG, r"Quantization method specified .*does not match",
+        "--quantization contradicts the model's own", "leave --quantization out of --vllm-args",
+    ),
+    # model_executor/model_loader/weight_utils.py and its like, get_quant_config
+    row(
+        "dtype", _LOG,
+        r"is not supported for quantization method .*Supported dtypes: \[torch\.(?P<dtype>\w+)",
+        "the model's quantization does not take that number format",
+        "pass --vllm-args=--dtype={dtype}",
     ),
     row(
         "shared-memory", _LOG,
@@ -150,5 +161,6 @@ LOGGED: tuple[Cause, ...] = (
     row(
         "port-in-use", _LOG, r"[Aa]ddress already in use",
         "the server's port is taken in its pod", "leave --port out of --vllm-args",
+        state=State.WAITING,
     ),
 )  # fmt: skip

@@ -8,6 +8,9 @@ from enum import Enum
 SETTLE_S = 10.0
 """Seconds that a sure sign must last: it has outlived a status that was not written anew yet."""
 
+DOUBT_S = 60.0
+"""Seconds that a ready must last after a change which the Deployment may not have yet."""
+
 
 class State(Enum):
     """The state of a rollout."""
@@ -25,10 +28,10 @@ class Signal:
     Attributes:
         state: HELD waits for a turn or a node that somebody else brings: that time is not counted.
         reason: The object, and what is the matter with it; the same words as long as it lasts.
-        cause: Short name of the cause, as in the table of docs/reference/waiting.md.
+        cause: Short name of the cause, as in the table of docs/reference/diagnosis.md.
         evidence: The cluster's own words; may vary from look to look.
         remedy: What to do.
-        grace_s: Seconds that a failure must last to count.
+        grace_s: Seconds that a failure must last to count; of ready, seconds since a change.
         culprit: Pod and container whose log explains it, if one ran.
         since: When it began, in seconds since 1970; 0 if no event says so.
         is_planned: What the GPU plan had said belongs beside it.

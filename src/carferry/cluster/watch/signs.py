@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from carferry.cluster.kinds import Object
-from carferry.cluster.watch.causes import Where, cause_of, row
+from carferry.cluster.watch.applied import is_doubtful
+from carferry.cluster.watch.causes import REVISION, Where, cause_of, row
 from carferry.cluster.watch.containers import container_signs
 from carferry.cluster.watch.look import (
     condition,
@@ -21,7 +22,7 @@ from carferry.cluster.watch.look import (
 )
 from carferry.cluster.watch.observe import Observation
 from carferry.cluster.watch.progress import missing
-from carferry.cluster.watch.signal import Signal, State
+from carferry.cluster.watch.signal import DOUBT_S, SETTLE_S, Signal, State
 from carferry.cluster.watch.unplaced import unplaced
 
 __all__ = ["assess", "pod_signs", "refused"]
@@ -50,7 +51,7 @@ def assess(seen: Observation, size_bytes: int = 0) -> list[Signal]:
         return [Signal(State.FAILED, reason, "stopped", remedy=remedy)]
     lacking = missing(seen, size_bytes)
     if lacking is None:
-        return [Signal(State.READY, "ready")]
+        return [Signal(State.READY, "ready", grace_s=DOUBT_S if is_doubtful(seen) else SETTLE_S)]
     found = list(_signs(seen))
     order = (State.FAILED, State.HELD, State.WAITING)
     return [*sorted(found, key=lambda sign: order.index(sign.state)), lacking]
@@ -65,18 +66,18 @@ def _signs(seen: Observation) -> Iterator[Signal]:
 
 
 def _refused(seen: Observation) -> Iterator[Signal]:
-    """Yield why no pod could be made: the ReplicaSet's newest event, or the Deployment's word."""
-    for replica_set in seen.sets:
-        wanted = (replica_set.get("spec") or {}).get("replicas", 0)
-        has = (replica_set.get("status") or {}).get("replicas", 0)
-        if wanted <= has:
-            continue
-        told = events_of(replica_set, seen.events)
-        if told and told[0].get("reason") == "FailedCreate":
+    """Yield why no pod could be made: the newest ReplicaSet's last event, else its condition."""
+    if (newest := seen.newest) is not None:
+        wanted = (newest.get("spec") or {}).get("replicas", 0)
+        told = events_of(newest, seen.events)
+        is_short = wanted > (newest.get("status") or {}).get("replicas", 0)
+        if is_short and told and told[0].get("reason") == "FailedCreate":
             yield refused(str(told[0].get("message", "")))
             return
-    if condition(seen.deployment, "ReplicaFailure") == "True":
-        yield refused(condition(seen.deployment, "ReplicaFailure", "message"))
+    for each in (seen.deployment, newest):
+        if condition(each, "ReplicaFailure") == "True":
+            yield refused(condition(each, "ReplicaFailure", "message"))
+            return
 
 
 def refused(said: str) -> Signal:
@@ -136,6 +137,7 @@ def _service(seen: Observation) -> Iterator[Signal]:
         if event.get("type") == "Warning" and is_new and _counts(seen, said):
             yield _of(Where.SERVICE, "", said)
             break
+    yield from _revision(seen)
     model = (seen.service.get("status") or {}).get("modelStatus") or {}
     # lastFailureInfo is never cleared, so it only counts beside a state of failure, and a
     # failed load only if no pod is left to tell more.
@@ -144,6 +146,15 @@ def _service(seen: Observation) -> Iterator[Signal]:
         info = model.get("lastFailureInfo") or {}
         said = f"{info.get('reason', broken)}: {info.get('message', 'no message')}"
         yield _of(Where.SERVICE, "", said)
+
+
+def _revision(seen: Observation) -> Iterator[Signal]:
+    """Yield that Knative gave a revision up: nothing else tells it, for it takes the pods away."""
+    if condition(seen.service, "PredictorReady") == "False":
+        words = (condition(seen.service, "PredictorReady", part) for part in ("reason", "message"))
+        said = ": ".join(words)
+        if cause_of(Where.SERVICE, said, (REVISION,)):
+            yield _of(Where.SERVICE, "", said)
 
 
 def _counts(seen: Observation, said: str) -> bool:

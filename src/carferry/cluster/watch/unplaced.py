@@ -20,11 +20,12 @@ from carferry.cluster.quantity import Quantity
 from carferry.cluster.watch.causes import Where, cause_of
 from carferry.cluster.watch.look import condition, events_of, name_of, quoted, seconds
 from carferry.cluster.watch.observe import Observation
-from carferry.cluster.watch.signal import Signal, State
+from carferry.cluster.watch.signal import SETTLE_S, Signal, State
 from carferry.errors import InputError
 
-AUTOSCALER_S = 30.0
-"""Seconds in which an autoscaler says what it makes of a pod: it looks every ten."""
+AUTOSCALER_S = 60.0
+"""Seconds in which an autoscaler says what it makes of a pod: it looks every ten, and longer each
+time the more nodes there are."""
 BUSY_S = 300.0
 """Seconds that GPUs in use are waited for: another pod may be on its way out."""
 
@@ -55,8 +56,10 @@ def unplaced(seen: Observation, pod: Object) -> Signal | None:
         reason, advice = f"{name}: {known.means}", known.advice(said)
         return Signal(known.state, reason, known.name, said, advice, known.grace_s)
     why = explain(pod, seen.nodes)
+    # Who may not read events does not know whether an autoscaler is at work.
+    grace_s = why.grace_s if seen.is_told else max(why.grace_s, BUSY_S)
     return _scaled(seen, pod, name, why) or Signal(
-        State.FAILED, f"{name}: {why.means}", why.cause, said, why.remedy, why.grace_s,
+        State.FAILED, f"{name}: {why.means}", why.cause, said, why.remedy, grace_s,
         is_planned=True,
     )  # fmt: skip
 
@@ -80,7 +83,9 @@ def _scaled(seen: Observation, pod: Object, name: str, why: _Why) -> Signal | No
         return Signal(State.HELD, reason, "scaling-up", words, since=since)
     reason = f"{name}: {why.means}, and the autoscaler brings none"
     remedy = why.remedy or "ask for what its node groups have, or let them grow"
-    return Signal(State.FAILED, reason, "no-scale-up", words, remedy, is_planned=True)
+    # What is only in use comes free without an autoscaler.
+    grace_s = BUSY_S if why.grace_s >= BUSY_S else SETTLE_S
+    return Signal(State.FAILED, reason, "no-scale-up", words, remedy, grace_s, is_planned=True)
 
 
 def explain(pod: Object, nodes: Iterable[Object] | None) -> _Why:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from carferry.cluster.api import Api
 from carferry.cluster.kinds import KINDS, Object, ResourceKind
 from carferry.cluster.watch.clock import Clock, SystemClock
+from carferry.cluster.watch.look import generation
+from carferry.cluster.watch.nodes import Nodes
 from carferry.cluster.watch.observe import Observation, Watched, observe
 from carferry.cluster.watch.patience import Patience
 from carferry.cluster.watch.signal import SETTLE_S, Signal, State, waiting
@@ -61,10 +63,11 @@ def wait(
     watched = Watched.of(name, namespace, kind)
     how = {"is_fixed": is_fixed, "is_changed": is_changed}
     patience = Patience(clock or SystemClock(), deadline_s, report, **how)
+    nodes = Nodes()
     while True:
-        seen, signals = _look(api, watched, size_bytes)
+        seen, signals = _look(api, watched, size_bytes, nodes)
         if seen:
-            signals = patience.believe(signals)
+            signals = patience.believe(signals, generation(seen.deployment))
         failed = patience.over(signals)
         patience.tell(signals[0], seen.taken if seen else time.time())
         if seen and signals[0].state is State.READY:
@@ -78,9 +81,11 @@ def wait(
         patience.rest(POLL_S)
 
 
-def _look(api: Api, watched: Watched, size_bytes: int) -> tuple[Observation | None, list[Signal]]:
+def _look(
+    api: Api, watched: Watched, size_bytes: int, nodes: Nodes
+) -> tuple[Observation | None, list[Signal]]:
     try:
-        seen = observe(api, watched)
+        seen = observe(api, watched, nodes)
     except CarferryError as error:
         if not error.temporary:
             raise
