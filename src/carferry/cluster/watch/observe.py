@@ -16,11 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from carferry.cluster.kinds import KINDS, REPLICA_SETS, Object, ResourceKind
-<<<<<<< HEAD
 from carferry.cluster.kserve import SERVER, made_of
-=======
 from carferry.cluster.watch.allowed import if_allowed
->>>>>>> w2b
 from carferry.cluster.watch.logs import last_lines, log_tail
 from carferry.cluster.watch.look import (
     condition,
