@@ -37,10 +37,11 @@ def _serve(listener: socket.socket, pid: int) -> None:
     port = listener.getsockname()[1]
     while True:
         client, _ = listener.accept()
-        threading.Thread(target=_pass_on, args=(client, port), daemon=True).start()
+        threading.Thread(target=pass_on, args=(client, port), daemon=True).start()
 
 
-def _pass_on(client: socket.socket, port: int) -> None:
+def pass_on(client: socket.socket, port: int) -> None:
+    """Connect to a port of 127.0.0.1 and carry bytes both ways until both ends are through."""
     with client:
         try:
             server = socket.create_connection(("127.0.0.1", port), _PATIENCE_S)

@@ -150,6 +150,7 @@ def _shrink(pod: Object, image: str) -> None:
     pod["containers"] = [each for each in pod["containers"] if each["name"] == "manager"]
     (manager,) = pod["containers"]
     manager |= {"image": image, "imagePullPolicy": "IfNotPresent"}
+    pod["tolerations"] = [{"operator": "Exists"}]  # should it have to start again beside the GPUs
     requests = {"cpu": "50m", "memory": "200Mi"}
     manager["resources"] = {"requests": requests, "limits": {"memory": "1Gi"}}
     manager["readinessProbe"] |= {"initialDelaySeconds": 1, "periodSeconds": 1}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.rig.settings import Rig
+from cluster.rig.settings import NODE_IP, Rig
 
 _TESTS = Path(__file__).resolve().parents[2]
 _NAMESPACES = ("--mount", "--net", "--pid", "--uts", "--ipc", "--cgroup")
@@ -45,6 +45,11 @@ class Node:
     registry: str
     kubectl_command: tuple[str, ...]
     programs: Path | None = None
+
+    @property
+    def registry_of_pods(self) -> str:
+        """The registry as pods reach it, whose loopback is their own; the kubelet does, too."""
+        return f"{NODE_IP}:{self.registry.rpartition(':')[2]}"
 
     def kubectl(self, *words: str, stdin: str = "") -> str:
         """Run kubectl as the administrator and return its standard output.

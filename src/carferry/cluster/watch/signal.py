@@ -25,7 +25,7 @@ class Signal:
     Attributes:
         state: HELD waits for a turn or a node that somebody else brings: that time is not counted.
         reason: The object, and what is the matter with it; the same words as long as it lasts.
-        cause: Short name of the cause, as in the table of docs/reference/waiting.md.
+        cause: Short name of the cause, as in the table of docs/reference/diagnosis.md.
         evidence: The cluster's own words; may vary from look to look.
         remedy: What to do.
         grace_s: Seconds that a failure must last to count.

@@ -30,7 +30,7 @@ def serve(model: Model) -> None:
     log.engine("Maximum concurrency for %s tokens per request: 4.00x", f"{model.max_model_len:,}")
     handler = type("OfModel", (Handler,), {"model": model})
     host = model.options.host or ""
-    server = ThreadingHTTPServer((host, model.options.port), handler)
+    server = _Server((host, model.options.port), handler)
     if model.options.ssl_certfile:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(model.options.ssl_certfile, model.options.ssl_keyfile)
@@ -38,6 +38,12 @@ def serve(model: Model) -> None:
     log.api("Starting vLLM server on http://%s:%s", host or "0.0.0.0", model.options.port)
     log.api("Application startup complete.")
     server.serve_forever()
+
+
+class _Server(ThreadingHTTPServer):
+    """As many may knock at once as at uvicorn's door, not five."""
+
+    request_queue_size = 128
 
 
 class Handler(BaseHTTPRequestHandler):
