@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from carferry.cluster.owners import applied_by, applies, managers, owners
+from carferry.cluster.owners import applied_at, applied_by, applies, managers, owned, owners
 from carferry.serve.drift import changes, is_same
 from carferry.serve.masks import HIDDEN, shown
 
@@ -179,3 +179,31 @@ def test_a_secret_inside_a_longer_text_is_hidden(value: Any, name: str) -> None:
 )
 def test_a_longer_text_without_a_secret_is_shown_as_it_is(text: str) -> None:
     assert shown([text], "args") == json.dumps([text])
+
+
+def test_what_was_applied_comes_back_without_what_others_added() -> None:
+    """Also what others put into a map that was applied empty, and what a webhook made of ours."""
+    spec = {
+        "router": {"gateway": {"refs": [{"name": "theirs"}]}},
+        "model": {"uri": "a"},
+        "replicas": 1,
+        "args": ["x"],
+        "nodeSelector": {"zone": "a"},  # atomic: owned as a whole
+        "containers": [{"name": "main", "image": "a", "resources": {}}],
+    }
+    fields = {
+        "f:router": {"f:gateway": {}}, "f:model": {"f:uri": {}}, "f:args": {},
+        "f:nodeSelector": {}, "f:containers": {'k:{"name":"main"}': {"f:name": {}, "f:image": {}}},
+    }  # fmt: skip
+    live = service(
+        spec,
+        entry("carferry", {"f:spec": fields}, time="2026-01-01T00:00:00Z"),
+        entry("carferry", {"f:spec": {"f:replicas": {}}}, "Update", time="2026-01-02T00:00:00Z"),
+        entry("other", {"f:spec": {"f:replicas": {}}}, time="2026-01-03T00:00:00Z"),
+        entry("more", {"f:spec": {"f:router": {"f:gateway": {"f:refs": {}}}}}, "Update"),
+    ) | {"apiVersion": "v1"}
+    mine = {"router": {"gateway": {}}, "model": {"uri": "a"}, "args": ["x"]}
+    mine |= {"nodeSelector": {"zone": "a"}, "containers": [{"name": "main", "image": "a"}]}
+    assert owned(live, "carferry")["spec"] == mine
+    assert applied_at(live) == "2026-01-02T00:00:00Z"
+    assert applied_at(service(spec)) == ""

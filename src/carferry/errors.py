@@ -234,7 +234,7 @@ class DeploymentFailed(ClusterError):
     """A condition or event says that the model will not come up.
 
     Attributes:
-        cause: Short name, as in the table of docs/reference/waiting.md.
+        cause: Short name, as in the table of docs/reference/diagnosis.md.
         evidence: The cluster's own words, or the server's.
     """
 

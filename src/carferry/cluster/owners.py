@@ -8,7 +8,7 @@ and ``i:n`` the nth item; ``.`` stands for the item itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from carferry.cluster.kinds import Object
@@ -58,6 +58,12 @@ def owners(obj: Object, path: Sequence[Step]) -> list[str]:
             depths[name] = max(depth, depths.get(name, 0))
     deepest = max(depths.values(), default=0)
     return [name for name, depth in depths.items() if depth == deepest]
+
+
+def applied_at(obj: Object, manager: str = FIELD_MANAGER) -> str:
+    """Return when a manager last changed an object, as the server writes it; empty: it has not."""
+    return max((str(e.get("time") or "") for e in _entries(obj) if e.get("manager") == manager),
+               default="")  # fmt: skip
 
 
 def without_times(obj: Object) -> list[Object]:
@@ -120,3 +126,69 @@ def _inside(value: Any, step: Step) -> Any:
         return value[step]
     except (LookupError, TypeError):
         return None
+
+
+def owned(obj: Object, manager: str) -> Object:
+    """Return what a manager has applied of an object, fit to be applied again by it.
+
+    So an earlier state comes back without what KServe, webhooks and people added.
+
+    Args:
+        obj: As the API server returned it, with ``managedFields``.
+        manager: As it named itself when it applied.
+    """
+    name = obj["metadata"]["name"]
+    made: Object = {
+        "apiVersion": obj["apiVersion"],
+        "kind": obj["kind"],
+        "metadata": {"name": name},
+    }
+    if space := obj["metadata"].get("namespace"):
+        made["metadata"]["namespace"] = space
+    held = [entry for entry in _entries(obj) if not entry.get("subresource")]
+    # What a webhook changed of our request is booked under our name too, as an Update.
+    ours = [e for e in held if e.get("manager") == manager and e.get("operation") == "Apply"]
+    others = [entry.get("fieldsV1") or {} for entry in held if entry not in ours]
+    for entry in ours:
+        _merge(made, _picked(obj, entry.get("fieldsV1") or {}, others))
+    return made
+
+
+def _picked(value: Any, fields: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> Any:
+    """Return the parts of a value that are named; all of it if none is.
+
+    But of a map that was applied empty nothing: what is in it, others own part by part.
+    """
+    named = {key: below for key, below in fields.items() if key != "."}
+    if not named:
+        is_theirs = isinstance(value, dict) and any({*each} - {"."} for each in others)
+        return {} if is_theirs else value
+    inside = {key: [each[key] for each in others if key in each] for key in named}
+    if isinstance(value, dict):
+        kept = {key: below for key, below in named.items() if key[2:] in value}
+        return {key[2:]: _picked(value[key[2:]], kept[key], inside[key]) for key in kept}
+    if isinstance(value, list):
+        return [
+            part for key, below in named.items() for part in _items(value, key, below, inside[key])
+        ]
+    return value
+
+
+def _items(
+    values: list[Any], key: str, fields: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
+) -> list[Any]:
+    """Return the items of a list that a key (``k:{...}``) or a value (``v:...``) names."""
+    kind, _, text = key.partition(":")
+    wanted = json.loads(text)
+    if kind == "v":
+        return [each for each in values if each == wanted]
+    found = [each for each in values if all(each.get(k) == v for k, v in wanted.items())]
+    return [{**wanted, **_picked(each, fields, others)} for each in found]
+
+
+def _merge(into: Object, more: Object) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into.setdefault(key, value)

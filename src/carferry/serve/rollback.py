@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from carferry.cluster.kinds import Object, ResourceKind
-from carferry.cluster.owned import owned
-from carferry.cluster.owners import FIELD_MANAGER
+from carferry.cluster.owners import FIELD_MANAGER, owned
 from carferry.cluster.watch.look import marks
 from carferry.cluster.watch.observe import Watched, observe
 from carferry.cluster.watch.progress import missing
@@ -111,9 +110,9 @@ def _again(cluster: Cluster, settings: Deployment, image: str, kept: list[Object
     made = prepare(cluster.api, replace(settings, image=ImageRef.parse(image.rpartition("://")[2])))
     if not kept:
         return made.objects
-    name = settings.connection
-    return [*(each for each in made.objects if each["metadata"]["name"] == name
-              and each["kind"] == "Secret"), *kept]  # fmt: skip
+    kinds = [each["kind"] for each in made.objects]
+    runtime = kinds.index(HOLDER) if HOLDER in kinds else 0
+    return [*made.objects[:runtime], *kept]
 
 
 def _serves(cluster: Cluster, service: Object) -> bool:

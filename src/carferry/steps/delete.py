@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +14,13 @@ from carferry.serve.checks import NAME_LIMIT
 from carferry.serve.removal import WAIT_S, Removed, remove
 from carferry.steps.access import patience
 from carferry.steps.cluster import connected
+from carferry.steps.lines import teller
 from carferry.steps.rights import NO, check_rights
 
 if TYPE_CHECKING:
     from carferry.cluster.client import Cluster
 else:
     Cluster = Any  # whoever asks for the types of a function needs the name, not the client
-
-_log = logging.getLogger("carferry")
 
 
 def delete(
@@ -73,19 +70,15 @@ def delete(
         raise InputError("delete", name, f"cannot wait {wait} s", "write 0 or more")
     cluster = connect() if connect else connected(kubeconfig, context, ca_file)
     place = read_text("namespace", namespace) or cluster.namespace
-    say = _say if progress else _log.info
+    say = teller(progress)
     check_rights(
         NO,
         namespace=place,
         deletes=True,
         connect=lambda: cluster.api,
-        report=_say if progress else _log.warning,
+        report=teller(progress, warns=True),
         retry=retry,
     )
     return (retry or patience()).call(
         lambda: remove(cluster.api, name, place, wait_s=wait, report=say), first=lambda: True
     )
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")

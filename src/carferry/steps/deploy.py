@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
@@ -24,6 +23,7 @@ from carferry.serve.step import deploy as apply
 from carferry.steps.access import patience
 from carferry.steps.cluster import connected
 from carferry.steps.endpoint import answer_of
+from carferry.steps.lines import teller
 from carferry.steps.rights import DEPLOY, UNCHECKED, check_rights
 from carferry.steps.signature import takes
 from carferry.steps.warm import warm_for
@@ -111,7 +111,7 @@ def deploy(
     make_deployment(image, gpu_count=gpus, **settings)  # refuses before a cluster is asked
     cluster = connect() if connect else connected(kubeconfig, context, ca_file)
     made = make_deployment(image, **placed({**settings, "gpu_count": gpus}, cluster.namespace))
-    report = _say if progress else _log.info
+    report = teller(progress)
     check_rights(
         DEPLOY,
         namespace=made.namespace,
@@ -124,7 +124,7 @@ def deploy(
         routed=made.external_route,
         tests=bool(test) and seconds != 0,
         connect=lambda: cluster.api,
-        report=_say if progress else _log.warning,
+        report=teller(progress, warns=True),
         retry=retry,
     )
     if file or warm:
@@ -296,7 +296,3 @@ def _seconds(wait: bool | float) -> float | None:
     if isinstance(wait, bool):
         return None if wait else 0.0
     return read_seconds("wait", wait)
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")

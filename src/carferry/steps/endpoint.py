@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from carferry.io.net.addresses import check_address
 from carferry.io.net.retry import Retry
 from carferry.steps.access import patience
 from carferry.steps.cluster import connected
+from carferry.steps.lines import teller
 from carferry.steps.tested import Tested, Untested
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def test_endpoint(
     _check(text, task, load)
     expected, token = _expected(plan), _token(token_file)
     laid = Load() if load == SHORT else None
-    report = _say if progress else _log.info
+    report = teller(progress)
 
     def once() -> Tested:
         if "://" in text:
@@ -294,7 +294,3 @@ def _token(file: str | Path | None) -> str:
     if not text or not text.isprintable() or " " in text:
         raise InputError("read token", path, "no token in it", "one line, nothing else")
     return text
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")

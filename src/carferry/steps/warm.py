@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +25,7 @@ from carferry.serve.prepare import Prepared
 from carferry.serve.profiles import scheduled_by_profile
 from carferry.steps.access import patience
 from carferry.steps.cluster import connected
+from carferry.steps.lines import teller
 from carferry.steps.warmed import Warmed
 from carferry.warming.nodes import ALL, GPU, Chosen, Place, choose
 
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from carferry.cluster.client import Cluster
 else:
     Cluster = Any  # whoever asks for the types of a function needs the name, not the client
-
-_log = logging.getLogger("carferry")
 
 
 def warm(
@@ -105,7 +102,7 @@ it is served; pass the digest that push printed: host/repository@sha256:...
     )
     cluster = connect() if connect else connected(kubeconfig, context, ca_file)
     space = read_text("namespace", namespace) or cluster.namespace
-    report = _say if progress else _log.info
+    report = teller(progress)
     return (retry or patience()).call(
         lambda: _warm(cluster.api, ref, which, place, space, pull_secret, size_bytes, report),
         first=lambda: True,
@@ -198,7 +195,3 @@ def _pinned(image: str) -> ImageRef:
         remedy = "pass the digest that push printed: host/repository@sha256:..."
         raise InputError("warm", ref, "a tag may name another image when it is served", remedy)
     return replace(ref, tag=None)
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")

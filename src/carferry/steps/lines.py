@@ -1,0 +1,25 @@
+"""Lines of a step as it goes on: to the person before it, else to whoever logs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+
+_log = logging.getLogger("carferry")
+
+
+def teller(progress: bool, *, warns: bool = False) -> Callable[[str], None]:
+    """Return what lines are handed to.
+
+    Args:
+        progress: True writes them on stderr, as for whoever waits there.
+        warns: Where nobody does, they are logged as warnings.
+    """
+    if progress:
+        return _say
+    return _log.warning if warns else _log.info
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
