@@ -8,7 +8,16 @@ from dataclasses import replace
 from carferry.cluster.kinds import Object
 from carferry.cluster.watch.causes import Cause, Where, cause_of
 from carferry.cluster.watch.logs import telling
-from carferry.cluster.watch.look import container, events_of, name_of, place, quoted, statuses
+from carferry.cluster.watch.look import (
+    MODELCARS,
+    container,
+    events_of,
+    image_volumes,
+    name_of,
+    place,
+    quoted,
+    statuses,
+)
 from carferry.cluster.watch.observe import Observation, crash
 from carferry.cluster.watch.server import LOGGED
 from carferry.cluster.watch.signal import Signal, State
@@ -22,7 +31,6 @@ _CREATE = {
     "ContainerCannotRun", "PostStartHookError", "PreCreateHookError",
 }  # fmt: skip
 _RUNS = 3  # ends of the same kind that are no accident; vLLM may lose one race against the link
-_MODELCAR = ("modelcar", "modelcar-init")
 
 
 def container_signs(seen: Observation, pod: Object) -> Iterator[Signal]:
@@ -42,24 +50,35 @@ def _pull(seen: Observation, pod: Object, status: Object) -> Signal | None:
     """Return why an image does not come.
 
     The kubelet turns between ErrImagePull and ImagePullBackOff, whose own message may be without
-    the cause: both are one state, and the events about this container add their words.
+    the cause: both are one state, and the events about this container add their words. An image
+    volume that does not come is told as its container's, with events about the pod alone.
     """
     if not is_pulling_in_vain(status):
         return None
     told = events_of(pod, seen.events, status["name"])
+    told += events_of(pod, seen.events, "") if image_volumes(pod) else []
     failed = [str(e.get("message", "")) for e in told if e.get("reason") == "Failed"]
     said = [_message(status), *failed]
     if _reason(status) not in ("ImagePullBackOff", "ErrImagePull"):
         said.insert(0, f"{_reason(status)}: {_message(status)}")
     known = [(row, text) for text in said if (row := cause_of(Where.PULL, text))]
-    where = place(pod, status["name"])
+    where, option = _wanted(seen, pod, status)
     if not known:
         words = quoted(next((text for text in said if text), "no message"))
         return Signal(State.WAITING, f"{where}: its image cannot be pulled yet", "pull", words)
     row, text = known[0]
     if row.name == "image-denied" and (missing := _missing_secret(seen, pod)):
         return _denied(where, text, missing)
-    return _sign(row, where, text, {"option": _option(seen, status["name"])})
+    return _sign(row, where, text, {"option": option})
+
+
+def _wanted(seen: Observation, pod: Object, status: Object) -> tuple[str, str]:
+    """Return whose image does not come, and where it was named: a container's, or a volume's."""
+    own = str(container(pod, status["name"]).get("image", ""))
+    for volume, image in image_volumes(pod).items():
+        if image != own and image in _message(status):
+            return f"pod {name_of(pod)}, image volume {volume}", "the ModelCar's reference"
+    return place(pod, status["name"]), _option(seen, status["name"])
 
 
 def _missing_secret(seen: Observation, pod: Object) -> str:
@@ -136,7 +155,7 @@ def _out_of_memory(seen: Observation, pod: Object, status: Object) -> Signal:
     name = status["name"]
     limits = (container(pod, name).get("resources") or {}).get("limits") or {}
     limit = str(limits.get("memory", "none"))
-    if name in _MODELCAR:
+    if name in MODELCARS:
         remedy = "raise memoryModelcar in KServe's ConfigMap inferenceservice-config"
     elif name == seen.server:
         remedy = f"pass a larger --memory than {limit}"
@@ -180,7 +199,7 @@ def _runs(status: Object) -> int:
 
 
 def _option(seen: Observation, name: str) -> str:
-    if name in _MODELCAR:
+    if name in MODELCARS:
         return "the ModelCar's reference"
     return "--runtime-image" if name == seen.server else "the image's name"
 
