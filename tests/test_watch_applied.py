@@ -107,7 +107,8 @@ def test_a_change_that_kserve_has_not_seen_is_not_ready(name: str) -> None:
 def test_an_image_volume_of_the_model_before_is_not_ready() -> None:
     seen = looked()
     seen.pods[0]["spec"].update(
-        containers=[{"name": "kserve-container"}], volumes=[{"image": {"reference": OLD}}]
+        containers=[{"name": "kserve-container"}],
+        volumes=[{"name": "m", "image": {"reference": OLD}}],
     )
     asked(seen).update(storageUri=f"oci+native://{OLD}")
     assert behind(seen) == ""

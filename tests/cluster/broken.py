@@ -124,6 +124,18 @@ BROKEN = (
         ident="runtime-missing",
     ),
     Broken(
+        "image-missing",
+        ("image volume", "check the ModelCar's reference"),
+        {"image": f"{{registry}}/diag/none@{NO_SUCH}", "mount": "native"},
+        ident="volume-image-missing",
+    ),
+    Broken(
+        "image-denied",
+        ("image volume", "--pull-secret"),
+        {"image": f"{DENYING}/x@{NO_SUCH}", "mount": "native"},
+        ident="volume-image-denied",
+    ),
+    Broken(
         "registry-unknown",
         ("registry.onion",),
         {"image": f"registry.onion/x@{NO_SUCH}"},

@@ -164,7 +164,7 @@ def test_a_status_is_told_once_and_then_at_most_every_half_minute(
 
 
 _LEFT_OUT = {
-    *("env", "volumes", "volumeMounts", "livenessProbe", "readinessProbe", "startupProbe"),
+    *("env", "volumeMounts", "livenessProbe", "readinessProbe", "startupProbe"),
     *("images", "nodeInfo", "addresses", "hostIPs", "podIPs", "hostIP", "podIP", "imageID"),
     *("resourceVersion", "terminationMessagePath", "terminationMessagePolicy", "fieldsV1"),
     *("ports", "readinessGates", "schedulerName", "dnsPolicy", "qosClass", "preemptionPolicy"),

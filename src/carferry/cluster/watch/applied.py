@@ -16,13 +16,12 @@ from typing import Any
 
 from carferry.cluster.kinds import Object
 from carferry.cluster.quantity import Quantity
-from carferry.cluster.watch.look import container, is_over, name_of
+from carferry.cluster.watch.look import MODELCARS, container, image_volumes, is_over, name_of
 from carferry.cluster.watch.observe import Observation
 from carferry.errors import InputError
 
 _PLACEHOLDER = re.compile(r"\{\{-? *\.(Name|Namespace) *-?\}\}")
 _OF_PODS = ("nodeSelector", "tolerations", "volumes")
-_MODELCARS = ("modelcar",)
 
 
 def behind(seen: Observation) -> str:
@@ -120,10 +119,8 @@ def _wrong_image(seen: Observation) -> str:
 
 def _mounted(pod: Object) -> list[str]:
     """Return the model images of a pod: of KServe's sidecar, or of image volumes."""
-    volumes = (pod.get("spec") or {}).get("volumes") or ()
-    native = [str((each.get("image") or {}).get("reference", "")) for each in volumes]
-    sidecars = [str(container(pod, name).get("image", "")) for name in _MODELCARS]
-    return [each for each in (*sidecars, *native) if each]
+    sidecar = str(container(pod, MODELCARS[0]).get("image", ""))
+    return [each for each in (sidecar, *image_volumes(pod).values()) if each]
 
 
 def _parts(seen: Observation) -> tuple[Object, Object]:

@@ -9,7 +9,16 @@ from carferry.cluster.kinds import Object
 from carferry.cluster.kserve import MODELCARS
 from carferry.cluster.watch.causes import Cause, Where, cause_of
 from carferry.cluster.watch.logs import telling
-from carferry.cluster.watch.look import container, events_of, name_of, place, quoted, statuses
+from carferry.cluster.watch.look import (
+    MODELCARS,
+    container,
+    events_of,
+    image_volumes,
+    name_of,
+    place,
+    quoted,
+    statuses,
+)
 from carferry.cluster.watch.observe import Observation, crash
 from carferry.cluster.watch.server import LOGGED
 from carferry.cluster.watch.signal import Signal, State
@@ -42,24 +51,35 @@ def _pull(seen: Observation, pod: Object, status: Object) -> Signal | None:
     """Return why an image does not come.
 
     The kubelet turns between ErrImagePull and ImagePullBackOff, whose own message may be without
-    the cause: both are one state, and the events about this container add their words.
+    the cause: both are one state, and the events about this container add their words. An image
+    volume that does not come is told as its container's, with events about the pod alone.
     """
     if not is_pulling_in_vain(status):
         return None
     told = events_of(pod, seen.events, status["name"])
+    told += events_of(pod, seen.events, "") if image_volumes(pod) else []
     failed = [str(e.get("message", "")) for e in told if e.get("reason") == "Failed"]
     said = [_message(status), *failed]
     if _reason(status) not in ("ImagePullBackOff", "ErrImagePull"):
         said.insert(0, f"{_reason(status)}: {_message(status)}")
     known = [(row, text) for text in said if (row := cause_of(Where.PULL, text))]
-    where = place(pod, status["name"])
+    where, option = _wanted(seen, pod, status)
     if not known:
         words = quoted(next((text for text in said if text), "no message"))
         return Signal(State.WAITING, f"{where}: its image cannot be pulled yet", "pull", words)
     row, text = known[0]
     if row.name == "image-denied" and (missing := _missing_secret(seen, pod)):
         return _denied(where, text, missing)
-    return _sign(row, where, text, {"option": _option(seen, status["name"])})
+    return _sign(row, where, text, {"option": option})
+
+
+def _wanted(seen: Observation, pod: Object, status: Object) -> tuple[str, str]:
+    """Return whose image does not come, and where it was named: a container's, or a volume's."""
+    own = str(container(pod, status["name"]).get("image", ""))
+    for volume, image in image_volumes(pod).items():
+        if image != own and image in _message(status):
+            return f"pod {name_of(pod)}, image volume {volume}", "the ModelCar's reference"
+    return place(pod, status["name"]), _option(seen, status["name"])
 
 
 def _missing_secret(seen: Observation, pod: Object) -> str:

@@ -20,6 +20,9 @@ _WRAPPING = re.compile(
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _LONGEST = 360
 
+MODELCARS = ("modelcar", "modelcar-init")
+"""Containers that KServe adds for a ModelCar."""
+
 
 def condition(obj: Object | None, kind: str, field: str = "status") -> str:
     """Return a field of the condition of that type; empty if there is none."""
@@ -63,6 +66,13 @@ def container(pod: Object, name: str) -> Object:
 def place(pod: Object, name: str) -> str:
     """Return how a container is named in a message."""
     return f"pod {name_of(pod)}, container {name}"
+
+
+def image_volumes(pod: Object) -> dict[str, str]:
+    """Return the images that a pod mounts as volumes, by the volume's name."""
+    volumes = (pod.get("spec") or {}).get("volumes") or ()
+    return {each["name"]: str(each["image"].get("reference", "")) for each in volumes
+            if each.get("image")}  # fmt: skip
 
 
 def is_leaving(pod: Object) -> bool:

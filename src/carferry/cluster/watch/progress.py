@@ -6,9 +6,11 @@ from carferry.cluster.kinds import Object
 from carferry.cluster.watch.applied import behind
 from carferry.cluster.watch.containers import is_pulling_in_vain
 from carferry.cluster.watch.look import (
+    MODELCARS,
     condition,
     container,
     events_of,
+    image_volumes,
     is_leaving,
     is_over,
     is_ready,
@@ -82,6 +84,9 @@ def _container(seen: Observation, pod: Object, status: Object, size_bytes: int) 
         return waiting(f"{where}: its image cannot be pulled yet", evidence=quoted(words))
     if told and told[0].get("reason") == "Pulling":
         return _pulling(pod, status["name"], told[0], size_bytes)
+    loose = events_of(pod, seen.events, "")
+    if image_volumes(pod) and loose and loose[0].get("reason") == "Pulling":
+        return _pulling(pod, "", loose[0], size_bytes)
     held = status["state"]["waiting"]
     reason = held.get("reason", "waiting")
     if reason == "PodInitializing":
@@ -91,12 +96,13 @@ def _container(seen: Observation, pod: Object, status: Object, size_bytes: int) 
 
 
 def _pulling(pod: Object, name: str, event: Object, size_bytes: int) -> Signal:
-    spec = container(pod, name)
-    is_model = name in ("modelcar", "modelcar-init")
-    amount = f"{human_bytes(size_bytes)} " if is_model and size_bytes else ""
-    what = "the model image" if is_model else f"image {spec.get('image', '')}"
-    return waiting(f"{place(pod, name)}: pulling {amount}of {what}" if amount
-                   else f"{place(pod, name)}: pulling {what}", since=seconds(event))  # fmt: skip
+    """Return that an image is pulled: a container's, or without a name that of a volume."""
+    where = place(pod, name) if name else f"pod {name_of(pod)}"
+    if name and name not in MODELCARS:
+        what = f"image {container(pod, name).get('image', '')}"
+    else:
+        what = f"{human_bytes(size_bytes)} of the model image" if size_bytes else "the model image"
+    return waiting(f"{where}: pulling {what}", since=seconds(event))
 
 
 def _loading(seen: Observation, pod: Object, name: str) -> Signal:
