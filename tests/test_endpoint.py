@@ -17,8 +17,10 @@ from servers.sockets import free_port
 
 from carferry import EndpointFailed, InputError, Unreachable
 from carferry.cli import main
+from carferry.cluster.api import connect
 from carferry.endpoint.answer import ask
-from carferry.endpoint.door import Direct
+from carferry.endpoint.asking import post
+from carferry.endpoint.door import Direct, Proxied
 from carferry.endpoint.events import StreamLimits, events
 from carferry.endpoint.find import Found, doors, llm_service, service
 from carferry.endpoint.load import Load, Sample, measure, summed
@@ -26,7 +28,8 @@ from carferry.endpoint.metrics import tokens_of
 from carferry.endpoint.numbers import Spread
 from carferry.endpoint.tasks import TASKS, beep
 from carferry.run.request import Run
-from carferry.run.settings import asked_of, deploy_keywords
+from carferry.run.settings import deploy_keywords
+from carferry.run.settings import test_of as asked_of
 from carferry.serve.step import Deployed
 from carferry.steps import endpoint as step
 
@@ -370,6 +373,20 @@ def test_another_wish_stops_the_run_in_its_first_step() -> None:
 
 def test_a_step_asks_by_itself_and_warms_if_the_settings_say_so() -> None:
     made = deploy_keywords({"warm": True}, {})
-    assert (made["test"], made["warm"]) == (False, True)
+    assert made["warm"] is True
+    assert "test" not in made
     assert Run("org/name", settings={"warm": "true"}).warms
     assert not Run("org/name", serve="no", settings={"warm": "true"}).warms
+
+
+def test_a_body_goes_through_the_api_server_in_chunks() -> None:
+    """With a length, the server cuts off the answer of whoever begins it at once."""
+    way = "/api/v1/namespaces/demo/services/tiny:80/proxy/v1/chat/completions"
+    with ModelApi(**{way: written({"choices": []})}) as server:
+        door = Proxied(
+            connect(host=server.endpoint, token="of-the-login"), "demo", "services", "tiny:80"
+        )
+        assert post(door, "test", "/v1/chat/completions", b'{"model": "tiny"}') == {"choices": []}
+        (asked,) = server.exchanges
+    assert asked.headers["transfer-encoding"] == "chunked"
+    assert "content-length" not in asked.headers
