@@ -34,7 +34,7 @@ def warm_nodes(
     from carferry.run.settings import warm_keywords
     from carferry.steps.warm import warm
 
-    warmed = warm(image, nodes=nodes, progress=True, **warm_keywords(settings, sizing)).require()
+    warmed = warm(image, nodes=nodes, progress=True, **warm_keywords(settings, sizing))
     Path(report.path).write_text(warmed.markdown)
     metrics.metadata.update(warmed.numbers)
-    return (len(warmed.nodes),)
+    return (len(warmed.require().nodes),)

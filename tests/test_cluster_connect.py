@@ -106,10 +106,10 @@ def test_an_unknown_certificate_is_unreachable_and_its_ca_opens_it(tmp_path: Pat
     try:
         url = f"https://127.0.0.1:{http.server_port}"
         with pytest.raises(Unreachable, match="certificate"):
-            Cluster.connect(host=url).apply(make_objects(settings()), dry_run=True)
+            Cluster.connect(host=url).get(make_objects(settings())[0])
         trusting = Cluster.connect(host=url, ca_file=tmp_path / "ca.pem")
         with pytest.raises(ClusterError, match="418"):
-            trusting.apply(make_objects(settings()), dry_run=True)
+            trusting.get(make_objects(settings())[0])
     finally:
         http.shutdown()
         http.server_close()

@@ -18,8 +18,10 @@ from servers.sockets import free_port
 
 from carferry import ClusterError, EndpointFailed, InputError, Unreachable
 from carferry.cli import main
+from carferry.cluster.api import connect
 from carferry.endpoint.answer import ask
-from carferry.endpoint.door import Direct
+from carferry.endpoint.asking import post
+from carferry.endpoint.door import Direct, Proxied
 from carferry.endpoint.events import StreamLimits, events
 from carferry.endpoint.find import Found, doors, llm_service, service
 from carferry.endpoint.load import Load, Sample, measure, summed
@@ -28,8 +30,14 @@ from carferry.endpoint.numbers import Spread
 from carferry.endpoint.run import NoWay
 from carferry.endpoint.tasks import TASKS, beep
 from carferry.run.request import Run
+<<<<<<< HEAD
 from carferry.run.settings import deploy_keywords, question_of
 from carferry.serve.deployed import Deployed
+=======
+from carferry.run.settings import deploy_keywords
+from carferry.run.settings import test_of as asked_of
+from carferry.serve.step import Deployed
+>>>>>>> w2c
 from carferry.steps import endpoint as step
 
 QUICK = Load(levels=(1, 4), seconds=0.3, tokens=8)
@@ -410,7 +418,27 @@ def test_another_wish_stops_the_run_in_its_first_step() -> None:
         Run("org/name", "quay.io/me/x:1", settings={"test": "loud"}).check()
 
 
+<<<<<<< HEAD
 def test_a_step_warms_if_the_settings_say_so() -> None:
     assert deploy_keywords({"warm": True}, {})["warm"] is True
+=======
+def test_a_step_asks_by_itself_and_warms_if_the_settings_say_so() -> None:
+    made = deploy_keywords({"warm": True}, {})
+    assert made["warm"] is True
+    assert "test" not in made
+>>>>>>> w2c
     assert Run("org/name", settings={"warm": "true"}).warms
     assert not Run("org/name", serve="no", settings={"warm": "true"}).warms
+
+
+def test_a_body_goes_through_the_api_server_in_chunks() -> None:
+    """With a length, the server cuts off the answer of whoever begins it at once."""
+    way = "/api/v1/namespaces/demo/services/tiny:80/proxy/v1/chat/completions"
+    with ModelApi(**{way: written({"choices": []})}) as server:
+        door = Proxied(
+            connect(host=server.endpoint, token="of-the-login"), "demo", "services", "tiny:80"
+        )
+        assert post(door, "test", "/v1/chat/completions", b'{"model": "tiny"}') == {"choices": []}
+        (asked,) = server.exchanges
+    assert asked.headers["transfer-encoding"] == "chunked"
+    assert "content-length" not in asked.headers

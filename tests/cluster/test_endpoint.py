@@ -24,9 +24,8 @@ def test_what_is_ready_is_asked_and_can_be_measured(
     tested = json.loads(found.out)
     assert (tested["task"], tested["model"], tested["max_model_len"]) == ("chat", "tiny", 64)
     assert tested["kv_tokens"] == 256
-    # On a busy machine a stream through the API server breaks off now and then; the code says so.
-    assert found.code == (1 if tested["failures"] else 0)
-    assert tested["levels"][0]["failures"] == 0, tested["levels"]
+    assert all(level["failures"] == 0 for level in tested["levels"]), tested["levels"]
+    assert found.code == 0
     assert [level["streams"] for level in tested["levels"]] == [1, 4, 16]
     one = tested["levels"][0]
     assert 0.05 <= one["first"]["median"] < 1

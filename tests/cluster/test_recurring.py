@@ -14,7 +14,7 @@ from servers.hub import Hub
 from carferry.run.first import Found, first
 from carferry.run.request import Run
 from carferry.run.served import deploy_asked
-from carferry.run.settings import deploy_keywords
+from carferry.run.settings import deploy_keywords, question_of
 from carferry.steps.build import build
 from cluster.rig.node import Node
 
@@ -28,7 +28,7 @@ def once(run: Run) -> Found:
         built = build(found.model, run.image, **run.build)
         fixed = {"name": run.name, "runtime_image": run.runtime_image}
         form = deploy_keywords(run.settings, found.sizing, **fixed)
-        deploy_asked(run.serve, built.reference, found.asked, **form)
+        deploy_asked(run.serve, built.reference, found.asked, question_of(run.settings), **form)
     return found
 
 

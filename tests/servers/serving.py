@@ -102,7 +102,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def body(self) -> bytes:
         """Read the request's body."""
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        pieces = []
+        while size := int(self.rfile.readline(), 16):
+            pieces.append(self.rfile.read(size + 2)[:size])
+        self.rfile.readline()
+        return b"".join(pieces)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the exchange is the log."""

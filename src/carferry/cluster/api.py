@@ -132,6 +132,13 @@ class Api:
 
         The login to the server goes with it; the server keeps it to itself.
 
+        A body goes in chunks. Of one with a length, Go's transport asks once more whether it is
+        longer, when all of it has been sent; if by then the answer's head is on its way to us,
+        the body is closed, that question fails, and the transport closes the connection to the
+        pod: a stream breaks off after its first bytes. Busy servers do it to 2 of 100.
+        Source: net/http ``transferWriter.writeBody``, ``chunkWriter.writeHeader``; golang/go
+        issue 40747.
+
         Args:
             method: As in HTTP.
             path: Below the server's address, as in ``/api/v1/namespaces/x/services/y:80/proxy/z``.
@@ -155,6 +162,7 @@ class Api:
                 redirect=False,
                 preload_content=False,
                 decode_content=False,
+                chunked=body is not None,
             )
         except urllib3.exceptions.HTTPError as error:
             raise unreachable(self.host, method, error, self._proxy) from error

@@ -70,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer with text, or with numbers."""
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self._body()
         if not self._allowed():
             return
         if self.path not in _ROUTES[self.model.task]:
@@ -88,6 +88,17 @@ class Handler(BaseHTTPRequestHandler):
         host, port = self.client_address[:2]
         print(f'(APIServer pid={os.getpid()}) INFO:     {host}:{port} - "{self.requestline}" '
               f"{args[1]}", flush=True)  # fmt: skip
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass  # trailers
+        return body
 
     def _answer(self, body: bytes) -> None:
         if self.path == "/v1/audio/transcriptions":
