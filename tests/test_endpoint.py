@@ -30,14 +30,8 @@ from carferry.endpoint.numbers import Spread
 from carferry.endpoint.run import NoWay
 from carferry.endpoint.tasks import TASKS, beep
 from carferry.run.request import Run
-<<<<<<< HEAD
 from carferry.run.settings import deploy_keywords, question_of
 from carferry.serve.deployed import Deployed
-=======
-from carferry.run.settings import deploy_keywords
-from carferry.run.settings import test_of as asked_of
-from carferry.serve.step import Deployed
->>>>>>> w2c
 from carferry.steps import endpoint as step
 
 QUICK = Load(levels=(1, 4), seconds=0.3, tokens=8)
@@ -418,15 +412,8 @@ def test_another_wish_stops_the_run_in_its_first_step() -> None:
         Run("org/name", "quay.io/me/x:1", settings={"test": "loud"}).check()
 
 
-<<<<<<< HEAD
 def test_a_step_warms_if_the_settings_say_so() -> None:
     assert deploy_keywords({"warm": True}, {})["warm"] is True
-=======
-def test_a_step_asks_by_itself_and_warms_if_the_settings_say_so() -> None:
-    made = deploy_keywords({"warm": True}, {})
-    assert made["warm"] is True
-    assert "test" not in made
->>>>>>> w2c
     assert Run("org/name", settings={"warm": "true"}).warms
     assert not Run("org/name", serve="no", settings={"warm": "true"}).warms
 

@@ -27,6 +27,7 @@ from carferry.steps.push import push
 from carferry.steps.runtime import RuntimeSettings, runtime
 from cluster.doorway import doorway
 from cluster.gitops import Repository, git_image, served
+from cluster.projects import tolerate
 from cluster.rig.node import Node
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/recurring-runs.md"
@@ -83,6 +84,7 @@ def images(
 @pytest.fixture
 def night(node: Node, namespace: str, images: dict[str, str], tmp_path: Path) -> Iterator[Night]:
     node.kubectl("label", "ns", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    tolerate(node, namespace)
     for name, entry in (("hub", f"HF_TOKEN={TOKEN}"), ("git", "credentials=https://me:x@git")):
         words = ("create", "secret", "generic", f"carferry-{name}", f"--from-literal={entry}")
         node.kubectl("--namespace", namespace, *words)

@@ -87,9 +87,8 @@ def test_the_kubelet_mounts_the_image_itself(
     node: Node, words: tuple[str, ...], tmp_path: Path
 ) -> None:
     """As an image volume, with ``oci+native://``: no sidecar, the same files."""
-    objects = _rendered(node, tmp_path, *words, "--name", "native")
-    model = objects["InferenceService"]["spec"]["predictor"]["model"]
-    model["storageUri"] = model["storageUri"].replace("oci://", "oci+native://")
+    how = ("--platform", "kserve", "--mount", "native")
+    objects = _rendered(node, tmp_path, *words, "--name", "native", *how)
     pod = _applied(node, objects)
     assert [each["name"] for each in pod["spec"]["containers"]] == ["kserve-container"]
     assert [each["image"] for each in pod["spec"]["volumes"] if "image" in each]

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 import yaml
@@ -128,12 +129,26 @@ def test_a_model_goes_from_the_hub_to_an_inference_service(
         "serve": "deploy",
         "serve_gpu": "none",
         "serve_image": vllm,
-        "settings": {"base": "embedded", "wait_s": 0, "plain_http": host},
+        "settings": {
+            "base": "embedded",
+            "mount": "native",
+            "wait_s": 0,
+            "plain_http": host,
+        },
     }
     backend = Backend(project, metadata, objects)  # type: ignore[arg-type]
     run = backend.run(Pipeline.read(compiled / "modelcar.yaml"), **form)
     assert not run.failed, run.problems()
-    assert str(run.outputs["reference"]).startswith(f"{host}/{namespace}/model@sha256:")
     (served,) = node.get("-n", namespace, "inferenceservices")["items"]
     uri = served["spec"]["predictor"]["model"]["storageUri"]
-    assert uri == f"oci://{run.outputs['reference']}"
+    assert (
+        uri == f"oci+native://{host}/{namespace}/model@{_digest(node, f'{namespace}/model', 'v1')}"
+    )
+
+
+def _digest(node: Node, repository: str, tag: str) -> str:
+    """Return what a tag of the node's registry names."""
+    url = f"http://{node.registry}/v2/{repository}/manifests/{tag}"
+    accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+    with urlopen(Request(url, headers=accept, method="HEAD")) as answer:
+        return str(answer.headers["Docker-Content-Digest"])

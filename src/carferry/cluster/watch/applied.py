@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from carferry.cluster.kinds import Object
+from carferry.cluster.kserve import MODELCARS
 from carferry.cluster.quantity import Quantity
-from carferry.cluster.watch.look import MODELCARS, container, image_volumes, is_over, name_of
+from carferry.cluster.watch.look import container, image_volumes, is_over, name_of
 from carferry.cluster.watch.observe import Observation
 from carferry.errors import InputError
 

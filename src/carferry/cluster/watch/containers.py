@@ -10,7 +10,6 @@ from carferry.cluster.kserve import MODELCARS
 from carferry.cluster.watch.causes import Cause, Where, cause_of
 from carferry.cluster.watch.logs import telling
 from carferry.cluster.watch.look import (
-    MODELCARS,
     container,
     events_of,
     image_volumes,

@@ -20,9 +20,6 @@ _WRAPPING = re.compile(
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _LONGEST = 360
 
-MODELCARS = ("modelcar", "modelcar-init")
-"""Containers that KServe adds for a ModelCar."""
-
 
 def condition(obj: Object | None, kind: str, field: str = "status") -> str:
     """Return a field of the condition of that type; empty if there is none."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from carferry.cluster.kinds import Object
+from carferry.cluster.kserve import MODELCARS
 from carferry.cluster.watch.applied import behind
 from carferry.cluster.watch.containers import is_pulling_in_vain
 from carferry.cluster.watch.look import (
-    MODELCARS,
     condition,
     container,
     events_of,
