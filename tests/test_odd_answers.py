@@ -17,9 +17,10 @@ from carferry.errors import CarferryError, ClusterError
 from carferry.pipelines.runs import follow
 from carferry.pipelines.server import submit
 from carferry.pipelines.server.endpoint import Endpoint
+from carferry.pipelines.server.times import Times
 
 TYPED = {"model": "org/name", "image": "docker://registry.example/team/model:1"}
-NIGHTLY = "0 0 2 * * *"
+NIGHTLY = Times(cron="0 0 2 * * *")
 ASKS = "is this the URL of route ds-pipeline-<dspa>?"
 
 
@@ -85,11 +86,11 @@ def test_nothing_is_called_started_that_was_not(call: str, body: str, package: P
     rule = Rule(answer, method=method, path=path, times=None)
     with PipelineServer() as server, Proxy(server.url, [rule]) as proxy:
         if call == "switch schedule on":
-            made = submit.start(Endpoint(server.url, "models"), package, TYPED, cron=NIGHTLY)
+            made = submit.start(Endpoint(server.url, "models"), package, TYPED, times=NIGHTLY)
             server.store.recurring[made.id]["status"] = "DISABLED"
-        for cron in ("", NIGHTLY):
+        for times in (None, NIGHTLY):
             try:
-                made = submit.start(Endpoint(proxy.endpoint, "models"), package, TYPED, cron=cron)
+                made = submit.start(Endpoint(proxy.endpoint, "models"), package, TYPED, times=times)
             except ClusterError as error:
                 assert ASKS in str(error) or error.status == 409  # the real server: it is there
                 assert "\n" not in str(error)

@@ -89,6 +89,7 @@ _SPEC = {
     "template": {"spec": _POD_SPEC},
     "selector": dict,
     "predictor": {"model": {"args": ListOf(str), "storageUri": str}},
+    "model": {"uri": str},
     "taints": _TAINTS,
     "tolerations": _TAINTS,
     "limits": ListOf({"max": _AMOUNTS}),
@@ -121,6 +122,9 @@ _STATUS = {
     "replicas": int,
     "updatedReplicas": int,
     "availableReplicas": int,
+    "addresses": ListOf({"url": str}),
+    "deploymentMode": str,
+    "release": {"version": str},
     "userInfo": {"username": str},
     "allowed": bool,
 }
@@ -133,6 +137,10 @@ _OBJECT = {
     "involvedObject": {"name": str, "uid": str, "fieldPath": str},
     "type": str,
     "series": {"lastObservedTime": str},
+    "groups": ListOf({"name": str, "versions": ListOf({"version": str})}),
+    "resources": ListOf({"name": str}),
+    "objects": ListOf({"spec": _SPEC, "metadata": _METADATA}),
+    "data": _TEXTS,
     **dict.fromkeys(("firstTimestamp", "lastTimestamp", "eventTime"), str),
     **_MESSAGES,
 }
