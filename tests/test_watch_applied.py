@@ -183,7 +183,7 @@ def test_a_ready_after_a_change_is_believed_once_the_deployment_moved(
 ) -> None:
     """A look that is not ready for another reason, as a pod on its way out, shortens nothing."""
     clock = Still()
-    patience = Patience(clock, 300, print, is_changed=is_changed)
+    patience = Patience(clock, 300, print, replaced=1 if is_changed else None)
     patience.believe([Signal(State.WAITING, "a pod is leaving")], 1)
     clock.sleep(at)
     (said,) = patience.believe([Signal(State.READY, "ready", grace_s=grace_s)], generation)
@@ -245,3 +245,18 @@ def test_a_revision_that_knative_gave_up_is_a_failure() -> None:
     sign = assess(seen)[0]
     assert (sign.state, sign.cause) == (State.FAILED, "revision-failed")
     assert "Unable to fetch image" in sign.evidence
+
+
+def test_no_revision_is_ready_that_has_no_pod() -> None:
+    """The new ReplicaSet may be read after the Deployment was: its pods are not made yet."""
+    old, new = (
+        {"metadata": {"name": name, "uid": name, "annotations": {
+            "deployment.kubernetes.io/revision": number}}}
+        for name, number in (("old", "1"), ("new", "2"))
+    )  # fmt: skip
+    seen = looked()
+    (pod,) = seen.pods
+    pod["metadata"]["ownerReferences"] = [{"uid": "old"}]
+    (said,) = assess(replace(seen, sets=(old,)))
+    assert said.state is State.READY
+    assert assess(replace(seen, sets=(old, new)))[0].state is State.WAITING

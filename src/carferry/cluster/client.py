@@ -70,13 +70,13 @@ class Cluster:
         is_fixed: bool = True,
         size_bytes: int = 0,
         planned: str = "",
-        is_changed: bool = False,
+        replaced: int | None = None,
         clock: Clock | None = None,
         report: Callable[[str], None] = logger.info,
     ) -> Object:
         """Wait until an InferenceService serves; see ``carferry.cluster.watch.wait.wait``."""
         return wait(
             self.api, name, namespace, deadline_s=deadline_s, kind=kind, is_fixed=is_fixed,
-            size_bytes=size_bytes, planned=planned, is_changed=is_changed, clock=clock,
+            size_bytes=size_bytes, planned=planned, replaced=replaced, clock=clock,
             report=report,
         )  # fmt: skip

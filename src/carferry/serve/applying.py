@@ -6,7 +6,9 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from carferry.cluster.kinds import Object
+from carferry.cluster.kinds import KINDS, Object, ResourceKind
+from carferry.cluster.kserve import made_of
+from carferry.cluster.watch.look import generation
 from carferry.errors import ClusterError
 from carferry.serve.objects import SERVICES
 from carferry.serve.prepare import Prepared
@@ -26,10 +28,12 @@ class Tried:
     Attributes:
         made: The objects.
         rehearsed: What it would make of each; None if it cannot try them.
+        replaced: Generation of the Deployment that stands, 0 for none; None: nothing would change.
     """
 
     made: Prepared
     rehearsed: list[Rehearsed] | None
+    replaced: int | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -42,10 +46,21 @@ class Tried:
         same = () if self.rehearsed is None else ("nothing to change",)
         return (*self.made.notes, *(self.lines or same))
 
-    @property
-    def is_changed(self) -> bool:
-        """Whether something would be applied."""
-        return self.rehearsed is None or not all(each.is_same for each in self.rehearsed)
+
+def try_all(cluster: Cluster, made: Prepared, *, force: bool = False) -> Tried:
+    """Let the server check a deployment, and see what stands there.
+
+    Raises:
+        ClusterError: The server would refuse one object, or the Deployment may not be read.
+        Unreachable: No answer.
+    """
+    found = tried_on(cluster, made.objects, force=force)
+    if found is not None and all(each.is_same for each in found):
+        return Tried(made, found)
+    service = next(each for each in made.objects if each["kind"] in SERVICES)
+    name, place = service["metadata"]["name"], made.deployment.namespace
+    deployment = made_of(ResourceKind.of(service), name).deployment
+    return Tried(made, found, generation(cluster.api.get(KINDS["Deployment"], place, deployment)))
 
 
 def tried_on(

@@ -12,7 +12,7 @@ from carferry.cluster.kinds import Object, ResourceKind
 from carferry.errors import DeadlineExceeded, DeploymentFailed, EndpointFailed, InputError
 from carferry.io.net.retry import Retry
 from carferry.serve.addresses import endpoint, has_route
-from carferry.serve.applying import Tried, apply_what_differs, tried_on
+from carferry.serve.applying import Tried, apply_what_differs, try_all
 from carferry.serve.deadline import deadline_s
 from carferry.serve.deployed import Deployed
 from carferry.serve.notes import note
@@ -78,7 +78,7 @@ def deploy(
         return _result(made, changes=tried.lines)
     last = steady(partial(before, cluster, settings, made.objects)) if rollback and waits else None
     service = steady(partial(apply_what_differs, cluster, made.objects, rehearsed, force=force))
-    wait = partial(_wait, cluster, settings, tried.is_changed, wait_s, clock, report)
+    wait = partial(_wait, cluster, settings, tried.replaced, wait_s, clock, report)
     live = _result(made, is_ready=waits, is_applied=True, changes=tried.lines)
     try:
         service = wait(service) if waits else service
@@ -114,14 +114,13 @@ def _check(settings: Deployment, cluster: Cluster | None, wait_s: float | None) 
 
 
 def _tried(cluster: Cluster, settings: Deployment, *, force: bool) -> Tried:
-    made = prepare(cluster.api, settings)
-    return Tried(made, tried_on(cluster, made.objects, force=force))
+    return try_all(cluster, prepare(cluster.api, settings), force=force)
 
 
 def _wait(
     cluster: Cluster,
     settings: Deployment,
-    is_changed: bool,
+    replaced: int | None,
     wait_s: float | None,
     clock: Clock | None,
     report: Callable[[str], None],
@@ -131,7 +130,7 @@ def _wait(
     return cluster.wait(
         settings.name, settings.namespace, deadline_s=limit, kind=ResourceKind.of(service),
         is_fixed=wait_s is not None, size_bytes=settings.model_size_bytes,
-        planned=settings.gpu_plan, is_changed=is_changed, clock=clock, report=report,
+        planned=settings.gpu_plan, replaced=replaced, clock=clock, report=report,
     )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ from carferry.cluster.watch.observe import Observation
 from carferry.errors import InputError
 
 _PLACEHOLDER = re.compile(r"\{\{-? *\.(Name|Namespace) *-?\}\}")
+# KServe's own (pkg/constants/constants.go).
+_ADDED = {"INFERENCE_SERVICE_NAME", "MODEL_INIT_MODE"}
 _OF_PODS = ("nodeSelector", "tolerations", "volumes")
 
 
@@ -46,7 +48,7 @@ def is_doubtful(seen: Observation) -> bool:
         return False
     names = {each["name"] for each in server.get("env") or ()}
     wanted = {each["name"] for part in _parts(seen) for each in part.get("env") or ()}
-    return bool(names - wanted) or list(server.get("args") or ()) != _args(seen)
+    return bool(names - wanted - _ADDED) or list(server.get("args") or ()) != _args(seen)
 
 
 def _lacking(seen: Observation, have: Object, server: Object) -> Iterator[tuple[str, bool]]:

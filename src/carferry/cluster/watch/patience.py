@@ -24,7 +24,7 @@ class Patience:
         report: Callable[[str], None],
         *,
         is_fixed: bool = True,
-        is_changed: bool = False,
+        replaced: int | None = None,
     ) -> None:
         """Begin to wait.
 
@@ -33,13 +33,13 @@ class Patience:
             deadline_s: Seconds from now.
             report: Called with each status line.
             is_fixed: Somebody chose the deadline; else time in a queue does not count.
-            is_changed: What is ready at once may be what was there before the change.
+            replaced: Generation of the Deployment before the change that was just applied, 0 for
+                none: what is ready in that one may be what was there before. None: no change.
         """
         self.end = clock.now() + deadline_s
         self._clock, self._report = clock, report
         self._held_left = 0.0 if is_fixed else HELD_S
-        self._began, self._is_changed = clock.now(), is_changed
-        self._first: int | None = None
+        self._began, self._replaced = clock.now(), replaced
         self._looked = clock.now()
         self._since: dict[tuple[str, str], float] = {}
         self._told: dict[tuple[str, str], float] = {}
@@ -52,8 +52,7 @@ class Patience:
             generation: Of the Deployment: KServe has seen the change once it moves. A change that
                 does not reach the Deployment (a label) never moves it: then time must do.
         """
-        first = self._first = generation if self._first is None else self._first
-        if not self._is_changed or generation != first or signals[0].state is not State.READY:
+        if generation != self._replaced or signals[0].state is not State.READY:
             return signals
         settled = min(self._began + signals[0].grace_s, self.end)
         is_settled = self._clock.now() >= settled

@@ -61,6 +61,8 @@ def rollout(seen: Observation) -> str:
         return f"{new} of {wanted} pods of the new revision are made"
     if every > wanted:
         return f"{every - wanted} pods of the revision before have not stopped yet"
+    if wanted and not seen.current:  # the Deployment was read just before its new ReplicaSet
+        return "the new revision has no pod yet"
     return f"{available} of {wanted} pods are available" if available < wanted else ""
 
 

@@ -8,7 +8,7 @@ from enum import Enum
 SETTLE_S = 10.0
 """Seconds that a sure sign must last: it has outlived a status that was not written anew yet."""
 
-DOUBT_S = 60.0
+DOUBT_S = 30.0
 """Seconds that a ready must last after a change which the Deployment may not have yet."""
 
 

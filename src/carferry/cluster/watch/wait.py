@@ -33,7 +33,7 @@ def wait(
     is_fixed: bool = True,
     size_bytes: int = 0,
     planned: str = "",
-    is_changed: bool = False,
+    replaced: int | None = None,
     clock: Clock | None = None,
     report: Callable[[str], None] = logger.info,
 ) -> Object:
@@ -50,8 +50,8 @@ def wait(
         is_fixed: Somebody chose the deadline; else waiting for a turn or a node is not counted.
         size_bytes: Of the model image; 0 if unknown.
         planned: What the GPU plan had said, in one line; told beside what contradicts it.
-        is_changed: It was applied with a change just now, which KServe may not have seen yet: what
-            is ready at once is believed only if it stays so.
+        replaced: Generation of the Deployment before the change that was just applied; what is
+            ready in that one is believed only if it stays so. None: nothing was changed.
         clock: Time; the machine's by default.
         report: Called with each new status line, and again after half a minute of silence.
 
@@ -61,8 +61,9 @@ def wait(
         ClusterError: The API refused for good (deleted, forbidden).
     """
     watched = Watched.of(name, namespace, kind)
-    how = {"is_fixed": is_fixed, "is_changed": is_changed}
-    patience = Patience(clock or SystemClock(), deadline_s, report, **how)
+    patience = Patience(
+        clock or SystemClock(), deadline_s, report, is_fixed=is_fixed, replaced=replaced
+    )  # fmt: skip
     nodes = Nodes()
     while True:
         seen, signals = _look(api, watched, size_bytes, nodes)
