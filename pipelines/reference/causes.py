@@ -32,7 +32,7 @@ cluster's own words, what to do; the end of the log stands before it. With `--js
 - Without a right to list events nobody knows of an autoscaler at work: a pod that no node can take is then
   waited for 300 seconds.
 - After a change, ready counts once the Deployment is the one that was asked for (arguments, environment,
-  resources, images, tolerations) and has been changed; else ten seconds after the change, a minute where it
+  resources, images, tolerations) and has been changed; else ten seconds after the change, half a minute where it
   has more than was asked for.
 - What the next try may mend (a GPU or a port that is still in use, a model that is not linked yet) ends the wait
   at its third end.
