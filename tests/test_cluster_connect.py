@@ -144,5 +144,5 @@ class Refusing(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Stay quiet."""
 
-    def do_POST(self) -> None:
+    def do_GET(self) -> None:
         self.send_error(418)
