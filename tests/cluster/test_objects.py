@@ -323,11 +323,11 @@ def test_openshift_ai_is_found_by_what_its_api_serves(
         node.kubectl("delete", "namespace", "opendatahub", "--wait=false")
     assert done.code == 0, done.err
     assert "the runtime is the cluster's vllm-spyre-x86-runtime-template" in done.err
-    secret = node.get("-n", place, "secret", "found-uri")
+    secret = node.get("-n", place, "secret", "found-oci")
     assert secret["metadata"]["annotations"]["opendatahub.io/connection-type-ref"] == "oci-v1"
     assert secret["data"][".dockerconfigjson"] not in done.out + done.err
     runtime = node.get("-n", place, "servingruntime", "found")
     assert runtime["spec"]["containers"][0]["image"].startswith("registry.test/vllm@")
     service = node.get("-n", place, "inferenceservice", "found")["metadata"]
     assert service["annotations"]["opendatahub.io/hardware-profile-resource-version"]
-    assert service["annotations"]["opendatahub.io/connections"] == "found-uri"
+    assert service["annotations"]["opendatahub.io/connections"] == "found-oci"
