@@ -25,6 +25,11 @@ def add_serve_commands(commands: Any) -> None:
     """Add rights, render, deploy and delete."""
     _add_rights(commands)
     _add_delete(commands)
+    _add_render(commands)
+    _add_deploy(commands)
+
+
+def _add_render(commands: Any) -> None:
     parser = commands.add_parser(
         "render",
         help="write the KServe objects as YAML, for GitOps",
@@ -44,6 +49,9 @@ def add_serve_commands(commands: Any) -> None:
         help="write NAME.yaml there, and a kustomization.yaml if there is none",
     )
     options.finish(parser, _render)
+
+
+def _add_deploy(commands: Any) -> None:
     parser = commands.add_parser(
         "deploy",
         help="apply the KServe objects and wait until the model serves",
