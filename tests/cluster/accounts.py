@@ -6,14 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cluster.rig.node import Node
+from cluster.runner import RUNNER, login
 
 Object = dict[str, Any]
 TOLERATED = '[{"key": "nvidia.com/gpu", "operator": "Exists"}]'
 """The node bears NVIDIA's taint."""
-RUNNER = "pipeline-runner-dspa"
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 
 
@@ -29,14 +27,7 @@ def small(image: str, vllm: str, namespace: str, name: str, *more: str) -> list[
 def account(node: Node, namespace: str, folder: Path, name: str = RUNNER) -> Path:
     """Make a ServiceAccount and return the kubeconfig of its token."""
     node.kubectl("create", "serviceaccount", name, "-n", namespace)
-    token = node.kubectl("create", "token", name, "-n", namespace).strip()
-    config = yaml.safe_load(node.kubeconfig.read_text())
-    config["users"] = [{"name": name, "user": {"token": token}}]
-    (context,) = config["contexts"]
-    context["context"] |= {"user": name, "namespace": namespace}
-    path = folder / f"{name}.kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    return path
+    return login(node, namespace, folder / f"{name}.kubeconfig", name)
 
 
 def grant(node: Node, folder: str, namespace: str) -> None:

@@ -19,13 +19,13 @@ def grant(node: Node, namespace: str, *files: str) -> None:
         node.kubectl("apply", "-n", namespace, "-f", str(_ROOT / "manifests" / file))
 
 
-def login(node: Node, namespace: str, file: Path) -> Path:
-    """Write a kubeconfig of the runner's and return it."""
-    token = node.kubectl("create", "token", RUNNER, "-n", namespace).strip()
+def login(node: Node, namespace: str, file: Path, name: str = RUNNER) -> Path:
+    """Write the kubeconfig of an account that is there, and return it."""
+    token = node.kubectl("create", "token", name, "-n", namespace).strip()
     config = json.loads(node.kubeconfig.read_text())
-    config["users"] = [{"name": RUNNER, "user": {"token": token}}]
+    config["users"] = [{"name": name, "user": {"token": token}}]
     context = config["contexts"][0]["context"]
-    context |= {"user": RUNNER, "namespace": namespace}
+    context |= {"user": name, "namespace": namespace}
     file.write_text(json.dumps(config))
     return file
 
