@@ -105,17 +105,23 @@ class Quantization:
 
     ``bits`` maps a part of the model (``attention``, ``mlp``, ``shared``, ``experts``,
     ``state``, ``head``) to bits per weight with its scales; a part that is missing is not
-    quantized.
+    quantized. ``shares`` maps a part to the share of its weights that is quantized, from 0 to 1,
+    where an exclusion names only some layers; a part that is missing there is quantized whole.
     """
 
     method: str
     bits: tuple[tuple[str, float], ...]
     group_size: int | None = None
     block: tuple[int, int] | None = None
+    shares: tuple[tuple[str, float], ...] = ()
 
     def of(self, part: str) -> float | None:
         """Return bits per weight of a part; None if it keeps the model's dtype."""
         return dict(self.bits).get(part)
+
+    def share(self, part: str) -> float:
+        """Return the share of a part's weights that is quantized, from 0 to 1."""
+        return dict(self.shares).get(part, 1.0 if self.of(part) else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
