@@ -150,11 +150,7 @@ def cache(
 
 def _kinds(shape: ModelShape, tp: int, dtype: str, width: int, block: int) -> Iterator[Group]:
     """Yield one group per kind of layer, pages not yet equal."""
-    indices = {
-        kind: tuple(i for i, layer in enumerate(shape.layers) if layer is kind)
-        for kind in LayerKind
-    }
-    full, state = indices[LayerKind.FULL], indices[LayerKind.STATE]
+    full, state = shape.indices(LayerKind.FULL), shape.indices(LayerKind.STATE)
     per_token = _per_token(shape, tp, width)
     if state and shape.state:
         size = _state_bytes(shape.state, tp, BITS[dtype] // 8)
@@ -162,7 +158,7 @@ def _kinds(shape: ModelShape, tp: int, dtype: str, width: int, block: int) -> It
         yield Group("state", block, block * per_token, state)
     if full:
         yield Group("full", block, block * per_token, full)
-    if sliding := indices[LayerKind.SLIDING]:
+    if sliding := shape.indices(LayerKind.SLIDING):
         yield Group("sliding", block, block * _heads_bytes(shape.heads, tp, width), sliding)
     if shape.encoder:
         yield Group("cross", block, block * per_token, full)
@@ -176,7 +172,7 @@ def _per_token(shape: ModelShape, tp: int, width: int) -> int:
 
 
 def _heads_bytes(heads: Heads, tp: int, width: int) -> int:
-    return 2 * max(1, heads.kv // tp) * heads.dim * width
+    return max(1, heads.kv // tp) * (heads.dim + heads.value_dim) * width
 
 
 def _state_bytes(state: RecurrentState, tp: int, width: int) -> int:
