@@ -127,11 +127,6 @@ def test_unknown_layer_type_is_refused() -> None:
         parse_config(LLAMA | {"layer_types": ["full_attention", "quantum"]})
 
 
-def test_unknown_quantization_is_refused() -> None:
-    with pytest.raises(UnsupportedModel, match="unknown method"):
-        parse_config(LLAMA | {"quantization_config": {"quant_method": "magic"}})
-
-
 def test_eight_bit_kv_cache_is_read_from_either_scheme() -> None:
     scheme = {"quant_method": "compressed-tensors", "kv_cache_scheme": {"num_bits": 8}}
     modelopt = {"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}

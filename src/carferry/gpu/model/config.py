@@ -64,8 +64,9 @@ def parse_config(
     fields = Fields({**traits.defaults, **_known(text)}, subject)
     bare = _whisper(fields, config) if kind == "whisper" else _decoder(fields, config, kind, traits)
     whole = Fields(config, subject)
-    packed, kv_dtype = parse_quantization(whole), kv_cache_dtype(whole)
-    shape = replace(bare, quantization=packed, kv_dtype=kv_dtype)
+    packed, unknown = parse_quantization(whole, bare)
+    shape = replace(bare, quantization=packed, kv_dtype=kv_cache_dtype(whole))
+    shape = replace(shape, unknown=", ".join(filter(None, (bare.unknown, unknown))))
     _check(shape, subject)
     return shape
 
