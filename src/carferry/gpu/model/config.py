@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from carferry.errors import InputError, UnsupportedModel
+from carferry.errors import InputError
 from carferry.gpu.model.blocks import (
     global_heads,
     heads_of,
@@ -28,7 +28,7 @@ from carferry.gpu.model.layers import layer_count, layers_of, window_of
 from carferry.gpu.model.names import plain, with_stand_ins
 from carferry.gpu.model.quantize import kv_cache_dtype, parse_quantization
 from carferry.gpu.model.sections import architecture_of, quantized, text_section, type_of
-from carferry.gpu.model.shape import Heads, LayerKind, ModelShape, Quantization
+from carferry.gpu.model.shape import Heads, LayerKind, ModelShape
 from carferry.gpu.model.states import state_of
 from carferry.gpu.model.towers import parse_tower, whisper_encoder
 
@@ -81,7 +81,7 @@ def parse_config(
     read = _whisper if kind == "whisper" else _decoder
     bare = read(fields, config, kind, traits)
     whole = Fields(quantized(config), subject)
-    packed, strange = _packing(whole)
+    packed, strange = parse_quantization(whole, bare)
     shape = replace(
         bare,
         quantization=packed,
@@ -106,16 +106,6 @@ def _read_as(
     named = kind or architecture_of(section) or "without model_type"
     made_up = f" (assumed: {', '.join(missing)})" if missing else ""
     return Family(), Fields(known, subject), f"architecture {named!r}{made_up}"
-
-
-def _packing(whole: Fields) -> tuple[Quantization | None, str]:
-    """Return how weights are packed, and in words a method the plan does not know."""
-    try:
-        return parse_quantization(whole), ""
-    except UnsupportedModel:
-        section = whole.section("quantization_config", "compression_config")
-        method = section.text("quant_method", "quantization_method")
-        return Quantization(method, ()), f"quantization {method!r}"
 
 
 def check_family(family: str) -> None:
