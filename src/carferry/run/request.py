@@ -123,6 +123,7 @@ class Run:
         return Sizing(
             gpu_resource=given.get("gpu_resource", Sizing().gpu_resource),
             gpu_count=given.get("gpu_count", 0),
+            nodes=given.get("nodes", 1),
             tolerations=given.get("tolerations"),
             max_model_len=self.max_model_len,
             vllm_args=read_arguments("vllm_args", self.vllm_args),

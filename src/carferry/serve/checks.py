@@ -19,6 +19,7 @@ from carferry.refs import ImageRef
 
 NAME_LIMIT = 53
 ROUTE_LABEL_LIMIT = 63
+MOST_NODES = 64
 _RESOURCE = re.compile(
     r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+"
     r"/[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
@@ -97,6 +98,12 @@ def check_counts(counts: Iterable[tuple[str, int]]) -> None:
     for what, count in counts:
         if count < 0:
             raise InputError(f"read {what}", count, "negative")
+
+
+def check_nodes(nodes: int) -> None:
+    """Refuse a replica on no node, and on more than any pipeline is cut for."""
+    if not 0 < nodes <= MOST_NODES:
+        raise InputError("read nodes", nodes, f"not 1 to {MOST_NODES}")
 
 
 def check_replicas(least: int, most: int, *, scales_to_zero: bool) -> None:

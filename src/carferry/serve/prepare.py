@@ -96,7 +96,7 @@ def prepare(api: Asks, deployment: Deployment) -> Prepared:
     if not platform.fills_profile:
         kept = placed_by_profile(api, kept)
     login, missing = _login(api, kept, platform) if kept.pull_secret else ("", ())
-    takes_template = platform.dashboard and kept.kind is Kind.ISVC
+    takes_template = platform.dashboard and kept.kind is Kind.ISVC and kept.nodes < 2
     found = Found(
         mode=mode,
         template=find_template(api, kept) if takes_template else None,

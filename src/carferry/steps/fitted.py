@@ -56,16 +56,17 @@ class Fit:
         """Keywords for ``carferry.deploy``: GPUs, tolerations, context and vLLM arguments.
 
         Raises:
-            DoesNotFit: Nothing fits, or only across nodes, which one pod of a plain
-                InferenceService cannot span.
+            DoesNotFit: Nothing fits.
         """
-        self._require_one_node()
+        self.require()
         plan, args = self.plan, self.plan.vllm_args or VllmArgs()
         group = plan.chosen.group if plan.chosen else None
-        # The deployment renders these two itself, from the count and the length it is given.
-        more = replace(args, tensor_parallel_size=None, max_model_len=None)
+        # The deployment renders these itself, from the counts and the length it is given.
+        sizes = {"tensor_parallel_size": None, "pipeline_parallel_size": None}
+        more = replace(args, max_model_len=None, **sizes)
         return {
             "gpus": plan.gpu_count,
+            "nodes": plan.chosen.pp if plan.chosen else 1,
             "gpu_resource": plan.gpu_resource,
             "tolerations": (group.tolerations if group else ()) or None,
             "max_model_len": args.max_model_len or 0,
@@ -101,12 +102,6 @@ class Fit:
         if not self.ok:
             raise DoesNotFit("fit", self.plan.model.subject, self.plan.binding, self.change)
         return self
-
-    def _require_one_node(self) -> None:
-        chosen = self.require().plan.chosen
-        if chosen and chosen.pp > 1:
-            subject, reason = self.plan.model.subject, f"it takes {chosen.pp} nodes, a pod has one"
-            raise DoesNotFit("deploy", subject, reason, "plan with nodes=1, or deploy it otherwise")
 
     def __repr__(self) -> str:
         """Return the answer; the plan's own would fill a screen."""

@@ -140,13 +140,16 @@ def _distinct(options: list[Option]) -> tuple[Option, ...]:
 
 def _cuts(group: NodeGroup, inventory: Inventory, goal: Goal) -> Iterator[tuple[int, int]]:
     """Yield the (tp, pp) worth weighing: GPUs of one node, then whole nodes as stages."""
-    if goal.gpu_count or goal.nodes:
-        yield goal.gpu_count or 1, goal.nodes or 1
+    if goal.gpu_count:
+        yield goal.gpu_count, goal.nodes or 1
         return
     alone = group.gpu.slices or group.gpu.shared
     allowance = inventory.allowances.get(group.resource)
     caps = (allowance, inventory.per_pods.get(group.resource), 1 if alone else None)
     most = min(cap for cap in (group.free, *caps) if cap is not None)
+    if goal.nodes:  # that many, whatever else a node has
+        yield from ((tp, goal.nodes) for tp in range(1, max(most, 1) + 1))
+        return
     for tp in range(1, max(most, 1) + 1):
         yield tp, 1
     left = allowance if allowance is not None else most * group.nodes

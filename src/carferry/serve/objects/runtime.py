@@ -15,6 +15,7 @@ from carferry.errors import InputError
 from carferry.gpu.vllm_args import VllmArgs
 from carferry.serve.objects.found import Found, Template
 from carferry.serve.objects.metadata import metadata, profile, security_context
+from carferry.serve.objects.spread import ADDRESS, head_args, sizes, spread_notes, worker
 from carferry.serve.platforms import Platform
 from carferry.serve.settings import VLLM_IMAGE, Deployment
 
@@ -43,6 +44,7 @@ def serving_runtime(deployment: Deployment, platform: Platform, found: Found) ->
         return _from_template(deployment, platform, found, found.template)
     _check_image(deployment)
     annotations = _notes(deployment, platform, found) | _bundled_notes(deployment, platform)
+    server = _server(deployment, platform)
     return {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "ServingRuntime",
@@ -52,13 +54,28 @@ def serving_runtime(deployment: Deployment, platform: Platform, found: Found) ->
                 **({"opendatahub.io/kserve-runtime": "vllm"} if platform.dashboard else {}),
                 "prometheus.io/path": "/metrics",
                 "prometheus.io/port": str(PORT),
+                **_spread_notes(deployment),
             },
             "multiModel": False,
             "supportedModelFormats": [{"name": "vLLM", "autoSelect": True}],
-            "containers": [_server(deployment, platform)],
+            "containers": [server],
             "volumes": [_shm(deployment)],
+            **_workers(deployment, server),
         },
     }
+
+
+def _spread_notes(deployment: Deployment) -> dict[str, str]:
+    if deployment.nodes < 2:
+        return {}
+    return {"multinode/executor-backend": "mp", **spread_notes(deployment)}
+
+
+def _workers(deployment: Deployment, server: Object) -> Object:
+    if deployment.nodes < 2:
+        return {}
+    made = {"containers": [worker(deployment, server, PORT)], "volumes": [_shm(deployment)]}
+    return {"workerSpec": {**sizes(deployment), **made}}
 
 
 def _notes(deployment: Deployment, platform: Platform, found: Found) -> dict[str, str]:
@@ -84,12 +101,13 @@ def _bundled_notes(deployment: Deployment, platform: Platform) -> dict[str, str]
 def _server(deployment: Deployment, platform: Platform) -> Object:
     # KServe fills in the InferenceService's name: the model's name in the API.
     args = VllmArgs(port=PORT, model=deployment.model_folder, served_model_name="{{.Name}}")
+    env = [{"name": name, "value": value} for name, value in RUNTIME_ENV.items()]
     return {
         "name": "kserve-container",
         "image": deployment.runtime_image,
         "command": ["python3", "-m", "vllm.entrypoints.openai.api_server"],
-        "args": list(args.render()),
-        "env": [{"name": name, "value": value} for name, value in RUNTIME_ENV.items()],
+        "args": [*args.render(), *head_args(deployment)],
+        "env": [*env, ADDRESS] if deployment.nodes > 1 else env,
         "ports": [{"containerPort": PORT, "protocol": "TCP"}],
         "securityContext": security_context(platform),
         "volumeMounts": [{"name": "shm", "mountPath": _SHM}],
