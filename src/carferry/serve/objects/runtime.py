@@ -11,8 +11,8 @@ import json
 from typing import Any
 
 from carferry.cluster.kinds import Object
-from carferry.errors import InputError
 from carferry.gpu.vllm_args import VllmArgs
+from carferry.serve.accelerators import check_server
 from carferry.serve.objects.found import Found, Template
 from carferry.serve.objects.metadata import metadata, profile, security_context
 from carferry.serve.objects.spread import ADDRESS, head_args, sizes, spread_notes, worker
@@ -42,7 +42,7 @@ def serving_runtime(deployment: Deployment, platform: Platform, found: Found) ->
     """
     if found.template:
         return _from_template(deployment, platform, found, found.template)
-    _check_image(deployment)
+    check_server(deployment.runtime_image, deployment.gpu_resource, deployment.gpu_count)
     annotations = _notes(deployment, platform, found) | _bundled_notes(deployment, platform)
     server = _server(deployment, platform)
     return {
@@ -146,6 +146,7 @@ def _fitted(deployment: Deployment, platform: Platform, spec: dict[str, Any]) ->
     """Return a Template's spec with what it leaves open: shared memory, rights, our image."""
     server = spec["containers"][0]
     if deployment.runtime_image != VLLM_IMAGE:
+        check_server(deployment.runtime_image, deployment.gpu_resource, deployment.gpu_count)
         server["image"] = deployment.runtime_image
     server["args"] = [
         f"--model={deployment.model_folder}" if each.startswith("--model=") else each
@@ -157,12 +158,3 @@ def _fitted(deployment: Deployment, platform: Platform, spec: dict[str, Any]) ->
         mounts.append({"name": "shm", "mountPath": _SHM})
         spec.setdefault("volumes", []).append(_shm(deployment))
     return spec
-
-
-def _check_image(deployment: Deployment) -> None:
-    image, resource = deployment.runtime_image, deployment.gpu_resource
-    is_nvidia = deployment.gpu_count and resource.startswith("nvidia.com/")
-    if image == VLLM_IMAGE and not is_nvidia:
-        device = resource if deployment.gpu_count else "CPU only"
-        other = "pass the runtime image of your accelerator (the cluster's vLLM templates name one)"
-        raise InputError("use runtime image", image, f"needs NVIDIA GPUs, not {device}", other)
