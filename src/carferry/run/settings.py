@@ -91,7 +91,7 @@ FIT = (
     Parameter("gpu_count", "", "GPUs per replica; empty: the plan's choice", read_gpu_count),
     Parameter("gpu_resource", "nvidia.com/gpu", "Resource to ask for if the fit is not checked"),
     Parameter("max_num_seqs", "", "Sequences at once; empty: vLLM's own", read_open_count),
-    Parameter("nodes", "1", "Nodes a replica spans; above 1 GPUs of several are planned", read_count),
+    Parameter("nodes", "1", "Nodes that a replica spans, as stages of a pipeline", read_count),
     Parameter(
         "tolerations",
         "",

@@ -1,8 +1,8 @@
 """Which accelerator a resource of Kubernetes means, and which one a server's image is made for.
 
-Sources: device plugins (NVIDIA, AMD, Intel, Habana, Google, AWS, IBM Spyre), OpenShift AI's Templates
-(odh-model-controller, config/runtimes/vllm: ``recommended-accelerators``), vLLM's installation pages
-(0.24: docs/getting_started/installation) for the names of its images.
+Sources: the vendors' device plugins; OpenShift AI's Templates (odh-model-controller,
+config/runtimes/vllm: ``recommended-accelerators``); vLLM 0.24, docs/getting_started/installation,
+for the names of its images.
 """
 
 from __future__ import annotations

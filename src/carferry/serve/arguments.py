@@ -1,7 +1,7 @@
-"""Arguments of vLLM as people write them: which flags they give, and whether a replica can serve them.
+"""Arguments of vLLM as people write them: which flags they give, and what a replica can serve.
 
-Source: vLLM 0.24 and 0.33, ``engine/arg_utils.py`` (names and short forms, ``BooleanOptionalAction``)
-and ``utils/argparse_utils.py`` (``_`` for ``-``, ``--flag.key``).
+Source: vLLM 0.24 and 0.33, ``engine/arg_utils.py`` (names, short forms, ``--no-``) and
+``utils/argparse_utils.py`` (``_`` for ``-``, ``--flag.key``).
 """
 
 from __future__ import annotations

@@ -82,8 +82,8 @@ def check_references(names: Iterable[tuple[str, str]]) -> None:
 def check_resource(resource: str) -> None:
     """Refuse a resource that no device plugin can offer.
 
-    Source: Kubernetes 1.35, pkg/apis/core/v1/helper (IsExtendedResourceName): a qualified name, not of
-    kubernetes.io and not a quota's.
+    Source: Kubernetes 1.35, pkg/apis/core/v1/helper, IsExtendedResourceName: a qualified name, not
+    of kubernetes.io and not a quota's.
     """
     reason = ""
     if not _RESOURCE.fullmatch(resource):

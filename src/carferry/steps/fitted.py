@@ -9,6 +9,7 @@ from carferry.errors import DoesNotFit
 from carferry.gpu.report import page, text, words
 from carferry.gpu.search.plan import GpuPlan
 from carferry.gpu.vllm_args import VllmArgs
+from carferry.steps.planned import line_of
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -63,15 +64,16 @@ class Fit:
         group = plan.chosen.group if plan.chosen else None
         # The deployment renders these itself, from the counts and the length it is given.
         sizes = {"tensor_parallel_size": None, "pipeline_parallel_size": None}
-        more = replace(args, max_model_len=None, **sizes)
+        length = args.max_model_len if isinstance(args.max_model_len, int) else 0
+        more = replace(args, max_model_len=None if length else args.max_model_len, **sizes)
         return {
             "gpus": plan.gpu_count,
             "nodes": plan.chosen.pp if plan.chosen else 1,
             "gpu_resource": plan.gpu_resource,
             "tolerations": (group.tolerations if group else ()) or None,
-            "max_model_len": args.max_model_len or 0,
+            "max_model_len": length,
             "vllm_args": more.render(),
-            "gpu_plan": words.planned(plan),
+            "gpu_plan": line_of(plan),
         }
 
     @property

@@ -17,6 +17,7 @@ from carferry.serve.objects.found import Found
 from carferry.serve.objects.metadata import (
     amounts,
     metadata,
+    plan_note,
     profile,
     scheduling,
     security_context,
@@ -50,6 +51,7 @@ def llm_service(deployment: Deployment, platform: Platform, found: Found) -> Obj
     if deployment.base_refs:
         spec["baseRefs"] = [{"name": each} for each in deployment.base_refs]
     annotations = service_notes(deployment, platform, found) | {
+        **plan_note(deployment),
         # Left out, a token is asked for.
         "security.opendatahub.io/enable-auth": "true" if deployment.auth else "false",
         **profile(deployment, platform, "LLMInferenceService", found.profile_version),

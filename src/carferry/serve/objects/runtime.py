@@ -14,7 +14,7 @@ from carferry.cluster.kinds import Object
 from carferry.gpu.vllm_args import VllmArgs
 from carferry.serve.accelerators import check_server
 from carferry.serve.objects.found import Found, Template
-from carferry.serve.objects.metadata import metadata, profile, security_context
+from carferry.serve.objects.metadata import metadata, plan_note, profile, security_context
 from carferry.serve.objects.spread import ADDRESS, head_args, sizes, spread_notes, worker
 from carferry.serve.platforms import Platform
 from carferry.serve.settings import VLLM_IMAGE, Deployment
@@ -80,7 +80,7 @@ def _workers(deployment: Deployment, server: Object) -> Object:
 
 def _notes(deployment: Deployment, platform: Platform, found: Found) -> dict[str, str]:
     """Return the annotations of any runtime."""
-    made = {"openshift.io/display-name": deployment.title}
+    made = {"openshift.io/display-name": deployment.title, **plan_note(deployment)}
     if platform.dashboard:
         made["opendatahub.io/apiProtocol"] = "REST"
     if platform.dashboard and platform.scoped:

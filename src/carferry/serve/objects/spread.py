@@ -1,13 +1,13 @@
 """One replica over several nodes: a multi-node InferenceService, without Ray.
 
-KServe makes a head of the runtime's own container and workers of its ``workerSpec``, a pod each, and
-tells a worker where the head is. vLLM joins them by itself from 0.11.1 on: each pod says how many
-there are, which one it is, and where the first one is. Ray would do, too, but the images of 0.18
-and later do not hold it.
+KServe makes a head of the runtime's own container and workers of its ``workerSpec``, a pod each,
+and tells a worker where the head is. vLLM joins them by itself from 0.11.1 on: each pod says how
+many there are, which one it is, and where the first one is. Ray would do, too, but the images of
+0.18 and later do not hold it.
 
 Sources: kserve/kserve v0.20 (inference_service_validation.go and servingruntime_webhook.go: what
-admission wants; components/predictor.go: ``multinode/executor-backend``, HEAD_SVC, WORKER_SVC; earlier
-ones count nodes by the GPUs of a worker and come to the same number), vLLM 0.24
+admission wants; components/predictor.go: ``multinode/executor-backend``, HEAD_SVC, WORKER_SVC;
+earlier ones count nodes by the GPUs of a worker and come to the same number), vLLM 0.24
 (``entrypoints/cli/serve.py: run_headless``, docs/serving/parallelism_scaling.md).
 """
 
@@ -29,7 +29,7 @@ ADDRESS: Object = {
 }
 """Variable of every pod: its own address, which vLLM tells the others."""
 _KNOWN = ("nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu", "habana.ai/gaudi")
-"""Resources that KServe takes for GPUs unasked; others it refuses unless an annotation names them."""
+"""Resources that KServe takes for GPUs; others it refuses unless an annotation names them."""
 _PERIOD_S = 10
 _JOIN = """\
 import os, socket, sys, time
@@ -121,7 +121,7 @@ def sizes(deployment: Deployment) -> Object:
 def worker(deployment: Deployment, head: Object, port: int) -> Object:
     """Make a worker's container.
 
-    It is started anew when the head's server does not answer: the others' places hold for one start.
+    It is started anew when the head's server does not answer: places hold for one start.
 
     Args:
         deployment: What is wanted.
