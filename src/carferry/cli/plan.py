@@ -77,7 +77,11 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--gpu", default="", metavar="TEXT", help="GPUs to plan for: 'L40S x2'")
     group.add_argument("--cluster", action="store_true", help="plan for the cluster's free GPUs")
     group.add_argument("--namespace", default="", help="project to serve in; its quotas count")
-    group.add_argument("--vllm", default=SERVED, help="version that will serve (%(default)s)")
+    group.add_argument(
+        "--vllm",
+        default=SERVED,
+        help="vLLM that will serve: a version, rhoai-3.4, or its image (%(default)s)",
+    )
     group.add_argument("--max-model-len", default="", help="context that must fit, tokens")
     group.add_argument("--max-num-seqs", default="", help="sequences at once")
     group.add_argument("--gpu-count", default="", help="GPUs in one pod")

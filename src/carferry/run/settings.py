@@ -16,6 +16,7 @@ from carferry.errors import InputError
 from carferry.form.closest import did_you_mean
 from carferry.form.parameter import Parameter
 from carferry.form.readers import (
+    read_count,
     read_gpu_count,
     read_list,
     read_open_count,
@@ -90,6 +91,7 @@ FIT = (
     Parameter("gpu_count", "", "GPUs per replica; empty: the plan's choice", read_gpu_count),
     Parameter("gpu_resource", "nvidia.com/gpu", "Resource to ask for if the fit is not checked"),
     Parameter("max_num_seqs", "", "Sequences at once; empty: vLLM's own", read_open_count),
+    Parameter("nodes", "1", "Nodes that a replica spans, as stages of a pipeline", read_count),
     Parameter(
         "tolerations",
         "",

@@ -22,7 +22,6 @@ from carferry.gpu.inventory.catalogue import parse_gpus
 from carferry.gpu.inventory.listing import paged
 from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.inventory.read import read_inventory
-from carferry.gpu.memory.vllm_version import find_version
 from carferry.gpu.model.config import check_family
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal
@@ -33,6 +32,7 @@ from carferry.steps.access import open_access, patience
 from carferry.steps.fitted import Fit
 from carferry.steps.models import open_model
 from carferry.steps.seen import see
+from carferry.steps.served import check_served, served_by
 from carferry.steps.signature import defaults_of, read_fields, takes
 
 # The version in the default serving image: the plan must be for what will run.
@@ -80,7 +80,7 @@ class FitSettings:
         max_num_seqs: Sequences at once.
         gpu_count: GPUs in one pod.
         nodes: Nodes the model may span; 1 for what a plain InferenceService can serve.
-        vllm: Version of the serving image.
+        vllm: Version of vLLM, as in ``0.24.0`` or ``rhoai-3.4``; or the serving image, which says.
         quantization: ``fp8`` to quantize while loading.
         family: ``gqa`` plans an unknown architecture as a plain decoder.
         namespace: Where the model will be served; its quotas count.
@@ -125,8 +125,14 @@ class FitSettings:
         """
         if self.gpus:
             parse_gpus(self.gpus)
-        find_version(self.vllm or SERVED)
+        check_served(self.vllm or SERVED)
         check_family(self.family)
+
+    def versioned(self) -> tuple[FitSettings, tuple[str, ...]]:
+        """Return it with a version of vLLM for the image that it names, and what to know of it."""
+        access = open_access(self.plain_http, self.ca_file)
+        version, said = served_by(self.vllm or SERVED, access, SERVED)
+        return replace(self, vllm=version), (said,) if said else ()
 
     def goal(self, image_bytes: int) -> Goal:
         """Return it as the search takes it, where None means open."""
@@ -194,6 +200,7 @@ def fit(
     """
     how, name = FitSettings(**settings), read_model(model)
     how.check()
+    how, said = how.versioned()
     again = retry or patience()
     pieces = opened or _open(name, how, again)
     wanted = Patterns.parse(how.include, how.exclude, how.allow_no_weights)
@@ -211,7 +218,7 @@ def fit(
             subject=selection.files.repo or name,
             family=how.family,
             arguments=selection.arguments,
-            notes=selection.notes,
+            notes=(*selection.notes, *said),
         )
     )
 

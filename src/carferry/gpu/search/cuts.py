@@ -38,18 +38,15 @@ def _with_experts(scope: Scope, group: NodeGroup, cut: Cut) -> Iterator[Cut]:
 
 
 def _plain(scope: Scope, group: NodeGroup) -> Iterator[Cut]:
-    """Yield the cuts by tensors and stages; one node only if no more are allowed."""
+    """Yield the cuts by tensors and stages, on as many nodes as the user says."""
     goal, engines = scope.goal, scope.goal.data_parallel or 1
     most = max(_most(scope, group) // engines, 1)
     sizes = range(1, most + 1)
     if goal.gpu_count:
         sizes = range(max(goal.gpu_count // engines, 1), max(goal.gpu_count // engines, 1) + 1)
-    if goal.nodes and goal.nodes > 1:
-        yield Cut(sizes[-1], goal.nodes, engines)
-        return
-    yield from (Cut(tp, 1, engines) for tp in sizes)
-    if most > 1 and not goal.nodes and not goal.gpu_count:
-        yield from (Cut(most, pp, engines) for pp in range(2, _stages(scope, group, most) + 1))
+    yield from (Cut(tp, goal.nodes or 1, engines) for tp in sizes)
+    if most > 1 and engines == 1 and not (goal.nodes or goal.gpu_count):
+        yield from (Cut(most, pp) for pp in range(2, _stages(scope, group, most) + 1))
 
 
 def _most(scope: Scope, group: NodeGroup) -> int:
@@ -63,6 +60,5 @@ def _most(scope: Scope, group: NodeGroup) -> int:
 def _stages(scope: Scope, group: NodeGroup, most: int) -> int:
     """Return the most stages: the nodes there are, within the quota."""
     allowance = scope.inventory.allowances.get(group.resource)
-    pod = most * (scope.goal.data_parallel or 1)
-    left = allowance if allowance is not None else pod * group.nodes
-    return min(group.nodes, left // pod, _MOST_STAGES)
+    left = allowance if allowance is not None else most * group.nodes
+    return min(group.nodes, left // most, _MOST_STAGES)

@@ -67,6 +67,8 @@ def _rules(scope: Scope, group: NodeGroup, cut: Cut) -> Iterator[str]:
     yield from filter(None, found)
     if cut.experts and not shape.experts:
         yield "the model has no experts to deal out"
+    if cut.dp > 1 and cut.pp > 1:
+        yield "data parallel within one pod alone: engines in several are not deployed"
     if scope.goal.gpu_count and scope.goal.gpu_count % cut.dp:
         yield f"{scope.goal.gpu_count} GPUs are not shared evenly by {cut.dp} engines"
 
