@@ -61,7 +61,7 @@ def look(
         max_num_seqs: Sequences at once; 0: what fits.
         quantization: ``fp8`` to quantize while loading.
         family: ``gqa`` plans an unknown architecture as a plain decoder.
-        vllm: Version that will serve.
+        vllm: Version of vLLM that will serve, or the image with it.
         include: Globs, as for the build.
         exclude: Globs, as for the build.
         allow_no_weights: As for the build.
@@ -91,6 +91,7 @@ def look(
         allow_no_weights=allow_no_weights, plain_http=plain_http, ca_file=ca_file,
     )  # fmt: skip
     how.check()
+    how, _ = how.versioned()
     again, name, display = retry or patience(), read_model(model), shown(progress)
     access = replace(open_access(how.plain_http, how.ca_file), retry=again).reporting(display)
     pieces = opened or Pieces(open_model(name, how.revision, access, display))
