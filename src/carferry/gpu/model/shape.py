@@ -140,6 +140,7 @@ class ModelShape:
     pooling: bool = False
     quantization: Quantization | None = None
     kv_dtype: str | None = None
+    unknown: str = ""
 
     def count(self, kind: LayerKind) -> int:
         """Return how many decoder layers are of a kind."""
