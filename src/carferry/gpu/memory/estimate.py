@@ -29,7 +29,7 @@ from carferry.weights.safetensors import Tensor
 
 
 class Verdict(Enum):
-    """Whether a choice starts: surely, within our error, as far as the plan knows it, or not."""
+    """Whether a choice starts: surely, within our error, not known, or not."""
 
     FITS = "fits"
     TIGHT = "tight"
@@ -64,6 +64,11 @@ class Choice:
         kv_dtype: ``auto`` or ``fp8``.
         quantization: ``fp8`` to quantize while loading; empty to load as stored.
         concurrency: Requests of max_model_len that must fit at once.
+        expert_parallel: Experts are dealt out whole, not cut (``--enable-expert-parallel``).
+        data_parallel: Engines that share the experts, each with its own cache.
+        speculative_tokens: Tokens a draft proposes; 0 for no speculative decoding.
+        lora_rank: Largest rank of an adapter; 0 for no LoRA.
+        loras: Adapters in one batch (``--max-loras``).
         calibration: What a log has corrected of the overhead on this GPU.
     """
 
@@ -81,6 +86,11 @@ class Choice:
     block: int | None = None
     context_ranks: int = 1
     concurrency: float = 1.0
+    expert_parallel: bool = False
+    data_parallel: int = 1
+    speculative_tokens: int = 0
+    lora_rank: int = 0
+    loras: int = 0
     calibration: Calibration | None = None
 
 
@@ -95,6 +105,7 @@ class Estimate:
         band: Margin for our own error, from the published rows.
         tokens: Token count vLLM would log.
         concurrency: Requests of max_model_len at once.
+        most_seqs: Most sequences vLLM starts with, if each holds a state; None if any number.
     """
 
     choice: Choice
@@ -109,6 +120,7 @@ class Estimate:
     concurrency: float
     verdict: Verdict
     binding: str
+    most_seqs: int | None = None
 
     @property
     def total(self) -> int:

@@ -47,6 +47,8 @@ class VllmVersion:
         huge_tier: GPUs of 160 GiB and more batch 16384 tokens.
         lowest_capability: Oldest GPUs the wheels carry kernels for.
         dropped: Quantization methods that are gone.
+        dated: The release that is planned, as shown.
+        note: What a reader must know of it: planned as the nearest release that is known.
     """
 
     since: tuple[int, int]
@@ -61,6 +63,8 @@ class VllmVersion:
     huge_tier: bool = False
     lowest_capability: int = 70
     dropped: tuple[str, ...] = ()
+    dated: str = ""
+    note: str = ""
 
     def batching(self, gpu: Gpu) -> tuple[int, int]:
         """Return the server's default (max_num_batched_tokens, max_num_seqs) on a GPU."""

@@ -151,5 +151,5 @@ def _refusal(reason: str, options: list[Option]) -> str:
 
 
 def _version(plan: GpuPlan) -> str:
-    note = getattr(find_version(plan.goal.vllm), "note", "")
-    return f"{plan.goal.vllm} ({note})" if note else plan.goal.vllm
+    note = find_version(plan.goal.vllm).note
+    return f"{plan.goal.vllm}: {note}" if note else plan.goal.vllm

@@ -31,7 +31,7 @@ from carferry.gpu.units import GIB
 FLOOR = 8192
 """Shortest context worth serving if the user names none, tokens."""
 
-ORDER = {Verdict.FITS: 0, Verdict.TIGHT: 1, Verdict.UNCHECKED: 2, Verdict.NO: 3}
+ORDER = {verdict: place for place, verdict in enumerate(Verdict)}
 """Verdicts from best to worst."""
 
 _SEQS = (1024, 512, 256, 128, 64, 32)
