@@ -16,6 +16,9 @@ from dataclasses import dataclass, replace
 from carferry.errors import InputError
 from carferry.form.closest import did_you_mean
 
+CENTRE, WORKSTATION, CONSUMER = "data centre", "workstation", "consumer"
+"""Whom a GPU is sold to: advice for one kind of buyer names no card of another."""
+
 # Clusters have a handful; each kind is planned in some tens of ways.
 _MOST_KINDS = 100
 _LONGEST_ITEM = 200
@@ -36,6 +39,7 @@ class Gpu:
         cost: Relative price of an hour, only for ordering; a caller may give real prices.
         slices: True for a MIG slice: no tensor parallelism across slices.
         shared: True for a time-sliced GPU: other pods hold memory on the same device.
+        segment: ``data centre``, ``workstation`` or ``consumer``: who it is sold to.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Gpu:
     measured: bool = True
     slices: bool = False
     shared: bool = False
+    segment: str = CENTRE
 
     @property
     def resource(self) -> str:
@@ -62,12 +67,12 @@ _PRODUCTS = (
     Gpu("A10", 22.06, 86, 2.0),
     Gpu("A30", 23.5, 80, 2.2, measured=False),
     Gpu("A40", 44.4, 86, 3.0, measured=False),
-    Gpu("RTX-3090", 23.56, 86, 1.2, measured=False),
-    Gpu("RTX-4090", 23.53, 89, 1.6),
-    Gpu("RTX-5090", 31.36, 120, 2.2, measured=False),
-    Gpu("RTX-A6000", 47.4, 86, 2.6, measured=False),
-    Gpu("RTX-6000-Ada", 47.4, 89, 3.2, measured=False),
-    Gpu("RTX-PRO-6000", 95.01, 120, 5.5),
+    Gpu("RTX-3090", 23.56, 86, 1.2, measured=False, segment=CONSUMER),
+    Gpu("RTX-4090", 23.53, 89, 1.6, segment=CONSUMER),
+    Gpu("RTX-5090", 31.36, 120, 2.2, measured=False, segment=CONSUMER),
+    Gpu("RTX-A6000", 47.4, 86, 2.6, measured=False, segment=WORKSTATION),
+    Gpu("RTX-6000-Ada", 47.4, 89, 3.2, measured=False, segment=WORKSTATION),
+    Gpu("RTX-PRO-6000", 95.01, 120, 5.5, segment=WORKSTATION),
     Gpu("L4", 22.0, 89, 1.6, measured=False),
     Gpu("L40", 44.4, 89, 3.2, measured=False),
     Gpu("L40S", 44.4, 89, 3.6),
@@ -78,7 +83,7 @@ _PRODUCTS = (
     Gpu("H200", 139.81, 90, 12.0),
     Gpu("H20", 95.1, 90, 8.0, measured=False),
     Gpu("GH200-96GB", 94.5, 90, 11.0, measured=False),
-    Gpu("GB10", 119.7, 121, 3.0, measured=False),
+    Gpu("GB10", 119.7, 121, 3.0, measured=False, segment=WORKSTATION),
     Gpu("B200", 178.0, 100, 18.0, measured=False),
     Gpu("B300", 268.0, 103, 22.0, measured=False),
     Gpu("MI300X", 191.69, 0, 11.0, vendor="amd"),

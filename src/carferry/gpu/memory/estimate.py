@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from carferry.gpu.inventory.catalogue import Gpu
+from carferry.gpu.memory.calibration import Calibration
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.limits import resolve_dtype
 from carferry.gpu.memory.overhead import Overhead, overhead_of
@@ -68,6 +69,7 @@ class Choice:
         speculative_tokens: Tokens a draft proposes; 0 for no speculative decoding.
         lora_rank: Largest rank of an adapter; 0 for no LoRA.
         loras: Adapters in one batch (``--max-loras``).
+        calibration: What a log has corrected of the overhead on this GPU.
     """
 
     gpu: Gpu
@@ -89,6 +91,7 @@ class Choice:
     speculative_tokens: int = 0
     lora_rank: int = 0
     loras: int = 0
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +213,7 @@ def _needed(pool: Cache, choice: Choice) -> int:
 
 
 def _overhead(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhead:
-    return overhead_of(
+    overhead = overhead_of(
         shape,
         version,
         tp=choice.tp,
@@ -220,6 +223,8 @@ def _overhead(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhe
         max_num_batched_tokens=choice.max_num_batched_tokens,
         eager=choice.eager,
     )
+    log = choice.calibration
+    return log.corrected(overhead, choice.tp * choice.pp) if log else overhead
 
 
 def _band(weights: int, overhead: Overhead) -> int:

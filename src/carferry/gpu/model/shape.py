@@ -66,13 +66,18 @@ class RecurrentState:
 
 @dataclass(frozen=True, slots=True)
 class Experts:
-    """Routed experts; widths are per expert, ``shared`` is the sum over shared experts."""
+    """Routed experts; widths are per expert, ``shared`` is the sum over shared experts.
+
+    Attributes:
+        latent: Width the routed experts read and write; 0 if it is the model's.
+    """
 
     count: int
     active: int
     intermediate: int
     shared: int
     layers: int
+    latent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,9 @@ class Tower:
     """An image or audio encoder beside the decoder.
 
     ``extra`` counts the parameters outside the blocks (patches, positions, projector).
+
+    Attributes:
+        copied: Every rank holds the whole tower under tensor parallelism.
     """
 
     layers: int
@@ -88,6 +96,7 @@ class Tower:
     intermediate: int
     matrices: int
     extra: int
+    copied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +105,36 @@ class Quantization:
 
     ``bits`` maps a part of the model (``attention``, ``mlp``, ``shared``, ``experts``,
     ``state``, ``head``) to bits per weight with its scales; a part that is missing is not
-    quantized.
+    quantized. ``shares`` maps a part to the share of its weights that is quantized, from 0 to 1,
+    where an exclusion names only some layers; a part that is missing there is quantized whole.
     """
 
     method: str
     bits: tuple[tuple[str, float], ...]
     group_size: int | None = None
     block: tuple[int, int] | None = None
+    shares: tuple[tuple[str, float], ...] = ()
 
     def of(self, part: str) -> float | None:
         """Return bits per weight of a part; None if it keeps the model's dtype."""
         return dict(self.bits).get(part)
 
+    def share(self, part: str) -> float:
+        """Return the share of a part's weights that is quantized, from 0 to 1."""
+        return dict(self.shares).get(part, 1.0 if self.of(part) else 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """A model as vLLM will see it, parsed from config.json; widths in elements."""
+    """A model as vLLM will see it, parsed from config.json; widths in elements.
+
+    Attributes:
+        indexer_dim: Width of a sparse-attention indexer's key, cached beside every layer.
+        spare_layers: Multi-token-prediction layers that only speculative decoding loads.
+        kv_shared: Last layers that read an earlier layer's cache and keep none.
+        layer_embedding: Elements of per-layer embeddings, all layers together.
+        unknown: What the plan does not know of the model, in words; empty if it knows it.
+    """
 
     model_type: str
     architecture: str
@@ -140,6 +163,11 @@ class ModelShape:
     pooling: bool = False
     quantization: Quantization | None = None
     kv_dtype: str | None = None
+    indexer_dim: int = 0
+    spare_layers: int = 0
+    kv_shared: int = 0
+    layer_embedding: int = 0
+    unknown: str = ""
 
     def count(self, kind: LayerKind) -> int:
         """Return how many decoder layers are of a kind."""

@@ -26,7 +26,12 @@ NAMES = {
     "request": "KV cache for one full request",
     "spare": "KV cache for more requests",
 }
-_VERDICT = {Verdict.FITS: "#1d6b3f", Verdict.TIGHT: "#9a5b00", Verdict.NO: "#a32020"}
+_VERDICT = {
+    Verdict.FITS: "#1d6b3f",
+    Verdict.TIGHT: "#9a5b00",
+    Verdict.UNCHECKED: "#3d5a80",
+    Verdict.NO: "#a32020",
+}
 _LEFT, _WIDTH, _ROW, _BAR, _RIGHT = 250, 540, 58, 26, 150
 
 

@@ -99,8 +99,7 @@ def _drawn(plan: GpuPlan) -> Iterator[tuple[str, Option]]:
 
 
 def _badge(plan: GpuPlan) -> str:
-    words = {Verdict.FITS: "fits", Verdict.TIGHT: "tight", Verdict.NO: "does not fit"}
-    return words[plan.verdict]
+    return "does not fit" if plan.verdict is Verdict.NO else plan.verdict.value
 
 
 def _change(plan: GpuPlan) -> str:

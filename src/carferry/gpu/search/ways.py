@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
+from carferry.gpu.memory.calibration import Calibration, calibration_for
 from carferry.gpu.memory.estimate import (
     Choice,
     Estimate,
@@ -30,7 +31,7 @@ from carferry.gpu.units import GIB
 FLOOR = 8192
 """Shortest context worth serving if the user names none, tokens."""
 
-ORDER = {Verdict.FITS: 0, Verdict.TIGHT: 1, Verdict.NO: 2}
+ORDER = {verdict: place for place, verdict in enumerate(Verdict)}
 """Verdicts from best to worst."""
 
 _SEQS = (1024, 512, 256, 128, 64, 32)
@@ -55,6 +56,7 @@ class Goal:
         concurrency: Requests of that length that must fit at once.
         prices: Price of an hour per GPU name, in any unit; the catalogue's ranks otherwise.
         image_bytes: Size of the model image, to compare with node disks.
+        calibrations: What logs of the serving image have corrected.
     """
 
     vllm: str = LATEST
@@ -69,6 +71,7 @@ class Goal:
     concurrency: float = 1.0
     prices: Mapping[str, float] | None = None
     image_bytes: int | None = None
+    calibrations: tuple[Calibration, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +237,7 @@ def _choices(scope: _Scope, group: NodeGroup, tp: int, pp: int) -> Iterator[Choi
         quantization=goal.quantization,
         max_model_len=goal.max_model_len or base.max_model_len,
         concurrency=goal.concurrency,
+        calibration=calibration_for(goal.calibrations, group.gpu.name, tp * pp),
     )
     caches = (goal.kv_dtype,) if goal.kv_dtype else kv_dtypes(scope.shape, group.gpu)
     for kv_dtype in caches:
