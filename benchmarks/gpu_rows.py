@@ -39,7 +39,9 @@ _SECTIONS: dict[str, dict[str, Any]] = {
 }
 _SHORT = {"half": "float16", "fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 _SETTINGS = {field.name for field in fields(Choice)}
-_PACKED = r"[-.](?:awq|gptq|fp8|nvfp4|int4|int8|w4a16|w8a8|bnb|4bit|8bit|dynamic|quantized)(?=[-.]|$)"
+_PACKED = (
+    r"[-.](?:awq|gptq|fp8|nvfp4|int4|int8|w4a16|w8a8|bnb|4bit|8bit|dynamic|quantized)(?=[-.]|$)"
+)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
