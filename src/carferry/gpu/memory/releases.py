@@ -97,9 +97,7 @@ _V11_1 = replace(_V9_1, since=(0, 11, 1), sampler_bytes=SORTED_BYTES)
 _V12 = replace(_V11_1, since=(0, 12, 0), padding_ratio=1.25)
 _V17 = replace(_V12, since=(0, 17, 0), sampler_bytes=COPIED_BYTES, fused_reduce=True)
 _V18 = replace(_V17, since=(0, 18, 0), padding_ratio=1.5)
-_V20 = replace(
-    _V18, since=(0, 20, 0), utilization=0.92, graphs_budgeted=True, states_checked=True
-)
+_V20 = replace(_V18, since=(0, 20, 0), utilization=0.92, graphs_budgeted=True, states_checked=True)
 _V20_1 = replace(_V20, since=(0, 20, 1), tokens_by_concurrency=True)
 _V22 = replace(_V20_1, since=(0, 22, 0), second_runner="named")
 _V25 = replace(_V22, since=(0, 25, 0), second_runner="dense")
