@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from carferry.gpu.memory.state_params import state_weights
-from carferry.gpu.model.shape import Experts, Latent, LayerKind, ModelShape, Tower
+from carferry.gpu.model.shape import Experts, Latent, LayerKind, ModelShape
 from carferry.gpu.units import round_up
 
 VOCAB_STEP = 64
@@ -61,9 +61,9 @@ def _all_parts(shape: ModelShape) -> Iterator[WeightPart]:
     for part, count, split in shape.more:
         yield WeightPart(part, count, split)
     if shape.vision:
-        yield WeightPart("tower", _tower(shape.vision), layered=False)
+        yield WeightPart("tower", shape.vision.weights, layered=False)
     if shape.encoder:
-        yield WeightPart("tower", _tower(shape.encoder), layered=False)
+        yield WeightPart("tower", shape.encoder.weights, layered=False)
         yield WeightPart("attention", len(shape.layers) * 4 * shape.hidden**2)
     yield WeightPart("small", len(shape.layers) * shape.norms * shape.hidden + shape.hidden, "copy")
 
@@ -133,9 +133,3 @@ def _experts(shape: ModelShape, experts: Experts, matrices: int) -> Iterator[Wei
     if shape.attention_bias and shape.model_type == "gpt_oss":
         biases = 2 * experts.intermediate + shape.hidden
         yield WeightPart("small", experts.layers * experts.count * biases, "even")
-
-
-def _tower(tower: Tower) -> int:
-    block = 4 * tower.hidden**2 + tower.matrices * tower.hidden * tower.intermediate
-    small = 9 * tower.hidden + tower.intermediate
-    return tower.layers * (block + small) + tower.extra

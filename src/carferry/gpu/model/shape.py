@@ -115,6 +115,13 @@ class Tower:
     extra: int
     copied: bool = False
 
+    @property
+    def weights(self) -> int:
+        """Return its weights, biases and norms included."""
+        block = 4 * self.hidden**2 + self.matrices * self.hidden * self.intermediate
+        small = 9 * self.hidden + self.intermediate
+        return self.layers * (block + small) + self.extra
+
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
