@@ -29,8 +29,9 @@ from carferry.gpu.model.names import plain, with_stand_ins
 from carferry.gpu.model.quantize import kv_cache_dtype, parse_quantization
 from carferry.gpu.model.sections import architecture_of, quantized, text_section, type_of
 from carferry.gpu.model.shape import Heads, LayerKind, ModelShape, Quantization
+from carferry.gpu.model.sounds import whisper_encoder
 from carferry.gpu.model.states import state_of
-from carferry.gpu.model.towers import parse_tower, whisper_encoder
+from carferry.gpu.model.towers import parse_tower
 
 _SPARE = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers")
 _HEADLESS = (
@@ -133,9 +134,10 @@ def check_family(family: str) -> None:
 def _decoder(fields: Fields, config: Mapping[str, Any], kind: str, traits: Family) -> ModelShape:
     hidden = fields.number("hidden_size")
     layers, strange = layers_of(fields, traits)
+    strange = f"layer type {strange!r}" if strange else ""
     heads = heads_of(fields)
     sliding = sliding_heads(fields, heads)
-    experts = experts_of(fields, kind, layers)
+    experts = experts_of(fields, kind, traits, layers)
     intermediate = intermediate_of(fields, kind)
     idle = traits.pooling or (traits.state and heads.query == 1 and not _attends(layers))
     shape = ModelShape(
@@ -156,7 +158,7 @@ def _decoder(fields: Fields, config: Mapping[str, Any], kind: str, traits: Famil
         experts=experts,
         dense_layers=0
         if idle and not traits.pooling
-        else dense_layers(fields, kind, layers, experts),
+        else dense_layers(fields, kind, traits, layers, experts),
         gated=traits.gated,
         output_gate=traits.output_gate,
         attention_bias=traits.bias or fields.flag("attention_bias"),
@@ -170,7 +172,7 @@ def _decoder(fields: Fields, config: Mapping[str, Any], kind: str, traits: Famil
         kv_shared=min(fields.maybe("num_kv_shared_layers") or 0, len(layers)),
         layer_embedding=layer_embedding(fields, len(layers)),
         mlp_widths=mlp_widths(fields, layers, intermediate),
-        unknown=f"layer type {strange!r}" if strange else "",
+        unknown=strange,
     )
     return replace(shape, more=extras_of(fields, shape, traits.more))
 
@@ -243,7 +245,7 @@ def _check(shape: ModelShape, subject: str) -> None:
         (heads.dim > 4096, f"head_dim {heads.dim} is beyond any kernel"),
         (shape.vocab < 16, f"vocab_size {shape.vocab}"),
         (
-            shape.count(LayerKind.STATE) > 0 and shape.state is None,
+            not shape.unknown and shape.count(LayerKind.STATE) > 0 and shape.state is None,
             "state layers without a state size",
         ),
         (

@@ -29,6 +29,7 @@ class Family:
         learned: Positions are an embedding table.
         pooler: A dense layer of the hidden width ends an encoder.
         copies_kv: KV heads may be copied to more ranks than there are heads.
+        twice: A layer holds two attentions and two dense MLPs beside its experts.
         more: Which weights come on top, by the name of a function of ``extras``.
     """
 
@@ -47,6 +48,7 @@ class Family:
     copies_kv: bool = True
     offset: int = 0
     more: str = ""
+    twice: bool = False
 
 
 FORCED = "gqa"

@@ -23,6 +23,7 @@ _CLASSES: Mapping[str, tuple[int, int, int, int, int, int]] = {
     "paddleocr_vl_vision": (1152, 4304, 27, 16, 384, 14),
     "pixtral": (1024, 4096, 24, 16, 1024, 16),
     "siglip2_vision_model": (768, 3072, 12, 12, 256, 16),
+    "radio": (1280, 5120, 32, 16, 768, 16),
     "siglip_vision_model": (768, 3072, 12, 12, 224, 16),
     "smolvlm_vision": (1152, 3072, 12, 16, 224, 32),
 }
@@ -240,6 +241,23 @@ def _minimax(vision: Fields, config: Fields, hidden: int) -> Tower:
     return Tower(layers, heads, width, inner, 2, _frames(vision, width) + projector)
 
 
+def _paddle(vision: Fields, config: Fields, hidden: int) -> Tower:
+    layers, heads, width, inner, _ = _blocks(vision)
+    wide = 4 * width
+    extra = _patches(vision, width) + wide * (wide + hidden)
+    return Tower(layers, heads, width, inner, 2, extra)
+
+
+def _phi4(vision: Fields, config: Fields, hidden: int) -> Tower:
+    """Read Phi-4 multimodal: SigLIP without its last layer, an audio Conformer, projectors."""
+    layers, heads, width, inner, _ = _blocks(vision)
+    blocks = layers * (4 * width * width + 2 * width * inner + 9 * width + inner)
+    return Tower(layers, heads, width, inner, 2, max(PHI4_TOWERS - blocks, 0))
+
+
+PHI4_TOWERS = 907_982_272
+"""Parameters of Phi-4 multimodal's image and audio parts, whose sizes its code fixes."""
+
 IMAGES: Mapping[str, Callable[[Fields, Fields, int], Tower]] = {
     "llava_onevision": _siglip_mlp,
     "llava": _clip,
@@ -268,6 +286,8 @@ IMAGES: Mapping[str, Callable[[Fields, Fields, int], Tower]] = {
     "idefics3": _idefics,
     "smolvlm": _idefics,
     "kimi": _moon,
+    "paddleocr_vl": _paddle,
+    "phi4_multimodal": _phi4,
     "llama4": _llama4,
     "mllama": _mllama,
     "ernie4_5_vl_moe": _ernie,

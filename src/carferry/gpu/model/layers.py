@@ -96,6 +96,8 @@ def layers_of(fields: Fields, traits: Family) -> tuple[tuple[LayerKind, ...], st
         InputError: A list that is longer or shorter than the layers.
     """
     count = layer_count(fields)
+    if traits.twice and count == fields.maybe("num_layers"):
+        count *= 2
     letters = letters_of(fields)
     listed: tuple[Any, ...] = tuple(letters) or fields.items("layer_types", "layers_block_type")
     if nas.is_variable(fields) and len(nas.layers(fields)) == count:
@@ -177,8 +179,7 @@ def _by_state(fields: Fields, traits: Family, count: int) -> tuple[LayerKind, ..
         return _either({i for i in range(count) if (i + 1) % step == 0}, count, LayerKind.STATE)
     if fields.values.get("mamba_d_ssm") is not None:
         return (LayerKind.BOTH,) * count
-    idle = fields.values.get("num_attention_heads") is None
-    return (LayerKind.STATE if idle else LayerKind.FULL,) * count
+    return (LayerKind.STATE,) * count
 
 
 def _never(fields: Fields, traits: Family, index: int, count: int) -> bool:

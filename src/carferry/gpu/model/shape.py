@@ -22,12 +22,18 @@ class Heads:
 
     Attributes:
         value: Width of a value; 0 if it is that of a key.
+        query_rank: Width that queries pass through; 0 if they are projected at once.
+        out_rank: Width that each group of heads passes through on its way out; 0 as above.
+        out_groups: Groups of heads with an ``out_rank``.
     """
 
     query: int
     kv: int
     dim: int
     value: int = 0
+    query_rank: int = 0
+    out_rank: int = 0
+    out_groups: int = 0
 
     @property
     def value_dim(self) -> int:

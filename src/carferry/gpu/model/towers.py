@@ -38,7 +38,11 @@ def parse_tower(config: Fields, hidden: int) -> Tower | None:
     """
     outer, kind = _owner(config), config.text("model_type")
     image = _built(outer, kind, hidden, _IMAGE_KEYS, IMAGES, plain_tower)
-    sound = _built(outer, kind, hidden, _SOUND_KEYS, SOUNDS, whisper_encoder)
+    sound = (
+        None
+        if kind.startswith("phi4")
+        else _built(outer, kind, hidden, _SOUND_KEYS, SOUNDS, whisper_encoder)
+    )
     found = _together(image, sound)
     return replace(found, copied=True) if found and kind.startswith(_COPIED) else found
 
