@@ -99,14 +99,14 @@ def _read_as(
     """Return the traits a section is read with, its fields, and what is not known of it."""
     known = plain(section)
     if forced:
-        return Family(sliding="set"), Fields(known, subject), ""
+        return Family(), Fields(known, subject), ""
     traits = FAMILIES.get(kind)
     if traits:
         return traits, Fields({**traits.defaults, **known}, subject), ""
     known, missing = with_stand_ins(known)
     named = kind or architecture_of(section) or "without model_type"
     made_up = f" (assumed: {', '.join(missing)})" if missing else ""
-    return Family(), Fields(known, subject), f"architecture {named!r}{made_up}"
+    return Family(sliding="never"), Fields(known, subject), f"architecture {named!r}{made_up}"
 
 
 def _packing(whole: Fields) -> tuple[Quantization | None, str]:
@@ -171,6 +171,8 @@ def _decoder(fields: Fields, config: Mapping[str, Any], kind: str, traits: Famil
         spare_layers=fields.maybe(*_SPARE) or 0,
         kv_shared=min(fields.maybe("num_kv_shared_layers") or 0, len(layers)),
         layer_embedding=layer_embedding(fields, len(layers)),
+        chunk=fields.maybe("attention_chunk_size") or 0 if LayerKind.CHUNKED in layers else 0,
+        ratios=_ratios(fields, len(layers)),
         mlp_widths=mlp_widths(fields, layers, intermediate),
         unknown=strange,
     )
@@ -182,7 +184,19 @@ def _attends(layers: tuple[LayerKind, ...]) -> bool:
 
 
 def _indexer(fields: Fields) -> int:
-    return fields.maybe("index_head_dim") or 0 if fields.maybe("kv_lora_rank") else 0
+    sparse = fields.section("sparse_attention_config")
+    return fields.maybe("index_head_dim") or sparse.maybe("sparse_index_dim") or 0
+
+
+def _ratios(fields: Fields, count: int) -> tuple[int, ...]:
+    """Return how many tokens each layer's cache joins, as listed or by the kind of layer."""
+    listed = fields.items("compress_ratios")
+    rates = fields.section("compress_rates")
+    if not listed and rates.values:
+        kinds = (str(kind) for kind in fields.items("layer_types"))
+        return tuple(rates.maybe(kind) or 0 for kind in kinds)[:count]
+    each = (Fields({"ratio": one}, fields.subject).integer("ratio") for one in listed[:count])
+    return tuple(each)
 
 
 def _headless(config: Mapping[str, Any]) -> bool:

@@ -7,13 +7,24 @@ from enum import Enum
 
 
 class LayerKind(Enum):
-    """What one decoder layer keeps between tokens; ``BOTH`` is full attention beside a state."""
+    """What one decoder layer keeps between tokens.
+
+    ``BOTH`` is full attention beside a state. ``CHUNKED`` sees no further than its chunk of the
+    request; vLLM keeps no more of it only from 0.14 on, so it counts as full where none asks.
+    """
 
     FULL = "full"
     SLIDING = "sliding"
+    CHUNKED = "chunked"
     STATE = "state"
     BOTH = "both"
     NOTHING = "nothing"
+
+
+_ALSO = {
+    LayerKind.FULL: (LayerKind.FULL, LayerKind.BOTH, LayerKind.CHUNKED),
+    LayerKind.STATE: (LayerKind.STATE, LayerKind.BOTH),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +168,9 @@ class ModelShape:
         spare_layers: Multi-token-prediction layers that only speculative decoding loads.
         kv_shared: Last layers that read an earlier layer's cache and keep none.
         layer_embedding: Elements of per-layer embeddings, all layers together.
+        chunk: Tokens of a chunk of the ``CHUNKED`` layers.
+        ratios: Tokens that each layer's cache joins into one entry (DeepSeek V4); 0 for a layer
+            that only slides; empty for models that join none.
         mlp_widths: Sum of the dense MLPs' widths where layers differ; 0 if all are
             ``intermediate`` wide.
         more: Weights beyond the plain layers: (part, elements in all, split), as WeightPart's.
@@ -194,13 +208,15 @@ class ModelShape:
     spare_layers: int = 0
     kv_shared: int = 0
     layer_embedding: int = 0
+    chunk: int = 0
+    ratios: tuple[int, ...] = ()
     mlp_widths: int = 0
     more: tuple[tuple[str, int, str], ...] = ()
     unknown: str = ""
 
     def indices(self, kind: LayerKind) -> tuple[int, ...]:
         """Return the decoder layers of a kind; a layer of two kinds is of each."""
-        kinds = (kind, LayerKind.BOTH) if kind in (LayerKind.FULL, LayerKind.STATE) else (kind,)
+        kinds = _ALSO.get(kind, (kind,))
         return tuple(index for index, layer in enumerate(self.layers) if layer in kinds)
 
     def count(self, kind: LayerKind) -> int:
