@@ -25,8 +25,8 @@ class WeightPart:
     Attributes:
         name: Where it sits: attention, mlp, shared, experts, state, head, embed, tower, small.
         count: Elements, all layers together.
-        split: How tensor parallelism cuts it: ``even``, ``kv`` (no finer than the KV heads)
-            or ``copy``.
+        split: How tensor parallelism cuts it: ``even``, ``kv`` (no finer than the KV heads),
+            ``copy`` or ``tower`` (as its tower says).
         layered: Whether pipeline stages share it by layers.
     """
 
@@ -56,7 +56,7 @@ def _all_parts(shape: ModelShape) -> Iterator[WeightPart]:
     if shape.state:
         yield WeightPart("state", shape.count(LayerKind.STATE) * _state(shape.state, shape.hidden))
     if shape.vision:
-        yield WeightPart("tower", _tower(shape.vision), layered=False)
+        yield WeightPart("tower", _tower(shape.vision), "tower", layered=False)
     if shape.encoder:
         yield WeightPart("tower", _tower(shape.encoder), layered=False)
         yield WeightPart("attention", len(shape.layers) * 4 * shape.hidden**2)

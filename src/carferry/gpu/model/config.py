@@ -25,6 +25,7 @@ from carferry.gpu.model.blocks import (
 from carferry.gpu.model.families import FAMILIES, FORCED, Family
 from carferry.gpu.model.fields import Fields
 from carferry.gpu.model.quantize import kv_cache_dtype, parse_quantization
+from carferry.gpu.model.rotary import rotary_elements
 from carferry.gpu.model.shape import Heads, LayerKind, ModelShape
 from carferry.gpu.model.towers import parse_tower, whisper_encoder
 
@@ -65,6 +66,7 @@ def parse_config(
     bare = _whisper(fields, config) if kind == "whisper" else _decoder(fields, config, kind, traits)
     whole = Fields(config, subject)
     packed, unknown = parse_quantization(whole, bare)
+    bare = replace(bare, rotary=rotary_elements(fields, bare))
     shape = replace(bare, quantization=packed, kv_dtype=kv_cache_dtype(whole))
     shape = replace(shape, unknown=", ".join(filter(None, (bare.unknown, unknown))))
     _check(shape, subject)

@@ -88,6 +88,7 @@ class Tower:
 
     Attributes:
         copied: Every rank holds the whole tower under tensor parallelism.
+        levels: Features of how many of its layers reach into the decoder (Qwen3-VL).
     """
 
     layers: int
@@ -97,6 +98,7 @@ class Tower:
     matrices: int
     extra: int
     copied: bool = False
+    levels: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ class ModelShape:
         kv_shared: Last layers that read an earlier layer's cache and keep none.
         layer_embedding: Elements of per-layer embeddings, all layers together.
         unknown: What the plan does not know of the model, in words; empty if it knows it.
+        rotary: Elements of cached rotary angles.
     """
 
     model_type: str
@@ -168,6 +171,7 @@ class ModelShape:
     kv_shared: int = 0
     layer_embedding: int = 0
     unknown: str = ""
+    rotary: int = 0
 
     def count(self, kind: LayerKind) -> int:
         """Return how many decoder layers are of a kind."""

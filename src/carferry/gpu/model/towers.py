@@ -8,9 +8,13 @@ Source: vLLM 0.33 ``model_executor/models`` {clip,siglip,pixtral,qwen2_5_vl,qwen
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from carferry.gpu.model.fields import Fields
 from carferry.gpu.model.shape import Tower
+
+_COPIED = ("gemma4", "gemma3n", "phi4mm", "phi3_v")
+"""Towers built of transformers' own layers or plain ``nn.Linear``, which nothing cuts."""
 
 
 def parse_tower(config: Fields, hidden: int) -> Tower | None:
@@ -25,7 +29,7 @@ def parse_tower(config: Fields, hidden: int) -> Tower | None:
         return None
     kind = config.text("model_type")
     builder = next((make for name, make in _BUILDERS.items() if kind.startswith(name)), _plain)
-    return builder(vision, config, hidden)
+    return replace(builder(vision, config, hidden), copied=kind.startswith(_COPIED))
 
 
 def whisper_encoder(config: Fields) -> Tower:
@@ -95,7 +99,7 @@ def _qwen(vision: Fields, config: Fields, hidden: int) -> Tower:
     wide = width * vision.number("spatial_merge_size", default=2) ** 2
     frames = vision.side("temporal_patch_size", 2)
     patch = 3 * frames * vision.side("patch_size", 14) ** 2
-    mergers = 1 + len(vision.items("deepstack_visual_indexes"))
+    levels = len(vision.items("deepstack_visual_indexes"))
     positions = vision.integer("num_position_embeddings", default=0)
     return Tower(
         layers=vision.number("depth", default=32),
@@ -103,7 +107,8 @@ def _qwen(vision: Fields, config: Fields, hidden: int) -> Tower:
         hidden=width,
         intermediate=vision.number("intermediate_size"),
         matrices=3 if config.text("model_type") == "qwen2_5_vl" else 2,
-        extra=(patch + positions) * width + mergers * wide * (wide + out),
+        extra=(patch + positions) * width + (1 + levels) * wide * (wide + out),
+        levels=levels,
     )
 
 
