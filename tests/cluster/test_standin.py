@@ -17,7 +17,9 @@ SAMPLES = {
     "port": 8080, "model": "", "served_model_name": "tiny", "tensor_parallel_size": 1,
     "pipeline_parallel_size": 1, "dtype": "half", "quantization": "fp8", "kv_cache_dtype": "fp8",
     "max_model_len": 64, "max_num_seqs": 8, "max_num_batched_tokens": 512,
-    "gpu_memory_utilization": 0.9,
+    "gpu_memory_utilization": 0.9, "data_parallel_size": 1, "enable_expert_parallel": True,
+    "enable_lora": True, "max_loras": 1, "max_lora_rank": 16,
+    "speculative_config": '{"method": "mtp", "num_speculative_tokens": 1}',
 }  # fmt: skip
 
 

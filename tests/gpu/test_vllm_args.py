@@ -17,5 +17,11 @@ def test_arguments_are_rendered_in_one_order_and_the_users_own_come_last() -> No
     )
 
 
+def test_switches_are_written_without_a_value_and_turned_off_by_name() -> None:
+    args = VllmArgs(enable_expert_parallel=True, enable_lora=False, max_model_len="auto")
+
+    assert args.render() == ("--enable-expert-parallel", "--max-model-len=auto", "--no-enable-lora")
+
+
 def test_what_is_left_to_vllm_is_not_written() -> None:
     assert VllmArgs().render() == ()

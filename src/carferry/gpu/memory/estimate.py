@@ -16,22 +16,24 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from carferry.gpu.inventory.catalogue import Gpu
+from carferry.gpu.memory.calibration import Calibration
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.limits import resolve_dtype
 from carferry.gpu.memory.overhead import Overhead, overhead_of
 from carferry.gpu.memory.vllm_version import LATEST, VllmVersion, find_version
 from carferry.gpu.memory.weights import weights_per_gpu
-from carferry.gpu.model.quantize import online
+from carferry.gpu.model.online import online
 from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import GIB
 from carferry.weights.safetensors import Tensor
 
 
 class Verdict(Enum):
-    """Whether a choice starts: surely, within our error, or not."""
+    """Whether a choice starts: surely, within our error, not known, or not."""
 
     FITS = "fits"
     TIGHT = "tight"
+    UNCHECKED = "unchecked"
     NO = "no"
 
 
@@ -62,6 +64,12 @@ class Choice:
         kv_dtype: ``auto`` or ``fp8``.
         quantization: ``fp8`` to quantize while loading; empty to load as stored.
         concurrency: Requests of max_model_len that must fit at once.
+        expert_parallel: Experts are dealt out whole, not cut (``--enable-expert-parallel``).
+        data_parallel: Engines that share the experts, each with its own cache.
+        speculative_tokens: Tokens a draft proposes; 0 for no speculative decoding.
+        lora_rank: Largest rank of an adapter; 0 for no LoRA.
+        loras: Adapters in one batch (``--max-loras``).
+        calibration: What a log has corrected of the overhead on this GPU.
     """
 
     gpu: Gpu
@@ -78,6 +86,12 @@ class Choice:
     block: int | None = None
     context_ranks: int = 1
     concurrency: float = 1.0
+    expert_parallel: bool = False
+    data_parallel: int = 1
+    speculative_tokens: int = 0
+    lora_rank: int = 0
+    loras: int = 0
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +105,7 @@ class Estimate:
         band: Margin for our own error, from the published rows.
         tokens: Token count vLLM would log.
         concurrency: Requests of max_model_len at once.
+        most_seqs: Most sequences vLLM starts with, if each holds a state; None if any number.
     """
 
     choice: Choice
@@ -105,6 +120,7 @@ class Estimate:
     concurrency: float
     verdict: Verdict
     binding: str
+    most_seqs: int | None = None
 
     @property
     def total(self) -> int:
@@ -197,7 +213,7 @@ def _needed(pool: Cache, choice: Choice) -> int:
 
 
 def _overhead(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhead:
-    return overhead_of(
+    overhead = overhead_of(
         shape,
         version,
         tp=choice.tp,
@@ -207,6 +223,8 @@ def _overhead(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhe
         max_num_batched_tokens=choice.max_num_batched_tokens,
         eager=choice.eager,
     )
+    log = choice.calibration
+    return log.corrected(overhead, choice.tp * choice.pp) if log else overhead
 
 
 def _band(weights: int, overhead: Overhead) -> int:

@@ -93,8 +93,10 @@ def _from_shape(shape: ModelShape, tp: int, pp: int, dtype: str) -> float:
 
 
 def _part_bytes(shape: ModelShape, part: WeightPart, tp: int, dtype: str) -> float:
-    packed = shape.quantization.of(part.name) if shape.quantization else None
-    return part.count * (packed or BITS[dtype]) / 8 / _ways(shape, part.split, tp)
+    plain, packed = float(BITS[dtype]), shape.quantization
+    share = packed.share(part.name) if packed else 0.0
+    bits = (packed.of(part.name) or plain) if packed else plain
+    return part.count * (share * bits + (1 - share) * plain) / 8 / _ways(shape, part.split, tp)
 
 
 def _ways(shape: ModelShape, split: str, tp: int) -> int:
