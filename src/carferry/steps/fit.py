@@ -19,10 +19,10 @@ from carferry.form.readers import (
     read_switch,
     read_text,
 )
-from carferry.gpu.inventory.catalogue import parse_gpus
 from carferry.gpu.inventory.listing import paged
 from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.inventory.read import read_inventory
+from carferry.gpu.inventory.wanted import parse_gpus
 from carferry.gpu.model.config import check_family
 from carferry.gpu.search.decide import GO_ON, STOP, decide
 from carferry.gpu.search.plan import Goal
