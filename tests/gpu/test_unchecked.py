@@ -1,4 +1,4 @@
-"""A model that the plan does not know is planned by its weights, with a warning, and not refused."""
+"""A model that the plan does not know is planned by its weights, warned of, and not refused."""
 
 from __future__ import annotations
 
