@@ -133,8 +133,8 @@ def size(
 
 def _pinned(settings: FitKeywords, wishes: Sizing) -> FitKeywords:
     length = wishes.max_model_len or settings.get("max_model_len", 0)
-    counts = {"gpu_count": wishes.gpu_count, "nodes": wishes.nodes}
-    return {**settings, "max_model_len": length, **counts}
+    count, nodes = wishes.gpu_count, wishes.nodes
+    return {**settings, "max_model_len": length, "gpu_count": count, "nodes": nodes}
 
 
 def _sized(found: Fit, wishes: Sizing) -> Sizing:

@@ -70,9 +70,13 @@ class Fit:
         plan, args = self.plan, self.plan.vllm_args or VllmArgs()
         group = plan.chosen.group if plan.chosen else None
         # The deployment renders these itself, from the counts and the length it is given.
-        sizes = {"tensor_parallel_size": None, "pipeline_parallel_size": None}
         length = args.max_model_len if isinstance(args.max_model_len, int) else 0
-        more = replace(args, max_model_len=None if length else args.max_model_len, **sizes)
+        more = replace(
+            args,
+            tensor_parallel_size=None,
+            pipeline_parallel_size=None,
+            max_model_len=None if length else args.max_model_len,
+        )
         return {
             "gpus": plan.gpu_count,
             "nodes": plan.chosen.pp if plan.chosen else 1,

@@ -25,7 +25,8 @@ _TRIES = 2
 """Of a registry that does not answer: what it would say has a default."""
 # vLLM is not at 1 yet; Ubuntu, CUDA and products count from higher numbers.
 _VERSION = re.compile(
-    r"(?:^|[:v=_-])v?(0\.[0-9]{1,3}(?:\.[0-9]{1,3})?(?:\+[A-Za-z0-9.]{1,40})?)(?![0-9]|\.[0-9])"
+    r"(?:^|[:v=_-])v?(0\.[0-9]{1,3}(?:\.[0-9]{1,3})?(?:\+[A-Za-z0-9.]{1,40})?)"
+    r"(?=$|[-_ ]|\.?(?:rc|post|dev)[0-9])"
 )
 _NAMED = re.compile(r"(?i)(?:^|[._-])vllm[._-](?:image[._-]|build[._-])?(?:version|tag)$")
 _PRODUCT = re.compile(r"(?:rhoai-|v)?([23]\.[0-9]{1,2})(?![0-9])")
