@@ -24,20 +24,18 @@ from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.inventory.read import read_inventory
 from carferry.gpu.inventory.wanted import parse_gpus
 from carferry.gpu.model.config import check_family
-from carferry.gpu.search.decide import GO_ON, STOP, decide
+from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal
 from carferry.io.net.retry import Retry
 from carferry.selection.patterns import Patterns
 from carferry.source.pieces import Pieces
 from carferry.steps.access import open_access, patience
+from carferry.steps.defaults import GO_ON, SERVED, STOP
 from carferry.steps.fitted import Fit
 from carferry.steps.models import open_model
 from carferry.steps.seen import see
 from carferry.steps.served import check_served, served_by
 from carferry.steps.signature import defaults_of, read_fields, takes
-
-# The version in the default serving image: the plan must be for what will run.
-SERVED = "0.24.0"
 
 
 class Lists(Protocol):
@@ -268,7 +266,7 @@ def fit(
             family=how.family,
             arguments=selection.arguments,
             notes=(*selection.notes, *said),
-            on_unknown=how.on_unknown or GO_ON,
+            strict=how.on_unknown == STOP,
         )
     )
 
