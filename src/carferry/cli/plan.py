@@ -36,7 +36,9 @@ _OF_IMAGE = (
 _OF_GPUS = ("--namespace", "--gpu-count", "--html")
 _OF_FIT = (
     "--vllm", "--max-model-len", "--max-num-seqs", "--quantization", "--family", *_OF_GPUS,
+    "--calibration",
 )  # fmt: skip
+_NOT_OF_LOG = ("--cluster", "--html")
 
 
 def add_plan_command(commands: Any) -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from carferry.errors import DoesNotFit, InputError
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.inventory.nodes import Inventory
-from carferry.gpu.memory.estimate import Choice, Model, Verdict
+from carferry.gpu.memory.estimate import Choice, Model, Verdict, estimate
 from carferry.gpu.memory.limits import weight_only
+from carferry.gpu.memory.vllm_version import find_version
 from carferry.gpu.search.changes import Change, smallest_change
 from carferry.gpu.search.ways import Goal, Option, search
 from carferry.gpu.units import GIB
@@ -111,7 +112,10 @@ def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPla
         binding=closest.best.binding if closest.best else closest.reason,
         shortfall_gib=closest.best.shortfall / GIB if closest.best else 0.0,
         change=change,
-        notes=(*model.notes, *inventory.notes, *_notes(model, goal, chosen)),
+        notes=(
+            *(*model.notes, *inventory.notes, *_notes(model, goal, chosen)),
+            *_calibrated(model, goal, closest),
+        ),
     )
 
 
@@ -164,6 +168,15 @@ def _notes(model: Model, goal: Goal, chosen: Option | None) -> Iterator[str]:
     if not goal.prices:
         yield "cheapest by the catalogue's relative prices; pass prices to order by your own"
     yield from _gpu_notes(model, choice.gpu)
+
+
+def _calibrated(model: Model, goal: Goal, option: Option) -> Iterator[str]:
+    """Name the log that corrected the estimate, and what it changed."""
+    log = option.best.choice.calibration if option.best else None
+    if option.best and log:
+        bare = replace(option.best.choice, calibration=None)
+        before = estimate(model, bare, find_version(goal.vllm)).overhead
+        yield log.told(before, option.best.overhead)
 
 
 def _gpu_notes(model: Model, gpu: Gpu) -> Iterator[str]:
