@@ -12,6 +12,7 @@ from carferry.gpu.memory.calibration import Calibration
 from carferry.gpu.memory.vllm_version import find_version
 from carferry.io import named
 from carferry.io.files import failed
+from carferry.steps.served import is_image
 
 OFF = ("none", "-")
 """What turns calibrations off, in place of a file."""
@@ -53,9 +54,11 @@ def read_calibrations(file: str | Path | None) -> tuple[Calibration, ...]:
 
 def calibrations_for(known: tuple[Calibration, ...], vllm: str) -> tuple[Calibration, ...]:
     """Return those for what will serve: the image if it was named, else the version of vLLM."""
-    plain = vllm.strip().removeprefix("v")
-    dated = find_version(vllm).dated
-    return fitting(known, vllm.strip(), f"vLLM {plain}", f"vLLM {dated}" if dated else "")
+    name = vllm.strip()
+    if not known or is_image(name):
+        return fitting(known, name.removeprefix("docker://"))
+    dated = find_version(name).dated
+    return fitting(known, f"vLLM {name.removeprefix('v')}", f"vLLM {dated}" if dated else "")
 
 
 def keep_calibration(file: str | Path, new: Calibration) -> None:

@@ -26,10 +26,11 @@ from carferry.source.pieces import Pieces
 from carferry.steps.access import open_access, patience
 from carferry.steps.calibrations import OFF, keep_calibration
 from carferry.steps.compared import Compared
-from carferry.steps.fit import FIT_DEFAULTS, FitKeywords, FitSettings, reach_cluster
+from carferry.steps.fit import FIT_DEFAULTS, SERVED, FitKeywords, FitSettings, reach_cluster
 from carferry.steps.logs import Log, open_log
 from carferry.steps.models import open_model
 from carferry.steps.seen import see
+from carferry.steps.served import is_image
 from carferry.steps.signature import takes
 
 
@@ -68,13 +69,15 @@ def compare_log(
     """
     how, name, again = FitSettings(**settings), read_model(model), retry or patience()
     how.check()
+    asked = how.vllm or SERVED
+    how, _ = how.versioned()
     reach = connect or partial(reach_cluster, kubeconfig, context, how.ca_file)
     opened = open_log(log, how.namespace, reach)
     started = parse_log(opened.lines, opened.name)
     known = _model(name, how, again)
     gpu, version = _gpu(started, opened, how), _version(started, how)
     found = compare(started, known, gpu, version, _given(known, gpu, version, how))
-    image = opened.image or _served(started, how)
+    image = opened.image or (asked if is_image(asked) else f"vLLM {started.version or how.vllm}")
     lesson = _lesson(found, known, image, gpu, today().strftime("%Y-%m-%d"))
     return _compared(found, known, lesson, image, gpu, calibration, started.version or how.vllm)
 
@@ -105,12 +108,6 @@ def _version(started: StartLog, how: FitSettings) -> VllmVersion:
     return find_version(started.version or how.vllm)
 
 
-def _served(started: StartLog, how: FitSettings) -> str:
-    """Return what a calibration of a file's log is for: the image if one was named."""
-    is_image = "/" in how.vllm or "@" in how.vllm
-    return how.vllm if is_image else f"vLLM {started.version or how.vllm}"
-
-
 def _given(model: Model, gpu: Gpu, version: VllmVersion, how: FitSettings) -> Choice:
     """Return the settings for what the log does not tell."""
     base = default_choice(model.shape, gpu, version)
@@ -118,8 +115,11 @@ def _given(model: Model, gpu: Gpu, version: VllmVersion, how: FitSettings) -> Ch
         base,
         tp=how.gpu_count or base.tp,
         pp=how.nodes or base.pp,
+        dtype=how.dtype if how.dtype not in ("", "auto") else base.dtype,
+        kv_dtype=how.kv_cache_dtype or base.kv_dtype,
         max_model_len=how.max_model_len or base.max_model_len,
         max_num_seqs=how.max_num_seqs or base.max_num_seqs,
+        utilization=how.gpu_memory_utilization or base.utilization,
         quantization=how.quantization or base.quantization,
     )
 
