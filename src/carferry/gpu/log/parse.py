@@ -35,6 +35,8 @@ _WORDS = tuple(
         )
     )
 )  # fmt: skip
+_ANY = re.compile(b"|".join(map(re.escape, _WORDS)))
+_BLOCK = 1 << 16  # bytes
 _LEAST = {"kv_gib", "tokens", "concurrency", "blocks"}
 _LAST = {"max_model_len", "max_num_batched_tokens", "utilization"}
 _KINDS = {each.name: str(each.type) for each in fields(StartLog)}
@@ -67,10 +69,27 @@ def parse_log(lines: Iterable[bytes], name: str = "the log") -> StartLog:
 
 def _telling(lines: Iterable[bytes]) -> Iterator[tuple[str, set[bytes]]]:
     """Yield the lines that may say something, without colours, and which words they hold."""
-    for line in lines:
-        if any(word in line for word in _WORDS):
+    for line in _worth(lines):
+        if _ANY.search(line):
             held = {word for word in _WORDS if word in line}
             yield _COLOUR.sub("", line[:_LONGEST].decode("utf-8", "replace")), held
+
+
+def _worth(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines of each block that holds a word: most of a day's log is passed over so."""
+    block, size = list[bytes](), 0
+    for line in lines:
+        block.append(line)
+        size += len(line)
+        if size >= _BLOCK:
+            yield from block if _holds(block) else ()
+            block, size = [], 0
+    yield from block
+
+
+def _holds(block: list[bytes]) -> bool:
+    joined = b"".join(block)
+    return any(word in joined for word in _WORDS)
 
 
 def _told(line: str, words: set[bytes]) -> Iterator[tuple[str, Any]]:
