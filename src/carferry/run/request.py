@@ -191,6 +191,9 @@ class Run:
             "vllm": vllm_version(image, given.get("vllm", "")) if planned else "",
             "family": given.get("family", ""),
             "max_num_seqs": given.get("max_num_seqs", 0),
+            "kv_cache_dtype": given.get("kv_cache_dtype", ""),
+            "gpu_memory_utilization": given.get("gpu_memory_utilization"),
+            "on_unknown": given.get("on_unknown", ""),
             "namespace": entry(self.settings, "namespace") or "",
             "plain_http": entry(self.settings, "plain_http") or (),
         }

@@ -141,6 +141,8 @@ def _sized(found: Fit, wishes: Sizing) -> Sizing:
     if not found.ok:
         # KFP's launcher keeps no artifact of a step that fails: here only the log is read.
         _log.warning("%s", found.text)
+    elif found.warning:
+        _log.warning("%s", found.warning)
     planned = found.deployment
     return Sizing(
         gpu_resource=found.plan.gpu_resource,

@@ -7,6 +7,7 @@ from typing import Any
 
 from carferry.errors import DoesNotFit
 from carferry.gpu.report import page, text, words
+from carferry.gpu.search.notes import unchecked_note
 from carferry.gpu.search.plan import GpuPlan
 from carferry.gpu.vllm_args import VllmArgs
 from carferry.steps.planned import line_of
@@ -24,12 +25,12 @@ class Fit:
 
     @property
     def verdict(self) -> str:
-        """``fits``, ``tight`` or ``no``."""
+        """``fits``, ``tight``, ``unchecked`` (only the weights are known) or ``no``."""
         return self.plan.verdict.value
 
     @property
     def ok(self) -> bool:
-        """Whether it can be served, tight or not."""
+        """Whether it can be served as far as is known, tight or not."""
         return self.plan.is_fit
 
     @property
@@ -46,6 +47,12 @@ class Fit:
     def change(self) -> str:
         """The smallest change that makes it fit, in words."""
         return words.change(self.plan)
+
+    @property
+    def warning(self) -> str:
+        """What the plan does not know of the model; empty if it knows it."""
+        model = self.plan.model
+        return unchecked_note(model) if model.shape.unknown else ""
 
     @property
     def vllm_args(self) -> tuple[str, ...]:
@@ -97,7 +104,7 @@ class Fit:
 
     def as_json(self) -> dict[str, object]:
         """Return the answer as plain values."""
-        return text.summary(self.plan)
+        return {**text.summary(self.plan), "warning": self.warning}
 
     def require(self) -> Fit:
         """Return itself if the model fits.

@@ -135,6 +135,9 @@ def _weighed(seen: Seen, subject: str, how: FitSettings) -> tuple[Nature, tuple[
         hint = f"; {error.remedy}" if error.remedy else ""
         return _bare(config or {}, seen.headers, dtype), (), f"{error.reason}{hint}"
     shape = known.shape
+    rows = overview(known, how.goal(seen.selection.files.size_bytes))
+    if shape.unknown:  # what a config of an unknown form says is not counted from
+        return _bare(config or {}, seen.headers, dtype), rows, ""
     nature = Nature(
         shape.architecture or shape.model_type,
         parameter_count(shape),
@@ -142,7 +145,7 @@ def _weighed(seen: Seen, subject: str, how: FitSettings) -> tuple[Nature, tuple[
         shape.quantization.method if shape.quantization else "",
         shape.positions,
     )
-    return nature, overview(known, how.goal(seen.selection.files.size_bytes)), ""
+    return nature, rows, ""
 
 
 def _bare(config: Mapping[str, Any], headers: Mapping[str, Header], dtype: str) -> Nature:

@@ -22,7 +22,7 @@ from carferry.gpu.memory.limits import resolve_dtype
 from carferry.gpu.memory.overhead import Overhead, overhead_of
 from carferry.gpu.memory.vllm_version import LATEST, VllmVersion, find_version
 from carferry.gpu.memory.weights import weights_per_gpu
-from carferry.gpu.model.quantize import online
+from carferry.gpu.model.online import online
 from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import GIB
 from carferry.weights.safetensors import Tensor
