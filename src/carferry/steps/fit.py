@@ -91,7 +91,7 @@ class FitSettings:
         max_model_len: Context that must fit, tokens.
         max_num_seqs: Sequences at once.
         gpu_count: GPUs in one pod.
-        nodes: Nodes the model may span; 1 for what a plain InferenceService can serve.
+        nodes: Nodes the model may span, as stages of a pipeline; 1: one alone.
         vllm: Version of vLLM, as in ``0.24.0`` or ``rhoai-3.4``; or the serving image, which says.
         quantization: ``fp8`` to quantize while loading.
         family: ``gqa`` plans an unknown architecture as a plain decoder.
