@@ -87,7 +87,6 @@ def test_positions_are_those_that_vllm_assumes() -> None:
         ({"vision_encoder": "yes"}, InputError),
         ({"multimodal": {"whisper_model_args": {"encoder_args": {}}}}, UnsupportedModel),
         ({"model_type": "mamba"}, UnsupportedModel),
-        ({"quantization": {"quant_method": "mystery"}}, UnsupportedModel),
     ],
 )
 def test_what_cannot_be_planned_is_one_line(change: dict[str, Any], kind: type[Exception]) -> None:

@@ -24,7 +24,7 @@ from carferry.gpu.memory.starts import least_batch
 from carferry.gpu.memory.terms import Overhead
 from carferry.gpu.memory.vllm_version import LATEST, VllmVersion, find_version
 from carferry.gpu.memory.weights import weights_per_gpu
-from carferry.gpu.model.quantize import online
+from carferry.gpu.model.online import online
 from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import GIB
 from carferry.weights.safetensors import Tensor

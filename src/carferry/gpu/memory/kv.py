@@ -135,34 +135,36 @@ def draft_layers(shape: ModelShape, choice: Choice) -> int:
 
 def _kinds(shape: ModelShape, choice: Choice, version: VllmVersion) -> Iterator[Group]:
     """Yield one group per kind of layer, pages not yet equal."""
-    indices = _indices(shape, choice, version)
-    full, state = indices[LayerKind.FULL], indices[LayerKind.STATE]
+    full, sliding = _attending(shape, choice, version)
+    state = _kept(shape, LayerKind.STATE)
     per_token, block = token_bytes(shape, choice), choice.block or _smallest_block(shape)
     if state and shape.state:
         size = state_bytes(shape.state, choice)
         block = max(block, block * ceil_div(size, block * per_token))
-        yield Group("state", block, block * per_token, state)
+        yield Group("state", block, block * per_token if full or sliding else size, state)
     if full:
         yield Group("full", block, block * per_token, full)
-    if sliding := indices[LayerKind.SLIDING]:
+    if sliding:
         each = heads_bytes(shape.heads, choice.tp, cache_width(choice))
         yield Group("sliding", block, block * each, sliding)
     if shape.encoder:
         yield Group("cross", block, block * per_token, full)
 
 
-def _indices(
+def _attending(
     shape: ModelShape, choice: Choice, version: VllmVersion
-) -> dict[LayerKind, tuple[int, ...]]:
-    """Return the layers of each kind that keep a cache of their own, a draft's after them."""
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the layers that keep whole requests, a draft's after the model's; and windows."""
     count = len(shape.layers)
-    kept = tuple(enumerate(shape.layers[: count - shape.kv_shared]))
-    found = {kind: tuple(i for i, layer in kept if layer is kind) for kind in LayerKind}
-    found[LayerKind.FULL] += tuple(range(count, count + draft_layers(shape, choice)))
-    if version.sliding_as_full:
-        found[LayerKind.FULL] += found[LayerKind.SLIDING]
-        found[LayerKind.SLIDING] = ()
-    return found
+    drafts = tuple(range(count, count + draft_layers(shape, choice)))
+    full, sliding = _kept(shape, LayerKind.FULL) + drafts, _kept(shape, LayerKind.SLIDING)
+    return (full + sliding, ()) if version.sliding_as_full else (full, sliding)
+
+
+def _kept(shape: ModelShape, kind: LayerKind) -> tuple[int, ...]:
+    """Return the layers of a kind that keep a cache of their own."""
+    last = len(shape.layers) - shape.kv_shared
+    return tuple(index for index in shape.indices(kind) if index < last)
 
 
 def _smallest_block(shape: ModelShape) -> int:

@@ -37,7 +37,7 @@ def token_bytes(shape: ModelShape, choice: Choice) -> int:
 
 def heads_bytes(heads: Heads, tp: int, width: int) -> int:
     """Return the bytes per token of keys and values; heads are copied if ranks outnumber them."""
-    return 2 * max(1, heads.kv // tp) * heads.dim * width
+    return max(1, heads.kv // tp) * (heads.dim + heads.value_dim) * width
 
 
 def state_bytes(state: RecurrentState, choice: Choice) -> int:

@@ -50,6 +50,7 @@ def from_params(params: Mapping[str, Any]) -> dict[str, Any]:
     config |= {_NAMES[key]: fields.number(key) for key in _NEEDED}
     config["num_key_value_heads"] = fields.number("n_kv_heads", "n_heads")
     config["max_position_embeddings"] = _positions(fields)
+    config.setdefault("sliding_window", None)
     config |= _attention(fields, config) | _experts(fields) | _quantization(fields)
     return _with_vision(fields, config)
 

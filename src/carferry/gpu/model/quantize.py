@@ -1,79 +1,196 @@
 """Read quantization_config: bits per weight of each part of the model, scales included.
 
-Sources: the transformers, compressed-tensors and ModelOpt config formats; vLLM 0.33
-``model_executor/layers/quantization``.
+A config says which of a model's linear layers are packed and how, in one of a dozen ways; all
+are read into rules, the first of which that names a layer decides.
+
+Sources: the transformers, compressed-tensors, ModelOpt, Quark and AutoRound config formats; vLLM
+0.33 ``model_executor/layers/quantization``.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from carferry.errors import UnsupportedModel
+from carferry.gpu.model import widths
 from carferry.gpu.model.fields import Fields
-from carferry.gpu.model.shape import Quantization
+from carferry.gpu.model.modules import Module, modules_of, stems_of
+from carferry.gpu.model.patterns import NameSet, name_set
+from carferry.gpu.model.shape import ModelShape, Quantization
 
-_PROBES = {
-    "attention": ("model.layers.N.self_attn.o_proj", "model.layers.N.self_attn.q_proj"),
-    "mlp": ("model.layers.N.mlp.down_proj", "model.layers.N.mlp.gate_proj"),
-    "shared": (
-        "model.layers.N.mlp.shared_experts.down_proj",
-        "model.layers.N.mlp.shared_expert.down_proj",
-    ),
-    "experts": ("model.layers.N.mlp.experts.N.down_proj", "model.layers.N.mlp.experts"),
-    "state": ("model.layers.N.linear_attn.out_proj", "backbone.layers.N.mixer.in_proj"),
-    "head": ("lm_head",),
-}
+_SKIPPED = (
+    "modules_to_not_convert", "ignored_layers", "ignore", "exclude_modules", "exclude",
+    "llm_int8_skip_modules", "skip_modules",
+)  # fmt: skip
+
+_SEVERAL = 8
+"""A target of which just one layer among so many is named stands for all: no exporter packs a
+single layer, but documents show the first for the rest."""
 
 
-def parse_quantization(config: Fields) -> Quantization | None:
-    """Return how the checkpoint is packed; None if it is not.
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Layers that are named, and their bits per weight; None if they keep the model's dtype."""
+
+    named: NameSet
+    bits: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a checkpoint is packed.
+
+    Attributes:
+        method: What limits depend on.
+        rules: The first that names a layer decides.
+        rest: Bits per weight of layers that no rule names; None if they are not packed.
+        parts: Parts of the model that ``rest`` is for; empty for all but the head.
+    """
+
+    method: str
+    rules: tuple[Rule, ...] = ()
+    rest: float | None = None
+    group_size: int | None = None
+    block: tuple[int, int] | None = None
+    parts: tuple[str, ...] = ()
+
+
+def parse_quantization(config: Fields, shape: ModelShape) -> tuple[Quantization | None, str]:
+    """Return how the checkpoint is packed, None if it is not; and what is not known of it.
+
+    A method that the plan does not know packs nothing here, and is named in words.
 
     Args:
         config: The whole config.json.
+        shape: The model without its quantization.
 
     Raises:
-        UnsupportedModel: A method whose memory the plan cannot compute.
         InputError: A section that is not of the method's form.
     """
-    section = config.section("quantization_config", "compression_config")
+    section = _section(config)
     if not section.values:
-        return None
-    method = section.text("quant_method", "quantization_method") or "modelopt"
-    reader = _READERS.get(method.replace("_", "-"))
+        return None, ""
+    method = section.text("quant_method", "quantization_method", "quant_algo").lower() or "modelopt"
+    method = method.replace("_", "-")
+    reader = _READERS.get(method) or (_groups if section.section("config_groups").values else None)
     if reader is None:
-        raise UnsupportedModel(
-            "read quantization", repr(method), "unknown method", f"known: {', '.join(_READERS)}"
-        )
-    return reader(method, section)
-
-
-def online(method: str) -> Quantization:
-    """Return the packing vLLM makes itself when asked for ``--quantization fp8``."""
-    parts = ("attention", "mlp", "shared", "experts", "state")
-    return Quantization(method, tuple((part, 8.0) for part in parts))
+        return Quantization(method, ()), f"quantization {method!r}"
+    return _tallied(reader(method, section), shape), ""
 
 
 def kv_cache_dtype(config: Fields) -> str | None:
     """Return ``fp8`` if the checkpoint itself asks for an 8-bit KV cache."""
-    section = config.section("quantization_config")
+    section = _section(config)
     scheme = section.values.get("kv_cache_scheme")
     bits = scheme.get("num_bits") if isinstance(scheme, Mapping) else None
     named = section.text("kv_cache_quant_algo").upper() == "FP8"
     return "fp8" if bits == 8 or named else None
 
 
-def _packed(method: str, section: Fields) -> Quantization:
+def _section(config: Fields) -> Fields:
+    """Return the section of the whole, else of the text model inside."""
+    keys = ("quantization_config", "compression_config")
+    whole = config.section(*keys)
+    return whole if whole.values else _inner(config).section(*keys)
+
+
+def _inner(config: Fields) -> Fields:
+    nested = config.values.get("text_config") or config.values.get("llm_config")
+    return Fields(nested if isinstance(nested, Mapping) else {}, config.subject)
+
+
+def _tallied(recipe: Recipe, shape: ModelShape) -> Quantization:
+    """Return bits and share of each part, from all of its layers."""
+    stems = stems_of(shape)
+    held: dict[str, list[tuple[int, float | None]]] = {}
+    for module in modules_of(shape):
+        held.setdefault(module.part, []).extend(_decided(recipe, module, stems))
+    bits, shares = [], []
+    for part, pieces in held.items():
+        packed = [(weight, width) for weight, width in pieces if width is not None]
+        total, small = sum(weight for weight, _ in pieces), sum(weight for weight, _ in packed)
+        if not small:
+            continue
+        bits.append((part, sum(weight * width for weight, width in packed) / small))
+        if small < total:
+            shares.append((part, small / total))
+    return Quantization(
+        recipe.method, tuple(bits), recipe.group_size, recipe.block, shares=tuple(shares)
+    )
+
+
+def _decided(
+    recipe: Recipe, module: Module, stems: tuple[str, ...]
+) -> list[tuple[int, float | None]]:
+    """Return (weights, bits) of a module, its layers grouped by the rule that decides."""
+    inside = module.part in recipe.parts if recipe.parts else module.part != "head"
+    rest = recipe.rest if inside else None
+    if not module.layers:
+        found = next((rule for rule in recipe.rules if rule.named.names(module)), None)
+        return [(module.weight, found.bits if found else rest)]
+    left, pieces = frozenset(module.layers), []
+    for rule in recipe.rules:
+        named = rule.named.layers_of(module, stems) & left
+        if rule.bits and len(named) == 1 and len(module.layers) >= _SEVERAL:
+            named = left
+        pieces.append((module.weight * len(named), rule.bits))
+        left -= named
+    return [*pieces, (module.weight * len(left), rest)]
+
+
+def _skipped(section: Fields) -> Rule:
+    """Return the rule for layers that keep the model's dtype."""
+    names = [str(name) for key in _SKIPPED for name in section.items(key)]
+    return Rule(name_set(names), None)
+
+
+def _packed(method: str, section: Fields) -> Recipe:
     """Read GPTQ and AWQ: integers plus a 16-bit scale and a packed zero per group."""
-    bits, group = section.number("bits", default=4), _group(section, default=128)
-    wide = bits + ((16 + bits) / group if group else 0)
-    parts = _parts(_names(section, "modules_to_not_convert"), wide, never=("head",))
-    return Quantization(method, parts, group)
+    bits, group = section.number("bits", "w_bit", default=4), _group(section, default=128)
+    rest = widths.grouped(bits, group, 16, bits)
+    rules = [_skipped(section), *_dynamic(section, bits, group)]
+    if section.flag("lm_head"):
+        rules.append(Rule(name_set(["lm_head"]), rest))
+    return Recipe(
+        method.split("-")[-1] if "gptq" not in method else "gptq", tuple(rules), rest, group
+    )
 
 
-def _fp8(method: str, section: Fields) -> Quantization:
+def _dynamic(section: Fields, bits: int, group: int | None) -> Iterable[Rule]:
+    """Read GPTQModel's rules: ``-:pattern`` leaves layers out, others change their width."""
+    for pattern, change in section.section("dynamic").values.items():
+        named = name_set([str(pattern).removeprefix("-:").removeprefix("+:")], regex=True)
+        if str(pattern).startswith("-:") or not isinstance(change, Mapping):
+            yield Rule(named, None)
+            continue
+        fields = Fields(change, section.subject)
+        own = fields.number("bits", default=bits)
+        yield Rule(named, widths.grouped(own, _group(fields, default=group), 16, own))
+
+
+def _auto_round(method: str, section: Fields) -> Recipe:
+    """Read AutoRound: integers or small floats, and layers with settings of their own."""
+    bits, group = section.number("bits", default=4), _first_side(section)
+    scale = 8 if "mx" in section.text("data_type") or "nv" in section.text("data_type") else 16
+    rest = widths.grouped(bits, group, scale, 0.0 if scale == 8 else bits)
+    rules = []
+    for name, change in section.section("extra_config").values.items():
+        own = Fields(change if isinstance(change, Mapping) else {}, section.subject)
+        width = own.number("bits", default=bits)
+        wide = widths.grouped(width, group, scale, width) if width < 16 else None
+        is_regex = any(sign in str(name) for sign in "*+?^$()[]{}|\\")
+        rules.append(Rule(name_set([str(name)], regex=is_regex), wide))
+    return Recipe("gptq" if scale == 16 else method, (*rules, _skipped(section)), rest, group)
+
+
+def _first_side(section: Fields) -> int | None:
+    """Return AutoRound's group size, which may be given per side of a block."""
+    size = section.values.get("group_size")
+    return None if isinstance(size, list | tuple) else _group(section, default=128)
+
+
+def _fp8(method: str, section: Fields) -> Recipe:
     """Read FP8: one byte per weight; block scales are 32 bits per block."""
     sides = section.items("weight_block_size")
     block = None
@@ -82,10 +199,7 @@ def _fp8(method: str, section: Fields) -> Quantization:
             Fields({"side": side}, section.subject).number("side") for side in _two(sides)
         )
         block = (rows, columns)
-    wide = 8 + (32 / (block[0] * block[1]) if block else 0)
-    skipped = _names(section, "modules_to_not_convert", "ignored_layers")
-    parts = _parts(skipped, wide, never=("head",))
-    return Quantization("fp8", parts, block=block)
+    return Recipe("fp8", (_skipped(section),), widths.blocked(block), block=block)
 
 
 def _two(sides: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -93,47 +207,104 @@ def _two(sides: tuple[Any, ...]) -> tuple[Any, Any]:
     return sides[0], sides[-1]
 
 
-def _mxfp4(method: str, section: Fields) -> Quantization:
+def _mxfp4(method: str, section: Fields) -> Recipe:
     """Read MXFP4: only the experts, 4 bits and an 8-bit scale per 32 weights."""
-    return Quantization("mxfp4", (("experts", 4 + 8 / 32),), group_size=32)
+    return Recipe("mxfp4", rest=widths.MXFP4, group_size=32, parts=("experts",))
 
 
-def _bitsandbytes(method: str, section: Fields) -> Quantization:
+def _mxfp8(method: str, section: Fields) -> Recipe:
+    return Recipe("mxfp8", (_skipped(section),), widths.MXFP8, group_size=32)
+
+
+def _experts_int8(method: str, section: Fields) -> Recipe:
+    return Recipe("experts-int8", (_skipped(section),), 8.0, parts=("experts",))
+
+
+def _bitsandbytes(method: str, section: Fields) -> Recipe:
     """Read bitsandbytes: NF4 with a 32-bit scale per 64 weights, or int8."""
-    wide = 4 + 32 / 64 if section.flag("load_in_4bit") else 8.0
-    return Quantization("bitsandbytes", _parts((), wide, never=("head",)))
+    rest = widths.NF4 if section.flag("load_in_4bit") else 8.0
+    return Recipe("bitsandbytes", (_skipped(section),), rest)
 
 
-def _groups(method: str, section: Fields) -> Quantization:
+def _torchao(method: str, section: Fields) -> Recipe:
+    """Read torchao: the type's own name says how wide; int4 has a scale and zero per group."""
+    kind = section.values.get("quant_type")
+    default = kind.get("default", kind) if isinstance(kind, Mapping) else kind
+    data = default.get("_data") if isinstance(default, Mapping) else None
+    name = str(default.get("_type") if isinstance(default, Mapping) else default).lower()
+    inner = Fields(data if isinstance(data, Mapping) else {}, section.subject)
+    group = _group(inner, default=128)
+    rest = widths.grouped(4, group, 32) if "int4" in name or "uint4" in name else 8.0
+    return Recipe("torchao", (_skipped(section),), rest)
+
+
+def _hqq(method: str, section: Fields) -> Recipe:
+    inner = section.section("quant_config").section("weight_quant_params")
+    bits, group = inner.number("nbits", "bits", default=4), _group(inner, default=64)
+    return Recipe("hqq", (_skipped(section),), widths.grouped(bits, group, 16, 16), group)
+
+
+def _deepspeed(method: str, section: Fields) -> Recipe:
+    bits, group = section.number("bits", default=8), _group(section, default=512)
+    return Recipe("deepspeedfp", (_skipped(section),), widths.grouped(bits, group, 16))
+
+
+def _fp_quant(method: str, section: Fields) -> Recipe:
+    rest = widths.NVFP4 if "nv" in section.text("forward_dtype").lower() else widths.MXFP4
+    return Recipe("nvfp4", (_skipped(section),), rest)
+
+
+def _quark(method: str, section: Fields) -> Recipe:
+    """Read Quark: a width for all, others for layers that a glob names."""
+    rules = [_skipped(section)]
+    for name, one in section.section("layer_quant_config").values.items():
+        own = Fields(one if isinstance(one, Mapping) else {}, section.subject)
+        wide = widths.quark(own.values.get("weight"), section.subject)
+        rules.append(Rule(name_set([str(name)]), wide))
+    rest = widths.quark(section.section("global_quant_config").values.get("weight"), "Quark")
+    small = rest is not None and rest < 8
+    return Recipe("quark-mxfp4" if small else "fp8", tuple(rules), rest, 32 if small else None)
+
+
+def _groups(method: str, section: Fields) -> Recipe:
     """Read compressed-tensors and ModelOpt: each config group names its targets."""
     listed = section.section("config_groups")
-    schemes = [listed.section(name) for name in listed.values] or [_modelopt_scheme(section)]
-    skipped = _names(section, "ignore", "exclude_modules")
-    chosen = {
-        part: scheme
-        for part, probes in _PROBES.items()
-        if not _any_match(skipped, probes) and (scheme := _scheme_for(probes, schemes))
-    }
-    weights = [scheme.section("weights") for scheme in chosen.values()]
-    return Quantization(
-        _kind(method, weights),
-        tuple((part, _width(scheme.section("weights"))) for part, scheme in chosen.items()),
-        next((group for one in weights if (group := _group(one))), None),
-    )
+    if not listed.values:
+        return _modelopt(method, section)
+    schemes = [listed.section(name) for name in listed.values]
+    named, rest = list[Rule](), None
+    for scheme in schemes:
+        targets = [str(name) for name in scheme.items("targets")] or ["Linear"]
+        weights = scheme.section("weights")
+        width = widths.compressed(weights) if weights.values else None
+        if any(target in ("Linear", "FusedMoE", "RoutedExperts") for target in targets):
+            rest = width if rest is None else rest
+        named.append(Rule(name_set(targets), width))
+    sections = [scheme.section("weights") for scheme in schemes]
+    group = next((found for one in sections if (found := _group(one))), None)
+    return Recipe(_kind(method, sections), (_skipped(section), *named), rest, group)
 
 
-def _modelopt_scheme(section: Fields) -> Fields:
-    algorithm = (section.text("quant_algo") or "FP8").upper()
-    scheme: dict[str, object] = {"num_bits": 8, "type": "float"}
-    if "FP4" in algorithm:
-        scheme = {"num_bits": 4, "type": "float", "group_size": 16}
-    return Fields({"weights": scheme}, section.subject)
+def _modelopt(method: str, section: Fields) -> Recipe:
+    """Read ModelOpt's own words: one algorithm for all, or one for each layer by name."""
+    algorithm = section.text("quant_algo") or ("NVFP4" if "fp4" in method else "FP8")
+    group = _group(section)
+    rest = widths.modelopt(algorithm, group)
+    by_width: dict[float, list[str]] = {}
+    for name, one in section.section("quantized_layers").values.items():
+        own = Fields(one if isinstance(one, Mapping) else {}, section.subject)
+        wide = widths.modelopt(own.text("quant_algo"), _group(own))
+        by_width.setdefault(wide or 16.0, []).append(str(name))
+    rules = [Rule(name_set(names), wide) for wide, names in by_width.items()]
+    upper = algorithm.upper()
+    small = "FP4" in upper or any(wide < 8 for wide in by_width)
+    kind = "nvfp4" if small else "fp8" if "FP8" in upper or by_width else f"{method}-int4"
+    sized = group or (16 if "NVFP4" in upper else None)
+    return Recipe(kind, (_skipped(section), *rules), rest or None, sized)
 
 
 def _group(section: Fields, default: int | None = None) -> int | None:
-    """Return the group size; None for one scale per channel or tensor."""
-    size = section.integer("group_size", default=default or 0, least=-1)
-    return size if size > 0 else None
+    return widths.group_size(section, default)
 
 
 def _kind(method: str, weights: list[Fields]) -> str:
@@ -144,73 +315,23 @@ def _kind(method: str, weights: list[Fields]) -> str:
     return f"{method}-int{min(bits)}"
 
 
-def _width(weights: Fields) -> float:
-    bits, group = weights.number("num_bits", default=16), _group(weights)
-    scale = 8 if weights.text("type") == "float" and bits == 4 else 16
-    return bits + (scale / group if group else 0)
-
-
-def _scheme_for(probes: tuple[str, ...], schemes: list[Fields]) -> Fields | None:
-    """Return the scheme whose targets name the part; ``Linear`` targets every part."""
-    for scheme in schemes:
-        targets = _names(scheme, "targets") or ("Linear",)
-        if "Linear" in targets or _any_match(targets, probes):
-            return scheme
-    return None
-
-
-def _parts(
-    skipped: tuple[str, ...], wide: float, never: tuple[str, ...] = ()
-) -> tuple[tuple[str, float], ...]:
-    return tuple(
-        (part, wide)
-        for part, probes in _PROBES.items()
-        if part not in never and not _any_match(skipped, probes)
-    )
-
-
-def _names(section: Fields, *keys: str) -> tuple[str, ...]:
-    return tuple(str(name) for name in section.items(*keys))
-
-
-def _any_match(patterns: tuple[str, ...], probes: tuple[str, ...]) -> bool:
-    canonical = {_canonical(pattern) for pattern in patterns}
-    return any(_match(pattern, probe) for pattern in canonical for probe in probes)
-
-
-def _canonical(pattern: str) -> str:
-    """Forget which layer a pattern names, and the wrapper a nested text model adds."""
-    if pattern.startswith("re:"):
-        return pattern
-    plain = re.sub(r"(?<=\.)\d+(?=\.|$)", "N", pattern)
-    return plain.replace("language_model.model.", "model.").replace(
-        "model.language_model.", "model."
-    )
-
-
-def _match(pattern: str, probe: str) -> bool:
-    if pattern.startswith("re:"):
-        return _regex_match(pattern[3:], probe.replace("N", "7"))
-    if "*" in pattern:
-        return fnmatchcase(probe, pattern) or fnmatchcase(probe, f"{pattern}.*")
-    return probe == pattern or probe.startswith(f"{pattern}.")
-
-
-def _regex_match(pattern: str, probe: str) -> bool:
-    """Match a pattern from the config; one that is no pattern matches nothing."""
-    try:
-        return re.match(pattern, probe) is not None
-    except re.error:
-        return False
-
-
-_READERS: Mapping[str, Callable[[str, Fields], Quantization]] = {
-    "gptq": _packed,
-    "awq": _packed,
-    "fp8": _fp8,
-    "fbgemm-fp8": _fp8,
-    "mxfp4": _mxfp4,
+_Reader = Callable[[str, Fields], Recipe]
+_READERS: Mapping[str, _Reader] = {
+    **dict.fromkeys(
+        ("gptq", "awq", "gptq-marlin", "awq-marlin", "auto-gptq", "auto-awq", "moe-wna16",
+         "gptq-bitblas", "bitblas", "marlin", "gptq-marlin-24"), _packed),
+    **dict.fromkeys(("auto-round", "inc", "intel/auto-round"), _auto_round),
+    **dict.fromkeys(("fp8", "fbgemm-fp8", "ptpc-fp8", "deepseek-v4-fp8"), _fp8),
+    **dict.fromkeys(("mxfp4", "gpt-oss-mxfp4"), _mxfp4),
+    **dict.fromkeys(
+        ("modelopt", "modelopt-fp4", "modelopt-mxfp8", "modelopt-mixed", "nvfp4", "petit-nvfp4",
+         "compressed-tensors"), _groups),
+    "mxfp8": _mxfp8,
+    "experts-int8": _experts_int8,
     "bitsandbytes": _bitsandbytes,
-    "compressed-tensors": _groups,
-    "modelopt": _groups,
-}
+    "torchao": _torchao,
+    "hqq": _hqq,
+    "deepspeedfp": _deepspeed,
+    "fp-quant": _fp_quant,
+    "quark": _quark,
+}  # fmt: skip

@@ -1,0 +1,163 @@
+"""Match the names of a quantization config: whole names, shorter ones, globs and ``re:`` patterns.
+
+Sources: vLLM 0.33 ``layers/quantization`` (``compressed_tensors/utils.py``, ``modelopt.py``,
+``utils/quant_utils.py``, ``utils/gptq_utils.py``, ``quark/utils.py``).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from carferry.gpu.model.modules import Module
+
+_STEM = re.compile(r"(?:.*?\.)?(?:layers|h|blocks)\.(\d{1,6})(?=\.|$)")
+_ASIDE = re.compile(r"(?i)visual|vision|audio|(?:^|\.)mtp(?:\.|$)|mm_|multi_modal|merger|projector")
+_WRAPPERS = ("model.", "language_model.", "model.")
+_REPEATED = re.compile(r"\)[*+{]")
+"""A group that repeats can take forever to match; no real config has one."""
+
+_INDEX = re.compile(r"(?:layers|h|blocks)\\?\.(\d{1,6})(?=\\?\.)")
+_MOST_REPEATS, _LONGEST = 4, 1000
+_MOST, _MOST_SEARCHED = 1 << 20, 40
+
+
+@dataclass(frozen=True, slots=True)
+class NameSet:
+    """Patterns that name modules.
+
+    Attributes:
+        anywhere: Names without an index; one stands for all below it, and for its last parts.
+        inside: Names below a layer, by the layer's index; empty for the whole layer.
+        general: Compiled patterns that no layer's index can matter to.
+        numbered: Compiled patterns with a digit in them, by the layer they are for; None for any.
+    """
+
+    anywhere: frozenset[str]
+    inside: Mapping[int, frozenset[str]]
+    general: tuple[re.Pattern[str], ...]
+    numbered: Mapping[int | None, tuple[re.Pattern[str], ...]]
+
+    def layers_of(self, module: Module, stems: tuple[str, ...]) -> frozenset[int]:
+        """Return the layers in which a module is named.
+
+        Args:
+            module: One linear layer.
+            stems: What may stand before a layer's index in this checkpoint.
+        """
+        if self._everywhere(module, stems):
+            return frozenset(module.layers)
+        return frozenset(
+            layer
+            for layer in module.layers
+            if self._inside(module, layer) or self._numbered(module, stems, layer)
+        )
+
+    def names(self, module: Module) -> bool:
+        """Return whether a module outside the layers is named."""
+        return self._everywhere(module, ())
+
+    def _everywhere(self, module: Module, stems: tuple[str, ...]) -> bool:
+        if self.anywhere and any(run in self.anywhere for n in module.names for run in _runs(n)):
+            return True
+        first = module.layers[0] if module.layers else None
+        return bool(self.general) and _searched(self.general, stems, module.names, first)
+
+    def _inside(self, module: Module, layer: int) -> bool:
+        named = self.inside.get(layer)
+        if not named:
+            return False
+        return "" in named or any(part in named for n in module.names for part in _above(n))
+
+    def _numbered(self, module: Module, stems: tuple[str, ...], layer: int) -> bool:
+        if not self.numbered:
+            return False
+        patterns = (*self.numbered.get(layer, ()), *self.numbered.get(None, ()))
+        return bool(patterns) and _searched(patterns, stems, module.names, layer)
+
+
+def name_set(patterns: Iterable[str], *, regex: bool = False) -> NameSet:
+    """Parse patterns; one that is none matches nothing.
+
+    Args:
+        patterns: As the config lists them.
+        regex: All are regular expressions, not only those that start with ``re:``.
+    """
+    anywhere, inside = set[str](), defaultdict[int, set[str]](set)
+    general = list[re.Pattern[str]]()
+    numbered = defaultdict[int | None, list[re.Pattern[str]]](list)
+    for text in islice(patterns, _MOST):
+        is_regex = regex or text.startswith("re:")
+        if not is_regex and not any(sign in text for sign in "*?["):
+            layer, rest = _canonical(text)
+            (anywhere if layer is None else inside[layer]).add(rest)
+            continue
+        compiled = _compiled(text.removeprefix("re:"), is_regex)
+        if compiled is None:
+            continue
+        found = _INDEX.search(text)
+        has_digits = any(sign.isdigit() for sign in text)
+        place = numbered[int(found[1]) if found else None] if has_digits else general
+        if found or len(place) < _MOST_SEARCHED:
+            place.append(compiled)
+    by_layer = {layer: frozenset(names) for layer, names in inside.items()}
+    indexed = {layer: tuple(each) for layer, each in numbered.items()}
+    return NameSet(frozenset(anywhere - {""}), by_layer, tuple(general), indexed)
+
+
+def _compiled(text: str, is_regex: bool) -> re.Pattern[str] | None:
+    plain = re.sub(r"(?:\.\*)+", ".*", text)
+    repeats = sum(map(plain.count, "*+{")) + ("[" in plain)
+    if is_regex and (_REPEATED.search(plain) or repeats > _MOST_REPEATS):
+        return None
+    if not is_regex:  # a glob stands for all below it, too
+        plain = f"{fnmatch.translate(text)}|{fnmatch.translate(text + '.*')}"
+    try:
+        return re.compile(plain) if len(text) <= _LONGEST else None
+    except (re.error, OverflowError, RecursionError):
+        return None
+
+
+def _canonical(name: str) -> tuple[int | None, str]:
+    """Return the layer a name is in, and the name below it, without the wrappers above.
+
+    Names of towers and of prediction layers stay whole: no module of the decoder is meant.
+    """
+    if _ASIDE.search(name):
+        return None, name
+    found = _STEM.match(name)
+    if found:
+        return int(found[1]), name[found.end() :].removeprefix(".")
+    for wrapper in _WRAPPERS:
+        name = name.removeprefix(wrapper)
+    return None, name
+
+
+def _above(name: str) -> Iterator[str]:
+    """Yield a name and all that it lies in: ``a.b.c``, ``a.b``, ``a``."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+
+
+def _runs(name: str) -> Iterator[str]:
+    """Yield every run of a name's parts; an index alone says nothing."""
+    parts = name.split(".")
+    for start in range(len(parts)):
+        for run in _above(".".join(parts[start:])):
+            if not run.isdigit():
+                yield run
+
+
+def _searched(
+    patterns: tuple[re.Pattern[str], ...],
+    stems: tuple[str, ...],
+    names: tuple[str, ...],
+    layer: int | None,
+) -> bool:
+    full = names if layer is None else [f"{s}.{layer}.{n}" for s in stems for n in names]
+    return any(pattern.match(name) for pattern in patterns for name in full)
