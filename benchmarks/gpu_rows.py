@@ -78,6 +78,7 @@ def choice_of(row: Row, shape: ModelShape, gpu: Gpu, version: VllmVersion) -> Ch
         "speculative_tokens": row.get("speculative_tokens"),
         "lora_rank": row.get("lora_rank"),
         "loras": row.get("loras"),
+        "prefix_caching": row.get("prefix_caching"),
     }
     stated = {key: value for key, value in said.items() if value is not None and key in _SETTINGS}
     return replace(default_choice(shape, gpu, version), **stated)
