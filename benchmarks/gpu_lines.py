@@ -114,7 +114,7 @@ def _predicted(
     work = estimate(Model(shape, subject=logged.model), choice, version)
     loaded = loaded_shape(shape, choice.quantization)
     pool = cache_of(loaded, choice, version)
-    given = logged.kv_gib_logged
+    given = logged.kv_gib_logged if "kv_cache_dtype" not in row.get("inferred", ()) else None
     reason = refusal(loaded, choice, version, work)
     return replace(
         logged,
