@@ -125,7 +125,8 @@ def total_of(row: Row) -> float:
 def is_stated(row: Row, gpu: Gpu) -> bool:
     """Return whether memory and utilization are known and not concluded by us."""
     said = row.get("gpu_memory_utilization") is not None
-    return bool(gpu.memory_gib and said) and "gpu_memory_utilization" not in row.get("inferred", ())
+    ours = {"gpu_memory_gib", "gpu_memory_utilization"} & set(row.get("inferred", ()))
+    return bool(gpu.memory_gib and said and not ours)
 
 
 def config_of(row: Row, configs: Path) -> dict[str, Any]:
