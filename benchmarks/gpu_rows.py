@@ -81,7 +81,13 @@ def choice_of(row: Row, shape: ModelShape, gpu: Gpu, version: VllmVersion) -> Ch
         "prefix_caching": row.get("prefix_caching"),
     }
     stated = {key: value for key, value in said.items() if value is not None and key in _SETTINGS}
-    return replace(default_choice(shape, gpu, version), **stated)
+    choice = replace(default_choice(shape, gpu, version), **stated)
+    return choice if "max_num_seqs" in stated else _fewer(choice)
+
+
+def _fewer(choice: Choice) -> Choice:
+    """Lower the default of sequences to a batch that was asked for, as vLLM does."""
+    return replace(choice, max_num_seqs=min(choice.max_num_seqs, choice.max_num_batched_tokens))
 
 
 def shape_of(row: Row, shape: ModelShape) -> ModelShape:
