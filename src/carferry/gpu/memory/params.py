@@ -26,8 +26,8 @@ class WeightPart:
     Attributes:
         name: Where it sits: attention, mlp, shared, experts, state, head, embed, tower, small.
         count: Elements, all layers together.
-        split: How tensor parallelism cuts it: ``even``, ``kv`` (no finer than the KV heads)
-            or ``copy``.
+        split: How tensor parallelism cuts it: ``even``, ``kv`` (no finer than the KV heads),
+            ``copy`` or ``tower`` (as its tower says).
         layered: Whether pipeline stages share it by layers.
     """
 
@@ -61,7 +61,7 @@ def _all_parts(shape: ModelShape) -> Iterator[WeightPart]:
     for part, count, split in shape.more:
         yield WeightPart(part, count, split)
     if shape.vision:
-        yield WeightPart("tower", shape.vision.weights, layered=False)
+        yield WeightPart("tower", shape.vision.weights, "tower", layered=False)
     if shape.encoder:
         yield WeightPart("tower", shape.encoder.weights, layered=False)
         yield WeightPart("attention", len(shape.layers) * 4 * shape.hidden**2)

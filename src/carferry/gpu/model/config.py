@@ -27,6 +27,7 @@ from carferry.gpu.model.fields import Fields
 from carferry.gpu.model.layers import layer_count, layers_of, window_of
 from carferry.gpu.model.names import plain, with_stand_ins
 from carferry.gpu.model.quantize import kv_cache_dtype, parse_quantization
+from carferry.gpu.model.rotary import rotary_elements
 from carferry.gpu.model.sections import architecture_of, quantized, text_section, type_of
 from carferry.gpu.model.shape import Heads, LayerKind, ModelShape
 from carferry.gpu.model.sounds import whisper_encoder
@@ -81,6 +82,7 @@ def parse_config(
     traits, fields, unknown = _read_as(section, kind, subject, family)
     read = _whisper if kind == "whisper" else _decoder
     bare = read(fields, config, kind, traits)
+    bare = replace(bare, rotary=rotary_elements(fields, bare))
     whole = Fields(quantized(config), subject)
     packed, strange = parse_quantization(whole, bare)
     shape = replace(

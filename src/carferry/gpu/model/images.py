@@ -127,10 +127,10 @@ def _qwen(vision: Fields, config: Fields, hidden: int) -> Tower:
     gated = vision.values.get("fullatt_block_indexes") is not None or kind.startswith("qwen2_5")
     layers, heads, width, inner, matrices = _blocks(vision, 3 if gated else 2)
     wide = width * vision.number("spatial_merge_size", default=2) ** 2
-    mergers = 1 + len(vision.items("deepstack_visual_indexes"))
+    levels = len(vision.items("deepstack_visual_indexes"))
     positions = vision.integer("num_position_embeddings", default=0) * width
-    extra = _frames(vision, width) + positions + mergers * wide * (wide + out)
-    return Tower(layers, heads, width, inner, matrices, extra)
+    extra = _frames(vision, width) + positions + (1 + levels) * wide * (wide + out)
+    return Tower(layers, heads, width, inner, matrices, extra, levels=levels)
 
 
 def _qwen2(vision: Fields, config: Fields, hidden: int) -> Tower:

@@ -122,6 +122,7 @@ class Tower:
 
     Attributes:
         copied: Every rank holds the whole tower under tensor parallelism.
+        levels: Features of how many of its layers reach into the decoder (Qwen3-VL).
     """
 
     layers: int
@@ -131,6 +132,7 @@ class Tower:
     matrices: int
     extra: int
     copied: bool = False
+    levels: int = 0
 
     @property
     def weights(self) -> int:
@@ -181,6 +183,7 @@ class ModelShape:
             ``intermediate`` wide.
         more: Weights beyond the plain layers: (part, elements in all, split), as WeightPart's.
         unknown: What the plan does not know of the model, in words; empty if it knows it.
+        rotary: Elements of cached rotary angles.
     """
 
     model_type: str
@@ -219,6 +222,7 @@ class ModelShape:
     mlp_widths: int = 0
     more: tuple[tuple[str, int, str], ...] = ()
     unknown: str = ""
+    rotary: int = 0
 
     def indices(self, kind: LayerKind) -> tuple[int, ...]:
         """Return the decoder layers of a kind; a layer of two kinds is of each."""
