@@ -57,6 +57,7 @@ WRONG = {
     "shm_size": ["-1", "2gb"],
     "tolerations": ["{}", "[1]", "[{", "[{}]", '[{"key": "a", "effect": "Never"}]'],
     "node_selector": ["gpu", "a b=c", "a=b,a=c", "{"],
+    "nodes": ["0", "-1", "two", "65"],
     "max_model_len": ["8k", "-1"],
     "vllm_args": ["'unclosed", "--model=/other", "--port 1"],
     "env": ["1A=b", "A", '{"A": 1}'],
@@ -88,6 +89,12 @@ CASES += [
     {"kind": "llm", "max_replicas": "2"},
     {"kind": "llm", "model_path": "base"},
     {"kind": "llm", "auth": "true"},
+    {"nodes": "2", "kind": "llm"},
+    {"nodes": "2", "deployment_mode": "Knative"},
+    {"nodes": "2", "mount": "native"},
+    {"nodes": "2", "max_replicas": "2"},
+    {"nodes": "2", "vllm_args": "--data-parallel-size=2"},
+    {"nodes": "2", "vllm_args": "--headless"},
 ]
 
 

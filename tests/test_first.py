@@ -101,7 +101,8 @@ def test_what_is_asked_of_a_deployment_is_known_again_whatever_the_plan_makes_of
         ),
         ({"serve": "no", "settings": {"cpu": {"a": 1}}}, "cpu .* not one value"),
         ({"serve": "no", "settings": {"exclude": [1]}}, "exclude .* not a list of texts"),
-        ({"gpus": "L4", "runtime_image": "quay.io/x/vllm:3.2.2"}, "no vLLM version"),
+        ({"gpus": "L4", "settings": {"vllm": "quay.io/x/v:"}}, "quay.io/x/v:"),
+        ({"gpus": "L4", "settings": {"vllm": "newest"}}, "not a version"),
         ({"runtime_image": "quay.io/x/vllm"}, "not pinned"),
         ({"name": "Not_A_Name"}, "not a"),
         ({"settings": {"cpu": "many"}}, "not a quantity"),
@@ -150,6 +151,5 @@ def test_an_emptied_serving_image_is_the_default_one() -> None:
     "image",
     ["host:0.5/vllm@sha256:" + "0" * 64, "quay.io/x/vllm:latest", "x/vllm:3.2.2", "x/vllm:v0.2x"],
 )
-def test_an_image_that_does_not_say_must_be_said(image: str) -> None:
-    with pytest.raises(InputError, match="no vLLM version"):
-        vllm_version(image)
+def test_an_image_whose_tag_is_no_version_is_read_for_it(image: str) -> None:
+    assert vllm_version(image) == image

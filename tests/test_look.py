@@ -112,11 +112,8 @@ def test_a_gated_model_on_the_hub_is_read_once_and_shown(
 @pytest.mark.parametrize(
     ("config", "why"),
     [
-        (UNKNOWN, "unknown architecture 'walrus'; pass --family gqa if it is a plain decoder"),
-        ({}, "unknown architecture 'without model_type'"),
         ({"model_type": "llama"}, ""),
         ({"model_type": ["llama"], "architectures": 5, "max_position_embeddings": True}, ""),
-        ({"model_type": "x\x1b[2J\ny", "architectures": ["\x1b[2J" * 99]}, "unknown architecture"),
     ],
 )
 def test_a_model_without_a_table_says_why_and_shows_the_rest(
@@ -182,6 +179,21 @@ def test_what_cannot_be_meant_is_one_line(
     assert said in shown.err
 
 
+@pytest.mark.parametrize(
+    "config",
+    [UNKNOWN, {}, {"model_type": "x\x1b[2J\ny", "architectures": ["\x1b[2J" * 99]}],
+)
+def test_a_model_of_an_unknown_kind_has_a_table_and_its_stored_weights(
+    config: dict[str, Any], run: Run, tmp_path: Path
+) -> None:
+    folder = folder_of(config, tmp_path / "m", {"model.safetensors": weights({"w": (64, 32)})})
+    shown = run("plan", folder)
+    assert shown.code == 0, shown.err
+    assert "no table of GPUs" not in shown.out
+    assert "2.0 K parameters, BF16" in shown.out
+    assert "\x1b" not in shown.out
+
+
 def test_a_broken_model_is_refused_as_by_a_build(run: Run, tmp_path: Path) -> None:
     folder = folder_of(BERT, tmp_path / "m", {"model.safetensors": b"<html>"})
     shown = run("plan", folder)
@@ -193,8 +205,8 @@ def test_a_notebook_shows_a_table(tmp_path: Path) -> None:
     found = api.look(folder_of(BERT, tmp_path / "m"), allow_no_weights=True)
     assert "| GPU | Memory GiB | GPUs | Verdict | Context | Why not |" in found.markdown
     assert found.as_json()["fits"][0]["gpu"] == "L4"
-    broken = api.look(folder_of(UNKNOWN, tmp_path / "n"), allow_no_weights=True)
-    assert "No table of GPUs: unknown architecture" in broken.markdown
+    broken = api.look(folder_of({"model_type": "llama"}, tmp_path / "n"), allow_no_weights=True)
+    assert "No table of GPUs: hidden_size is None" in broken.markdown
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,12 @@ OF_IMAGE = {
     "--parallel": "3",
     "--rate": "7",
 }
-OF_GPUS = {"--namespace": "demo", "--gpu-count": "2", "--html": "page.html"}
+OF_GPUS = {
+    "--namespace": "demo", "--gpu-count": "2", "--html": "page.html", "--nodes": "2",
+    "--dtype": "bfloat16", "--kv-cache-dtype": "fp8", "--gpu-memory-utilization": "0.8",
+    "--expert-parallel": "true", "--data-parallel": "2", "--speculative-tokens": "1",
+    "--lora-rank": "16", "--max-loras": "2", "--on-unknown": "stop",
+}  # fmt: skip
 OF_FIT = OF_GPUS | {
     "--vllm": "0.9.0",
     "--max-model-len": "128",

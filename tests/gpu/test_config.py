@@ -5,7 +5,7 @@ import math
 import pytest
 from gpu.samples import LLAMA, config_of, shape_of
 
-from carferry.errors import InputError, UnsupportedModel
+from carferry.errors import InputError
 from carferry.gpu.model.config import load_config, parse_config
 from carferry.gpu.model.shape import Heads, LayerKind
 
@@ -48,14 +48,57 @@ def test_every_cache_family_is_recognised(model: str, family: str) -> None:
     assert shape_of(model).family == family
 
 
-def test_unknown_architecture_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedModel) as refused:
-        parse_config(LLAMA | {"model_type": "mamba9"}, subject="org/new")
+def test_unknown_architecture_is_planned_as_a_plain_decoder_and_named() -> None:
+    shape = parse_config(LLAMA | {"model_type": "mamba9"}, subject="org/new")
 
-    assert str(refused.value) == (
-        "plan model org/new: unknown architecture 'mamba9'; "
-        "pass --family gqa if it is a plain decoder with grouped attention"
-    )
+    assert shape.unknown == "architecture 'mamba9'"
+    assert shape.heads == parse_config(LLAMA).heads
+
+
+@pytest.mark.parametrize(
+    ("names", "unknown"),
+    [
+        (
+            {"n_embd": 256, "n_layer": 2, "n_head": 8, "n_head_kv": 2, "ffn_hidden_size": 512},
+            "architecture 'new'",
+        ),
+        ({}, "architecture 'new' (assumed: hidden_size, num_hidden_layers, num_attention_heads)"),
+    ],
+)
+def test_unknown_architecture_needs_no_number_under_its_usual_name(
+    names: dict[str, int], unknown: str
+) -> None:
+    config = {"model_type": "new", "vocab_size": 1000, **names}
+
+    shape = parse_config(config)
+
+    assert shape.unknown == unknown
+    if names:
+        assert (shape.hidden, shape.heads, shape.intermediate) == (256, Heads(8, 2, 32), 512)
+
+
+@pytest.mark.parametrize("key", ["text_config", "llm_config", "language_config", "thinker_config"])
+def test_wrapper_is_read_through_and_the_inner_type_is_the_unknown_one(key: str) -> None:
+    known = parse_config({"model_type": "wrapper9", key: LLAMA})
+    new = parse_config({"model_type": "wrapper9", key: LLAMA | {"model_type": "mamba9"}})
+
+    assert (known.unknown, known.hidden, known.model_type) == ("", 256, "llama")
+    assert new.unknown == "architecture 'mamba9'"
+
+
+def test_wrapper_in_a_wrapper_is_read_through() -> None:
+    config = {"model_type": "omni9", "thinker_config": {"model_type": "x", "text_config": LLAMA}}
+
+    assert parse_config(config).hidden == 256
+
+
+def test_quantization_of_the_inner_config_counts() -> None:
+    packed = {"quantization_config": {"quant_method": "fp8"}}
+
+    shape = parse_config({"model_type": "kimi_k25", "text_config": LLAMA | packed})
+
+    assert shape.quantization is not None
+    assert shape.quantization.method == "fp8"
 
 
 def test_forced_family_plans_an_unknown_architecture_as_a_plain_decoder() -> None:
@@ -122,9 +165,17 @@ def test_bytes_that_are_no_config_are_refused(data: bytes) -> None:
         load_config(data)
 
 
-def test_unknown_layer_type_is_refused() -> None:
-    with pytest.raises(UnsupportedModel, match="unknown layer type 'quantum'"):
-        parse_config(LLAMA | {"layer_types": ["full_attention", "quantum"]})
+def test_unknown_layer_type_counts_as_full_attention_and_is_named() -> None:
+    shape = parse_config(LLAMA | {"layer_types": ["full_attention", "quantum"]})
+
+    assert shape.unknown == "layer type 'quantum'"
+    assert shape.count(LayerKind.FULL) == 2
+
+
+def test_unknown_quantization_is_named() -> None:
+    shape = parse_config(LLAMA | {"quantization_config": {"quant_method": "magic"}})
+
+    assert shape.unknown == "quantization 'magic'"
 
 
 def test_eight_bit_kv_cache_is_read_from_either_scheme() -> None:

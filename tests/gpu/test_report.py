@@ -157,7 +157,8 @@ def test_markdown_holds_the_answer_the_arguments_and_every_option() -> None:
 
     source = text.markdown(plan)
 
-    assert source.startswith("# meta-llama/Llama-3.1-8B-Instruct fits on 1 x L40S")
+    assert source.startswith("# meta-llama/Llama-3.1-8B-Instruct\n\n**fits.** ")
+    assert "meta-llama/Llama-3.1-8B-Instruct fits on 1 x L40S." in source
     assert all(argument in source for argument in plan.arguments)
     assert source.count("| T4") + source.count("x T4") >= 1
 

@@ -15,6 +15,7 @@ from carferry.cli.streams import say
 from carferry.cli.unused import refuse_unused
 from carferry.errors import DoesNotFit, InputError
 from carferry.form.readers import read_count, read_model, split_lists
+from carferry.gpu.search.decide import GO_ON, STOP
 from carferry.io import named
 from carferry.io.show.amounts import human_bytes, human_seconds
 from carferry.io.show.terminal import open_progress
@@ -33,7 +34,15 @@ _OF_IMAGE = (
     "--format", "--base", "--platform", "--mount-from", "--reuse", "--run", "--workers",
     "--parallel", "--rate",
 )  # fmt: skip
-_OF_GPUS = ("--namespace", "--gpu-count", "--html")
+_OF_GPUS = (
+    "--namespace", "--gpu-count", "--html", "--nodes", "--dtype", "--kv-cache-dtype",
+    "--gpu-memory-utilization", "--data-parallel", "--expert-parallel", "--speculative-tokens",
+    "--lora-rank", "--max-loras", "--on-unknown",
+)  # fmt: skip
+_OF_PLAN = (
+    "gpu_count", "nodes", "dtype", "kv_cache_dtype", "gpu_memory_utilization", "data_parallel",
+    "expert_parallel", "speculative_tokens", "lora_rank", "max_loras", "on_unknown",
+)  # fmt: skip
 _OF_FIT = (
     "--vllm", "--max-model-len", "--max-num-seqs", "--quantization", "--family", *_OF_GPUS,
 )  # fmt: skip
@@ -77,12 +86,29 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--gpu", default="", metavar="TEXT", help="GPUs to plan for: 'L40S x2'")
     group.add_argument("--cluster", action="store_true", help="plan for the cluster's free GPUs")
     group.add_argument("--namespace", default="", help="project to serve in; its quotas count")
-    group.add_argument("--vllm", default=SERVED, help="version that will serve (%(default)s)")
+    group.add_argument(
+        "--vllm",
+        default=SERVED,
+        help="vLLM that will serve: a version, rhoai-3.4, or its image (%(default)s)",
+    )
     group.add_argument("--max-model-len", default="", help="context that must fit, tokens")
     group.add_argument("--max-num-seqs", default="", help="sequences at once")
     group.add_argument("--gpu-count", default="", help="GPUs in one pod")
     group.add_argument("--quantization", default="", help="fp8: quantize while loading")
     group.add_argument("--family", default="", help="gqa: plan an unknown architecture as such")
+    add = group.add_argument
+    add("--gpu-memory-utilization", default="", metavar="SHARE", help="of each GPU, as in 0.9")
+    add("--dtype", default="", help="bfloat16, float16 or float32 (default: vLLM's choice)")
+    add("--kv-cache-dtype", default="", help="fp8, or auto: never (default: fp8 to make it fit)")
+    add("--nodes", default="", metavar="N", help="nodes that share the layers, as stages")
+    add("--expert-parallel", default="", choices=("", "true", "false"),
+        help="deal experts out whole (default: where cutting them is refused)")  # fmt: skip
+    add("--data-parallel", default="", metavar="N", help="engines in one pod")
+    add("--speculative-tokens", default="", metavar="N", help="drafted by the model's own layers")
+    add("--lora-rank", default="", metavar="N", help="largest rank of an adapter; default: none")
+    add("--max-loras", default="", metavar="N", help="adapters in one batch")
+    add("--on-unknown", default=GO_ON, choices=(GO_ON, STOP),
+        help="stop: refuse a model that the plan does not know (default: warn)")  # fmt: skip
     group.add_argument(
         "--html", default="", metavar="FILE", help="write the report as a page; - is stdout"
     )
@@ -154,7 +180,7 @@ def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:
         found = fit(
             arguments.model,
             gpus=arguments.gpu,
-            gpu_count=read_count("gpu_count", arguments.gpu_count or "0"),
+            **{name: getattr(arguments, name) for name in _OF_PLAN},
             namespace=arguments.namespace,
             image=arguments.image,
             opened=opened,

@@ -114,8 +114,9 @@ def first(
         opened=opened,
     )
     sizing = made.as_json()
-    if run.serve == DEPLOY and run.image:
-        check(run.image, run.form(sizing), connect=lambda: _cluster(connect))
+    if run.is_served and run.image:
+        reach = (lambda: _cluster(connect)) if run.serve == DEPLOY else None
+        check(run.image, run.form(sizing), connect=reach)
     return Found(exact, sizing, run.asked)
 
 

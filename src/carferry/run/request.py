@@ -45,7 +45,7 @@ class Run:
         include: File patterns, by comma or line.
         serve: ``deploy``, ``render`` the objects only, or ``no``.
         name: Of the InferenceService; empty: made.
-        runtime_image: vLLM image; its tag says the version to plan for.
+        runtime_image: vLLM image; its tag or its labels say the version to plan for.
         gpus: Such as ``L40S x2``; empty reads the cluster, ``none`` does not check.
         max_model_len: Tokens that must fit; 0 leaves it to the plan.
         vllm_args: More vLLM arguments, quoted as in a shell.
@@ -123,6 +123,7 @@ class Run:
         return Sizing(
             gpu_resource=given.get("gpu_resource", Sizing().gpu_resource),
             gpu_count=given.get("gpu_count", 0),
+            nodes=given.get("nodes", 1),
             tolerations=given.get("tolerations"),
             max_model_len=self.max_model_len,
             vllm_args=read_arguments("vllm_args", self.vllm_args),
@@ -152,7 +153,7 @@ class Run:
         """Refuse what no GPU plan could be made for.
 
         Raises:
-            InputError: An unknown GPU, or no version of vLLM to plan for.
+            InputError: An unknown GPU, or what is no version of vLLM.
         """
         if self.is_served and self.gpus != UNCHECKED:
             FitSettings(**self.plan_settings()).check()
@@ -178,11 +179,7 @@ class Run:
             raise InputError("serve", self.image, reason, f"write docker://..., {remedy}")
 
     def plan_settings(self) -> FitKeywords:
-        """Return what the GPU plan is for.
-
-        Raises:
-            InputError: Neither the serving image nor the settings say which vLLM to plan for.
-        """
+        """Return what the GPU plan is for."""
         given, planned = pick(self.settings, FIT), self.is_served and self.gpus != UNCHECKED
         image = self.runtime_image or VLLM_IMAGE  # KFP's own form sends emptied fields
         return {
@@ -194,6 +191,9 @@ class Run:
             "vllm": vllm_version(image, given.get("vllm", "")) if planned else "",
             "family": given.get("family", ""),
             "max_num_seqs": given.get("max_num_seqs", 0),
+            "kv_cache_dtype": given.get("kv_cache_dtype", ""),
+            "gpu_memory_utilization": given.get("gpu_memory_utilization"),
+            "on_unknown": given.get("on_unknown", ""),
             "namespace": entry(self.settings, "namespace") or "",
             "plain_http": entry(self.settings, "plain_http") or (),
         }
@@ -214,18 +214,11 @@ class Run:
 
 
 def vllm_version(image: str, version: str = "") -> str:
-    """Return the version of vLLM in a serving image.
+    """Return what to plan for: a version of vLLM, or the serving image, which is then read.
 
     Args:
         image: Its reference; upstream's release tags are vLLM's versions.
         version: What the user says; wins.
-
-    Raises:
-        InputError: Neither says.
     """
     found = _VERSION.search(image.partition("@")[0])
-    if version or found:
-        return version or (found[1] if found else "")
-    raise InputError(
-        "plan for", image, "its tag is no vLLM version", 'say it: settings {"vllm": "0.24.0"}'
-    )
+    return version or (found[1] if found else image)

@@ -14,8 +14,10 @@ from typing import Any, TypedDict, cast
 
 from carferry.errors import InputError
 from carferry.form.closest import did_you_mean
+from carferry.form.open import read_share
 from carferry.form.parameter import Parameter
 from carferry.form.readers import (
+    read_count,
     read_gpu_count,
     read_list,
     read_open_count,
@@ -25,6 +27,7 @@ from carferry.form.readers import (
     read_tolerations,
     split_list,
 )
+from carferry.gpu.search.decide import GO_ON
 from carferry.serve.form import PARAMETERS, DeploymentForm
 from carferry.steps.settings import BuildahJob, BuildKeywords, BuildSettings
 
@@ -89,7 +92,11 @@ FIT = (
     Parameter("family", "", "gqa: plan an unknown architecture as a plain decoder"),
     Parameter("gpu_count", "", "GPUs per replica; empty: the plan's choice", read_gpu_count),
     Parameter("gpu_resource", "nvidia.com/gpu", "Resource to ask for if the fit is not checked"),
+    Parameter("gpu_memory_utilization", "", "Share of a GPU that vLLM may take", read_share),
+    Parameter("kv_cache_dtype", "", "fp8, or auto: never; empty: fp8 to make it fit"),
     Parameter("max_num_seqs", "", "Sequences at once; empty: vLLM's own", read_open_count),
+    Parameter("nodes", "1", "Nodes that a replica spans, as stages of a pipeline", read_count),
+    Parameter("on_unknown", GO_ON, "stop: refuse a model that the plan does not know"),
     Parameter(
         "tolerations",
         "",

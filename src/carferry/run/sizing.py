@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from carferry.cluster.tolerations import Toleration
 from carferry.errors import RightsMissing
 from carferry.io.net.retry import Retry
+from carferry.serve.arguments import without
 from carferry.serve.platforms import AUTO
 from carferry.source.pieces import Pieces
 from carferry.steps import rights as asking
@@ -32,7 +33,8 @@ class Sizing:
 
     Attributes:
         gpu_resource: As in ``nvidia.com/gpu``.
-        gpu_count: GPUs per replica; as a wish 0 leaves it to the plan.
+        gpu_count: GPUs per pod; as a wish 0 leaves it to the plan.
+        nodes: Pods of a replica.
         tolerations: Of the pods; None leaves them to the plan, or to the GPU's own taint.
         max_model_len: Tokens; as a wish 0 leaves it to the plan.
         vllm_args: More vLLM arguments; those of a wish come last and win.
@@ -41,6 +43,7 @@ class Sizing:
 
     gpu_resource: str = "nvidia.com/gpu"
     gpu_count: int = 0
+    nodes: int = 1
     tolerations: tuple[Toleration, ...] | None = None
     max_model_len: int = 0
     vllm_args: tuple[str, ...] = ()
@@ -54,6 +57,8 @@ class Sizing:
             "max_model_len": self.max_model_len,
             "vllm_args": list(self.vllm_args),
         }
+        if self.nodes > 1:
+            made["nodes"] = self.nodes
         if self.gpu_plan:
             made["gpu_plan"] = self.gpu_plan
         if self.tolerations is None:
@@ -128,22 +133,26 @@ def size(
 
 def _pinned(settings: FitKeywords, wishes: Sizing) -> FitKeywords:
     length = wishes.max_model_len or settings.get("max_model_len", 0)
-    return {**settings, "max_model_len": length, "gpu_count": wishes.gpu_count, "nodes": 1}
+    count, nodes = wishes.gpu_count, wishes.nodes
+    return {**settings, "max_model_len": length, "gpu_count": count, "nodes": nodes}
 
 
 def _sized(found: Fit, wishes: Sizing) -> Sizing:
     if not found.ok:
         # KFP's launcher keeps no artifact of a step that fails: here only the log is read.
         _log.warning("%s", found.text)
+    elif found.warning:
+        _log.warning("%s", found.warning)
     planned = found.deployment
     return Sizing(
         gpu_resource=found.plan.gpu_resource,
         gpu_count=found.plan.gpu_count,
+        nodes=planned["nodes"],
         tolerations=wishes.tolerations
         if wishes.tolerations is not None
         else planned["tolerations"],
         max_model_len=planned["max_model_len"],
-        vllm_args=(*planned["vllm_args"], *wishes.vllm_args),
+        vllm_args=(*without(planned["vllm_args"], wishes.vllm_args), *wishes.vllm_args),
         gpu_plan=planned["gpu_plan"],
     )
 

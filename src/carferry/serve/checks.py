@@ -19,8 +19,9 @@ from carferry.refs import ImageRef
 
 NAME_LIMIT = 53
 ROUTE_LABEL_LIMIT = 63
-_RESOURCE = re.compile(
-    r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+"
+MOST_NODES = 64
+_RESOURCE = re.compile(  # its quota's name, with "requests." before it, has 253 at most
+    r"(?=[^/]{1,244}/)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
     r"/[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 )
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -79,10 +80,21 @@ def check_references(names: Iterable[tuple[str, str]]) -> None:
 
 
 def check_resource(resource: str) -> None:
-    """Refuse a resource that no device plugin can offer."""
+    """Refuse a resource that no device plugin can offer.
+
+    Source: Kubernetes 1.35, pkg/apis/core/v1/helper, IsExtendedResourceName: a qualified name, not
+    of kubernetes.io and not a quota's.
+    """
+    reason = ""
     if not _RESOURCE.fullmatch(resource):
+        reason = "not vendor.domain/resource"
+    elif "kubernetes.io/" in resource:
+        reason = "Kubernetes keeps that domain for itself"
+    elif resource.startswith("requests."):
+        reason = "that is how a quota counts it"
+    if reason:
         examples = "as nodes offer it: nvidia.com/gpu, amd.com/gpu, ibm.com/spyre_pf, ..."
-        raise InputError("ask for GPUs", repr(resource), "not vendor.domain/resource", examples)
+        raise InputError("ask for GPUs", repr(resource), reason, examples)
 
 
 def check_runtime(image: str) -> None:
@@ -97,6 +109,12 @@ def check_counts(counts: Iterable[tuple[str, int]]) -> None:
     for what, count in counts:
         if count < 0:
             raise InputError(f"read {what}", count, "negative")
+
+
+def check_nodes(nodes: int) -> None:
+    """Refuse a replica on no node, and on more than any pipeline is cut for."""
+    if not 0 < nodes <= MOST_NODES:
+        raise InputError("read nodes", nodes, f"not 1 to {MOST_NODES}")
 
 
 def check_replicas(least: int, most: int, *, scales_to_zero: bool) -> None:

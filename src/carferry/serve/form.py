@@ -48,6 +48,12 @@ PARAMETERS = (
     Parameter(
         "gpu_count", "1", "GPUs per replica; above 1 the model is split between them", read_count
     ),
+    Parameter(
+        "nodes",
+        "1",
+        "Nodes that one replica spans, gpu_count GPUs on each: stages of a pipeline",
+        read_count,
+    ),
     Parameter("cpu", "4", "CPUs per replica, requested and limited (Kubernetes quantity)"),
     Parameter("memory", "16Gi", "Memory per replica, requested and limited"),
     Parameter("shm_size", "2Gi", "Size of /dev/shm, where vLLM's GPU workers meet"),
@@ -117,6 +123,7 @@ class DeploymentKeywords(TypedDict, total=False):
     description: str
     runtime_image: str
     gpu_resource: str
+    nodes: int
     cpu: str | float
     memory: str
     shm_size: str

@@ -15,7 +15,7 @@ from carferry.serve.objects import make_objects
 from carferry.serve.objects.connection import LOGIN, with_login
 from carferry.serve.objects.found import Found
 from carferry.serve.platforms import Platform, discover, platform_named
-from carferry.serve.profiles import placed_by_profile, profile_version
+from carferry.serve.profiles import check_accelerator, placed_by_profile, profile_version
 from carferry.serve.settings import VLLM_IMAGE, Deployment, Kind, Mode, Mount
 from carferry.serve.templates import find_template
 
@@ -89,6 +89,8 @@ def prepare(api: Asks, deployment: Deployment) -> Prepared:
     """
     platform = discover(api, name=deployment.platform, llm=deployment.kind is Kind.LLM)
     _check_level(api, deployment, platform)
+    if platform.dashboard:
+        check_accelerator(api, deployment)
     standing = _standing(api, deployment)
     kept, mode, notes = _kept(standing, deployment)
     if standing and not platform.standard and not applies(standing, _MODE_FIELD):
@@ -96,7 +98,7 @@ def prepare(api: Asks, deployment: Deployment) -> Prepared:
     if not platform.fills_profile:
         kept = placed_by_profile(api, kept)
     login, missing = _login(api, kept, platform) if kept.pull_secret else ("", ())
-    takes_template = platform.dashboard and kept.kind is Kind.ISVC
+    takes_template = platform.dashboard and kept.kind is Kind.ISVC and kept.nodes < 2
     found = Found(
         mode=mode,
         template=find_template(api, kept) if takes_template else None,
@@ -191,11 +193,18 @@ def _notes(deployment: Deployment, platform: Platform, found: Found) -> Iterator
                 f"plan with --vllm {template.version.lstrip('v')}, or name runtime_image"
             )
         yield said
+    elif _is_bundled(deployment, platform) and deployment.nodes > 1:
+        yield (
+            f"{platform.title} has no vLLM Template for several nodes that holds a model in an "
+            f"image: the runtime is carferry's own, with {VLLM_IMAGE}"
+        )
     elif _is_bundled(deployment, platform) and not template:
         yield (
             f"no vLLM Template of {platform.title} is to be seen: the runtime is carferry's own, "
             f"with {VLLM_IMAGE}; to take the cluster's, see manifests/openshift-ai"
         )
+    if not deployment.gpu_count:
+        yield "gpu_count is 0: it is served on CPUs, without any GPU"
     if deployment.auth and not platform.asks_token:
         yield (
             f"{platform.title} itself asks for no token: whoever reaches the endpoint may use it, "

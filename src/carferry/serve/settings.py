@@ -16,7 +16,7 @@ from carferry.serve.secrets import check_secrets
 # (red-hat-data-services/odh-model-controller, rhoai-3.5, config/runtimes/vllm). The template
 # itself resolves to an image behind Red Hat's login; this one needs none.
 VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.24.0"
-_COUNTS = ("gpu_count", "max_model_len", "model_size_bytes", "min_replicas")
+_COUNTS = ("gpu_count", "nodes", "max_model_len", "model_size_bytes", "min_replicas")
 MODELS = "/mnt/models"
 """Where KServe puts what an image holds in ``/models``."""
 
@@ -77,7 +77,8 @@ class Deployment:
         name: Of the InferenceService, its runtime and the model in the API.
         namespace: Where it will be; empty in objects whose applier says where, as GitOps does.
         runtime_image: The vLLM server's image.
-        gpu_resource: Resource name to ask for, ``gpu_count`` of it per replica.
+        gpu_resource: Resource name to ask for, ``gpu_count`` of it per pod.
+        nodes: Pods of one replica, each a stage of the pipeline that the model is split into.
         max_model_len: Longest sequence in tokens; 0 leaves it to vLLM.
         vllm_args: Further vLLM arguments, after ours.
         model_size_bytes: Of the model image; 0 if unknown. Sets the deadline.
@@ -100,6 +101,7 @@ class Deployment:
     runtime_image: str = VLLM_IMAGE
     gpu_resource: str = "nvidia.com/gpu"
     gpu_count: int = 1
+    nodes: int = 1
     cpu: Quantity = Quantity("4")
     memory: Quantity = Quantity("16Gi")
     shm_size: Quantity = Quantity("2Gi")
@@ -135,6 +137,7 @@ class Deployment:
         checks.check_references(("LLMInferenceServiceConfig", each) for each in self.base_refs)
         checks.check_runtime(self.runtime_image)
         checks.check_resource(self.gpu_resource)
+        checks.check_nodes(self.nodes)
         checks.check_counts((each, getattr(self, each)) for each in _COUNTS)
         checks.check_replicas(
             self.min_replicas,

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
 
-from carferry.errors import DoesNotFit
+from carferry.errors import DoesNotFit, InputError
+from carferry.form.open import read_open_switch, read_share
 from carferry.form.parameter import Reader
 from carferry.form.readers import (
     read_items,
@@ -22,9 +23,8 @@ from carferry.gpu.inventory.catalogue import parse_gpus
 from carferry.gpu.inventory.listing import paged
 from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.inventory.read import read_inventory
-from carferry.gpu.memory.vllm_version import find_version
 from carferry.gpu.model.config import check_family
-from carferry.gpu.search.decide import decide
+from carferry.gpu.search.decide import GO_ON, STOP, decide
 from carferry.gpu.search.plan import Goal
 from carferry.io.net.retry import Retry
 from carferry.selection.patterns import Patterns
@@ -33,6 +33,7 @@ from carferry.steps.access import open_access, patience
 from carferry.steps.fitted import Fit
 from carferry.steps.models import open_model
 from carferry.steps.seen import see
+from carferry.steps.served import check_served, served_by
 from carferry.steps.signature import defaults_of, read_fields, takes
 
 # The version in the default serving image: the plan must be for what will run.
@@ -67,6 +68,15 @@ class FitKeywords(TypedDict, total=False):
     allow_no_weights: bool
     plain_http: Sequence[str]
     ca_file: str | Path | None
+    dtype: str
+    kv_cache_dtype: str
+    gpu_memory_utilization: float | None
+    data_parallel: int
+    expert_parallel: bool | None
+    speculative_tokens: int
+    lora_rank: int
+    max_loras: int
+    on_unknown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,7 @@ class FitSettings:
         max_num_seqs: Sequences at once.
         gpu_count: GPUs in one pod.
         nodes: Nodes the model may span; 1 for what a plain InferenceService can serve.
-        vllm: Version of the serving image.
+        vllm: Version of vLLM, as in ``0.24.0`` or ``rhoai-3.4``; or the serving image, which says.
         quantization: ``fp8`` to quantize while loading.
         family: ``gqa`` plans an unknown architecture as a plain decoder.
         namespace: Where the model will be served; its quotas count.
@@ -90,6 +100,15 @@ class FitSettings:
         allow_no_weights: As for the build.
         plain_http: Registry hosts without TLS, for a model in an image.
         ca_file: PEM certificates to trust, of any server: a file or a folder.
+        dtype: ``bfloat16``, ``float16`` or ``float32``.
+        kv_cache_dtype: ``fp8``, or ``auto`` for no other than the model's.
+        gpu_memory_utilization: Share of a GPU that vLLM may take.
+        data_parallel: Engines in one pod, each with GPUs and a cache of its own.
+        expert_parallel: True deals experts out whole, False cuts them.
+        speculative_tokens: Tokens that the model's own draft layers propose.
+        lora_rank: Largest rank of an adapter; 0: none is served.
+        max_loras: Adapters in one batch.
+        on_unknown: ``stop`` refuses a model that the plan does not know; ``go on`` warns.
     """
 
     gpus: str = ""
@@ -108,6 +127,15 @@ class FitSettings:
     allow_no_weights: bool = False
     plain_http: Sequence[str] = ()
     ca_file: str | Path | None = None
+    dtype: str = ""
+    kv_cache_dtype: str = ""
+    gpu_memory_utilization: float | None = None
+    data_parallel: int = 0
+    expert_parallel: bool | None = None
+    speculative_tokens: int = 0
+    lora_rank: int = 0
+    max_loras: int = 0
+    on_unknown: str = GO_ON
 
     def __post_init__(self) -> None:
         """Read each field, whatever a caller gave for it.
@@ -121,12 +149,23 @@ class FitSettings:
         """Refuse what no plan could be made for, before a model is opened or a cluster asked.
 
         Raises:
-            InputError: An unknown GPU, vLLM version or family.
+            InputError: An unknown GPU, vLLM version or family, or what vLLM does not take.
         """
         if self.gpus:
             parse_gpus(self.gpus)
-        find_version(self.vllm or SERVED)
+        check_served(self.vllm or SERVED)
         check_family(self.family)
+        if (self.on_unknown or GO_ON) not in (GO_ON, STOP):
+            raise InputError(
+                "read on_unknown", repr(self.on_unknown[:80]), "neither", f"{STOP!r} or {GO_ON!r}"
+            )
+        self.goal(0).check("the model")
+
+    def versioned(self) -> tuple[FitSettings, tuple[str, ...]]:
+        """Return it with a version of vLLM for the image that it names, and what to know of it."""
+        access = open_access(self.plain_http, self.ca_file)
+        version, said = served_by(self.vllm or SERVED, access, SERVED)
+        return replace(self, vllm=version), (said,) if said else ()
 
     def goal(self, image_bytes: int) -> Goal:
         """Return it as the search takes it, where None means open."""
@@ -138,16 +177,32 @@ class FitSettings:
             nodes=self.nodes or None,
             quantization=self.quantization,
             image_bytes=image_bytes,
+            dtype=self.dtype or None,
+            kv_dtype=self.kv_cache_dtype or None,
+            utilization=self.gpu_memory_utilization,
+            data_parallel=self.data_parallel or None,
+            expert_parallel=self.expert_parallel,
+            speculative_tokens=self.speculative_tokens or None,
+            lora_rank=self.lora_rank or None,
+            loras=self.max_loras or None,
         )
 
 
-_COUNTS = ("max_model_len", "max_num_seqs", "gpu_count", "nodes")
-_TEXTS = ("gpus", "revision", "vllm", "quantization", "family", "namespace", "image")
+_COUNTS = (
+    "max_model_len", "max_num_seqs", "gpu_count", "nodes", "data_parallel", "speculative_tokens",
+    "lora_rank", "max_loras",
+)  # fmt: skip
+_TEXTS = (
+    "gpus", "revision", "vllm", "quantization", "family", "namespace", "image", "dtype",
+    "kv_cache_dtype", "on_unknown",
+)  # fmt: skip
 _READERS: Mapping[str, Reader] = {
     **dict.fromkeys(_TEXTS, read_text),
     **dict.fromkeys(_COUNTS, read_open_count),
     **dict.fromkeys(("include", "exclude", "plain_http"), read_items),
     "allow_no_weights": read_switch,
+    "expert_parallel": read_open_switch,
+    "gpu_memory_utilization": read_share,
     "ca_file": read_path,
 }
 FIT_DEFAULTS = defaults_of(FitSettings)
@@ -182,7 +237,7 @@ def fit(
         vLLM arguments; a notebook shows it with a chart.
 
     Raises:
-        UnsupportedModel: An unknown architecture.
+        UnsupportedModel: An unknown architecture or quantization, if ``on_unknown`` is ``stop``.
         IncompleteModel: A file is broken or missing.
         InputError: A config or header that does not add up, or an unknown GPU.
         DoesNotFit: The cluster has no GPU at all.
@@ -194,6 +249,7 @@ def fit(
     """
     how, name = FitSettings(**settings), read_model(model)
     how.check()
+    how, said = how.versioned()
     again = retry or patience()
     pieces = opened or _open(name, how, again)
     wanted = Patterns.parse(how.include, how.exclude, how.allow_no_weights)
@@ -211,7 +267,8 @@ def fit(
             subject=selection.files.repo or name,
             family=how.family,
             arguments=selection.arguments,
-            notes=selection.notes,
+            notes=(*selection.notes, *said),
+            on_unknown=how.on_unknown or GO_ON,
         )
     )
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from carferry.errors import DoesNotFit
 from carferry.gpu.report import page, text, words
+from carferry.gpu.search.notes import unchecked_note
 from carferry.gpu.search.plan import GpuPlan
 from carferry.gpu.vllm_args import VllmArgs
+from carferry.steps.planned import line_of
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -23,12 +25,12 @@ class Fit:
 
     @property
     def verdict(self) -> str:
-        """``fits``, ``tight`` or ``no``."""
+        """``fits``, ``tight``, ``unchecked`` (only the weights are known) or ``no``."""
         return self.plan.verdict.value
 
     @property
     def ok(self) -> bool:
-        """Whether it can be served, tight or not."""
+        """Whether it can be served as far as is known, tight or not."""
         return self.plan.is_fit
 
     @property
@@ -47,6 +49,12 @@ class Fit:
         return words.change(self.plan)
 
     @property
+    def warning(self) -> str:
+        """What the plan does not know of the model; empty if it knows it."""
+        model = self.plan.model
+        return unchecked_note(model) if model.shape.unknown else ""
+
+    @property
     def vllm_args(self) -> tuple[str, ...]:
         """Every argument that vLLM needs on the chosen GPUs; empty if nothing fits."""
         return self.plan.arguments
@@ -56,21 +64,27 @@ class Fit:
         """Keywords for ``carferry.deploy``: GPUs, tolerations, context and vLLM arguments.
 
         Raises:
-            DoesNotFit: Nothing fits, or only across nodes, which one pod of a plain
-                InferenceService cannot span.
+            DoesNotFit: Nothing fits.
         """
-        self._require_one_node()
+        self.require()
         plan, args = self.plan, self.plan.vllm_args or VllmArgs()
         group = plan.chosen.group if plan.chosen else None
-        # The deployment renders these two itself, from the count and the length it is given.
-        more = replace(args, tensor_parallel_size=None, max_model_len=None)
+        # The deployment renders these itself, from the counts and the length it is given.
+        length = args.max_model_len if isinstance(args.max_model_len, int) else 0
+        more = replace(
+            args,
+            tensor_parallel_size=None,
+            pipeline_parallel_size=None,
+            max_model_len=None if length else args.max_model_len,
+        )
         return {
             "gpus": plan.gpu_count,
+            "nodes": plan.chosen.pp if plan.chosen else 1,
             "gpu_resource": plan.gpu_resource,
             "tolerations": (group.tolerations if group else ()) or None,
-            "max_model_len": args.max_model_len or 0,
+            "max_model_len": length,
             "vllm_args": more.render(),
-            "gpu_plan": words.planned(plan),
+            "gpu_plan": line_of(plan),
         }
 
     @property
@@ -90,7 +104,7 @@ class Fit:
 
     def as_json(self) -> dict[str, object]:
         """Return the answer as plain values."""
-        return text.summary(self.plan)
+        return {**text.summary(self.plan), "warning": self.warning}
 
     def require(self) -> Fit:
         """Return itself if the model fits.
@@ -101,12 +115,6 @@ class Fit:
         if not self.ok:
             raise DoesNotFit("fit", self.plan.model.subject, self.plan.binding, self.change)
         return self
-
-    def _require_one_node(self) -> None:
-        chosen = self.require().plan.chosen
-        if chosen and chosen.pp > 1:
-            subject, reason = self.plan.model.subject, f"it takes {chosen.pp} nodes, a pod has one"
-            raise DoesNotFit("deploy", subject, reason, "plan with nodes=1, or deploy it otherwise")
 
     def __repr__(self) -> str:
         """Return the answer; the plan's own would fill a screen."""

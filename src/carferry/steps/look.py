@@ -61,7 +61,7 @@ def look(
         max_num_seqs: Sequences at once; 0: what fits.
         quantization: ``fp8`` to quantize while loading.
         family: ``gqa`` plans an unknown architecture as a plain decoder.
-        vllm: Version that will serve.
+        vllm: Version of vLLM that will serve, or the image with it.
         include: Globs, as for the build.
         exclude: Globs, as for the build.
         allow_no_weights: As for the build.
@@ -91,6 +91,7 @@ def look(
         allow_no_weights=allow_no_weights, plain_http=plain_http, ca_file=ca_file,
     )  # fmt: skip
     how.check()
+    how, _ = how.versioned()
     again, name, display = retry or patience(), read_model(model), shown(progress)
     access = replace(open_access(how.plain_http, how.ca_file), retry=again).reporting(display)
     pieces = opened or Pieces(open_model(name, how.revision, access, display))
@@ -134,6 +135,9 @@ def _weighed(seen: Seen, subject: str, how: FitSettings) -> tuple[Nature, tuple[
         hint = f"; {error.remedy}" if error.remedy else ""
         return _bare(config or {}, seen.headers, dtype), (), f"{error.reason}{hint}"
     shape = known.shape
+    rows = overview(known, how.goal(seen.selection.files.size_bytes))
+    if shape.unknown:  # what a config of an unknown form says is not counted from
+        return _bare(config or {}, seen.headers, dtype), rows, ""
     nature = Nature(
         shape.architecture or shape.model_type,
         parameter_count(shape),
@@ -141,7 +145,7 @@ def _weighed(seen: Seen, subject: str, how: FitSettings) -> tuple[Nature, tuple[
         shape.quantization.method if shape.quantization else "",
         shape.positions,
     )
-    return nature, overview(known, how.goal(seen.selection.files.size_bytes)), ""
+    return nature, rows, ""
 
 
 def _bare(config: Mapping[str, Any], headers: Mapping[str, Header], dtype: str) -> Nature:

@@ -77,7 +77,7 @@ LOGGED: tuple[Cause, ...] = (
         "architecture", _LOG,
         r"does not recognize this architecture|model type `[^`]+` but Transformers",
         "this vLLM's transformers does not know the model's type",
-        "serve with a newer vLLM: --runtime-image",
+        "serve with a newer vLLM: --runtime-image", is_planned=True,
     ),
     # config/model.py, _get_and_verify_max_len
     row(

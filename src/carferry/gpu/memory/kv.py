@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import lcm
 
 from carferry.gpu.memory.parallel import stage_layers
 from carferry.gpu.memory.vllm_version import VllmVersion
@@ -54,7 +53,6 @@ class Cache:
     in_flight: int
     encoder_tokens: int
     state_blocks: int
-    whole_states: bool
     context_ranks: int
     by_concurrency: bool
 
@@ -93,7 +91,7 @@ class Cache:
         return low
 
     def _group_blocks(self, group: Group, length: int) -> int:
-        if group.kind == "state" and not self.whole_states:
+        if group.kind == "state":
             return self.state_blocks
         if group.kind == "cross":
             return ceil_div(self.encoder_tokens, group.block)
@@ -130,9 +128,6 @@ def cache(
     """
     width = BITS[dtype if kv_dtype == "auto" else kv_dtype] // 8
     small = block or (LATENT_BLOCK if shape.latent else BLOCK)
-    whole = version.whole_states and shape.state is not None and not shape.state.delta
-    if whole and shape.state:
-        small = lcm(small, shape.state.chunk)
     kinds = tuple(_kinds(shape, tp, dtype, width, small))
     groups = tuple(_grouped(_equal_pages(kinds), version.padding_ratio))
     return Cache(
@@ -142,7 +137,6 @@ def cache(
         in_flight=max_num_batched_tokens * max(version.batches_in_flight, pp),
         encoder_tokens=max_num_batched_tokens,
         state_blocks=2 if version.aligned_states else 1,
-        whole_states=whole,
         context_ranks=context_ranks,
         by_concurrency=version.tokens_by_concurrency,
     )
@@ -150,11 +144,7 @@ def cache(
 
 def _kinds(shape: ModelShape, tp: int, dtype: str, width: int, block: int) -> Iterator[Group]:
     """Yield one group per kind of layer, pages not yet equal."""
-    indices = {
-        kind: tuple(i for i, layer in enumerate(shape.layers) if layer is kind)
-        for kind in LayerKind
-    }
-    full, state = indices[LayerKind.FULL], indices[LayerKind.STATE]
+    full, state = shape.indices(LayerKind.FULL), shape.indices(LayerKind.STATE)
     per_token = _per_token(shape, tp, width)
     if state and shape.state:
         size = _state_bytes(shape.state, tp, BITS[dtype] // 8)
@@ -162,7 +152,7 @@ def _kinds(shape: ModelShape, tp: int, dtype: str, width: int, block: int) -> It
         yield Group("state", block, block * per_token, state)
     if full:
         yield Group("full", block, block * per_token, full)
-    if sliding := indices[LayerKind.SLIDING]:
+    if sliding := shape.indices(LayerKind.SLIDING):
         yield Group("sliding", block, block * _heads_bytes(shape.heads, tp, width), sliding)
     if shape.encoder:
         yield Group("cross", block, block * per_token, full)
@@ -176,7 +166,7 @@ def _per_token(shape: ModelShape, tp: int, width: int) -> int:
 
 
 def _heads_bytes(heads: Heads, tp: int, width: int) -> int:
-    return 2 * max(1, heads.kv // tp) * heads.dim * width
+    return max(1, heads.kv // tp) * (heads.dim + heads.value_dim) * width
 
 
 def _state_bytes(state: RecurrentState, tp: int, width: int) -> int:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from carferry.gpu.model.shape import Experts, Latent, LayerKind, ModelShape, RecurrentState, Tower
+from carferry.gpu.memory.state_params import state_weights
+from carferry.gpu.model.shape import Experts, Heads, Latent, LayerKind, ModelShape
 from carferry.gpu.units import round_up
 
 VOCAB_STEP = 64
@@ -54,11 +55,15 @@ def _all_parts(shape: ModelShape) -> Iterator[WeightPart]:
     yield from _attention(shape)
     yield from _feed_forward(shape)
     if shape.state:
-        yield WeightPart("state", shape.count(LayerKind.STATE) * _state(shape.state, shape.hidden))
+        yield WeightPart(
+            "state", shape.count(LayerKind.STATE) * state_weights(shape.state, shape.hidden)
+        )
+    for part, count, split in shape.more:
+        yield WeightPart(part, count, split)
     if shape.vision:
-        yield WeightPart("tower", _tower(shape.vision), "tower", layered=False)
+        yield WeightPart("tower", shape.vision.weights, "tower", layered=False)
     if shape.encoder:
-        yield WeightPart("tower", _tower(shape.encoder), layered=False)
+        yield WeightPart("tower", shape.encoder.weights, layered=False)
         yield WeightPart("attention", len(shape.layers) * 4 * shape.hidden**2)
     yield WeightPart("small", len(shape.layers) * shape.norms * shape.hidden + shape.hidden, "copy")
 
@@ -67,9 +72,10 @@ def _embeddings(shape: ModelShape) -> Iterator[WeightPart]:
     vocab = shape.vocab if shape.pooling else round_up(shape.vocab, VOCAB_STEP)
     yield WeightPart("embed", vocab * shape.hidden, layered=False)
     yield WeightPart("embed", shape.learned_positions * shape.hidden, "copy", layered=False)
+    yield WeightPart("embed", shape.layer_embedding, layered=False)
     if not shape.tied:
         yield WeightPart("head", vocab * shape.hidden, layered=False)
-    if shape.pooling:
+    if shape.pooling and shape.learned_positions:
         yield WeightPart("small", shape.hidden**2 + shape.hidden, "copy", layered=False)
 
 
@@ -81,12 +87,22 @@ def _attention(shape: ModelShape) -> Iterator[WeightPart]:
     for kind, layers in attending:
         heads = shape.global_heads if kind is LayerKind.FULL else shape.heads
         rows = heads.query * heads.dim
-        queries = rows * (3 if shape.output_gate else 2)
-        keys = 1 if shape.shared_kv and kind is LayerKind.FULL else 2
+        same = shape.shared_kv and kind is LayerKind.FULL
+        keys = heads.kv * (heads.dim if same else heads.dim + heads.value_dim)
         bias = shape.attention_bias
-        yield WeightPart("attention", layers * shape.hidden * queries)
-        yield WeightPart("attention", layers * keys * heads.kv * heads.dim * shape.hidden, "kv")
+        yield WeightPart("attention", layers * _around(heads, shape.hidden, shape.output_gate))
+        yield WeightPart("attention", layers * keys * shape.hidden, "kv")
         yield WeightPart("small", layers * bias * (rows + 2 * heads.kv * heads.dim), "copy")
+
+
+def _around(heads: Heads, hidden: int, gate: bool) -> int:
+    """Count what makes a layer's queries and what takes its values out, through ranks if any."""
+    rows, values = heads.query * heads.dim * (2 if gate else 1), heads.query * heads.value_dim
+    into = heads.query_rank * (hidden + rows) if heads.query_rank else hidden * rows
+    if not heads.out_rank:
+        return into + values * hidden
+    groups = max(heads.out_groups, 1)
+    return into + values * heads.out_rank + groups * heads.out_rank * hidden
 
 
 def _attending(shape: ModelShape) -> tuple[tuple[LayerKind, int], ...]:
@@ -111,29 +127,18 @@ def _latent(
 
 def _feed_forward(shape: ModelShape) -> Iterator[WeightPart]:
     matrices = 3 if shape.gated else 2
-    yield WeightPart("mlp", shape.dense_layers * matrices * shape.hidden * shape.intermediate)
+    widths = shape.mlp_widths or shape.dense_layers * shape.intermediate
+    yield WeightPart("mlp", matrices * shape.hidden * widths)
     if shape.experts:
         yield from _experts(shape, shape.experts, matrices)
 
 
 def _experts(shape: ModelShape, experts: Experts, matrices: int) -> Iterator[WeightPart]:
-    per_expert = matrices * shape.hidden * experts.intermediate
+    per_expert = matrices * (experts.latent or shape.hidden) * experts.intermediate
     yield WeightPart("experts", experts.layers * experts.count * per_expert)
+    yield WeightPart("shared", experts.layers * 2 * shape.hidden * experts.latent, "copy")
     yield WeightPart("shared", experts.layers * matrices * shape.hidden * experts.shared)
     yield WeightPart("small", experts.layers * experts.count * shape.hidden, "copy")
     if shape.attention_bias and shape.model_type == "gpt_oss":
         biases = 2 * experts.intermediate + shape.hidden
         yield WeightPart("small", experts.layers * experts.count * biases, "even")
-
-
-def _state(state: RecurrentState, hidden: int) -> int:
-    gates = 2 * state.heads if state.delta else state.heads
-    inputs = hidden * (state.inner + state.convolved + gates)
-    small = state.convolved * (state.kernel + 1) + 3 * state.heads + state.inner
-    return inputs + small + state.inner * hidden
-
-
-def _tower(tower: Tower) -> int:
-    block = 4 * tower.hidden**2 + tower.matrices * tower.hidden * tower.intermediate
-    small = 9 * tower.hidden + tower.intermediate
-    return tower.layers * (block + small) + tower.extra

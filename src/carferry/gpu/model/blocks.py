@@ -1,99 +1,77 @@
-"""What the decoder's layers are made of: kinds of layers, heads, states and experts.
+"""What the decoder's attention and dense layers are made of: heads, ranks and widths.
 
-Sources: vLLM 0.33 ``config/model.py`` (layer types) and ``model_executor/models``; transformers
-config classes for the names of the fields.
+Sources: vLLM 0.33 ``model_executor/models``, ``transformers_utils/model_arch_config_convertor.py``
+(heads); transformers 5.24 config classes for the names of the fields.
 """
 
 from __future__ import annotations
 
-from carferry.errors import InputError, UnsupportedModel
-from carferry.gpu.model.families import Family
+from carferry.gpu.model import nas
 from carferry.gpu.model.fields import Fields
-from carferry.gpu.model.shape import Experts, Heads, Latent, LayerKind, RecurrentState
-
-_MOST_LAYERS = 1024
-_NAMES = {
-    "full_attention": LayerKind.FULL,
-    "attention": LayerKind.FULL,
-    "sliding_attention": LayerKind.SLIDING,
-    "linear_attention": LayerKind.STATE,
-    "mamba": LayerKind.STATE,
-}
-_LETTERS = {
-    "*": LayerKind.FULL,
-    "M": LayerKind.STATE,
-    "-": LayerKind.NOTHING,
-    "E": LayerKind.NOTHING,
-}
+from carferry.gpu.model.shape import Heads, Latent, LayerKind
 
 
 def heads_of(fields: Fields) -> Heads:
     """Return the attention heads; a width the config leaves out is hidden / heads."""
+    if fields.values.get("state_size") is not None:  # Mamba: nothing attends
+        return Heads(1, 1, 1)
     query = fields.number("num_attention_heads")
-    kv = fields.number("num_key_value_heads", default=query)
-    dim = fields.maybe("head_dim", "attention_head_dim")
-    return Heads(query, kv, dim or fields.number("hidden_size") // query or 1)
+    dim = fields.maybe("head_dim") or max(fields.number("hidden_size") // query, 1)
+    latent = fields.maybe("kv_lora_rank") is not None
+    return Heads(
+        query,
+        _kv_heads(fields, query),
+        dim,
+        0 if latent else _other(fields.maybe("v_head_dim"), dim),
+        0 if latent else fields.maybe("q_lora_rank", "share_q_dim") or 0,
+        fields.maybe("o_lora_rank") or 0,
+        fields.maybe("o_groups") or 0,
+    )
 
 
-def global_heads(fields: Fields, heads: Heads) -> Heads | None:
-    """Return the heads of full-attention layers; None if they do not differ (only Gemma 4's do)."""
+def _other(width: int | None, dim: int) -> int:
+    return 0 if width is None or width == dim else width
+
+
+def _kv_heads(fields: Fields, query: int) -> int:
+    grouped = nas.kv_heads(fields, query)
+    if grouped:
+        return grouped
+    old = not fields.flag("new_decoder_architecture")
+    if fields.flag("multi_query") and old:
+        return 1
+    inside = fields.section("attn_config").maybe("kv_n_heads")
+    return inside or fields.number("num_key_value_heads", default=query)
+
+
+def sliding_heads(fields: Fields, heads: Heads) -> Heads:
+    """Return the heads of sliding layers, where a model gives them others (MiMo V2, Step 3.5)."""
+    other = fields.section("attention_other_setting")
+    if other.values:
+        query = other.number("num_attention_heads", default=heads.query)
+        kv = other.number("num_attention_groups", "num_key_value_heads", default=heads.kv)
+        return Heads(query, kv, other.number("head_dim", default=heads.dim))
+    return Heads(
+        fields.number(
+            "swa_num_attention_heads", "num_sliding_attention_heads", default=heads.query
+        ),
+        fields.number("swa_num_key_value_heads", default=heads.kv),
+        fields.number("swa_head_dim", default=heads.dim),
+        _other(fields.maybe("swa_v_head_dim"), heads.dim) or heads.value,
+        heads.query_rank,
+        heads.out_rank,
+        heads.out_groups,
+    )
+
+
+def global_heads(fields: Fields, heads: Heads, sliding: Heads) -> Heads | None:
+    """Return the heads of full-attention layers; None if they are those of sliding ones."""
     dim = fields.maybe("global_head_dim")
-    if dim is None:
-        return None
-    return Heads(heads.query, fields.number("num_global_key_value_heads", default=heads.kv), dim)
-
-
-def layer_count(fields: Fields, key: str = "num_hidden_layers") -> int:
-    """Return the number of layers.
-
-    Raises:
-        InputError: More than any model has.
-    """
-    count = fields.number(key)
-    if count > _MOST_LAYERS:
-        raise InputError("read config", fields.subject, f"{key} is {count}, over {_MOST_LAYERS}")
-    return count
-
-
-def layers_of(fields: Fields, traits: Family) -> tuple[LayerKind, ...]:
-    """Return the kind of every layer, as listed or as vLLM derives it.
-
-    Raises:
-        InputError: A list that is longer or shorter than the layers.
-        UnsupportedModel: A kind of layer the plan does not know.
-    """
-    count = layer_count(fields)
-    listed = fields.items("layer_types", "layers_block_type")
-    letters = fields.text("hybrid_override_pattern")
-    if letters:
-        listed, table = tuple(letters), _LETTERS
-    else:
-        table = _NAMES
-    if not listed:
-        return tuple(_derived(index, count, fields, traits) for index in range(count))
-    if len(listed) != count:
-        reason = f"{len(listed)} layer types for {count} layers"
-        raise InputError("read config", fields.subject, reason, "take config.json from the hub")
-    unknown = next((name for name in listed if str(name) not in table), None)
-    if unknown is not None:
-        raise UnsupportedModel("plan model", fields.subject, f"unknown layer type {unknown!r}")
-    return tuple(table[name] for name in listed)
-
-
-def _derived(index: int, count: int, fields: Fields, traits: Family) -> LayerKind:
-    """Return what vLLM makes of a layer that the config does not name."""
-    if traits.state == "delta":
-        step = fields.number("full_attention_interval")
-        return LayerKind.FULL if (index + 1) % step == 0 else LayerKind.STATE
-    step = fields.maybe("sliding_window_pattern") or 6
-    slides = {
-        "set": True,
-        "alternate": index % 2 == 0,
-        "sixth": (index + 1) % step != 0,
-        "switch": fields.flag("use_sliding_window")
-        and index >= fields.number("max_window_layers", default=count),
-    }.get(traits.sliding, False)
-    return LayerKind.SLIDING if slides and fields.maybe("sliding_window") else LayerKind.FULL
+    if dim is not None:
+        return Heads(
+            heads.query, fields.number("num_global_key_value_heads", default=heads.kv), dim
+        )
+    return None if heads == sliding else heads
 
 
 def latent_of(fields: Fields) -> Latent | None:
@@ -103,86 +81,54 @@ def latent_of(fields: Fields) -> Latent | None:
         return None
     return Latent(
         kv_rank=rank,
-        rope=fields.number("qk_rope_head_dim"),
+        rope=fields.integer("qk_rope_head_dim"),
         nope=fields.number("qk_nope_head_dim"),
         value=fields.number("v_head_dim"),
         query_rank=fields.maybe("q_lora_rank"),
     )
 
 
-def state_of(fields: Fields, traits: Family) -> RecurrentState | None:
-    """Return the recurrent state of hybrid layers; None for a pure attention model."""
-    if traits.state == "delta":
-        return RecurrentState(
-            heads=fields.number("linear_num_value_heads"),
-            head_dim=fields.number("linear_value_head_dim"),
-            groups=fields.number("linear_num_key_heads"),
-            size=fields.number("linear_key_head_dim"),
-            kernel=fields.number("linear_conv_kernel_dim"),
-            delta=True,
-            dtype=fields.text("mamba_ssm_dtype"),
-        )
-    if traits.state != "mamba" or not _has_state(fields):
-        return None
-    return RecurrentState(
-        heads=fields.number("mamba_n_heads", "mamba_num_heads"),
-        head_dim=fields.number("mamba_d_head", "mamba_head_dim"),
-        groups=fields.number("mamba_n_groups", "n_groups"),
-        size=fields.number("mamba_d_state", "ssm_state_size"),
-        kernel=fields.number("mamba_d_conv", "conv_kernel"),
-        delta=False,
-        dtype=fields.text("mamba_ssm_cache_dtype"),
-        chunk=fields.number("mamba_chunk_size", "chunk_size", default=256),
-    )
+def intermediate_of(fields: Fields, kind: str) -> int:
+    """Return the width of the dense MLP, the widest one where layers differ."""
+    widths = _width_list(fields)
+    if widths:
+        return max(widths)
+    if nas.is_variable(fields):
+        return max((*nas.mlp_widths(fields), 1))
+    if kind == "granitemoehybrid" and fields.maybe("num_local_experts") is None:
+        return fields.number("shared_intermediate_size")
+    wide = fields.maybe("intermediate_size_mlp", "dense_intermediate_size", "block_ff_dim")
+    wide = wide or fields.maybe("intermediate_size", "moe_intermediate_size")
+    return _adjusted(fields, wide or 4 * fields.number("hidden_size"))
 
 
-def _has_state(fields: Fields) -> bool:
-    listed = fields.items("layer_types", "layers_block_type")
-    return "mamba" in listed or "M" in fields.text("hybrid_override_pattern")
+def mlp_widths(fields: Fields, layers: tuple[LayerKind, ...], intermediate: int) -> int:
+    """Return the sum of the dense MLPs' widths where layers differ; 0 if they do not."""
+    widths = _width_list(fields)
+    if widths:
+        return sum((widths * len(layers))[: len(layers)])
+    if nas.is_variable(fields):
+        return sum(nas.mlp_widths(fields))
+    if fields.flag("use_double_wide_mlp"):
+        shared = min(fields.maybe("num_kv_shared_layers") or 0, len(layers))
+        return intermediate * (len(layers) + shared)
+    return 0
 
 
-def experts_of(fields: Fields, kind: str, layers: tuple[LayerKind, ...]) -> Experts | None:
-    """Return the routed experts; None for a dense model."""
-    count = fields.maybe("num_local_experts", "n_routed_experts", "num_experts")
-    if count is None or (kind.startswith("gemma4") and not fields.flag("enable_moe_block")):
-        return None
-    width = fields.number("moe_intermediate_size", "intermediate_size")
-    shared = fields.maybe(
-        "shared_intermediate_size",
-        "shared_expert_intermediate_size",
-        "moe_shared_expert_intermediate_size",
-    )
-    if shared is None:
-        shared = width * (fields.maybe("n_shared_experts") or 0)
-    return Experts(
-        count=count,
-        active=fields.number("num_experts_per_tok", "top_k_experts", default=1),
-        intermediate=width,
-        shared=shared,
-        layers=_expert_layers(fields, layers),
-    )
+def _width_list(fields: Fields) -> tuple[int, ...]:
+    listed = fields.values.get("intermediate_size")
+    if not isinstance(listed, list) or not listed:
+        return ()
+    return tuple(Fields({"width": one}, fields.subject).number("width") for one in listed)
 
 
-def _expert_layers(fields: Fields, layers: tuple[LayerKind, ...]) -> int:
-    letters = fields.text("hybrid_override_pattern")
-    if letters:
-        return letters.count("E")
-    first = fields.maybe("first_k_dense_replace") or 0
-    dense = fields.items("mlp_only_layers")
-    step = fields.maybe("decoder_sparse_step", "moe_layer_freq") or 1
-    return sum(
-        index >= first and index not in dense and (index + 1) % step == 0
-        for index in range(len(layers))
-    )
-
-
-def dense_layers(
-    fields: Fields, kind: str, layers: tuple[LayerKind, ...], experts: Experts | None
-) -> int:
-    """Count the layers with a dense MLP of ``intermediate`` width."""
-    letters = fields.text("hybrid_override_pattern")
-    if letters:
-        return letters.count("-")
-    if experts is None or kind.startswith("gemma4"):
-        return len(layers)
-    return len(layers) - experts.layers
+def _adjusted(fields: Fields, width: int) -> int:
+    """Return LFM2's width: two thirds of what it says, in whole multiples."""
+    if not fields.flag("block_auto_adjust_ff_dim"):
+        return width
+    step = fields.number("block_multiple_of", default=256)
+    factor = fields.values.get("block_ffn_dim_multiplier")
+    scaled = 2 * width // 3
+    if isinstance(factor, int | float) and 0 < factor < 16:
+        scaled = int(factor * scaled)
+    return step * -(-scaled // step)

@@ -11,23 +11,37 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from carferry.errors import InputError, UnsupportedModel
+from carferry.errors import InputError
 from carferry.gpu.model.blocks import (
-    dense_layers,
-    experts_of,
     global_heads,
     heads_of,
+    intermediate_of,
     latent_of,
-    layer_count,
-    layers_of,
-    state_of,
+    mlp_widths,
+    sliding_heads,
 )
+from carferry.gpu.model.experts import dense_layers, experts_of
+from carferry.gpu.model.extras import extras_of, layer_embedding
 from carferry.gpu.model.families import FAMILIES, FORCED, Family
 from carferry.gpu.model.fields import Fields
+from carferry.gpu.model.layers import layer_count, layers_of, window_of
+from carferry.gpu.model.names import plain, with_stand_ins
 from carferry.gpu.model.quantize import kv_cache_dtype, parse_quantization
 from carferry.gpu.model.rotary import rotary_elements
+from carferry.gpu.model.sections import architecture_of, quantized, text_section, type_of
 from carferry.gpu.model.shape import Heads, LayerKind, ModelShape
-from carferry.gpu.model.towers import parse_tower, whisper_encoder
+from carferry.gpu.model.sounds import whisper_encoder
+from carferry.gpu.model.states import state_of
+from carferry.gpu.model.towers import parse_tower
+
+_SPARE = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers")
+_HEADLESS = (
+    "Model",
+    "ForSequenceClassification",
+    "ForTokenClassification",
+    "ForRewardModel",
+    "ForRetrieval",
+)
 
 
 def load_config(data: bytes, subject: str = "config.json") -> dict[str, Any]:
@@ -55,22 +69,46 @@ def parse_config(
         subject: What to call it in errors, for example the repository.
         family: ``gqa`` treats an unknown architecture as a plain grouped-attention decoder.
 
+    Returns:
+        The shape. What the plan does not know, an architecture or a way to pack weights, is named
+        in ``unknown``: such a shape is read as a plain decoder as far as the config says.
+
     Raises:
-        UnsupportedModel: An unknown model_type, or a quantization the plan does not know.
         InputError: Numbers that are missing or cannot be true together.
     """
     check_family(family)
-    kind, traits = _family(config, subject, family)
-    text = _text_section(config)
-    fields = Fields({**traits.defaults, **_known(text)}, subject)
-    bare = _whisper(fields, config) if kind == "whisper" else _decoder(fields, config, kind, traits)
-    whole = Fields(config, subject)
-    packed, unknown = parse_quantization(whole, bare)
-    bare = replace(bare, rotary=rotary_elements(fields, bare))
-    shape = replace(bare, quantization=packed, kv_dtype=kv_cache_dtype(whole))
-    shape = replace(shape, unknown=", ".join(filter(None, (bare.unknown, unknown))))
+    section = text_section(config)
+    kind = type_of(section)
+    traits, fields, unknown = _read_as(section, kind, subject, family)
+    read = _whisper if kind == "whisper" else _decoder
+    bare = read(fields, config, kind, traits)
+    whole = Fields(quantized(config), subject)
+    packed, strange = parse_quantization(whole, bare)
+    shape = replace(
+        bare,
+        rotary=rotary_elements(fields, bare),
+        quantization=packed,
+        kv_dtype=kv_cache_dtype(whole),
+        unknown=", ".join(part for part in (unknown, bare.unknown, strange) if part),
+    )
     _check(shape, subject)
     return shape
+
+
+def _read_as(
+    section: Mapping[str, Any], kind: str, subject: str, forced: str
+) -> tuple[Family, Fields, str]:
+    """Return the traits a section is read with, its fields, and what is not known of it."""
+    known = plain(section)
+    if forced:
+        return Family(), Fields(known, subject), ""
+    traits = FAMILIES.get(kind)
+    if traits:
+        return traits, Fields({**traits.defaults, **known}, subject), ""
+    known, missing = with_stand_ins(known)
+    named = kind or architecture_of(section) or "without model_type"
+    made_up = f" (assumed: {', '.join(missing)})" if missing else ""
+    return Family(sliding="never"), Fields(known, subject), f"architecture {named!r}{made_up}"
 
 
 def check_family(family: str) -> None:
@@ -85,77 +123,90 @@ def check_family(family: str) -> None:
         )
 
 
-def _family(config: Mapping[str, Any], subject: str, forced: str) -> tuple[str, Family]:
-    outer = str(config.get("model_type") or "")
-    inner = str(_text_section(config).get("model_type") or outer)
-    if forced:
-        return outer, Family(sliding="set")
-    if outer not in FAMILIES or inner not in FAMILIES:
-        raise UnsupportedModel(
-            "plan model",
-            subject,
-            f"unknown architecture {inner or outer or 'without model_type'!r}",
-            f"pass --family {FORCED} if it is a plain decoder with grouped attention",
-        )
-    return (outer if outer == "whisper" else inner), FAMILIES[inner]
-
-
-def _text_section(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    nested = config.get("text_config") or config.get("llm_config")
-    if not isinstance(nested, Mapping):
-        return config
-    kept = ("dtype", "torch_dtype", "tie_word_embeddings")
-    return {**{key: config[key] for key in kept if key in config}, **nested}
-
-
-def _known(section: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in section.items() if value is not None}
-
-
 def _decoder(fields: Fields, config: Mapping[str, Any], kind: str, traits: Family) -> ModelShape:
-    heads = heads_of(fields)
     hidden = fields.number("hidden_size")
-    layers = layers_of(fields, traits)
-    experts = experts_of(fields, kind, layers)
-    return ModelShape(
+    layers, strange = layers_of(fields, traits)
+    strange = f"layer type {strange!r}" if strange else ""
+    heads = heads_of(fields)
+    sliding = sliding_heads(fields, heads)
+    experts = experts_of(fields, kind, traits, layers)
+    intermediate = intermediate_of(fields, kind)
+    idle = traits.pooling or (traits.state and heads.query == 1 and not _attends(layers))
+    shape = ModelShape(
         model_type=kind,
-        architecture=_architecture(config),
+        architecture=architecture_of(config),
         dtype=_dtype(fields, config),
         hidden=hidden,
-        intermediate=_intermediate(fields, kind),
+        intermediate=intermediate,
         vocab=fields.number("vocab_size"),
         positions=_positions(fields, traits),
         layers=tuple(LayerKind.NOTHING for _ in layers) if traits.pooling else layers,
-        heads=heads,
-        full_heads=global_heads(fields, heads),
+        heads=sliding,
+        full_heads=global_heads(fields, heads, sliding),
         shared_kv=fields.flag("attention_k_eq_v"),
-        window=fields.maybe("sliding_window") if LayerKind.SLIDING in layers else None,
+        window=window_of(fields) if LayerKind.SLIDING in layers else None,
         latent=latent_of(fields),
-        state=state_of(fields, traits),
+        state=state_of(fields, traits, layers),
         experts=experts,
-        dense_layers=dense_layers(fields, kind, layers, experts),
+        dense_layers=0
+        if idle and not traits.pooling
+        else dense_layers(fields, kind, traits, layers, experts),
         gated=traits.gated,
         output_gate=traits.output_gate,
         attention_bias=traits.bias or fields.flag("attention_bias"),
-        tied=fields.flag("tie_word_embeddings"),
+        tied=fields.flag("tie_word_embeddings") or _headless(config),
         norms=traits.norms,
         learned_positions=_learned(fields, traits),
         vision=parse_tower(Fields(config, fields.subject), hidden),
         pooling=traits.pooling,
+        indexer_dim=_indexer(fields),
+        spare_layers=fields.maybe(*_SPARE) or 0,
+        kv_shared=min(fields.maybe("num_kv_shared_layers") or 0, len(layers)),
+        layer_embedding=layer_embedding(fields, len(layers)),
+        chunk=fields.maybe("attention_chunk_size") or 0 if LayerKind.CHUNKED in layers else 0,
+        ratios=_ratios(fields, len(layers)),
+        mlp_widths=mlp_widths(fields, layers, intermediate),
+        unknown=strange,
     )
+    return replace(shape, more=extras_of(fields, shape, traits.more))
 
 
-def _whisper(fields: Fields, config: Mapping[str, Any]) -> ModelShape:
+def _attends(layers: tuple[LayerKind, ...]) -> bool:
+    return any(kind is not LayerKind.STATE for kind in layers)
+
+
+def _indexer(fields: Fields) -> int:
+    sparse = fields.section("sparse_attention_config")
+    return fields.maybe("index_head_dim") or sparse.maybe("sparse_index_dim") or 0
+
+
+def _ratios(fields: Fields, count: int) -> tuple[int, ...]:
+    """Return how many tokens each layer's cache joins, as listed or by the kind of layer."""
+    listed = fields.items("compress_ratios")
+    rates = fields.section("compress_rates")
+    if not listed and rates.values:
+        kinds = (str(kind) for kind in fields.items("layer_types"))
+        return tuple(rates.maybe(kind) or 0 for kind in kinds)[:count]
+    each = (Fields({"ratio": one}, fields.subject).integer("ratio") for one in listed[:count])
+    return tuple(each)
+
+
+def _headless(config: Mapping[str, Any]) -> bool:
+    """Return whether the class embeds or classifies: it has no head over the vocabulary."""
+    return architecture_of(config).endswith(_HEADLESS)
+
+
+def _whisper(fields: Fields, config: Mapping[str, Any], kind: str, traits: Family) -> ModelShape:
     width, heads = fields.number("d_model"), fields.number("decoder_attention_heads")
     return ModelShape(
         model_type="whisper",
-        architecture=_architecture(config),
+        architecture=architecture_of(config),
         dtype=_dtype(fields, config),
         hidden=width,
         intermediate=fields.number("decoder_ffn_dim"),
         vocab=fields.number("vocab_size"),
         positions=fields.number("max_target_positions", default=448),
-        layers=(LayerKind.FULL,) * layer_count(fields, "decoder_layers"),
+        layers=(LayerKind.FULL,) * layer_count(fields),
         heads=Heads(heads, heads, width // heads),
         dense_layers=fields.number("decoder_layers"),
         gated=False,
@@ -167,13 +218,6 @@ def _whisper(fields: Fields, config: Mapping[str, Any]) -> ModelShape:
     )
 
 
-def _intermediate(fields: Fields, kind: str) -> int:
-    """Return the width of the dense MLP; Granite hybrids keep it in shared_intermediate_size."""
-    if kind == "granitemoehybrid" and fields.maybe("num_local_experts") is None:
-        return fields.number("shared_intermediate_size")
-    return fields.number("intermediate_size", "moe_intermediate_size")
-
-
 def _positions(fields: Fields, traits: Family) -> int:
     """Return the longest input; a sentence encoder may set a shorter one."""
     longest = fields.number("max_position_embeddings", default=2048) - traits.offset
@@ -181,14 +225,10 @@ def _positions(fields: Fields, traits: Family) -> int:
 
 
 def _learned(fields: Fields, traits: Family) -> int:
-    if not traits.pooling:
+    if not traits.learned:
         return 0
-    return fields.number("max_position_embeddings") + fields.number("type_vocab_size", default=1)
-
-
-def _architecture(config: Mapping[str, Any]) -> str:
-    names = config.get("architectures")
-    return str(names[0]) if isinstance(names, list) and names else ""
+    types = fields.integer("type_vocab_size", default=0)
+    return fields.number("max_position_embeddings") + types
 
 
 def _dtype(fields: Fields, config: Mapping[str, Any]) -> str:
@@ -211,7 +251,7 @@ def _check(shape: ModelShape, subject: str) -> None:
         (heads.dim > 4096, f"head_dim {heads.dim} is beyond any kernel"),
         (shape.vocab < 16, f"vocab_size {shape.vocab}"),
         (
-            shape.count(LayerKind.STATE) > 0 and shape.state is None,
+            not shape.unknown and shape.count(LayerKind.STATE) > 0 and shape.state is None,
             "state layers without a state size",
         ),
         (

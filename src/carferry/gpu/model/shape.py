@@ -7,21 +7,49 @@ from enum import Enum
 
 
 class LayerKind(Enum):
-    """What one decoder layer keeps between tokens."""
+    """What one decoder layer keeps between tokens.
+
+    ``BOTH`` is full attention beside a state. ``CHUNKED`` sees no further than its chunk of the
+    request; vLLM keeps no more of it only from 0.14 on, so it counts as full where none asks.
+    """
 
     FULL = "full"
     SLIDING = "sliding"
+    CHUNKED = "chunked"
     STATE = "state"
+    BOTH = "both"
     NOTHING = "nothing"
+
+
+_ALSO = {
+    LayerKind.FULL: (LayerKind.FULL, LayerKind.BOTH, LayerKind.CHUNKED),
+    LayerKind.STATE: (LayerKind.STATE, LayerKind.BOTH),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """The heads of one kind of attention; ``dim`` in elements."""
+    """The heads of one kind of attention; ``dim`` in elements.
+
+    Attributes:
+        value: Width of a value; 0 if it is that of a key.
+        query_rank: Width that queries pass through; 0 if they are projected at once.
+        out_rank: Width that each group of heads passes through on its way out; 0 as above.
+        out_groups: Groups of heads with an ``out_rank``.
+    """
 
     query: int
     kv: int
     dim: int
+    value: int = 0
+    query_rank: int = 0
+    out_rank: int = 0
+    out_groups: int = 0
+
+    @property
+    def value_dim(self) -> int:
+        """Width of a value, in elements."""
+        return self.value or self.dim
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +68,10 @@ class RecurrentState:
     """A recurrent layer's state: Mamba-2, or a gated delta net when ``delta``.
 
     Attributes:
+        kind: What computes it: ``mamba2``, ``mamba1`` (heads of one channel, no groups), ``delta``,
+            ``kda`` (a gate for each channel), ``conv`` (a short convolution, no matrix) or
+            ``lightning`` (no convolution: a kernel of 1).
+        rank: Width of the low-rank step size or gate; Mamba-1 and KDA.
         dtype: Of the recurrent matrix; empty if it is the model's.
         chunk: Tokens the Mamba-2 kernel scans at once.
     """
@@ -52,6 +84,8 @@ class RecurrentState:
     delta: bool
     dtype: str
     chunk: int = 256
+    kind: str = "mamba2"
+    rank: int = 0
 
     @property
     def inner(self) -> int:
@@ -100,6 +134,13 @@ class Tower:
     copied: bool = False
     levels: int = 0
 
+    @property
+    def weights(self) -> int:
+        """Return its weights, biases and norms included."""
+        block = 4 * self.hidden**2 + self.matrices * self.hidden * self.intermediate
+        small = 9 * self.hidden + self.intermediate
+        return self.layers * (block + small) + self.extra
+
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
@@ -135,6 +176,12 @@ class ModelShape:
         spare_layers: Multi-token-prediction layers that only speculative decoding loads.
         kv_shared: Last layers that read an earlier layer's cache and keep none.
         layer_embedding: Elements of per-layer embeddings, all layers together.
+        chunk: Tokens of a chunk of the ``CHUNKED`` layers.
+        ratios: Tokens that each layer's cache joins into one entry (DeepSeek V4); 0 for a layer
+            that only slides; empty for models that join none.
+        mlp_widths: Sum of the dense MLPs' widths where layers differ; 0 if all are
+            ``intermediate`` wide.
+        more: Weights beyond the plain layers: (part, elements in all, split), as WeightPart's.
         unknown: What the plan does not know of the model, in words; empty if it knows it.
         rotary: Elements of cached rotary angles.
     """
@@ -170,12 +217,21 @@ class ModelShape:
     spare_layers: int = 0
     kv_shared: int = 0
     layer_embedding: int = 0
+    chunk: int = 0
+    ratios: tuple[int, ...] = ()
+    mlp_widths: int = 0
+    more: tuple[tuple[str, int, str], ...] = ()
     unknown: str = ""
     rotary: int = 0
 
+    def indices(self, kind: LayerKind) -> tuple[int, ...]:
+        """Return the decoder layers of a kind; a layer of two kinds is of each."""
+        kinds = _ALSO.get(kind, (kind,))
+        return tuple(index for index, layer in enumerate(self.layers) if layer in kinds)
+
     def count(self, kind: LayerKind) -> int:
-        """Return how many decoder layers are of a kind."""
-        return self.layers.count(kind)
+        """Return how many decoder layers are of a kind; a layer of two kinds is of each."""
+        return len(self.indices(kind))
 
     @property
     def global_heads(self) -> Heads:

@@ -6,17 +6,18 @@ from collections.abc import Iterable, Iterator
 
 from carferry.cluster.tolerations import Toleration
 from carferry.gpu.memory.estimate import Estimate
-from carferry.gpu.report.words import (
-    COLUMNS,
-    change,
+from carferry.gpu.report.rows import (
+    MOST_ROWS,
+    columns,
     facts,
-    headline,
-    option_row,
-    reasons,
+    place,
+    rows,
+    ruled_out,
     shown,
     slices,
 )
-from carferry.gpu.search.plan import GpuPlan
+from carferry.gpu.report.words import change, headline, reasons, title
+from carferry.gpu.search.plan import GpuPlan, Option
 from carferry.gpu.units import gib
 from carferry.io.markup import in_markdown
 from carferry.shown import printable
@@ -71,20 +72,28 @@ def _tolerated(rule: Toleration) -> dict[str, object]:
 
 
 def _text_lines(plan: GpuPlan) -> Iterator[str]:
+    yield title(plan)
     yield f"[{plan.verdict.value}] {headline(plan)}"
     yield from (f"  {line}" for line in reasons(plan))
     yield f"  What to change: {change(plan)}"
     drawn = [option for option in shown(plan, 8) if option.best]
     if drawn:
         yield ""
-        yield "W weights  o CUDA/NCCL  a activations  g graphs  K one request  k more  | capacity"
+        yield _key(drawn)
     for option in drawn:
         if option.best:
-            yield f"{option_row(option)[0][:28]:<28} {_bar(option.best)} {option.verdict.value}"
+            yield f"{place(option)[:28]:<28} {_bar(option.best)} {option.verdict.value}"
     if plan.arguments:
         yield ""
         yield from (f"  {argument}" for argument in plan.arguments)
     yield from (f"note: {note}" for note in plan.notes)
+
+
+def _key(drawn: Iterable[Option]) -> str:
+    """Return what the letters of the bars stand for; no cache where none is kept."""
+    caches = any(option.best and option.best.needed for option in drawn)
+    kept = "K one request  k more  " if caches else ""
+    return f"W weights  o CUDA/NCCL  a activations  g graphs  {kept}| capacity"
 
 
 def _bar(best: Estimate) -> str:
@@ -99,26 +108,30 @@ def _bar(best: Estimate) -> str:
 
 
 def _markdown_lines(plan: GpuPlan) -> Iterator[str]:
-    yield f"# {in_markdown(headline(plan))}"
+    yield f"# {in_markdown(title(plan))}"
     yield ""
-    yield f"**{plan.verdict.value}.** {in_markdown(' '.join(reasons(plan)))}"
+    answer = " ".join((f"{headline(plan)}.", *reasons(plan)))
+    yield f"**{plan.verdict.value}.** {in_markdown(answer)}"
     yield ""
     yield f"**What to change:** {in_markdown(change(plan))}"
     if plan.arguments:
         yield from ("", "## vLLM arguments", "", "```", *map(printable, plan.arguments), "```")
     yield from ("", "## Options", "")
-    yield from _rows(COLUMNS, (option_row(option) for option in plan.options[:40]))
+    yield from _rows(columns(plan), rows(plan)[:MOST_ROWS])
+    if refused := ruled_out(plan):
+        yield from ("", "A rule forbids before any sum:", "")
+        yield from (f"- {in_markdown(line)}" for line in refused)
     yield from ("", "## Planned for", "")
     yield from _rows(("what", "value"), facts(plan))
     if plan.notes:
         yield from ("", "## What to know", "", *(f"- {in_markdown(note)}" for note in plan.notes))
 
 
-def _rows(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    names = tuple(columns)
+def _rows(heads: Iterable[str], cells: Iterable[Iterable[str]]) -> Iterator[str]:
+    names = tuple(heads)
     yield f"| {' | '.join(names)} |"
     yield "|" + "---|" * len(names)
-    for row in rows:
+    for row in cells:
         yield f"| {' | '.join(in_markdown(cell) for cell in row)} |"
 
 

@@ -1,22 +1,32 @@
-"""The plan in sentences and rows, shared by every report."""
+"""The plan in sentences, shared by every report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from carferry.gpu.memory.estimate import Choice, Estimate, Verdict, requests
+from carferry.gpu.report.rows import amount, place
 from carferry.gpu.search.plan import GpuPlan, Option
 from carferry.gpu.units import gib
 
+BADGES = {
+    Verdict.FITS: "fits",
+    Verdict.TIGHT: "tight",
+    Verdict.UNCHECKED: "unchecked",
+    Verdict.NO: "does not fit",
+}
+"""What a report calls each verdict."""
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """One share of a GPU's memory: what it is, how much, and how the reports colour it."""
+_OUTCOMES = {
+    Verdict.FITS: "it fits",
+    Verdict.TIGHT: "it is a tight fit",
+    Verdict.UNCHECKED: "it may run",
+}
 
-    key: str
-    label: str
-    gib: float
+
+def title(plan: GpuPlan) -> str:
+    """Return the name of what was planned: the title of every report."""
+    return plan.model.subject
 
 
 def headline(plan: GpuPlan) -> str:
@@ -25,6 +35,8 @@ def headline(plan: GpuPlan) -> str:
         return f"{plan.model.subject} does not fit any GPU option here"
     if plan.verdict is Verdict.TIGHT:
         return f"{plan.model.subject} is a tight fit on {place(plan.chosen)}"
+    if plan.verdict is Verdict.UNCHECKED:
+        return f"{plan.model.subject} may run on {place(plan.chosen)}, unchecked"
     return f"{plan.model.subject} fits on {place(plan.chosen)}"
 
 
@@ -34,23 +46,19 @@ def planned(plan: GpuPlan) -> str:
     if option is None or option.best is None:
         return ""
     best = option.best
+    cache = f" + KV {gib(best.kv):.1f} GiB" if best.needed else ""
+    doubt = f", unchecked: {plan.model.shape.unknown}" if plan.model.shape.unknown else ""
     return (
-        f"planned: {place(option)}, weights {gib(best.weights):.1f} GiB + "
-        f"KV {gib(best.kv):.1f} GiB of {gib(best.total):.1f} GiB each"
+        f"planned: {place(option)}, weights {gib(best.weights):.1f} GiB"
+        f"{cache} of {gib(best.total):.1f} GiB each{doubt}"
     )
-
-
-def place(option: Option) -> str:
-    """Return where an option runs: ``2 x L40S in one node``."""
-    name = option.group.gpu.name
-    if option.pp > 1:
-        return f"{option.pp} nodes with {option.tp} x {name} each"
-    return f"{option.tp} x {name}" + (" in one node" if option.tp > 1 else "")
 
 
 def reasons(plan: GpuPlan) -> Iterator[str]:
     """Yield the sentences that explain the answer."""
     option = plan.chosen or next((o for o in plan.options if o.best), None)
+    if plan.verdict is Verdict.UNCHECKED or plan.model.shape.unknown:
+        yield from _unchecked(plan)
     if option is None or option.best is None:
         yield f"No option may run it: {plan.binding}."
         return
@@ -75,79 +83,25 @@ def change(plan: GpuPlan) -> str:
     if plan.verdict is Verdict.FITS:
         return "nothing."
     if plan.change is None:
-        return "No single change that was tried makes it fit."
+        watch = "nothing that is known; compare its first start: carferry plan --log FILE."
+        return watch if plan.verdict is Verdict.UNCHECKED else _NOTHING_HELPS
     option = plan.change.option
     length = f", up to {option.best.choice.max_model_len} tokens" if option.best else ""
-    outcome = "it fits" if option.verdict is Verdict.FITS else "it is a tight fit"
+    outcome = _OUTCOMES.get(option.verdict, "it fits")
     return f"{plan.change.what}: then {outcome} on {place(option)}{length}."
 
 
-def slices(best: Estimate) -> tuple[Slice, ...]:
-    """Return how one GPU's memory is spent, in the order it is stacked."""
-    graphs = gib(best.overhead.graphs) if best.graphs_budgeted else 0.0
-    spare = max(best.kv - best.needed, 0)
-    parts = (
-        Slice("weights", "weights", gib(best.weights)),
-        Slice("other", "CUDA and NCCL", gib(best.overhead.non_torch)),
-        Slice(
-            "activation", f"activations ({best.overhead.binding})", gib(best.overhead.activation)
-        ),
-        Slice("graphs", "CUDA graphs", graphs),
-        Slice("request", f"KV cache, {requests(best.choice)}", gib(best.needed)),
-        Slice("spare", "KV cache, more requests", gib(spare)),
+_NOTHING_HELPS = "No single change that was tried makes it fit."
+
+
+def _unchecked(plan: GpuPlan) -> Iterator[str]:
+    """Yield what the plan does not know of the model, and what that makes of its figures."""
+    read = "the headers of its weights" if plan.model.tensors else "its config"
+    yield (
+        f"Not checked: this plan does not know {plan.model.shape.unknown or 'all of it'}. "
+        f"The weights are counted from {read}, the rest as for a plain decoder: "
+        "whether vLLM serves it, and what it holds besides, only its first start shows."
     )
-    return tuple(part for part in parts if part.gib > 0)
-
-
-def option_row(option: Option) -> tuple[str, ...]:
-    """Return the cells of an option: place, verdict, weights, KV, context, concurrency, why."""
-    best = option.best
-    if best is None:
-        return place(option), "no", "-", "-", "-", "-", option.reason
-    missing = f"{gib(best.shortfall):.1f} GiB short: {best.binding}"
-    at_once = f"{best.concurrency:.1f}" if best.needed else "-"
-    return (
-        place(option),
-        best.verdict.value,
-        f"{gib(best.weights):.1f}",
-        f"{gib(max(best.kv, 0)):.1f}",
-        str(best.choice.max_model_len),
-        at_once,
-        missing if best.shortfall else settings(best),
-    )
-
-
-COLUMNS = ("option", "verdict", "weights GiB", "KV GiB", "context", "at once", "why")
-
-
-def settings(best: Estimate) -> str:
-    """Return the settings that differ between options."""
-    choice = best.choice
-    cache = "" if choice.kv_dtype == "auto" else f", {choice.kv_dtype} KV cache"
-    return f"{choice.dtype}, {choice.max_num_seqs} sequences{cache}"
-
-
-def shown(plan: GpuPlan, most: int = 12) -> tuple[Option, ...]:
-    """Return the options worth showing: every GPU's best, then the rest in order."""
-    firsts: dict[str, Option] = {}
-    for option in plan.options:
-        firsts.setdefault(option.group.gpu.name, option)
-    rest = [option for option in plan.options if option not in firsts.values()]
-    return (*firsts.values(), *rest)[:most]
-
-
-def facts(plan: GpuPlan) -> Iterator[tuple[str, str]]:
-    """Yield what was planned for, as (name, value)."""
-    shape = plan.model.shape
-    packed = shape.quantization.method if shape.quantization else "none"
-    yield "architecture", shape.architecture or shape.model_type
-    yield "cache family", shape.family
-    yield "layers", str(len(shape.layers))
-    yield "quantization", packed
-    read = "safetensors headers" if plan.model.tensors else "counted from config.json"
-    yield "weights from", read
-    yield "vLLM version", plan.goal.vllm
-    yield "GPUs from", plan.inventory.source
 
 
 def _where(option: Option) -> Iterator[str]:
@@ -169,15 +123,15 @@ def _where(option: Option) -> Iterator[str]:
 def _arithmetic(best: Estimate) -> Iterator[str]:
     choice = best.choice
     overhead = best.overhead
-    graphs = f", {gib(overhead.graphs):.1f} CUDA graphs" if best.graphs_budgeted else ""
+    graphs = f", {amount(gib(overhead.graphs))} CUDA graphs" if best.graphs_budgeted else ""
     yield (
         f"Each {choice.gpu.name} has {choice.gpu.memory_gib:.1f} GiB; vLLM takes "
         f"{choice.utilization:.0%} of it, {gib(best.requested):.1f} GiB."
     )
     yield (
-        f"Out of that come {gib(best.weights):.1f} GiB weights, "
-        f"{gib(overhead.activation):.1f} activations (the {overhead.binding} peaks), "
-        f"{gib(overhead.non_torch):.1f} CUDA and NCCL{graphs}."
+        f"Out of that come {amount(gib(best.weights))} GiB weights, "
+        f"{amount(gib(overhead.activation))} activations (the {overhead.binding} peaks), "
+        f"{amount(gib(overhead.non_torch))} CUDA and NCCL{graphs}."
     )
     if not best.needed:
         yield "The model keeps no KV cache."

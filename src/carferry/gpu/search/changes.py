@@ -1,22 +1,56 @@
-"""The smallest change that would make a model fit, found by searching again."""
+"""The smallest change that would make a model fit, found by searching again.
+
+Changes are tried from the gentlest to other hardware: fewer sequences, a shorter context, an
+8-bit cache, weights of fewer bits, more GPUs of the same node, a larger slice, a second node,
+another card. Each is searched like the question itself, so that what is named obeys every rule.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from carferry.gpu.inventory.catalogue import Gpu, products
-from carferry.gpu.inventory.nodes import Inventory, NodeGroup
+from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.memory.estimate import Estimate, Model
-from carferry.gpu.search.ways import FLOOR, ORDER, Goal, Option, search
+from carferry.gpu.model.shape import ModelShape, Quantization
+from carferry.gpu.search.goal import Goal
+from carferry.gpu.search.hardware import other_hardware
+from carferry.gpu.search.option import ORDER, Option
+from carferry.gpu.search.settings import FLOOR, SEQS
+from carferry.gpu.search.ways import search
+
+_PACKED_BITS = 4.5
+"""Bits of a weight with its scales and zeros in groups of 64 or 128 (AWQ, GPTQ, NVFP4)."""
+
+_PARTS = ("attention", "mlp", "shared", "experts", "state")
+_SHORT = (4096, 2048)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The smallest change that would make the model fit, and what it leads to."""
+    """The smallest change that would make the model fit, and what it leads to.
+
+    Attributes:
+        what: The change, in words; what the user had set is said.
+        option: What a search finds then.
+        model: What is planned for then: another revision, if that is the change.
+        goal: What is wanted then.
+    """
 
     what: str
     option: Option
+    model: Model
+    goal: Goal
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """One thing changed: how it is said, and the question that it leads to."""
+
+    what: str
+    model: Model
+    inventory: Inventory
+    goal: Goal
 
 
 def smallest_change(
@@ -24,61 +58,84 @@ def smallest_change(
 ) -> Change | None:
     """Re-run the search with one thing changed, gentlest first; None if nothing helps."""
     better = ORDER[current.verdict]
-    for what, changed_goal, changed in _changes(model, inventory, goal):
-        found = search(model, changed, changed_goal)
+    for trial in _trials(model, inventory, goal):
+        found = search(trial.model, trial.inventory, trial.goal)
         if found and ORDER[found[0].verdict] < better and found[0].best:
-            return Change(what.format(**_words(found[0].best)), found[0])
+            what = trial.what.format(**_words(found[0].best))
+            return Change(what, found[0], trial.model, trial.goal)
     return None
 
 
-def _changes(
-    model: Model, inventory: Inventory, goal: Goal
-) -> Iterator[tuple[str, Goal, Inventory]]:
-    """Yield (what changes, goal, inventory), from a flag to other hardware."""
+def _trials(model: Model, inventory: Inventory, goal: Goal) -> Iterator[_Trial]:
+    """Yield what is tried, from a flag to other hardware."""
     for what, changed in _looser(model, goal):
-        yield what, changed, inventory
-    for count in (2, 4, 8):
-        yield f"use nodes with {count} x {{gpu}}", goal, _grown(inventory, count)
-    for gpu, count in _bigger(inventory):
-        group = NodeGroup(gpu, count, count, resource=gpu.resource)
-        yield f"add a node with {count} x {gpu.name}", goal, Inventory((group,), "named")
+        yield _Trial(what, model, inventory, changed)
+    for what, revision, changed in _packed(model, goal):
+        yield _Trial(what, revision, inventory, changed)
+    for what, changed_inventory, changed in other_hardware(inventory, goal):
+        yield _Trial(what, model, changed_inventory, changed)
 
 
 def _looser(model: Model, goal: Goal) -> Iterator[tuple[str, Goal]]:
     """Yield (what changes, goal) for everything a flag can change."""
     if goal.max_num_seqs:
-        yield "lower --max-num-seqs to {seqs}", replace(goal, max_num_seqs=None)
-    if goal.max_model_len:
-        yield "lower --max-model-len to {length}", replace(goal, max_model_len=None)
-    if goal.gpu_count or goal.nodes:
-        yield "use tensor parallel size {tp}", replace(goal, gpu_count=None, nodes=None)
-    for length in (4096, 2048):
+        said = f"lower --max-num-seqs to {{seqs}}, which you set to {goal.max_num_seqs}"
+        yield said, replace(goal, max_num_seqs=None)
+    for seqs in SEQS[-2:]:
+        if seqs < (goal.max_num_seqs or SEQS[0]):
+            yield "lower --max-num-seqs to {seqs}", replace(goal, max_num_seqs=seqs)
+    yield from _shorter(model, goal)
+    if goal.kv_dtype == "auto":
+        said = "let the KV cache be fp8: --kv-cache-dtype=fp8, which you set to auto"
+        yield said, replace(goal, kv_dtype="fp8")
+    if goal.utilization:
+        said = (
+            "raise --gpu-memory-utilization to {share:g}, which you set to "
+            + f"{goal.utilization:g}"
+        )
+        yield said, replace(goal, utilization=None)
+    yield from _other_cut(goal)
+
+
+def _shorter(model: Model, goal: Goal) -> Iterator[tuple[str, Goal]]:
+    if goal.max_model_len and goal.max_model_len > FLOOR:
+        said = f"lower --max-model-len to {{length}}, which you set to {goal.max_model_len}"
+        yield said, replace(goal, max_model_len=None)
+    for length in _SHORT:
         if length < min(goal.max_model_len or FLOOR, model.shape.positions):
-            yield "serve --max-model-len {length}", replace(goal, max_model_len=length)
-    if (goal.utilization or 0) < 0.95:
-        yield "raise --gpu-memory-utilization to 0.95", replace(goal, utilization=0.95)
-    if model.shape.quantization is None and not goal.quantization:
-        packed = replace(goal, quantization="fp8")
-        yield "quantize to 8 bits: --quantization=fp8, or take an FP8 checkpoint", packed
+            said = f", which you set to {goal.max_model_len}" if goal.max_model_len else ""
+            yield f"serve --max-model-len {{length}}{said}", replace(goal, max_model_len=length)
 
 
-def _grown(inventory: Inventory, count: int) -> Inventory:
-    groups = tuple(
-        replace(group, free=count, total=count)
-        for group in inventory.groups
-        if group.total < count and not group.gpu.slices
-    )
-    return replace(inventory, groups=groups, allowances={}, per_pods={})
+def _other_cut(goal: Goal) -> Iterator[tuple[str, Goal]]:
+    """Yield the cuts that the user ruled out."""
+    if goal.expert_parallel is not None or goal.data_parallel:
+        free = replace(goal, expert_parallel=None, data_parallel=None)
+        yield "leave --expert-parallel and --data-parallel to the plan", free
+    if goal.gpu_count:
+        said = f"use {{gpus}} GPUs in one pod, which you set to {goal.gpu_count}"
+        yield said, replace(goal, gpu_count=None)
+    if goal.nodes and goal.nodes > 1:
+        said = f"use {{stages}} node, which you set to {goal.nodes}"
+        yield said, replace(goal, nodes=1, gpu_count=None)
 
 
-def _bigger(inventory: Inventory) -> Iterator[tuple[Gpu, int]]:
-    """Yield whole GPUs of the same vendors that hold more in all, cheapest first."""
-    vendors = {group.gpu.vendor for group in inventory.groups}
-    have = max(group.gpu.memory_gib for group in inventory.groups)
-    for count in (1, 2, 4, 8):
-        for gpu in sorted(products(), key=lambda gpu: gpu.cost):
-            if gpu.vendor in vendors and gpu.memory_gib * count > have:
-                yield gpu, count
+def _packed(model: Model, goal: Goal) -> Iterator[tuple[str, Model, Goal]]:
+    """Yield revisions of the model with fewer bits; vLLM itself makes 8 bits of 16."""
+    shape = model.shape
+    if shape.unknown or goal.quantization:
+        return
+    if shape.quantization is None:
+        said = "quantize to 8 bits: --quantization=fp8, or take an FP8 checkpoint"
+        yield said, model, replace(goal, quantization="fp8")
+    if shape.quantization is None or shape.quantization.method == "fp8":
+        said = "take a 4-bit revision of the model (AWQ, GPTQ or w4a16)"
+        yield said, replace(model, shape=_four_bits(shape), tensors=()), goal
+
+
+def _four_bits(shape: ModelShape) -> ModelShape:
+    packed = Quantization("awq", tuple((part, _PACKED_BITS) for part in _PARTS))
+    return replace(shape, quantization=packed)
 
 
 def _words(best: Estimate) -> dict[str, object]:
@@ -87,5 +144,8 @@ def _words(best: Estimate) -> dict[str, object]:
         "seqs": choice.max_num_seqs,
         "length": choice.max_model_len,
         "tp": choice.tp,
+        "gpus": choice.tp * choice.data_parallel,
+        "stages": choice.pp,
         "gpu": choice.gpu.name,
+        "share": choice.utilization,
     }

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from carferry.errors import InputError
+from carferry.errors import InputError, UnsupportedModel
 from carferry.gpu.inventory.nodes import Inventory, named
 from carferry.gpu.memory.estimate import Model
 from carferry.gpu.memory.weights import check_tensors
 from carferry.gpu.model.config import load_config, parse_config
+from carferry.gpu.model.families import FORCED
 from carferry.gpu.model.mistral import from_params
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
 from carferry.weights.layout import PARAMS, Layout, read_layout
 from carferry.weights.safetensors import Header, ReadRange, Tensor, read_tensors
+
+GO_ON, STOP = "go on", "stop"
+"""What becomes of a model that the plan does not know: a warning, or a refusal."""
 
 _MODELOPT = "hf_quant_config.json"
 _SENTENCE = "sentence_bert_config.json"
@@ -31,6 +35,7 @@ def decide(
     family: str = "",
     arguments: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
+    on_unknown: str = GO_ON,
 ) -> GpuPlan:
     """Decide how a model runs, from its config and the headers of its weights.
 
@@ -45,9 +50,10 @@ def decide(
         family: Likewise.
         arguments: Likewise.
         notes: Likewise.
+        on_unknown: ``stop`` refuses what would be planned by its weights alone.
 
     Raises:
-        UnsupportedModel: An unknown architecture or quantization.
+        UnsupportedModel: An unknown architecture or quantization, with ``stop``.
         InputError: A config or header that does not add up, or an unknown GPU.
         DoesNotFit: The inventory holds no GPU at all.
     """
@@ -55,6 +61,11 @@ def decide(
         config, read_range=read_range, files=files, headers=headers, subject=subject,
         family=family, arguments=arguments, notes=notes,
     )  # fmt: skip
+    if model.shape.unknown and on_unknown == STOP:
+        raise UnsupportedModel(
+            "plan", subject, f"unknown {model.shape.unknown}",
+            f"pass --family {FORCED} if it is a plain decoder, or let it go on: on_unknown 'go on'",
+        )  # fmt: skip
     inventory = named(gpus) if isinstance(gpus, str) else gpus
     return plan(model, inventory, goal)
 

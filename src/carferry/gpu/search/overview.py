@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from carferry.gpu.inventory.catalogue import COMMON, find
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
 from carferry.gpu.memory.estimate import Model, Verdict
-from carferry.gpu.search.plan import check_goal
-from carferry.gpu.search.ways import Goal, Option, search
+from carferry.gpu.search.goal import Goal, check_goal
+from carferry.gpu.search.option import Option
+from carferry.gpu.search.unchecked import is_roomy
+from carferry.gpu.search.ways import search
 from carferry.gpu.units import gib
 
 COUNTS = (1, 2, 4, 8)
@@ -25,8 +27,8 @@ class GpuFit:
         memory_gib: Of one, as torch sees it.
         count: The fewest of 1, 2, 4, 8 in one node that the model fits on; if it does not, the
             number that comes closest.
-        verdict: ``fits``, ``tight`` or ``no``.
-        context: The longest input that can be served there, tokens; 0 if none.
+        verdict: ``fits``, ``tight``, ``unchecked`` (only the weights are known) or ``no``.
+        context: The longest input that can be served there, tokens; 0 if none, or if unknown.
         why: Why not, as GiB that each GPU lacks; empty if it fits.
     """
 
@@ -50,19 +52,36 @@ def overview(model: Model, goal: Goal) -> tuple[GpuFit, ...]:
     groups = tuple(NodeGroup(gpu, most, most, resource=gpu.resource) for gpu in gpus)
     options = search(model, Inventory(groups, "named"), goal)
     return tuple(
-        _row([o for o in options if o.group is group and o.tp in COUNTS]) for group in groups
+        _row(model, [o for o in options if o.group is group and o.tp in COUNTS]) for group in groups
     )
 
 
-def _row(options: Sequence[Option]) -> GpuFit:
+def _row(model: Model, options: Sequence[Option]) -> GpuFit:
     gpu = options[0].group.gpu
     by_count = sorted(options, key=lambda option: option.tp)
-    for verdict in (Verdict.FITS, Verdict.TIGHT):
-        for option in by_count:
-            if option.verdict is verdict and option.best:
-                length = option.best.choice.max_model_len
-                why = "the margin is below our own error" if verdict is Verdict.TIGHT else ""
-                return GpuFit(gpu.name, gpu.memory_gib, option.tp, verdict.value, length, why)
+    found = next(filter(None, (_first(by_count, verdict) for verdict in _GOOD)), None)
+    if found and found.best:
+        verdict = found.verdict
+        known = 0 if verdict is Verdict.UNCHECKED else found.best.choice.max_model_len
+        why = _WHY[verdict].format(model.shape.unknown)
+        return GpuFit(gpu.name, gpu.memory_gib, found.tp, verdict.value, known, why)
     closest = min(by_count, key=lambda o: o.best.shortfall if o.best else float("inf"))
     why = f"{gib(closest.best.shortfall):.1f} GiB short" if closest.best else closest.reason
     return GpuFit(gpu.name, gpu.memory_gib, closest.tp, Verdict.NO.value, 0, why)
+
+
+def _first(by_count: Sequence[Option], verdict: Verdict) -> Option | None:
+    """Return the fewest GPUs with a verdict; of what is unknown, the fewest with room to spare."""
+    found = [option for option in by_count if option.verdict is verdict and option.best]
+    roomy = [option for option in found if option.best and is_roomy(option.best)]
+    if verdict is Verdict.UNCHECKED:
+        return next(iter(roomy), found[-1] if found else None)
+    return next(iter(found), None)
+
+
+_GOOD = (Verdict.FITS, Verdict.TIGHT, Verdict.UNCHECKED)
+_WHY = {
+    Verdict.FITS: "",
+    Verdict.TIGHT: "the margin is below our own error",
+    Verdict.UNCHECKED: "by its weights alone: {} is not known",
+}

@@ -7,16 +7,17 @@ first, and the first change that helps is named.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from carferry.errors import DoesNotFit, InputError
-from carferry.gpu.inventory.catalogue import Gpu
+from carferry.errors import DoesNotFit
 from carferry.gpu.inventory.nodes import Inventory
-from carferry.gpu.memory.estimate import Choice, Model, Verdict
-from carferry.gpu.memory.limits import weight_only
+from carferry.gpu.memory.estimate import Model, Verdict
 from carferry.gpu.search.changes import Change, smallest_change
-from carferry.gpu.search.ways import Goal, Option, search
+from carferry.gpu.search.command import command_of
+from carferry.gpu.search.goal import Goal, check_goal
+from carferry.gpu.search.notes import notes_of
+from carferry.gpu.search.option import Option
+from carferry.gpu.search.ways import search
 from carferry.gpu.units import GIB
 from carferry.gpu.vllm_args import VllmArgs
 
@@ -49,7 +50,7 @@ class GpuPlan:
 
     @property
     def is_fit(self) -> bool:
-        """Whether an option runs the model, a tight one included."""
+        """Whether an option runs the model as far as is known, a tight one included."""
         return self.chosen is not None
 
     @property
@@ -67,7 +68,9 @@ class GpuPlan:
         """VLLM's arguments for the chosen option, explicit and complete; None if nothing fits."""
         if not (self.chosen and self.chosen.best):
             return None
-        return replace(_vllm_args(self.chosen.best.choice), more=self.model.arguments)
+        return replace(
+            command_of(self.model, self.goal, self.chosen.best), more=self.model.arguments
+        )
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -85,7 +88,7 @@ def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPla
 
     Raises:
         DoesNotFit: The inventory holds no GPU at all.
-        InputError: The goal asks for a longer context than the model has.
+        InputError: A wish that no GPU could meet, or that vLLM does not take.
     """
     goal = goal or Goal()
     if not any(group.total for group in inventory.groups):
@@ -100,7 +103,8 @@ def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPla
     best = options[0]
     chosen = best if best.verdict is not Verdict.NO else None
     closest = chosen or _closest(options)
-    change = None if best.verdict is Verdict.FITS else smallest_change(model, inventory, goal, best)
+    settled = best.verdict in (Verdict.FITS, Verdict.UNCHECKED)
+    change = None if settled else smallest_change(model, inventory, goal, best)
     return GpuPlan(
         model=model,
         goal=goal,
@@ -111,65 +115,10 @@ def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPla
         binding=closest.best.binding if closest.best else closest.reason,
         shortfall_gib=closest.best.shortfall / GIB if closest.best else 0.0,
         change=change,
-        notes=(*model.notes, *inventory.notes, *_notes(model, goal, chosen)),
+        notes=(*model.notes, *inventory.notes, *notes_of(model, goal, chosen)),
     )
-
-
-def _vllm_args(choice: Choice) -> VllmArgs:
-    """Return the arguments of a choice; nothing it decided is left to a default."""
-    return VllmArgs(
-        tensor_parallel_size=choice.tp,
-        pipeline_parallel_size=choice.pp if choice.pp > 1 else None,
-        dtype=choice.dtype,
-        quantization=choice.quantization or None,
-        kv_cache_dtype=choice.kv_dtype if choice.kv_dtype != "auto" else None,
-        max_model_len=choice.max_model_len,
-        max_num_seqs=choice.max_num_seqs,
-        max_num_batched_tokens=choice.max_num_batched_tokens,
-        gpu_memory_utilization=choice.utilization,
-    )
-
-
-def check_goal(model: Model, goal: Goal) -> None:
-    """Refuse a goal that no GPU could meet.
-
-    Raises:
-        InputError: A longer context than the model has, or no share of a GPU.
-    """
-    longest = model.shape.positions
-    if goal.max_model_len is not None and not 0 < goal.max_model_len <= longest:
-        reason = f"context of {goal.max_model_len} tokens, the model has 1 to {longest}"
-        raise InputError("plan", model.subject, reason, "lower --max-model-len")
-    if goal.utilization is not None and not 0 < goal.utilization <= 1:
-        raise InputError("plan", model.subject, f"utilization {goal.utilization} is not in (0, 1]")
 
 
 def _closest(options: tuple[Option, ...]) -> Option:
     weighed = [option for option in options if option.best]
     return min(weighed, key=lambda o: o.best.shortfall if o.best else 0, default=options[0])
-
-
-def _notes(model: Model, goal: Goal, chosen: Option | None) -> Iterator[str]:
-    """Yield what a reader should know about the chosen option."""
-    if chosen is None or chosen.best is None:
-        return
-    choice, longest = chosen.best.choice, model.shape.positions
-    if goal.max_model_len is None and choice.max_model_len < longest:
-        served = f"{choice.max_model_len} of the model's {longest} tokens"
-        yield f"context cut to {served}; pin --max-model-len"
-    if choice.kv_dtype == "fp8" and goal.kv_dtype is None and model.shape.kv_dtype is None:
-        yield "KV cache in fp8 to make it fit: a little less exact; pin --kv-cache-dtype=auto"
-    if chosen.pp > 1:
-        yield f"pipeline parallel across {chosen.pp} nodes needs a multi-node runtime"
-    if not goal.prices:
-        yield "cheapest by the catalogue's relative prices; pass prices to order by your own"
-    yield from _gpu_notes(model, choice.gpu)
-
-
-def _gpu_notes(model: Model, gpu: Gpu) -> Iterator[str]:
-    if weight_only(model.shape.quantization, gpu):
-        yield f"{gpu.name} has no FP8 arithmetic: FP8 weights save memory, not time"
-    if not gpu.measured:
-        yield f"memory of {gpu.name} is not measured; it comes from a label or data sheet"
-    if gpu.shared:
-        yield "time-sliced GPU: other pods hold memory on it, so vLLM may refuse to start"

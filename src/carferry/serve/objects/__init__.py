@@ -10,6 +10,7 @@ from carferry.serve.objects.found import NOTHING, Found
 from carferry.serve.objects.llm import llm_service
 from carferry.serve.objects.runtime import serving_runtime
 from carferry.serve.objects.service import inference_service
+from carferry.serve.objects.spread import check_spread
 from carferry.serve.platforms import ANY, Platform
 from carferry.serve.settings import Deployment, Kind, Mode
 
@@ -38,6 +39,7 @@ def make_objects(
         InputError: The platform has no place for a setting.
     """
     _check_profile(deployment, platform)
+    check_spread(deployment)
     made = [connection_secret(deployment, platform, found)] if platform.dashboard else []
     resource = "inferenceservices"
     if deployment.kind is Kind.LLM:

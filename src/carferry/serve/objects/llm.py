@@ -12,10 +12,12 @@ from typing import Any
 
 from carferry.cluster.kinds import Object
 from carferry.errors import InputError
+from carferry.serve.accelerators import NVIDIA, accelerator_of, check_server
 from carferry.serve.objects.found import Found
 from carferry.serve.objects.metadata import (
     amounts,
     metadata,
+    plan_note,
     profile,
     scheduling,
     security_context,
@@ -37,6 +39,8 @@ def llm_service(deployment: Deployment, platform: Platform, found: Found) -> Obj
         InputError: The platform has no such kind, or a setting has no place in it.
     """
     _check(deployment, platform)
+    if deployment.runtime_image != VLLM_IMAGE or _is_other(deployment):
+        check_server(deployment.runtime_image, deployment.gpu_resource, deployment.gpu_count)
     spec: Object = {
         "model": {"uri": deployment.uri, "name": deployment.name},
         "replicas": deployment.min_replicas,
@@ -47,6 +51,7 @@ def llm_service(deployment: Deployment, platform: Platform, found: Found) -> Obj
     if deployment.base_refs:
         spec["baseRefs"] = [{"name": each} for each in deployment.base_refs]
     annotations = service_notes(deployment, platform, found) | {
+        **plan_note(deployment),
         # Left out, a token is asked for.
         "security.opendatahub.io/enable-auth": "true" if deployment.auth else "false",
         **profile(deployment, platform, "LLMInferenceService", found.profile_version),
@@ -57,6 +62,12 @@ def llm_service(deployment: Deployment, platform: Platform, found: Found) -> Obj
         "metadata": metadata(deployment, platform, deployment.name, annotations, queue(deployment)),
         "spec": spec,
     }
+
+
+def _is_other(deployment: Deployment) -> bool:
+    """Say whether the platform's own preset, which is for NVIDIA, would serve another device."""
+    wanted = accelerator_of(deployment.gpu_resource)
+    return bool(deployment.gpu_count) and wanted is not NVIDIA and not deployment.base_refs
 
 
 def _server(deployment: Deployment, platform: Platform) -> Object:

@@ -7,7 +7,9 @@ from typing import Any
 
 from carferry.serve.platforms import Platform
 from carferry.serve.settings import Deployment
+from carferry.shown import one_line, redact
 
+_LONGEST_PLAN = 1000  # characters; all annotations of an object have 256 KiB together
 DASHBOARD = {"opendatahub.io/dashboard": "true"}
 
 
@@ -38,6 +40,14 @@ def placed(namespace: str) -> dict[str, str]:
 def title(deployment: Deployment) -> dict[str, str]:
     """Return the annotation that holds the name people see."""
     return {"openshift.io/display-name": deployment.title}
+
+
+def plan_note(deployment: Deployment) -> dict[str, str]:
+    """Return the annotation that keeps what the GPU plan said, and what to doubt of it.
+
+    Not for a service whose annotations KServe hands on to pods: a new word would start them anew.
+    """
+    return {"carferry/gpu-plan": redact(one_line(deployment.gpu_plan[:_LONGEST_PLAN]))}
 
 
 def scheduling(deployment: Deployment) -> dict[str, Any]:

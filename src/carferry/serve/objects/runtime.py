@@ -11,10 +11,11 @@ import json
 from typing import Any
 
 from carferry.cluster.kinds import Object
-from carferry.errors import InputError
 from carferry.gpu.vllm_args import VllmArgs
+from carferry.serve.accelerators import check_server
 from carferry.serve.objects.found import Found, Template
-from carferry.serve.objects.metadata import metadata, profile, security_context
+from carferry.serve.objects.metadata import metadata, plan_note, profile, security_context
+from carferry.serve.objects.spread import ADDRESS, head_args, sizes, spread_notes, worker
 from carferry.serve.platforms import Platform
 from carferry.serve.settings import VLLM_IMAGE, Deployment
 
@@ -41,8 +42,9 @@ def serving_runtime(deployment: Deployment, platform: Platform, found: Found) ->
     """
     if found.template:
         return _from_template(deployment, platform, found, found.template)
-    _check_image(deployment)
+    check_server(deployment.runtime_image, deployment.gpu_resource, deployment.gpu_count)
     annotations = _notes(deployment, platform, found) | _bundled_notes(deployment, platform)
+    server = _server(deployment, platform)
     return {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "ServingRuntime",
@@ -52,18 +54,33 @@ def serving_runtime(deployment: Deployment, platform: Platform, found: Found) ->
                 **({"opendatahub.io/kserve-runtime": "vllm"} if platform.dashboard else {}),
                 "prometheus.io/path": "/metrics",
                 "prometheus.io/port": str(PORT),
+                **_spread_notes(deployment),
             },
             "multiModel": False,
             "supportedModelFormats": [{"name": "vLLM", "autoSelect": True}],
-            "containers": [_server(deployment, platform)],
+            "containers": [server],
             "volumes": [_shm(deployment)],
+            **_workers(deployment, server),
         },
     }
 
 
+def _spread_notes(deployment: Deployment) -> dict[str, str]:
+    if deployment.nodes < 2:
+        return {}
+    return {"multinode/executor-backend": "mp", **spread_notes(deployment)}
+
+
+def _workers(deployment: Deployment, server: Object) -> Object:
+    if deployment.nodes < 2:
+        return {}
+    made = {"containers": [worker(deployment, server, PORT)], "volumes": [_shm(deployment)]}
+    return {"workerSpec": {**sizes(deployment), **made}}
+
+
 def _notes(deployment: Deployment, platform: Platform, found: Found) -> dict[str, str]:
     """Return the annotations of any runtime."""
-    made = {"openshift.io/display-name": deployment.title}
+    made = {"openshift.io/display-name": deployment.title, **plan_note(deployment)}
     if platform.dashboard:
         made["opendatahub.io/apiProtocol"] = "REST"
     if platform.dashboard and platform.scoped:
@@ -84,12 +101,13 @@ def _bundled_notes(deployment: Deployment, platform: Platform) -> dict[str, str]
 def _server(deployment: Deployment, platform: Platform) -> Object:
     # KServe fills in the InferenceService's name: the model's name in the API.
     args = VllmArgs(port=PORT, model=deployment.model_folder, served_model_name="{{.Name}}")
+    env = [{"name": name, "value": value} for name, value in RUNTIME_ENV.items()]
     return {
         "name": "kserve-container",
         "image": deployment.runtime_image,
         "command": ["python3", "-m", "vllm.entrypoints.openai.api_server"],
-        "args": list(args.render()),
-        "env": [{"name": name, "value": value} for name, value in RUNTIME_ENV.items()],
+        "args": [*args.render(), *head_args(deployment)],
+        "env": [*env, ADDRESS] if deployment.nodes > 1 else env,
         "ports": [{"containerPort": PORT, "protocol": "TCP"}],
         "securityContext": security_context(platform),
         "volumeMounts": [{"name": "shm", "mountPath": _SHM}],
@@ -128,6 +146,7 @@ def _fitted(deployment: Deployment, platform: Platform, spec: dict[str, Any]) ->
     """Return a Template's spec with what it leaves open: shared memory, rights, our image."""
     server = spec["containers"][0]
     if deployment.runtime_image != VLLM_IMAGE:
+        check_server(deployment.runtime_image, deployment.gpu_resource, deployment.gpu_count)
         server["image"] = deployment.runtime_image
     server["args"] = [
         f"--model={deployment.model_folder}" if each.startswith("--model=") else each
@@ -139,12 +158,3 @@ def _fitted(deployment: Deployment, platform: Platform, spec: dict[str, Any]) ->
         mounts.append({"name": "shm", "mountPath": _SHM})
         spec.setdefault("volumes", []).append(_shm(deployment))
     return spec
-
-
-def _check_image(deployment: Deployment) -> None:
-    image, resource = deployment.runtime_image, deployment.gpu_resource
-    is_nvidia = deployment.gpu_count and resource.startswith("nvidia.com/")
-    if image == VLLM_IMAGE and not is_nvidia:
-        device = resource if deployment.gpu_count else "CPU only"
-        other = "pass the runtime image of your accelerator (the cluster's vLLM templates name one)"
-        raise InputError("use runtime image", image, f"needs NVIDIA GPUs, not {device}", other)

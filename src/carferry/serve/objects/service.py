@@ -6,14 +6,17 @@ kserve/kserve v0.20 (pkg/utils/storage.go: modelcar mode; deployment_reconciler.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from carferry.cluster.kinds import Object
 from carferry.gpu.vllm_args import VllmArgs
+from carferry.serve.arguments import parallel_args, without
 from carferry.serve.deadline import deadline_s
 from carferry.serve.objects.connection import connection_name
 from carferry.serve.objects.found import Found
 from carferry.serve.objects.metadata import amounts, metadata, profile, scheduling, title
+from carferry.serve.objects.spread import WORKER, sizes, spread_notes
 from carferry.serve.platforms import Platform
 from carferry.serve.settings import Deployment, Mode, Rollout
 
@@ -37,6 +40,8 @@ def inference_service(deployment: Deployment, platform: Platform, found: Found) 
         "model": _model(deployment),
         **scheduling(deployment),
     }
+    if deployment.nodes > 1:
+        predictor["workerSpec"] = _workers(deployment)
     if deployment.deployment_mode is Mode.STANDARD:
         predictor["deploymentStrategy"] = _STRATEGIES[deployment.rollout]
     else:
@@ -54,11 +59,9 @@ def inference_service(deployment: Deployment, platform: Platform, found: Found) 
 
 def vllm_args(deployment: Deployment) -> VllmArgs:
     """Return the arguments KServe appends to the runtime's own: ours first, the caller's last."""
-    return VllmArgs(
-        tensor_parallel_size=deployment.gpu_count if deployment.gpu_count > 1 else None,
-        max_model_len=deployment.max_model_len or None,
-        more=deployment.vllm_args,
-    )
+    split = parallel_args(deployment.gpu_count, deployment.nodes, deployment.vllm_args)
+    ours = replace(split, max_model_len=deployment.max_model_len or None)
+    return VllmArgs(more=(*without(ours.render(), deployment.vllm_args), *deployment.vllm_args))
 
 
 def queue(deployment: Deployment) -> dict[str, str]:
@@ -84,17 +87,28 @@ def service_notes(deployment: Deployment, platform: Platform, found: Found) -> d
 
 
 def _model(deployment: Deployment) -> Object:
-    model: Object = {
+    return {
         "modelFormat": {"name": "vLLM"},
         "runtime": deployment.name,
         "storageUri": deployment.uri,
-        "resources": amounts(deployment),
+        **_asked(deployment),
     }
+
+
+def _asked(deployment: Deployment) -> Object:
+    """Return what any pod of the model is asked for."""
+    made: Object = {"resources": amounts(deployment)}
     if args := vllm_args(deployment).render():
-        model["args"] = list(args)
+        made["args"] = list(args)
     if deployment.env:
-        model["env"] = [{"name": name, "value": value} for name, value in deployment.env]
-    return model
+        made["env"] = [{"name": name, "value": value} for name, value in deployment.env]
+    return made
+
+
+def _workers(deployment: Deployment) -> Object:
+    """Return what its workers are asked for: the same as its head."""
+    container = {"name": WORKER, **_asked(deployment)}
+    return {**sizes(deployment), "containers": [container], **scheduling(deployment)}
 
 
 def _annotations(deployment: Deployment, platform: Platform, found: Found) -> dict[str, str]:
@@ -103,6 +117,9 @@ def _annotations(deployment: Deployment, platform: Platform, found: Found) -> di
     made = service_notes(deployment, platform, found) | {
         # An update that changes the mode is refused, also to the same one by another word.
         "serving.kserve.io/deploymentMode": found.mode or word or "",
+        # KServe takes several nodes with this word alone.
+        "serving.kserve.io/autoscalerClass": "none" if deployment.nodes > 1 else "",
+        **spread_notes(deployment),
         **profile(deployment, platform, "InferenceService", found.profile_version),
     }
     if deployment.auth or (platform.dashboard and platform.says_open):

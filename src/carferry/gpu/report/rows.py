@@ -1,0 +1,155 @@
+"""The plan in figures: how one GPU's memory is spent, a row for each option, what was planned."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from carferry.gpu.memory.estimate import Estimate, requests
+from carferry.gpu.memory.vllm_version import find_version
+from carferry.gpu.search.plan import GpuPlan, Option
+from carferry.gpu.units import gib
+
+MOST_ROWS = 40
+_WITHOUT_CACHE = ("option", "verdict", "weights GiB", "free GiB", "longest input", "why")
+_WITH_CACHE = ("option", "verdict", "weights GiB", "KV GiB", "context", "at once", "why")
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One share of a GPU's memory: what it is, how much, and how the reports colour it."""
+
+    key: str
+    label: str
+    gib: float
+
+
+def slices(best: Estimate) -> tuple[Slice, ...]:
+    """Return how one GPU's memory is spent, as it is stacked; no cache if none is kept."""
+    graphs = gib(best.overhead.graphs) if best.graphs_budgeted else 0.0
+    spare = max(best.kv - best.needed, 0) if best.needed else 0
+    parts = (
+        Slice("weights", "weights", gib(best.weights)),
+        Slice("other", "CUDA and NCCL", gib(best.overhead.non_torch)),
+        Slice(
+            "activation", f"activations ({best.overhead.binding})", gib(best.overhead.activation)
+        ),
+        Slice("graphs", "CUDA graphs", graphs),
+        Slice("request", f"KV cache, {requests(best.choice)}", gib(best.needed)),
+        Slice("spare", "KV cache, more requests", gib(spare)),
+    )
+    return tuple(part for part in parts if part.gib > 0)
+
+
+def amount(size_gib: float) -> str:
+    """Return GiB with as many digits as tell something of it."""
+    return f"{size_gib:,.1f}" if size_gib >= 1 or not size_gib else f"{size_gib:.2f}"
+
+
+def keeps_cache(plan: GpuPlan) -> bool:
+    """Return whether the model keeps a KV cache on any option; an encoder does not."""
+    weighed = [option.best for option in plan.options if option.best]
+    return any(best.needed for best in weighed) or not weighed
+
+
+def place(option: Option) -> str:
+    """Return where an option runs: ``2 x L40S in one node``."""
+    name = option.group.gpu.name
+    if option.pp > 1:
+        return f"{option.pp} nodes with {option.tp} x {name} each"
+    return f"{option.tp} x {name}" + (" in one node" if option.tp > 1 else "")
+
+
+def columns(plan: GpuPlan) -> tuple[str, ...]:
+    """Return the heads of the rows."""
+    return _WITH_CACHE if keeps_cache(plan) else _WITHOUT_CACHE
+
+
+def rows(plan: GpuPlan) -> tuple[tuple[str, ...], ...]:
+    """Return the cells of every option that is not folded into ``ruled_out``."""
+    cached = keeps_cache(plan)
+    return tuple(_row(option, cached) for option in plan.options if not _is_folded(plan, option))
+
+
+def ruled_out(plan: GpuPlan) -> tuple[str, ...]:
+    """Return a line for each GPU: the ways to cut the model that a rule of vLLM forbids, and why.
+
+    A GPU that no way is left for keeps a row of its own besides.
+    """
+    by_gpu: dict[str, list[Option]] = {}
+    for option in plan.options:
+        if _is_folded(plan, option):
+            by_gpu.setdefault(option.group.gpu.name, []).append(option)
+    return tuple(f"{gpu}: {_refusals(options)}" for gpu, options in by_gpu.items())
+
+
+def shown(plan: GpuPlan, most: int = 12) -> tuple[Option, ...]:
+    """Return the options worth showing: every GPU's best, then the rest in order."""
+    firsts: dict[str, Option] = {}
+    for option in plan.options:
+        firsts.setdefault(option.group.gpu.name, option)
+    rest = [option for option in plan.options if option not in firsts.values()]
+    return (*firsts.values(), *rest)[:most]
+
+
+def facts(plan: GpuPlan) -> Iterator[tuple[str, str]]:
+    """Yield what was planned for, as (name, value)."""
+    shape = plan.model.shape
+    packed = shape.quantization.method if shape.quantization else "none"
+    yield "architecture", shape.architecture or shape.model_type
+    yield "cache family", shape.family
+    yield "layers", str(len(shape.layers))
+    yield "quantization", packed
+    read = "safetensors headers" if plan.model.tensors else "counted from config.json"
+    yield "weights from", read
+    yield "vLLM version", _version(plan)
+    yield "GPUs from", plan.inventory.source
+
+
+def settings(best: Estimate) -> str:
+    """Return the settings that differ between options."""
+    choice = best.choice
+    cache = "" if choice.kv_dtype == "auto" else f", {choice.kv_dtype} KV cache"
+    return f"{choice.dtype}, {choice.max_num_seqs} sequences{cache}"
+
+
+def _row(option: Option, cached: bool) -> tuple[str, ...]:
+    best = option.best
+    if best is None:
+        return (place(option), "no", *("-" * (4 if cached else 3)), option.reason)
+    missing = f"{gib(best.shortfall):.1f} GiB short: {best.binding}"
+    left, length = amount(gib(max(best.kv, 0))), str(best.choice.max_model_len)
+    at_once = (f"{best.concurrency:.1f}" if best.needed else "-",) if cached else ()
+    weights, why = amount(gib(best.weights)), missing if best.shortfall else settings(best)
+    return (place(option), best.verdict.value, weights, left, length, *at_once, why)
+
+
+def _is_folded(plan: GpuPlan, option: Option) -> bool:
+    """Return whether an option says only why it is none, while its GPU has a row that says more."""
+    if option.best:
+        return False
+    others = [each for each in plan.options if each.group.gpu.name == option.group.gpu.name]
+    return any(each.best for each in others) or option is not others[0]
+
+
+def _refusals(options: Iterable[Option]) -> str:
+    """Return the refusals of one GPU: sizes that fail alike are named together."""
+    alike: dict[str, list[Option]] = {}
+    for option in sorted(options, key=lambda each: (each.pp, each.tp)):
+        alike.setdefault(re.sub(rf"\b{option.tp}\b(?=$| ranks)", "{}", option.reason), []).append(
+            option
+        )
+    return "; ".join(_refusal(reason, group) for reason, group in alike.items())
+
+
+def _refusal(reason: str, options: list[Option]) -> str:
+    sizes = ", ".join(dict.fromkeys(str(option.tp) for option in options))
+    nodes = {option.pp for option in options}
+    where = f"{sizes} GPUs" if nodes == {1} else f"{sizes} GPUs in each of {max(nodes)} nodes"
+    return f"{where}: {reason.replace('{}', sizes)}"
+
+
+def _version(plan: GpuPlan) -> str:
+    note = find_version(plan.goal.vllm).note
+    return f"{plan.goal.vllm}: {note}" if note else plan.goal.vllm

@@ -1,0 +1,124 @@
+"""Why an option cannot be had: what the cluster lacks, and what vLLM refuses to start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from carferry.gpu.inventory.nodes import Inventory, NodeGroup
+from carferry.gpu.memory.estimate import Model, default_choice, loaded_shape
+from carferry.gpu.memory.limits import dtype_reason, quantization_reason
+from carferry.gpu.memory.parallel import pipeline_reason, tensor_reason
+from carferry.gpu.memory.vllm_version import VllmVersion, find_version
+from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.search.goal import Goal
+from carferry.gpu.search.option import Cut
+from carferry.gpu.units import GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What stays the same over one search.
+
+    Attributes:
+        shape: As loaded: after vLLM quantized the weights, if it is to.
+    """
+
+    model: Model
+    inventory: Inventory
+    goal: Goal
+    version: VllmVersion
+    shape: ModelShape
+
+
+def scope_of(model: Model, inventory: Inventory, goal: Goal) -> Scope:
+    """Return the scope of a search."""
+    shape = loaded_shape(model.shape, goal.quantization)
+    return Scope(model, inventory, goal, find_version(goal.vllm), shape)
+
+
+def reason_against(scope: Scope, group: NodeGroup, cut: Cut) -> str:
+    """Return why an option cannot be had; empty if it can."""
+    reasons = (
+        *_capacity(scope, group, cut),
+        _disk(group, scope.goal),
+        rule_against(scope, group, cut),
+    )
+    return next(filter(None, reasons), "")
+
+
+def rule_against(scope: Scope, group: NodeGroup, cut: Cut) -> str:
+    """Return the rule of vLLM that forbids an option; empty if none does."""
+    return next(_rules(scope, group, cut), "")
+
+
+def _rules(scope: Scope, group: NodeGroup, cut: Cut) -> Iterator[str]:
+    shape, goal = scope.shape, scope.goal
+    if shape.unknown:
+        yield from _unknown_rules(shape, cut)
+        return
+    dtype = goal.dtype or default_choice(shape, group.gpu, scope.version).dtype
+    found = (
+        quantization_reason(shape, group.gpu, scope.version),
+        dtype_reason(shape, group.gpu, dtype),
+        _tensor_reason(shape, cut),
+        pipeline_reason(shape, cut.pp),
+    )
+    yield from filter(None, found)
+    if cut.experts and not shape.experts:
+        yield "the model has no experts to deal out"
+    if cut.dp > 1 and cut.pp > 1:
+        yield "data parallel within one pod alone: engines in several are not deployed"
+    if scope.goal.gpu_count and scope.goal.gpu_count % cut.dp:
+        yield f"{scope.goal.gpu_count} GPUs are not shared evenly by {cut.dp} engines"
+
+
+def _unknown_rules(shape: ModelShape, cut: Cut) -> Iterator[str]:
+    """Yield what vLLM checks of any model (``ModelConfig.verify_with_parallel_config``)."""
+    if shape.heads.query % cut.tp:
+        yield f"{shape.heads.query} attention heads do not divide by {cut.tp}"
+    if cut.pp > len(shape.layers):
+        yield f"{len(shape.layers)} layers cannot fill {cut.pp} stages"
+
+
+def _tensor_reason(shape: ModelShape, cut: Cut) -> str:
+    """Return why a tensor parallel size is refused; experts dealt out whole are not cut by it."""
+    if cut.experts and shape.experts:
+        # The rule divides the width of experts by the ranks, which leaves a whole one here.
+        whole = replace(shape.experts, intermediate=shape.experts.intermediate * cut.tp)
+        shape = replace(shape, experts=whole)
+    return tensor_reason(shape, cut.tp)
+
+
+def _capacity(scope: Scope, group: NodeGroup, cut: Cut) -> Iterator[str]:
+    """Yield why these GPUs cannot be had."""
+    allowance = scope.inventory.allowances.get(group.resource)
+    per_pod = scope.inventory.per_pods.get(group.resource)
+    in_one_node = cut.pp > 1 and cut.gpus <= group.free
+    if group.free < 1:
+        yield f"all {group.total} GPUs of the node are in use"
+    if cut.pod > group.free:
+        yield f"needs {cut.pod} GPUs in one node, {group.free} are free"
+    if cut.pp > group.nodes and not in_one_node:
+        yield f"needs {cut.pp} such nodes, there are {group.nodes}"
+    if allowance is not None and cut.gpus > allowance:
+        yield f"needs {cut.gpus} GPUs, the namespace's quota leaves {allowance}"
+    if per_pod is not None and cut.pod > per_pod:
+        yield f"needs {cut.pod} GPUs in one pod, the LimitRange allows {per_pod}"
+    if cut.gpus > 1 and group.gpu.slices:
+        yield "MIG slices cannot be joined"
+    if cut.gpus > 1 and group.gpu.shared:
+        yield "time-sliced GPUs cannot be joined"
+
+
+def _disk(group: NodeGroup, goal: Goal) -> str:
+    """Return why the disk is too small: a cold pull holds the image twice, packed and unpacked."""
+    if goal.image_bytes is None or group.disk_bytes is None or group.warm:
+        return ""
+    needed = 2 * goal.image_bytes
+    if needed <= group.disk_bytes:
+        return ""
+    return (
+        f"ephemeral storage {group.disk_bytes / GIB:.1f} GiB, "
+        f"the image needs {needed / GIB:.1f} GiB (pulled and unpacked)"
+    )

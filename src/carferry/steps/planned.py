@@ -1,0 +1,32 @@
+"""What of a GPU plan stays with the deployment: one line, and what to doubt of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from carferry.gpu.memory.estimate import Verdict
+from carferry.gpu.memory.vllm_version import find_version
+from carferry.gpu.report import words
+from carferry.gpu.search.plan import GpuPlan
+from carferry.gpu.units import gib
+
+
+def line_of(plan: GpuPlan) -> str:
+    """Return a plan as one line, with its warnings; empty if nothing fits."""
+    said = words.planned(plan)
+    return "; ".join((said, *_doubts(plan, said))) if said else ""
+
+
+def _doubts(plan: GpuPlan, said: str) -> Iterator[str]:
+    """Yield what the line does not say yet, and may explain a server that does not start."""
+    unknown, best = plan.model.shape.unknown, plan.chosen.best if plan.chosen else None
+    if plan.verdict is Verdict.UNCHECKED or unknown:
+        about = unknown or "the plan does not know this model"
+        if about not in said:
+            yield f"unchecked: {about}"
+    elif plan.verdict is Verdict.TIGHT and best:
+        yield f"tight: the margin is below the plan's own error of {gib(best.band):.1f} GiB"
+    versions = (find_version(plan.goal.vllm).note, *plan.notes)
+    yield from dict.fromkeys(
+        each for each in versions if each.startswith("planned as vLLM") and each not in said
+    )
