@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from cluster.gpu_nodes import FLEET, Shape
 from gpu.api import Objects, api, node, pod
 from gpu.samples import config_of
 
@@ -445,3 +446,34 @@ def test_an_old_gpu_is_read_and_refused_by_vllms_rule() -> None:
 
     assert (plan.verdict, inventory.groups[0].gpu.capability) == (Verdict.NO, 61)
     assert "no kernels for compute capability 6.1" in plan.binding
+
+
+@pytest.mark.parametrize("shape", FLEET, ids=lambda shape: shape.name)
+def test_the_real_nodes_labels_are_read(shape: Shape) -> None:
+    """As tests/cluster reads them from a real API server, where that stands."""
+    made = node(shape.name, "", labels=shape.labels)
+    made["status"]["allocatable"] = {key: str(count) for key, count in shape.offers.items()}
+
+    groups = read([made]).groups
+
+    assert {group.resource: group.total for group in groups} == shape.offers
+    assert all(group.gpu.slices is ("/mig-" in group.resource) for group in groups)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "NaN", "-1", "1e9", "9" * 400, "\u0661", "{}", "a/b c", "\x00"]
+)
+def test_hostile_labels_are_read_as_unsaid(value: str) -> None:
+    keys = ("product", "memory", "replicas", "compute.major", "compute.minor", "sharing-strategy")
+    labels = {f"nvidia.com/gpu.{key}": value for key in keys}
+    labels |= {f"amd.com/gpu.{key}": value for key in ("product-name", "vram", "device-id")}
+    labels |= {"node.kubernetes.io/instance-type": value, "amd.com/compute-memory-partition": value}
+    for resource in (
+        "nvidia.com/gpu",
+        "amd.com/gpu",
+        "nvidia.com/mig-1g.10gb",
+        f"nvidia.com/{value}",
+    ):
+        inventory = read([node("a", "", resource=resource, labels=labels)])
+        assert all(0 < group.gpu.memory_gib < 300 for group in inventory.groups)
+        assert all(group.replicas == 1 for group in inventory.groups)
