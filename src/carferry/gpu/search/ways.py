@@ -67,15 +67,15 @@ def _option(
 
 
 def _rank(option: Option) -> tuple[object, ...]:
-    """Return the sort key: verdict, room, price, GPUs, how far off, then most nodes."""
+    """Return the sort key: verdict, nodes are there, room, price, GPUs, how far off, most nodes."""
     best, verdict = option.best, option.verdict
     missing = best.shortfall / GIB if best else float("inf")
     cramped = verdict is Verdict.UNCHECKED and best is not None and not is_roomy(best)
     price = option.cost if verdict is not Verdict.NO else 0.0
     gpus = option.gpu_count * option.pp if price else 0
     return (
-        ORDER[verdict], cramped, -best.kv if cramped and best else 0, price, gpus, missing,
-        option.expert_parallel, -option.group.nodes,
+        ORDER[verdict], option.group.absent, cramped, -best.kv if cramped and best else 0, price,
+        gpus, missing, option.expert_parallel, -option.group.nodes,
     )  # fmt: skip
 
 
