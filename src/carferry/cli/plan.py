@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carferry.cli import options
+from carferry.cli.compare import add_log, calibration_file, compare
 from carferry.cli.display import displayed
 from carferry.cli.following import same_choice
 from carferry.cli.streams import say
@@ -36,14 +37,19 @@ _OF_IMAGE = (
 _OF_GPUS = (
     "--namespace", "--gpu-count", "--html", "--nodes", "--dtype", "--kv-cache-dtype",
     "--gpu-memory-utilization", "--data-parallel", "--expert-parallel", "--speculative-tokens",
-    "--lora-rank", "--max-loras", "--on-unknown",
+    "--lora-rank", "--max-loras", "--on-unknown", "--calibration",
 )  # fmt: skip
 _OF_PLAN = (
     "gpu_count", "nodes", "dtype", "kv_cache_dtype", "gpu_memory_utilization", "data_parallel",
     "expert_parallel", "speculative_tokens", "lora_rank", "max_loras", "on_unknown",
 )  # fmt: skip
+_OF_LOG = ("gpu_count", "nodes", "dtype", "kv_cache_dtype", "gpu_memory_utilization")
 _OF_FIT = (
     "--vllm", "--max-model-len", "--max-num-seqs", "--quantization", "--family", *_OF_GPUS,
+)  # fmt: skip
+_NOT_OF_LOG = (
+    *_OF_IMAGE, "--cluster", "--html", "--data-parallel", "--expert-parallel", "--max-loras",
+    "--speculative-tokens", "--lora-rank", "--on-unknown",
 )  # fmt: skip
 
 
@@ -55,7 +61,8 @@ def add_plan_command(commands: Any) -> None:
         description="MODEL alone: what it is, and on how few of each common GPU it fits. "
         "With IMAGE: which layers would move, be reused or mounted. With --gpu or "
         "--cluster: whether and how the model fits the GPUs, with the arithmetic and, if it "
-        "does not, the smallest change; exit 3 if nothing fits. Nothing is written.",
+        "does not, the smallest change; exit 3 if nothing fits. With --log: how far that is from "
+        "what vLLM logged. Nothing is written but, after --log, the calibration.",
     )
     options.add_model(parser)
     parser.add_argument(
@@ -111,9 +118,13 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--html", default="", metavar="FILE", help="write the report as a page; - is stdout"
     )
+    add_log(group)
 
 
 def _plan(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    if arguments.log:
+        wishes = {name: getattr(arguments, name) for name in _OF_LOG} | _wishes(arguments)
+        return compare(parser, arguments, wishes, _NOT_OF_LOG)
     is_fit = bool(arguments.gpu or arguments.cluster)
     if arguments.html == "-" and arguments.json:
         raise InputError("plan", "--html -", "--json goes to stdout too", "name a file")
@@ -192,6 +203,7 @@ def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:
             namespace=arguments.namespace,
             image=arguments.image,
             opened=opened,
+            calibration=calibration_file(arguments),
             **_wishes(arguments),
         )
     if arguments.html not in ("", "-"):

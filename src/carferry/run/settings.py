@@ -103,7 +103,7 @@ FIT = (
         "JSON list; empty: the plan's choice, or the GPU's own taint",
         read_tolerations,
     ),
-    Parameter("vllm", "", "Version of vLLM; empty: from the serving image's tag"),
+    Parameter("vllm", "", "Version of vLLM, or an image that says it; empty: the serving one"),
 )
 _PLANNED = {each.name for each in FIT}
 SERVE = (
