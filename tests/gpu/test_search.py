@@ -14,7 +14,7 @@ from carferry.gpu.memory.estimate import Model, Verdict
 from carferry.gpu.search import settings
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
-from carferry.gpu.search.rules import scope_of
+from carferry.gpu.search.scope import scope_of
 from carferry.gpu.search.ways import search
 
 OSS = "openai/gpt-oss-120b"
