@@ -31,10 +31,20 @@ _WEIGHTLESS: dict[str, Any] = {
 __all__ = ["FLOOR", "ORDER", "Goal", "Option", "search"]
 
 
-def search(model: Model, inventory: Inventory, goal: Goal) -> tuple[Option, ...]:
-    """Return every option: those that fit first, the cheapest of them first."""
+def search(
+    model: Model, inventory: Inventory, goal: Goal, held: dict[Choice, int] | None = None
+) -> tuple[Option, ...]:
+    """Return every option: those that fit first, the cheapest of them first.
+
+    Args:
+        model: What is planned for.
+        inventory: GPUs to plan for.
+        goal: What is wanted.
+        held: Weights of cuts of this very model, for this vLLM, that are known already; more
+            are added.
+    """
     scope = scope_of(model, inventory, effective(model, goal))
-    weigh = _weigher(scope)
+    weigh = _weigher(scope, {} if held is None else held)
     found = [
         _option(scope, group, cut, weigh)
         for group in inventory.groups
@@ -43,10 +53,9 @@ def search(model: Model, inventory: Inventory, goal: Goal) -> tuple[Option, ...]
     return _distinct(sorted(found, key=_rank))
 
 
-def _weigher(scope: Scope) -> Callable[[Choice], Estimate]:
+def _weigher(scope: Scope, held: dict[Choice, int]) -> Callable[[Choice], Estimate]:
     """Return the estimate of a choice, each worked out once, and each cut's weights once."""
     known: dict[Choice, Estimate] = {}
-    held: dict[Choice, int] = {}
 
     def weigh(choice: Choice) -> Estimate:
         if choice not in known:
