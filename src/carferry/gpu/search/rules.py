@@ -42,7 +42,7 @@ def _rules(scope: Scope, group: NodeGroup, cut: Cut) -> Iterator[str]:
 
 def _unknown_rules(shape: ModelShape, cut: Cut) -> Iterator[str]:
     """Yield what vLLM checks of any model (``ModelConfig.verify_with_parallel_config``)."""
-    if shape.heads.query % cut.tp:
+    if shape.heads.query % cut.tp and "num_attention_heads" not in shape.unknown:  # assumed
         yield f"{shape.heads.query} attention heads do not divide by {cut.tp}"
     if cut.pp > len(shape.layers):
         yield f"{len(shape.layers)} layers cannot fill {cut.pp} stages"
