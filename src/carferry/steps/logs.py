@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,6 +18,7 @@ POD = "pod/"
 MOST_BYTES = 1 << 30
 """Of a file; a start stands at its beginning."""
 
+_POD = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _LINE = 1 << 16
 _OF_POD = 32 * 1024 * 1024  # bytes; the kubelet keeps 10 MiB of a log unless told otherwise
 _NODE = ResourceKind("", "v1", "nodes")
@@ -65,7 +67,10 @@ def open_log(log: str | Path, namespace: str, reach: Callable[[], Any]) -> Log:
     """
     name = str(log)
     if name.startswith(POD):
-        return _of_pod(reach(), namespace, name.removeprefix(POD))
+        pod = name.removeprefix(POD)
+        if not _POD.fullmatch(pod):
+            raise InputError("read the log", name, "no name of a pod", "write pod/NAME")
+        return _of_pod(reach(), namespace, pod)
     if name == "-":
         return Log("stdin", lines_of(sys.stdin.buffer))
     try:
@@ -96,8 +101,6 @@ def _closing(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _of_pod(api: Reads, namespace: str, name: str) -> Log:
-    if not name or "/" in name:
-        raise InputError("read the log", f"{POD}{name}", "no name of a pod", "write pod/NAME")
     where = namespace or api.namespace
     pod = api.call(Permission("get", KINDS["Pod"], where), name)
     container = _server(pod.get("spec") or {}, f"{POD}{name}")
