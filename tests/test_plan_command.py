@@ -48,7 +48,8 @@ OF_FIT = OF_GPUS | {
 }
 ANYWAY = {
     "--revision", "--include", "--exclude", "--allow-no-weights", "--plain-http", "--ca",
-    "--progress", "--gpu", "--cluster", "--log", "--json", "--verbose", "--quiet", "--debug", "--help",
+    "--progress", "--gpu", "--cluster", "--log", "--json", "--verbose", "--quiet", "--debug",
+    "--help",
 }  # fmt: skip
 
 
