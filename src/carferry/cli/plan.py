@@ -1,33 +1,32 @@
-"""The plan command: what will move, and whether it will fit, before a byte does."""
+"""The plan command: what will move, and whether it will fit, before a byte does.
+
+Its three questions stand on different parts of the library, so each loads its own.
+"""
 
 from __future__ import annotations
 
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carferry.cli import options
 from carferry.cli.compare import add_log, calibration_file, compare
 from carferry.cli.display import displayed
 from carferry.cli.following import same_choice
-from carferry.cli.screen import look_lines
 from carferry.cli.streams import say
 from carferry.cli.unused import refuse_unused
 from carferry.errors import DoesNotFit, InputError
 from carferry.form.readers import read_count, read_model, split_lists
-from carferry.gpu.search.decide import GO_ON, STOP
 from carferry.io import named
 from carferry.io.show.amounts import human_bytes, human_seconds
 from carferry.io.show.terminal import open_progress
-from carferry.source.pieces import Pieces
-from carferry.steps.fit import SERVED, fit
-from carferry.steps.fitted import Fit
-from carferry.steps.look import look
-from carferry.steps.models import open_model
-from carferry.steps.plan import DEFAULT_RATE, plan
-from carferry.steps.results import Planned
-from carferry.steps.settings import BuildSettings
+from carferry.steps.defaults import DEFAULT_RATE, GO_ON, SERVED, STOP
+
+if TYPE_CHECKING:
+    from carferry.source.pieces import Pieces
+    from carferry.steps.fitted import Fit
+    from carferry.steps.results import Planned
 
 _MOST_WORKERS = 10_000
 _BELIEVING = "--reuse tag believes the image's own tag"
@@ -158,6 +157,9 @@ def _plan(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
 
 
 def _look(arguments: argparse.Namespace) -> int:
+    from carferry.cli.screen import look_lines
+    from carferry.steps.look import look
+
     with displayed(arguments.progress) as progress:
         found = look(arguments.model, progress=progress, **_wishes(arguments))
     if arguments.json:
@@ -180,12 +182,18 @@ def _choice(arguments: argparse.Namespace) -> str:
 
 def _opened(arguments: argparse.Namespace) -> Pieces:
     """Open a model that two questions are asked about: each file is read once."""
+    from carferry.source.pieces import Pieces
+    from carferry.steps.models import open_model
+    from carferry.steps.settings import BuildSettings
+
     how, shown = BuildSettings(**options.settings(arguments)), open_progress(arguments.progress)
     access = how.access().reporting(shown)
     return Pieces(open_model(read_model(arguments.model), how.revision, access, shown))
 
 
 def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:
+    from carferry.steps.fit import fit
+
     phase = f"reading what {arguments.model} holds"
     with displayed(arguments.progress) as progress, progress.phase(phase):
         found = fit(
@@ -224,6 +232,8 @@ def _wishes(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _moves(arguments: argparse.Namespace, opened: Pieces | None) -> Planned:
+    from carferry.steps.plan import plan
+
     how = options.settings(arguments)
     rate = arguments.rate * 1e6
     shown = {"workers": arguments.workers, "progress": open_progress(arguments.progress)}

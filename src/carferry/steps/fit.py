@@ -19,18 +19,19 @@ from carferry.form.readers import (
     read_switch,
     read_text,
 )
-from carferry.gpu.inventory.catalogue import parse_gpus
 from carferry.gpu.inventory.listing import paged
 from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.inventory.read import read_inventory
+from carferry.gpu.inventory.wanted import parse_gpus
 from carferry.gpu.model.config import check_family
-from carferry.gpu.search.decide import GO_ON, STOP, decide
+from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal
 from carferry.io.net.retry import Retry
 from carferry.selection.patterns import Patterns
 from carferry.source.pieces import Pieces
 from carferry.steps.access import open_access, patience
 from carferry.steps.calibrations import calibrations_for, read_calibrations
+from carferry.steps.defaults import GO_ON, SERVED, STOP
 from carferry.steps.fitted import Fit
 from carferry.steps.models import open_model
 from carferry.steps.seen import see
@@ -39,9 +40,6 @@ from carferry.steps.signature import defaults_of, read_fields, takes
 
 if TYPE_CHECKING:
     from carferry.cluster.api import Api
-
-# The version in the default serving image: the plan must be for what will run.
-SERVED = "0.24.0"
 
 
 class Lists(Protocol):
@@ -93,7 +91,7 @@ class FitSettings:
         max_model_len: Context that must fit, tokens.
         max_num_seqs: Sequences at once.
         gpu_count: GPUs in one pod.
-        nodes: Nodes the model may span; 1 for what a plain InferenceService can serve.
+        nodes: Nodes the model may span, as stages of a pipeline; 1: one alone.
         vllm: Version of vLLM, as in ``0.24.0`` or ``rhoai-3.4``; or the serving image, which says.
         quantization: ``fp8`` to quantize while loading.
         family: ``gqa`` plans an unknown architecture as a plain decoder.
@@ -275,7 +273,7 @@ def fit(
             family=how.family,
             arguments=selection.arguments,
             notes=(*selection.notes, *said),
-            on_unknown=how.on_unknown or GO_ON,
+            strict=how.on_unknown == STOP,
         )
     )
 

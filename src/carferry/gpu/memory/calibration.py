@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from carferry.gpu.memory.overhead import Overhead
+from carferry.gpu.memory.terms import Overhead
 from carferry.gpu.units import GIB
 
 _LEAST = 0.005 * GIB  # bytes; less is not told

@@ -24,7 +24,7 @@ def notes_of(model: Model, goal: Goal, chosen: Option | None) -> Iterator[str]:
     if not model.shape.unknown:
         yield from _choice_notes(model, goal, chosen)
     if chosen.pp > 1:
-        yield f"pipeline parallel across {chosen.pp} nodes needs a multi-node runtime"
+        yield f"{chosen.pp} nodes: KServe serves that as one InferenceService, a pod on each"
     if not goal.prices:
         yield "cheapest by the catalogue's relative prices; pass prices to order by your own"
     yield from _gpu_notes(model, chosen.group.gpu)
