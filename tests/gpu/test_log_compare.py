@@ -51,19 +51,19 @@ def of_file(name: str, model: str) -> Comparison:
     return compared((LOGS / f"{name}.log").read_bytes(), model)
 
 
-def exact(version: str) -> Start:
+def exact(version: str, seqs: int = 256) -> Start:
     """Return the start that vLLM would log if the prediction were right."""
     known = Model(shape_of(LLAMA), subject=LLAMA)
     ranges = find_version(version)
     choice = replace(
         default_choice(known.shape, H100, ranges),
-        max_model_len=16000, max_num_seqs=256, max_num_batched_tokens=8192, utilization=0.9,
+        max_model_len=16000, max_num_seqs=seqs, max_num_batched_tokens=8192, utilization=0.9,
     )  # fmt: skip
     best, over = estimate(known, choice, ranges), estimate(known, choice, ranges).overhead
     graphs = gib(over.graphs) if best.graphs_budgeted else 0.98
     kv = round(gib(best.kv), 2)
     return Start(
-        version=version, seqs=256, weights=round(gib(best.weights), 2), kv=kv,
+        version=version, seqs=seqs, weights=round(gib(best.weights), 2), kv=kv,
         activation=round(gib(over.activation), 2), non_torch=round(gib(over.non_torch), 2),
         graphs=round(gib(over.graphs), 2), reserved=round(graphs, 2), tokens=best.tokens,
     )  # fmt: skip
@@ -161,10 +161,9 @@ def lesson(found: Comparison, date: str = "2026-11-26") -> Calibration:
     )
 
 
-def kv_error(model: str, known: tuple[Calibration, ...], logged: float) -> float:
+def kv_error(model: str, known: tuple[Calibration, ...], logged: float, version: str) -> float:
     """Return how far a plan's KV cache is from a log, GiB."""
-    read = parse_log(io.BytesIO((LOGS / "llama-3.1-8b-h100.log").read_bytes()))
-    ranges, subject = find_version(read.version), Model(shape_of(model))
+    ranges, subject = find_version(version), Model(shape_of(model))
     choice = replace(
         default_choice(subject.shape, H100, ranges), max_model_len=16000, utilization=0.9,
         calibration=calibration_for(known, H100.name, 1),
@@ -194,18 +193,25 @@ def estimate_kv(known: tuple[Calibration, ...]) -> float:
 @pytest.mark.parametrize(("teacher", "pupil", "logged"), [
     ("qwen3-0.6b-h100", LLAMA, 51.38), ("llama-3.1-8b-h100", QWEN, 64.45),
 ])  # fmt: skip
-def test_published_logs_teach_each_other(teacher: str, pupil: str, logged: float) -> None:
+def test_published_logs_teach_each_other_of_an_image_that_samples_unlike_its_release(
+    teacher: str, pupil: str, logged: float
+) -> None:
+    """Planned as 0.9.2, which copies where these sort: 2.8 and 3.2 GiB off."""
     model = QWEN if teacher.startswith("qwen") else LLAMA
-    taught = lesson(of_file(teacher, model))
+    log = (LOGS / f"{teacher}.log").read_bytes()
+    taught = lesson(compared(log, model, "0.9.2"))
 
-    before, after = kv_error(pupil, (), logged), kv_error(pupil, (taught,), logged)
+    before = kv_error(pupil, (), logged, "0.9.2")
+    after = kv_error(pupil, (taught,), logged, "0.9.2")
 
-    assert after <= before + 0.02
-    assert after < 0.3
+    assert before > 2.5
+    assert after < 0.15
 
 
 def test_later_plan_names_the_log_that_corrected_it() -> None:
-    taught = lesson(of_file("llama-3.1-8b-h100", LLAMA))
+    right = exact("0.11.0", 1024)
+    wrong = replace(right, activation=round(right.activation * 1.5, 2))
+    taught = lesson(compared(lines(messages(wrong, debug=True)), LLAMA))
     goal = Goal(vllm="0.11.0", max_model_len=4096, max_num_seqs=1024, calibrations=(taught,))
 
     plan = decide(config_of(QWEN), gpus="H100", goal=goal, subject=QWEN)
