@@ -48,9 +48,9 @@ def amount(size_gib: float) -> str:
 
 
 def keeps_cache(plan: GpuPlan) -> bool:
-    """Return whether the model keeps a KV cache on any option; an encoder does not."""
-    weighed = [option.best for option in plan.options if option.best]
-    return any(best.needed for best in weighed) or not weighed
+    """Return whether the model keeps a KV cache, as all but encoders do."""
+    needed = any(option.best.needed for option in plan.options if option.best)
+    return needed or plan.model.shape.family != "encoder"
 
 
 def place(option: Option) -> str:
