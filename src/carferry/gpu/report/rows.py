@@ -54,11 +54,16 @@ def keeps_cache(plan: GpuPlan) -> bool:
 
 
 def place(option: Option) -> str:
-    """Return where an option runs: ``2 x L40S in one node``."""
-    name = option.group.gpu.name
+    """Return where an option runs: ``2 x L40S in one node``, and how it differs from another."""
+    name, count = option.group.gpu.name, option.gpu_count
     if option.pp > 1:
-        return f"{option.pp} nodes with {option.tp} x {name} each"
-    return f"{option.tp} x {name}" + (" in one node" if option.tp > 1 else "")
+        where = f"{option.pp} nodes with {count} x {name} each"
+    else:
+        where = f"{count} x {name}" + (" in one node" if count > 1 else "")
+    engines = f"{option.dp} engines of {option.tp}" if option.dp > 1 else ""
+    experts = "experts dealt out" if option.expert_parallel else ""
+    ways = ", ".join(filter(None, (engines, experts)))
+    return f"{where} ({ways})" if ways else where
 
 
 def columns(plan: GpuPlan) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def change(plan: GpuPlan) -> str:
     if plan.verdict is Verdict.FITS:
         return "nothing."
     if plan.change is None:
-        watch = "nothing that is known; compare its first start: carferry plan --log FILE."
+        watch = "nothing that the plan knows of; when it has started, compare its log with --log."
         return watch if plan.verdict is Verdict.UNCHECKED else _NOTHING_HELPS
     option = plan.change.option
     length = f", up to {option.best.choice.max_model_len} tokens" if option.best else ""
