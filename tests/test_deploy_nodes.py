@@ -126,7 +126,7 @@ SCHEMA = "/openapi/v3/apis/serving.kserve.io/v1beta1"
 
 
 def schema(*fields: str) -> Object:
-    spec = {"properties": dict.fromkeys(("predictor", *fields), {})}
+    spec = {"properties": {key: {} for key in ("predictor", *fields)}}
     service = {"properties": {"spec": spec}}
     return {"components": {"schemas": {"io.kserve.serving.v1beta1.InferenceService": service}}}
 
