@@ -28,7 +28,7 @@ import vllm.entrypoints.cli.main, vllm.entrypoints.openai.api_server
 files = [getattr(each, "__file__", None) or "" for each in list(sys.modules.values())]
 print("\\n".join({each for each in files if each.endswith(".py")}))
 """
-VLLM = "vllm-openai:v0.24.0"
+VLLM = "vllm:v0.24.0"
 KSERVE = "kserve-manager:v0.20.0"
 
 
