@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 from gpu.samples import shape_of
 
+from carferry.gpu.inventory.catalogue import find
+from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.vllm_version import UNDATED, find_version
 from carferry.gpu.units import GIB
 
 
 def laid_out(model: str, version: str = UNDATED, **given: object) -> Cache:
-    defaults: dict[str, object] = {"tp": 1, "dtype": "bfloat16", "max_num_batched_tokens": 2048}
-    settings = defaults | given
-    return cache(shape_of(model), find_version(version), **settings)  # type: ignore[arg-type]
+    choice = Choice(find("H100"), **given)  # type: ignore[arg-type]
+    return cache(shape_of(model), choice, find_version(version))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,14 @@ def laid_out(model: str, version: str = UNDATED, **given: object) -> Cache:
         ),
         ("google/gemma-3-1b-it", "0.13.0", {}, 25.39, 2048, 950864),
         ("openai/whisper-large-v3", "0.15.1", {"dtype": "float16"}, 10.14, 448, 33216),
-        ("Qwen/Qwen3.6-35B-A3B-NVFP4", "0.24.0", {"kv_dtype": "fp8"}, 6.01, 131072, 569878),
+        (
+            "Qwen/Qwen3.6-35B-A3B-NVFP4",
+            "0.24.0",
+            {"kv_dtype": "fp8", "prefix_caching": True},
+            6.01,
+            131072,
+            569878,
+        ),
     ],
 )
 def test_logged_tokens_follow_from_the_logged_gib(
@@ -94,14 +102,17 @@ def test_state_page_grows_the_attention_block_as_vllm_logs_it() -> None:
     assert ({group.block for group in pool.groups}, len(pool.groups)) == ({544}, 4)
 
 
-def test_mamba_states_are_cached_whole_for_two_releases() -> None:
-    model, length = "ibm-granite/granite-4.0-h-small", 131072
+@pytest.mark.parametrize(
+    ("version", "asked", "blocks"),
+    [("0.25.1", None, 1), ("0.27.1", None, 1), ("0.28.0", None, 2), ("0.24.0", True, 2)],
+)
+def test_prefix_caching_of_hybrids_doubles_a_state(
+    version: str, asked: bool | None, blocks: int
+) -> None:
+    """The default from 0.28 on (arg_utils.py); main had it from 0.22, and whole in 0.26."""
+    pool = laid_out("ibm-granite/granite-4.0-h-small", version, prefix_caching=asked)
 
-    blocks = {
-        v: laid_out(model, v).blocks_per_request(length) for v in ("0.25.1", "0.26.0", "0.28.0")
-    }
-
-    assert blocks["0.25.1"] == blocks["0.28.0"] < blocks["0.26.0"] / 5
+    assert pool.state_blocks == blocks
 
 
 def test_window_holds_two_batches_in_flight_in_new_versions() -> None:

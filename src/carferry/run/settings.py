@@ -27,8 +27,8 @@ from carferry.form.readers import (
     read_tolerations,
     split_list,
 )
-from carferry.gpu.search.decide import GO_ON
 from carferry.serve.form import PARAMETERS, DeploymentForm
+from carferry.steps.defaults import GO_ON
 from carferry.steps.settings import BuildahJob, BuildKeywords, BuildSettings
 
 Settings = Mapping[str, Any]

@@ -8,6 +8,7 @@ Sources: vLLM 0.33 ``config/model.py`` (heads), ``layers/linear.py`` (KV heads, 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from carferry.gpu.memory.params import VOCAB_STEP
 from carferry.gpu.model.families import FAMILIES
@@ -15,9 +16,33 @@ from carferry.gpu.model.shape import LayerKind, ModelShape, Quantization, Recurr
 from carferry.gpu.units import ceil_div, round_up
 
 
-def tensor_reason(shape: ModelShape, tp: int) -> str:
-    """Return why vLLM would refuse a tensor parallel size; empty if it starts."""
-    return next(_reasons(shape, tp), "") if tp > 1 else ""
+def tensor_reason(shape: ModelShape, tp: int, expert_ranks: int | None = None) -> str:
+    """Return why vLLM would refuse a tensor parallel size; empty if it starts.
+
+    Args:
+        shape: The model.
+        tp: Tensor parallel size.
+        expert_ranks: Ranks that the experts are dealt out to whole; None if each is cut.
+    """
+    if expert_ranks is not None and shape.experts is None:
+        return "expert parallel, and the model has no experts"
+    if expert_ranks is not None and shape.experts and expert_ranks > shape.experts.count:
+        return f"{expert_ranks} ranks for {shape.experts.count} experts"
+    return next(_reasons(shape, tp, expert_ranks is not None), "") if tp > 1 else ""
+
+
+def context_reason(shape: ModelShape, tp: int, ranks: int) -> str:
+    """Return why vLLM would refuse to spread the cache of a request over ranks; empty if not."""
+    if ranks == 1:
+        return ""
+    if tp % ranks:
+        return f"{tp} ranks do not divide by {ranks} for the context"
+    kv = shape.heads.kv
+    if shape.latent is None and tp // kv < ranks:
+        return f"context over {ranks} ranks needs {kv * ranks} of them for {kv} KV heads"
+    if shape.latent is None and shape.heads.query // kv % ranks:
+        return f"{shape.heads.query // kv} heads per KV head do not divide by {ranks}"
+    return ""
 
 
 def valid_tensor_sizes(shape: ModelShape, most: int = 16) -> tuple[int, ...]:
@@ -45,14 +70,16 @@ def stage_layers(layers: int, pp: int) -> tuple[tuple[int, int], ...]:
     return tuple((start, start + size) for start, size in zip(starts, sizes, strict=True))
 
 
-def _reasons(shape: ModelShape, tp: int) -> Iterator[str]:
+def _reasons(shape: ModelShape, tp: int, whole: bool) -> Iterator[str]:
+    """Yield every reason; ``whole`` experts are dealt out and not cut."""
+    cut = replace(shape, experts=None) if whole else shape
     yield from _head_reasons(shape, tp)
-    yield from _width_reasons(shape, tp)
+    yield from _width_reasons(cut, tp)
     if shape.state and shape.count(LayerKind.STATE):
         yield from _state_reasons(shape.state, tp)
     if shape.quantization:
-        yield from _block_reasons(shape, shape.quantization, tp)
-        yield from _group_reasons(shape, shape.quantization, tp)
+        yield from _block_reasons(cut, shape.quantization, tp)
+        yield from _group_reasons(cut, shape.quantization, tp)
 
 
 def _head_reasons(shape: ModelShape, tp: int) -> Iterator[str]:

@@ -29,7 +29,7 @@ probabilities, and masked logits (FlashInfer) or random numbers (Triton) of the 
 kernel's rows."""
 
 BARE_BYTES = 2.0
-"""The same for model runner V2 before 0.33, whose profile samples from 16-bit logits as they are."""
+"""The same for model runner V2 before 0.33: its profile samples from 16-bit logits as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class VllmVersion:
         huge_tier: GPUs of 160 GiB and more batch 16384 tokens.
         whole_prompts: A batch must hold the longest prompt (engine V0 chunks none of up to 32k).
         fused_reduce: Tensor parallel ranks on Hopper and Blackwell fuse all-reduce with the norm.
+        space_kept: The workspace of the experts' kernels stays, so it adds to other peaks.
         lowest_capability: Oldest GPUs the wheels carry kernels for.
         dropped: Quantization methods that are gone.
         dated: The release that is planned, as shown.
@@ -74,6 +75,7 @@ class VllmVersion:
     huge_tier: bool = False
     whole_prompts: bool = False
     fused_reduce: bool = False
+    space_kept: bool = False
     lowest_capability: int = 70
     dropped: tuple[str, ...] = ()
     dated: str = ""
@@ -93,13 +95,12 @@ _V0 = VllmVersion(since=(0, 0, 0), whole_prompts=True, sliding_as_full=True)
 _V8 = replace(_V0, since=(0, 8, 0), whole_prompts=False)
 _V9 = replace(_V8, since=(0, 9, 0), sampler_bytes=COPIED_BYTES)
 _V9_1 = replace(_V9, since=(0, 9, 1), sliding_as_full=False)
-_V11_1 = replace(_V9_1, since=(0, 11, 1), sampler_bytes=SORTED_BYTES)
-_V12 = replace(_V11_1, since=(0, 12, 0), padding_ratio=1.25)
-_V17 = replace(_V12, since=(0, 17, 0), sampler_bytes=COPIED_BYTES, fused_reduce=True)
+_V11 = replace(_V9_1, since=(0, 11, 0), sampler_bytes=SORTED_BYTES)
+_V12 = replace(_V11, since=(0, 12, 0), padding_ratio=1.25)
+_V13 = replace(_V12, since=(0, 13, 0), space_kept=True)
+_V17 = replace(_V13, since=(0, 17, 0), sampler_bytes=COPIED_BYTES, fused_reduce=True)
 _V18 = replace(_V17, since=(0, 18, 0), padding_ratio=1.5)
-_V20 = replace(
-    _V18, since=(0, 20, 0), utilization=0.92, graphs_budgeted=True, states_checked=True
-)
+_V20 = replace(_V18, since=(0, 20, 0), utilization=0.92, graphs_budgeted=True, states_checked=True)
 _V20_1 = replace(_V20, since=(0, 20, 1), tokens_by_concurrency=True)
 _V22 = replace(_V20_1, since=(0, 22, 0), second_runner="named")
 _V25 = replace(_V22, since=(0, 25, 0), second_runner="dense")
@@ -115,8 +116,9 @@ _V33 = replace(
 )
 
 RANGES = (
-    _V0, _V8, _V9, _V9_1, _V11_1, _V12, _V17, _V18, _V20, _V20_1, _V22, _V25, _V26, _V28, _V29, _V33,
-)  # fmt: skip
+    *(_V0, _V8, _V9, _V9_1, _V11, _V12, _V13, _V17, _V18),
+    *(_V20, _V20_1, _V22, _V25, _V26, _V28, _V29, _V33),
+)
 """Every range, oldest first."""
 
 LATEST = "0.33.0"

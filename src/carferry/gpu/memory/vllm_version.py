@@ -14,7 +14,7 @@ from carferry.gpu.memory.releases import LATEST, PLATFORMS, RANGES, READ, Releas
 
 __all__ = ["LATEST", "UNDATED", "VllmVersion", "find_version"]
 
-UNDATED = "0.15.1"
+UNDATED = "0.11.2"
 """The version assumed for a log that names none; it has the larger, sorting sampler."""
 
 _VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?")
