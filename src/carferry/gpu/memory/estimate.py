@@ -19,7 +19,9 @@ from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.choice import Choice, requests
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.limits import resolve_dtype
+from carferry.gpu.memory.margin import margin, of_weights
 from carferry.gpu.memory.overhead import overhead_of
+from carferry.gpu.memory.spread import draft_bytes, spared_bytes
 from carferry.gpu.memory.starts import least_batch
 from carferry.gpu.memory.terms import Overhead
 from carferry.gpu.memory.vllm_version import LATEST, VllmVersion, find_version
@@ -128,7 +130,7 @@ def estimate(model: Model, choice: Choice, version: VllmVersion | None = None) -
         graphs_budgeted=version.graphs_budgeted,
         kv=kv,
         needed=_needed(pool, choice, states),
-        band=_band(weights, overhead),
+        band=margin(shape, choice, version, overhead) + of_weights(weights),
         tokens=pool.tokens(kv, choice.max_model_len),
         concurrency=pool.concurrency(kv, choice.max_model_len),
         verdict=Verdict.NO,
@@ -165,7 +167,7 @@ def default_choice(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> Choice:
 
 def _weights(model: Model, shape: ModelShape, choice: Choice) -> int:
     """Return the weights as loaded; headers say nothing of weights that vLLM quantizes itself."""
-    return weights_per_gpu(
+    stored = weights_per_gpu(
         shape,
         choice.gpu,
         tp=choice.tp,
@@ -173,6 +175,8 @@ def _weights(model: Model, shape: ModelShape, choice: Choice) -> int:
         dtype=choice.dtype,
         tensors=() if choice.quantization else model.tensors,
     )
+    held = stored - spared_bytes(shape, choice)
+    return int(held + draft_bytes(shape, choice, held))
 
 
 def _has_states(pool: Cache, choice: Choice, version: VllmVersion) -> bool:
@@ -190,11 +194,6 @@ def _overhead(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhe
     overhead = overhead_of(shape, choice, version)
     log = choice.calibration
     return log.corrected(overhead, choice.ranks) if log else overhead
-
-
-def _band(weights: int, overhead: Overhead) -> int:
-    """Return our error on the published rows: 2% of weights, 20% of activations, 0.5 GiB."""
-    return int(0.02 * weights + 0.2 * (overhead.activation + overhead.graphs) + 0.5 * GIB)
 
 
 def _with_verdict(work: Estimate) -> Estimate:

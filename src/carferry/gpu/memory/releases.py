@@ -58,6 +58,7 @@ class VllmVersion:
         dropped: Quantization methods that are gone.
         dated: The release that is planned, as shown.
         note: What a reader must know of it: planned as the nearest release that is known.
+        is_guessed: The release that was asked for is not known; this is the nearest.
     """
 
     since: Release
@@ -80,6 +81,7 @@ class VllmVersion:
     dropped: tuple[str, ...] = ()
     dated: str = ""
     note: str = ""
+    is_guessed: bool = False
 
     def batching(self, gpu: Gpu) -> tuple[int, int]:
         """Return the server's default (max_num_batched_tokens, max_num_seqs) on a GPU."""

@@ -41,7 +41,7 @@ def refusals(shape: ModelShape, choice: Choice, version: VllmVersion) -> Iterato
         quantization_reason(shape, gpu, version),
         dtype_reason(shape, gpu, choice.dtype),
         kv_dtype_reason(shape, choice, version),
-        tensor_reason(shape, choice.tp, expert_ranks=_expert_ranks(choice)),
+        tensor_reason(shape, choice.tp, _expert_ranks(choice), choice.data_parallel),
         context_reason(shape, choice.tp, choice.context_ranks),
         pipeline_reason(shape, choice.pp),
     )

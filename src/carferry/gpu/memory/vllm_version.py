@@ -56,7 +56,7 @@ def _of_platform(text: str, match: re.Match[str]) -> VllmVersion:
         return replace(found, note=f"{text} serves with vLLM {found.dated}")
     name = f"OpenShift AI {nearest[0]}.{nearest[1]}"
     note = f"planned as vLLM {found.dated} of {name}, the nearest known to {text[:40]}"
-    return replace(found, note=note)
+    return replace(found, note=note, is_guessed=True)
 
 
 def _planned(wanted: Release, said: str, build: str) -> VllmVersion:
@@ -65,7 +65,7 @@ def _planned(wanted: Release, said: str, build: str) -> VllmVersion:
     dated = _said(nearest)
     other = "" if nearest == wanted else f"planned as vLLM {dated}, the nearest known to {said}"
     same = f"a build of vLLM {dated}, planned as the release" if build.startswith("+") else ""
-    return replace(facts, dated=dated, note=other or same)
+    return replace(facts, dated=dated, note=other or same, is_guessed=bool(other))
 
 
 def _nearest(wanted: Release) -> Release:
