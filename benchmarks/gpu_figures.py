@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,16 @@ def peer_figures(lines: Iterable[Line], peers: Iterable[str]) -> dict[str, Figur
     rows = list(lines)
     result = {"carferry": _compared(rows, _ours)}
     for peer in peers:
-        result[peer] = _compared(rows, lambda row, name=peer: (row.peers or {}).get(name, {}))
+        result[peer] = _compared(rows, partial(_theirs, peer))
     return result
 
 
 def _ours(row: Line) -> Mapping[str, float | None]:
     return {"weights": row.weights, "tokens": row.tokens, "kv_gib": row.kv_gib}
+
+
+def _theirs(peer: str, row: Line) -> Mapping[str, float | None]:
+    return (row.peers or {}).get(peer, {})
 
 
 def _compared(rows: list[Line], said: Callable[[Line], Mapping[str, float | None]]) -> Figures:

@@ -39,7 +39,8 @@ _SECTIONS: dict[str, dict[str, Any]] = {
 }
 _SHORT = {"half": "float16", "fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 _SETTINGS = {field.name for field in fields(Choice)}
-_PACKED = r"[-.](?:awq|gptq|fp8|nvfp4|int4|int8|w4a16|w8a8|bnb|4bit|8bit|dynamic|quantized)(?=[-.]|$)"
+_METHODS = "awq|gptq|fp8|nvfp4|int4|int8|w4a16|w8a8|bnb|4bit|8bit|dynamic|quantized"
+_PACKED = rf"[-.](?:{_METHODS})(?=[-.]|$)"
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -59,7 +60,7 @@ def held_out(row: Row) -> bool:
 def choice_of(row: Row, shape: ModelShape, gpu: Gpu, version: VllmVersion) -> Choice:
     """Return vLLM's defaults with everything the row's command says put over them."""
     quant = str(row.get("quant") or "")
-    said = {
+    said: dict[str, Any] = {
         "tp": row.get("tp"),
         "pp": row.get("pp"),
         "dtype": _dtype(row.get("dtype")),

@@ -17,7 +17,8 @@ from carferry.cluster.api import connect
 from carferry.errors import DoesNotFit
 from carferry.run.sizing import Sizing, size
 from carferry.serve.settings import VLLM_IMAGE
-from carferry.steps.fit import SERVED, Lists, fit
+from carferry.steps.defaults import SERVED
+from carferry.steps.fit import Lists, fit
 
 BIG = {**LLAMA, "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80,
        "num_attention_heads": 64, "num_key_value_heads": 8, "vocab_size": 128256}  # fmt: skip

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from servers.models import weights
 
-from carferry.errors import InputError, UnsupportedModel
+from carferry.errors import InputError
+from carferry.gpu.memory.params import parameter_count
 from carferry.gpu.model.config import parse_config
 from carferry.gpu.model.mistral import from_params
 from carferry.gpu.model.shape import LayerKind
@@ -85,14 +86,48 @@ def test_positions_are_those_that_vllm_assumes() -> None:
         ({"n_layers": "many"}, InputError),
         ({"moe": 3}, InputError),
         ({"vision_encoder": "yes"}, InputError),
-        ({"multimodal": {"whisper_model_args": {"encoder_args": {}}}}, UnsupportedModel),
-        ({"model_type": "mamba"}, UnsupportedModel),
+        ({"multimodal": {"whisper_model_args": {"encoder_args": {}}}}, InputError),
+        ({"multimodal": {"whisper_model_args": {"encoder_args": 7}}}, InputError),
+        ({"model_type": "mamba", "dim": -1}, InputError),
     ],
 )
 def test_what_cannot_be_planned_is_one_line(change: dict[str, Any], kind: type[Exception]) -> None:
     with pytest.raises(kind) as caught:
         parse_config(from_params({**SEVEN, **change}))
     assert "\n" not in str(caught.value)
+
+
+HEARS = {
+    "encoder_args": {
+        "audio_encoding_args": {"num_mel_bins": 128}, "dim": 1280, "n_layers": 32,
+        "head_dim": 64, "hidden_dim": 5120, "n_heads": 20, "vocab_size": 51866,
+        "max_source_positions": 1500,
+    },
+    "downsample_args": {"downsample_factor": 4},
+}  # fmt: skip
+
+
+def test_one_that_hears_has_its_audio_encoder() -> None:
+    shape = parse_config(from_params({**SEVEN, "multimodal": {"whisper_model_args": HEARS}}))
+    assert shape.unknown == ""
+    assert shape.vision is not None
+    # transformers 5.24 VoxtralEncoder and projector for a decoder of 3072: 636.97 M + 25.17 M.
+    wider = 5120 * (4096 - 3072) + 4096**2 - 3072**2
+    assert shape.vision.weights == pytest.approx(662.14e6 + wider, rel=0.001)
+
+
+def test_one_without_attention_keeps_a_state() -> None:
+    params = {
+        "model_type": "mamba",
+        "dim": 4096,
+        "n_layers": 64,
+        "vocab_size": 32768,
+        "n_groups": 8,
+    }
+    shape = parse_config(from_params(params))
+    assert (shape.unknown, shape.count(LayerKind.STATE)) == ("", 64)
+    # transformers 5.24 Mamba2ForCausalLM of the same sizes.
+    assert parameter_count(shape) == pytest.approx(7_285_403_648, rel=0.001)
 
 
 TINY = {

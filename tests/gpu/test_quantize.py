@@ -126,6 +126,7 @@ QUARK = {
     "exclude": ["lm_head"],
 }
 
+GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128}
 DYNAMIC = {"quant_method": "gptq", "bits": 4, "dynamic": {r"+:.*self_attn.*": {"bits": 8}}}
 TORCHAO = {"quant_method": "torchao", "quant_type": {"default": {"_type": "Int8WeightOnlyConfig"}}}
 HQQ_WEIGHTS = {"nbits": 4, "group_size": 64}
@@ -138,7 +139,9 @@ HQQ = {"quant_method": "hqq", "quant_config": {"weight_quant_params": HQQ_WEIGHT
         (MIXED_GROUPS, 8, 4.5),
         (MIXED_LAYERS, 8, 4.5),
         (QUARK, 8, 4.25),
-        (DYNAMIC, 8.1875, 4.15625),
+        (DYNAMIC, 8.125, 4.125),
+        ({**GPTQ, "sym": False}, 4.156, 4.156),
+        (GPTQ, 4.125, 4.125),
         (groups({**FP8, "group_size": 32}), 8.25, 8.25),
         (groups({**FP8, "strategy": "block", "block_structure": [128, 128]}), 8.002, 8.002),
         (groups({**INT4, "symmetric": False}), 4.156, 4.156),

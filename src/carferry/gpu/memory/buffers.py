@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from carferry.gpu.memory.allocator import Allocator, Block
 from carferry.gpu.memory.params import VOCAB_STEP
 from carferry.gpu.model.modules import Module, modules_of
 from carferry.gpu.model.shape import ModelShape, Tower
@@ -26,16 +25,6 @@ class Buffer:
     part: str
     size: int
     row: int = 0
-
-
-def rounding(shape: ModelShape, tp: int, dtype: str) -> int:
-    """Return the bytes that the allocator adds to the tensors of a whole model on one rank."""
-    layers, ends = layer_buffers(shape, tp, dtype), end_buffers(shape, tp, dtype)
-    device, total = Allocator(), 0
-    for buffer in (*ends, *(one for layer in layers for one in layer)):
-        device.take(buffer.size)
-        total += buffer.size
-    return device.allocated - total
 
 
 def layer_buffers(shape: ModelShape, tp: int, dtype: str) -> list[list[Buffer]]:
@@ -108,36 +97,3 @@ def _row(shape: ModelShape, module: Module, tp: int, dtype: str) -> int:
         }
         width = rows[module.part] // tp
     return int(width * (packed or BITS[dtype]) / 8)
-
-
-def loaded_on_amd(shape: ModelShape, tp: int, dtype: str, *, counts_reserved: bool) -> int:
-    """Return the bytes that padding experts adds on an AMD GPU, rounding included.
-
-    vLLM pads each row of unquantized experts by 256 bytes where it is a multiple of 512, and so
-    replaces the tensors after all have been loaded. Where the log counts what the allocator
-    reserves, the holes that this leaves count as well.
-
-    Args:
-        shape: The model.
-        tp: Tensor parallel size.
-        dtype: What weights become when loaded.
-        counts_reserved: Whether the log counts reserved memory.
-
-    Source: vLLM ``layers/fused_moe/layer.py`` (``_maybe_pad_weight``), ``platforms/rocm.py``
-    (``get_current_memory_usage``: total minus free until 0.20.2).
-    """
-    layers, device, total = layer_buffers(shape, tp, dtype), Allocator(), 0
-    live: list[list[tuple[Buffer, Block]]] = []
-    for buffer in end_buffers(shape, tp, dtype):
-        device.take(buffer.size)
-        total += buffer.size
-    for layer in layers:
-        live.append([(buffer, device.take(buffer.size)) for buffer in layer])
-        total += sum(buffer.size for buffer in layer)
-    for layer_blocks in live:
-        for buffer, block in layer_blocks:
-            if buffer.part == "experts" and buffer.row and buffer.row % 512 == 0:
-                device.take(buffer.size // buffer.row * (buffer.row + 256))
-                device.empty()
-                device.release(block)
-    return (device.reserved if counts_reserved else device.allocated) - total

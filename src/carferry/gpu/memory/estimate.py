@@ -117,7 +117,7 @@ def estimate(model: Model, choice: Choice, version: VllmVersion | None = None) -
     version = version or find_version(LATEST)
     shape = loaded_shape(model.shape, choice.quantization)
     requested = math.ceil(choice.gpu.memory_gib * GIB * choice.utilization)
-    weights = _weights(model, shape, choice)
+    weights = _weights(model, shape, choice, version)
     overhead = _overhead(shape, choice, version)
     pool = cache_of(shape, choice, version)
     kv = requested - weights - overhead.budgeted(version)
@@ -165,7 +165,7 @@ def default_choice(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> Choice:
     )
 
 
-def _weights(model: Model, shape: ModelShape, choice: Choice) -> int:
+def _weights(model: Model, shape: ModelShape, choice: Choice, version: VllmVersion) -> int:
     """Return the weights as loaded; headers say nothing of weights that vLLM quantizes itself."""
     stored = weights_per_gpu(
         shape,
@@ -174,6 +174,8 @@ def _weights(model: Model, shape: ModelShape, choice: Choice) -> int:
         pp=choice.pp,
         dtype=choice.dtype,
         tensors=() if choice.quantization else model.tensors,
+        version=version,
+        batched_tokens=choice.max_num_batched_tokens,
     )
     held = stored - spared_bytes(shape, choice)
     return int(held + draft_bytes(shape, choice, held))

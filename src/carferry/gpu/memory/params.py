@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from carferry.gpu.memory.state_params import state_weights
-from carferry.gpu.model.shape import Experts, Latent, LayerKind, ModelShape, Tower
+from carferry.gpu.model.shape import Experts, Heads, Latent, LayerKind, ModelShape
 from carferry.gpu.units import round_up
 
 VOCAB_STEP = 64
@@ -26,8 +26,8 @@ class WeightPart:
     Attributes:
         name: Where it sits: attention, mlp, shared, experts, state, head, embed, tower, small.
         count: Elements, all layers together.
-        split: How tensor parallelism cuts it: ``even``, ``kv`` (no finer than the KV heads)
-            or ``copy``.
+        split: How tensor parallelism cuts it: ``even``, ``kv`` (no finer than the KV heads),
+            ``copy`` or ``tower`` (as its tower says).
         layered: Whether pipeline stages share it by layers.
     """
 
@@ -61,9 +61,9 @@ def _all_parts(shape: ModelShape) -> Iterator[WeightPart]:
     for part, count, split in shape.more:
         yield WeightPart(part, count, split)
     if shape.vision:
-        yield WeightPart("tower", _tower(shape.vision), layered=False)
+        yield WeightPart("tower", shape.vision.weights, "tower", layered=False)
     if shape.encoder:
-        yield WeightPart("tower", _tower(shape.encoder), layered=False)
+        yield WeightPart("tower", shape.encoder.weights, layered=False)
         yield WeightPart("attention", len(shape.layers) * 4 * shape.hidden**2)
     yield WeightPart("small", len(shape.layers) * shape.norms * shape.hidden + shape.hidden, "copy")
 
@@ -86,14 +86,23 @@ def _attention(shape: ModelShape) -> Iterator[WeightPart]:
         return
     for kind, layers in attending:
         heads = shape.global_heads if kind is LayerKind.FULL else shape.heads
-        rows, out = heads.query * heads.dim, heads.query * heads.value_dim
-        queries = rows * (2 if shape.output_gate else 1) + out
+        rows = heads.query * heads.dim
         same = shape.shared_kv and kind is LayerKind.FULL
         keys = heads.kv * (heads.dim if same else heads.dim + heads.value_dim)
         bias = shape.attention_bias
-        yield WeightPart("attention", layers * shape.hidden * queries)
+        yield WeightPart("attention", layers * _around(heads, shape.hidden, shape.output_gate))
         yield WeightPart("attention", layers * keys * shape.hidden, "kv")
         yield WeightPart("small", layers * bias * (rows + 2 * heads.kv * heads.dim), "copy")
+
+
+def _around(heads: Heads, hidden: int, gate: bool) -> int:
+    """Count what makes a layer's queries and what takes its values out, through ranks if any."""
+    rows, values = heads.query * heads.dim * (2 if gate else 1), heads.query * heads.value_dim
+    into = heads.query_rank * (hidden + rows) if heads.query_rank else hidden * rows
+    if not heads.out_rank:
+        return into + values * hidden
+    groups = max(heads.out_groups, 1)
+    return into + values * heads.out_rank + groups * heads.out_rank * hidden
 
 
 def _attending(shape: ModelShape) -> tuple[tuple[LayerKind, int], ...]:
@@ -133,9 +142,3 @@ def _experts(shape: ModelShape, experts: Experts, matrices: int) -> Iterator[Wei
     if shape.attention_bias and shape.model_type == "gpt_oss":
         biases = 2 * experts.intermediate + shape.hidden
         yield WeightPart("small", experts.layers * experts.count * biases, "even")
-
-
-def _tower(tower: Tower) -> int:
-    block = 4 * tower.hidden**2 + tower.matrices * tower.hidden * tower.intermediate
-    small = 9 * tower.hidden + tower.intermediate
-    return tower.layers * (block + small) + tower.extra

@@ -1,8 +1,8 @@
 """Bytes of weights on the fullest GPU, from safetensors headers or counted from the config.
 
 Sources: vLLM 0.33 ``layers/linear.py`` and ``layers/fused_moe`` (what is cut, what is copied),
-``layers/quantization/mxfp4.py`` (padding), ``layers/rotary_embedding`` (cached angles),
-``layers/attention/mla_attention.py`` (absorbed projections).
+``layers/quantization/mxfp4.py`` (padding), ``layers/attention/mla_attention.py`` (absorbed
+projections), ``models/qwen3_vl.py`` (buffers for deepstack features).
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections.abc import Iterable, Sequence
 
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import Gpu
+from carferry.gpu.memory.blocks import allocated, release_of
 from carferry.gpu.memory.parallel import largest_stage
 from carferry.gpu.memory.params import WeightPart, weight_parts
-from carferry.gpu.model.shape import LayerKind, ModelShape
+from carferry.gpu.memory.vllm_version import VllmVersion
+from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import BITS, ceil_div, round_up
 from carferry.weights.safetensors import Tensor
 
@@ -40,7 +42,8 @@ def weights_per_gpu(
     pp: int = 1,
     dtype: str,
     tensors: Sequence[Tensor] = (),
-    positions: int | None = None,
+    version: VllmVersion | None = None,
+    batched_tokens: int = 0,
 ) -> int:
     """Return the bytes of weights on the fullest GPU.
 
@@ -52,13 +55,16 @@ def weights_per_gpu(
         dtype: What unquantized weights become when loaded.
         tensors: Header entries of the files the loader reads; without them the weights are
             counted from the shape.
-        positions: Length of the cached rotary angles; the model's own if not given.
+        version: The vLLM that loads them; the newest if not given.
+        batched_tokens: Most tokens of one step, for which image features have buffers.
     """
     stored = _from_tensors(shape, tensors, tp, pp, dtype) if tensors else 0.0
     counted = 0.0 if tensors else _from_shape(shape, tp, pp, dtype)
     extra = _expert_padding(shape, gpu, tp) + _absorbed(shape, dtype)
-    angles = _angles(shape, dtype, positions or shape.positions)
-    return int(stored + counted + (extra / tp) / pp + angles)
+    levels = shape.vision.levels if shape.vision else 0
+    buffers = (shape.rotary + levels * batched_tokens * shape.hidden) * BITS[dtype] / 8
+    blocks = allocated(shape, gpu, tp, dtype, release_of(version)) / pp
+    return int(stored + counted + (extra / tp) / pp + buffers + blocks)
 
 
 def check_tensors(shape: ModelShape, tensors: Iterable[Tensor], subject: str) -> None:
@@ -101,7 +107,10 @@ def _part_bytes(shape: ModelShape, part: WeightPart, tp: int, dtype: str) -> flo
 
 def _ways(shape: ModelShape, split: str, tp: int) -> int:
     """Return into how many distinct shares a part is cut."""
-    return {"even": tp, "kv": min(tp, shape.heads.kv), "copy": 1}[split]
+    copied = shape.vision is not None and shape.vision.copied
+    return {"even": tp, "kv": min(tp, shape.heads.kv), "copy": 1, "tower": 1 if copied else tp}[
+        split
+    ]
 
 
 def _from_tensors(
@@ -132,6 +141,8 @@ def _loaded_bytes(tensor: Tensor, dtype: str) -> float:
 
 
 def _split(name: str) -> str:
+    if _VISION.match(name):
+        return "tower"
     if _COPIED.search(name):
         return "copy"
     return "kv" if _KEYS.search(name) else "even"
@@ -159,13 +170,3 @@ def _absorbed(shape: ModelShape, dtype: str) -> float:
         return 0.0
     per_layer = shape.heads.query * latent.kv_rank * (latent.nope + latent.value)
     return len(shape.layers) * per_layer * BITS[dtype] / 8
-
-
-def _angles(shape: ModelShape, dtype: str, positions: int) -> float:
-    """Return the bytes of rotary sines and cosines, cached once for every position."""
-    rotary = shape.latent.rope if shape.latent else shape.heads.dim
-    if shape.learned_positions or not (
-        shape.count(LayerKind.FULL) + shape.count(LayerKind.SLIDING)
-    ):
-        return 0.0
-    return positions * rotary * BITS[dtype] / 8

@@ -13,15 +13,24 @@ from carferry.gpu.model.shape import Heads, Latent, LayerKind
 
 def heads_of(fields: Fields) -> Heads:
     """Return the attention heads; a width the config leaves out is hidden / heads."""
-    if fields.values.get("num_attention_heads") is None and _has_state_only(fields):
+    if fields.values.get("state_size") is not None:  # Mamba: nothing attends
         return Heads(1, 1, 1)
     query = fields.number("num_attention_heads")
     dim = fields.maybe("head_dim") or max(fields.number("hidden_size") // query, 1)
-    return Heads(query, _kv_heads(fields, query), dim, fields.maybe("swa_v_head_dim") or 0)
+    latent = fields.maybe("kv_lora_rank") is not None
+    return Heads(
+        query,
+        _kv_heads(fields, query),
+        dim,
+        0 if latent else _other(fields.maybe("v_head_dim"), dim),
+        0 if latent else fields.maybe("q_lora_rank", "share_q_dim") or 0,
+        fields.maybe("o_lora_rank") or 0,
+        fields.maybe("o_groups") or 0,
+    )
 
 
-def _has_state_only(fields: Fields) -> bool:
-    return fields.values.get("state_size") is not None
+def _other(width: int | None, dim: int) -> int:
+    return 0 if width is None or width == dim else width
 
 
 def _kv_heads(fields: Fields, query: int) -> int:
@@ -48,7 +57,10 @@ def sliding_heads(fields: Fields, heads: Heads) -> Heads:
         ),
         fields.number("swa_num_key_value_heads", default=heads.kv),
         fields.number("swa_head_dim", default=heads.dim),
-        fields.maybe("swa_v_head_dim") or heads.value,
+        _other(fields.maybe("swa_v_head_dim"), heads.dim) or heads.value,
+        heads.query_rank,
+        heads.out_rank,
+        heads.out_groups,
     )
 
 
@@ -69,7 +81,7 @@ def latent_of(fields: Fields) -> Latent | None:
         return None
     return Latent(
         kv_rank=rank,
-        rope=fields.number("qk_rope_head_dim"),
+        rope=fields.integer("qk_rope_head_dim"),
         nope=fields.number("qk_nope_head_dim"),
         value=fields.number("v_head_dim"),
         query_rank=fields.maybe("q_lora_rank"),

@@ -27,10 +27,12 @@ from carferry.gpu.model.fields import Fields
 from carferry.gpu.model.layers import layer_count, layers_of, window_of
 from carferry.gpu.model.names import plain, with_stand_ins
 from carferry.gpu.model.quantize import kv_cache_dtype, parse_quantization
+from carferry.gpu.model.rotary import rotary_elements
 from carferry.gpu.model.sections import architecture_of, quantized, text_section, type_of
 from carferry.gpu.model.shape import Heads, LayerKind, ModelShape
+from carferry.gpu.model.sounds import whisper_encoder
 from carferry.gpu.model.states import state_of
-from carferry.gpu.model.towers import parse_tower, whisper_encoder
+from carferry.gpu.model.towers import parse_tower
 
 _SPARE = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers")
 _HEADLESS = (
@@ -80,6 +82,7 @@ def parse_config(
     traits, fields, unknown = _read_as(section, kind, subject, family)
     read = _whisper if kind == "whisper" else _decoder
     bare = read(fields, config, kind, traits)
+    bare = replace(bare, rotary=rotary_elements(fields, bare))
     whole = Fields(quantized(config), subject)
     packed, strange = parse_quantization(whole, bare)
     shape = replace(
@@ -98,14 +101,14 @@ def _read_as(
     """Return the traits a section is read with, its fields, and what is not known of it."""
     known = plain(section)
     if forced:
-        return Family(sliding="set"), Fields(known, subject), ""
+        return Family(), Fields(known, subject), ""
     traits = FAMILIES.get(kind)
     if traits:
         return traits, Fields({**traits.defaults, **known}, subject), ""
     known, missing = with_stand_ins(known)
     named = kind or architecture_of(section) or "without model_type"
     made_up = f" (assumed: {', '.join(missing)})" if missing else ""
-    return Family(), Fields(known, subject), f"architecture {named!r}{made_up}"
+    return Family(sliding="never"), Fields(known, subject), f"architecture {named!r}{made_up}"
 
 
 def check_family(family: str) -> None:
@@ -123,9 +126,10 @@ def check_family(family: str) -> None:
 def _decoder(fields: Fields, config: Mapping[str, Any], kind: str, traits: Family) -> ModelShape:
     hidden = fields.number("hidden_size")
     layers, strange = layers_of(fields, traits)
+    strange = f"layer type {strange!r}" if strange else ""
     heads = heads_of(fields)
     sliding = sliding_heads(fields, heads)
-    experts = experts_of(fields, kind, layers)
+    experts = experts_of(fields, kind, traits, layers)
     intermediate = intermediate_of(fields, kind)
     idle = traits.pooling or (traits.state and heads.query == 1 and not _attends(layers))
     shape = ModelShape(
@@ -146,7 +150,7 @@ def _decoder(fields: Fields, config: Mapping[str, Any], kind: str, traits: Famil
         experts=experts,
         dense_layers=0
         if idle and not traits.pooling
-        else dense_layers(fields, kind, layers, experts),
+        else dense_layers(fields, kind, traits, layers, experts),
         gated=traits.gated,
         output_gate=traits.output_gate,
         attention_bias=traits.bias or fields.flag("attention_bias"),
@@ -159,8 +163,10 @@ def _decoder(fields: Fields, config: Mapping[str, Any], kind: str, traits: Famil
         spare_layers=fields.maybe(*_SPARE) or 0,
         kv_shared=min(fields.maybe("num_kv_shared_layers") or 0, len(layers)),
         layer_embedding=layer_embedding(fields, len(layers)),
+        chunk=fields.maybe("attention_chunk_size") or 0 if LayerKind.CHUNKED in layers else 0,
+        ratios=_ratios(fields, len(layers)),
         mlp_widths=mlp_widths(fields, layers, intermediate),
-        unknown=f"layer type {strange!r}" if strange else "",
+        unknown=strange,
     )
     return replace(shape, more=extras_of(fields, shape, traits.more))
 
@@ -170,7 +176,19 @@ def _attends(layers: tuple[LayerKind, ...]) -> bool:
 
 
 def _indexer(fields: Fields) -> int:
-    return fields.maybe("index_head_dim") or 0 if fields.maybe("kv_lora_rank") else 0
+    sparse = fields.section("sparse_attention_config")
+    return fields.maybe("index_head_dim") or sparse.maybe("sparse_index_dim") or 0
+
+
+def _ratios(fields: Fields, count: int) -> tuple[int, ...]:
+    """Return how many tokens each layer's cache joins, as listed or by the kind of layer."""
+    listed = fields.items("compress_ratios")
+    rates = fields.section("compress_rates")
+    if not listed and rates.values:
+        kinds = (str(kind) for kind in fields.items("layer_types"))
+        return tuple(rates.maybe(kind) or 0 for kind in kinds)[:count]
+    each = (Fields({"ratio": one}, fields.subject).integer("ratio") for one in listed[:count])
+    return tuple(each)
 
 
 def _headless(config: Mapping[str, Any]) -> bool:
@@ -233,7 +251,7 @@ def _check(shape: ModelShape, subject: str) -> None:
         (heads.dim > 4096, f"head_dim {heads.dim} is beyond any kernel"),
         (shape.vocab < 16, f"vocab_size {shape.vocab}"),
         (
-            shape.count(LayerKind.STATE) > 0 and shape.state is None,
+            not shape.unknown and shape.count(LayerKind.STATE) > 0 and shape.state is None,
             "state layers without a state size",
         ),
         (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from carferry.gpu.model.family import Family
 from carferry.gpu.model.fields import Fields
 from carferry.gpu.model.layers import letters_of
 from carferry.gpu.model.shape import Experts, LayerKind
@@ -34,13 +35,15 @@ _SHARED_COUNTS = (
 )
 
 
-def experts_of(fields: Fields, kind: str, layers: tuple[LayerKind, ...]) -> Experts | None:
+def experts_of(
+    fields: Fields, kind: str, traits: Family, layers: tuple[LayerKind, ...]
+) -> Experts | None:
     """Return the routed experts; None for a dense model."""
     held = _firsts(fields)
     count = held.maybe(*_COUNTS) or held.section("ffn_config").maybe("moe_num_experts")
     if not count or count == 1 or (_is_gemma4(kind) and not fields.flag("enable_moe_block")):
         return None
-    sparse = len(sparse_layers(fields, layers))
+    sparse = len(sparse_layers(fields, layers)) // (2 if traits.twice else 1)
     if not sparse:
         return None
     return Experts(
@@ -54,13 +57,17 @@ def experts_of(fields: Fields, kind: str, layers: tuple[LayerKind, ...]) -> Expe
 
 
 def dense_layers(
-    fields: Fields, kind: str, layers: tuple[LayerKind, ...], experts: Experts | None
+    fields: Fields,
+    kind: str,
+    traits: Family,
+    layers: tuple[LayerKind, ...],
+    experts: Experts | None,
 ) -> int:
     """Count the layers with a dense MLP of ``intermediate`` width."""
     letters = letters_of(fields)
     if letters:
         return letters.count("-")
-    if experts is None or _is_gemma4(kind):
+    if experts is None or _is_gemma4(kind) or traits.twice:
         return len(layers)
     return len(layers) - experts.layers
 
@@ -84,6 +91,9 @@ def _firsts(fields: Fields) -> Fields:
     """Return the fields with the first of each list: Ernie and Hunyuan give one for each part."""
     names = (*_COUNTS, *_WIDTHS, *_SHARED_WIDTHS, *_SHARED_COUNTS, "num_experts_per_tok")
     firsts = {name: _first(fields.values[name]) for name in names if name in fields.values}
+    each = fields.values.get("moe_intermediate_size")
+    if isinstance(each, list) and each and all(type(one) is int for one in each):
+        firsts["moe_intermediate_size"] = sum(each)  # Ernie VL: text and image experts
     return Fields({**fields.values, **firsts}, fields.subject)
 
 

@@ -18,10 +18,11 @@ class Family:
     """How one ``model_type`` is built.
 
     Attributes:
-        sliding: Which layers slide when the config lists none: ``set`` (all, if a window is
-            set), ``alternate`` (even layers), ``most`` (all but each ``period``-th), ``after``
-            (all but the first of each ``period``), ``switch`` (those from max_window_layers on,
-            if use_sliding_window) or ``never``.
+        sliding: Which layers slide when the config lists none. ``set``: all, if a window is set,
+            which is what vLLM makes of a model whose code does not know better; ``alternate``:
+            even layers; ``most``: all but each ``period``-th; ``after``: all but the first of
+            each ``period``; ``switch``: those from max_window_layers on, if use_sliding_window;
+            ``never``.
         norms: Norm vectors per layer, in units of the hidden width.
         output_gate: Queries come with a gate of the same width.
         state: What keeps a recurrent state, by the kinds of RecurrentState; empty if nothing.
@@ -29,11 +30,13 @@ class Family:
         learned: Positions are an embedding table.
         pooler: A dense layer of the hidden width ends an encoder.
         copies_kv: KV heads may be copied to more ranks than there are heads.
+        chunked: Layers with rotary positions see no further than their chunk.
+        twice: A layer holds two attentions and two dense MLPs beside its experts.
         more: Which weights come on top, by the name of a function of ``extras``.
     """
 
     defaults: Mapping[str, object] = field(default_factory=dict)
-    sliding: str = "never"
+    sliding: str = "set"
     period: int = 6
     gated: bool = True
     bias: bool = False
@@ -47,6 +50,8 @@ class Family:
     copies_kv: bool = True
     offset: int = 0
     more: str = ""
+    chunked: bool = False
+    twice: bool = False
 
 
 FORCED = "gqa"

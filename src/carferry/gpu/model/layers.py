@@ -21,8 +21,7 @@ _NAMES = {
     "attention": LayerKind.FULL,
     "full": LayerKind.FULL,
     "global": LayerKind.FULL,
-    # Chunked layers keep the whole request: vLLM turns the hybrid manager off for them.
-    "chunked_attention": LayerKind.FULL,
+    "chunked_attention": LayerKind.CHUNKED,
     "indexed_attention": LayerKind.FULL,
     "deepseek_sparse_attention": LayerKind.FULL,
     "minimax_m3_sparse": LayerKind.FULL,
@@ -96,6 +95,8 @@ def layers_of(fields: Fields, traits: Family) -> tuple[tuple[LayerKind, ...], st
         InputError: A list that is longer or shorter than the layers.
     """
     count = layer_count(fields)
+    if traits.twice and count == fields.maybe("num_layers"):
+        count *= 2
     letters = letters_of(fields)
     listed: tuple[Any, ...] = tuple(letters) or fields.items("layer_types", "layers_block_type")
     if nas.is_variable(fields) and len(nas.layers(fields)) == count:
@@ -125,7 +126,7 @@ def window_of(fields: Fields) -> int | None:
 
 def _derived(fields: Fields, traits: Family, count: int) -> tuple[LayerKind, ...]:
     """Return what vLLM makes of layers that the config does not name."""
-    for rule in (_numbered, _by_state):
+    for rule in (_numbered, _by_state, _chunked):
         found = rule(fields, traits, count)
         if found is not None:
             return found
@@ -177,8 +178,17 @@ def _by_state(fields: Fields, traits: Family, count: int) -> tuple[LayerKind, ..
         return _either({i for i in range(count) if (i + 1) % step == 0}, count, LayerKind.STATE)
     if fields.values.get("mamba_d_ssm") is not None:
         return (LayerKind.BOTH,) * count
-    idle = fields.values.get("num_attention_heads") is None
-    return (LayerKind.STATE if idle else LayerKind.FULL,) * count
+    return (LayerKind.STATE,) * count
+
+
+def _chunked(fields: Fields, traits: Family, count: int) -> tuple[LayerKind, ...] | None:
+    """Derive Llama 4's layers: those without rotary positions see everything."""
+    if not traits.chunked or fields.maybe("attention_chunk_size") is None:
+        return None
+    rotary = fields.items("no_rope_layers")
+    step = fields.number("no_rope_layer_interval", default=4)
+    flags = rotary if len(rotary) == count else [(i + 1) % step for i in range(count)]
+    return tuple(LayerKind.CHUNKED if one else LayerKind.FULL for one in flags)
 
 
 def _never(fields: Fields, traits: Family, index: int, count: int) -> bool:
@@ -204,7 +214,9 @@ def _switch(fields: Fields, traits: Family, index: int, count: int) -> bool:
 
 
 _SLIDING: Mapping[str, Callable[[Fields, Family, int, int], bool]] = {
-    "set": lambda fields, traits, index, count: True,
+    "set": lambda fields, traits, index, count: (
+        fields.values.get("use_sliding_window") is not False
+    ),
     "alternate": lambda fields, traits, index, count: index % 2 == 0,
     "most": _most,
     "after": _after,

@@ -1,7 +1,7 @@
 """Mistral's own params.json in the words of config.json, as vLLM reads it.
 
 Source: vLLM ``transformers_utils/configs/mistral.py``: names, defaults, and which of its parts
-make it a mixture of experts, a latent-attention model or one that sees.
+make it a mixture of experts, a latent-attention model, or one that sees or hears.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from carferry.errors import UnsupportedModel
 from carferry.gpu.model.fields import Fields
 
 _SUBJECT = "params.json"
@@ -40,19 +39,38 @@ def from_params(params: Mapping[str, Any]) -> dict[str, Any]:
         params: The whole params.json.
 
     Raises:
-        UnsupportedModel: A part whose memory the plan cannot compute.
         InputError: A part that is not of its form.
     """
     fields = Fields(params, _SUBJECT)
     if params.get("model_type") == "mamba":
-        raise UnsupportedModel("plan model", _SUBJECT, "unknown architecture 'mamba'")
+        return _mamba(fields)
     config = {_NAMES.get(key, key): value for key, value in params.items()}
     config |= {_NAMES[key]: fields.number(key) for key in _NEEDED}
     config["num_key_value_heads"] = fields.number("n_kv_heads", "n_heads")
     config["max_position_embeddings"] = _positions(fields)
     config.setdefault("sliding_window", None)
     config |= _attention(fields, config) | _experts(fields) | _quantization(fields)
-    return _with_vision(fields, config)
+    return _with_encoder(fields, config)
+
+
+def _mamba(fields: Fields) -> dict[str, Any]:
+    """Return Codestral Mamba's config, whose sizes Mamba-2's class fixes."""
+    width = fields.number("dim")
+    return {
+        "model_type": "mamba2",
+        "architectures": ["Mamba2ForCausalLM"],
+        "hidden_size": width,
+        "num_hidden_layers": fields.number("n_layers"),
+        "vocab_size": fields.number("vocab_size"),
+        "n_groups": fields.number("n_groups", default=8),
+        "num_heads": max(2 * width // 64, 1),
+        "head_dim": 64,
+        "state_size": 128,
+        "conv_kernel": 4,
+        "expand": 2,
+        "tie_word_embeddings": fields.flag("tie_embeddings"),
+        "max_position_embeddings": _positions(fields),
+    }
 
 
 def _positions(fields: Fields) -> int:
@@ -97,19 +115,43 @@ def _quantization(fields: Fields) -> dict[str, Any]:
     return {"quantization_config": dict(packed)}
 
 
-def _with_vision(fields: Fields, text: dict[str, Any]) -> dict[str, Any]:
-    """Return the config of the whole, with the image tower if there is one."""
+def _with_encoder(fields: Fields, text: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of the whole, with the image or audio tower if there is one."""
     parts = fields.section("multimodal")
-    if parts.values.get("whisper_model_args"):
-        raise UnsupportedModel("plan model", _SUBJECT, "unknown architecture 'voxtral' (audio)")
+    audio = parts.section("whisper_model_args")
     vision = parts.section("vision_encoder_args").values or fields.section("vision_encoder").values
+    if audio.values:
+        return _whole(text, "voxtral", _voxtral(audio, text))
     if not vision:
         return text
+    merge = vision.get("spatial_merge_size") or 1
+    return _whole(text, "pixtral", {"vision_config": dict(vision), "spatial_merge_size": merge})
+
+
+def _whole(text: dict[str, Any], kind: str, more: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of a decoder with an encoder beside it."""
     return {
-        "model_type": "pixtral",
-        "architectures": ["PixtralForConditionalGeneration"],
+        "model_type": kind,
+        "architectures": [f"{kind.capitalize()}ForConditionalGeneration"],
         "text_config": text,
-        "vision_config": dict(vision),
-        "spatial_merge_size": vision.get("spatial_merge_size") or 1,
+        **more,
         **{key: text[key] for key in ("quantization_config",) if key in text},
     }
+
+
+def _voxtral(audio: Fields, text: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the audio encoder as transformers would name its sizes."""
+    encoder, down = audio.section("encoder_args"), audio.section("downsample_args")
+    width, heads = encoder.number("dim"), encoder.number("n_heads")
+    factor = down.number("downsample_factor", default=4)
+    bins = encoder.section("audio_encoding_args").number("num_mel_bins", default=128)
+    section = {
+        "d_model": width,
+        "encoder_layers": encoder.number("n_layers"),
+        "encoder_ffn_dim": encoder.number("hidden_dim"),
+        "encoder_attention_heads": heads,
+        "num_mel_bins": bins,
+        "projection_size": factor * width,
+        **{key: encoder.values.get(key) for key in ("head_dim", "max_source_positions")},
+    }
+    return {"audio_config": {key: one for key, one in section.items() if one is not None}}

@@ -146,10 +146,11 @@ def _skipped(section: Fields) -> Rule:
 
 
 def _packed(method: str, section: Fields) -> Recipe:
-    """Read GPTQ and AWQ: integers plus a 16-bit scale and a packed zero per group."""
+    """Read GPTQ and AWQ: integers plus a 16-bit scale per group, and a zero if not symmetric."""
     bits, group = section.number("bits", "w_bit", default=4), _group(section, default=128)
-    rest = widths.grouped(bits, group, 16, bits)
-    rules = [_skipped(section), *_dynamic(section, bits, group)]
+    zero = 0.0 if "gptq" in method and section.flag("sym", True) else 1.0
+    rest = widths.grouped(bits, group, 16, zero * bits)
+    rules = [_skipped(section), *_dynamic(section, bits, group, zero)]
     if section.flag("lm_head"):
         rules.append(Rule(name_set(["lm_head"]), rest))
     return Recipe(
@@ -157,7 +158,7 @@ def _packed(method: str, section: Fields) -> Recipe:
     )
 
 
-def _dynamic(section: Fields, bits: int, group: int | None) -> Iterable[Rule]:
+def _dynamic(section: Fields, bits: int, group: int | None, zero: float) -> Iterable[Rule]:
     """Read GPTQModel's rules: ``-:pattern`` leaves layers out, others change their width."""
     for pattern, change in section.section("dynamic").values.items():
         named = name_set([str(pattern).removeprefix("-:").removeprefix("+:")], regex=True)
@@ -166,7 +167,7 @@ def _dynamic(section: Fields, bits: int, group: int | None) -> Iterable[Rule]:
             continue
         fields = Fields(change, section.subject)
         own = fields.number("bits", default=bits)
-        yield Rule(named, widths.grouped(own, _group(fields, default=group), 16, own))
+        yield Rule(named, widths.grouped(own, _group(fields, default=group), 16, zero * own))
 
 
 def _auto_round(method: str, section: Fields) -> Recipe:

@@ -43,7 +43,7 @@ def text_section(config: Mapping[str, Any]) -> dict[str, Any]:
         outer = str(section.get("model_type") or "")
         kind = nested.get("model_type") or _told(nested) or INSIDE.get(outer) or outer
         kept = {key: section[key] for key in _KEPT if section.get(key) is not None}
-        section = {**kept, **class_defaults(str(kind)), **nested, "model_type": kind}
+        section = {**class_defaults(str(kind)), **kept, **nested, "model_type": kind}
     return dict(section)
 
 

@@ -7,13 +7,24 @@ from enum import Enum
 
 
 class LayerKind(Enum):
-    """What one decoder layer keeps between tokens; ``BOTH`` is full attention beside a state."""
+    """What one decoder layer keeps between tokens.
+
+    ``BOTH`` is full attention beside a state. ``CHUNKED`` sees no further than its chunk of the
+    request; vLLM keeps no more of it only from 0.14 on, so it counts as full where none asks.
+    """
 
     FULL = "full"
     SLIDING = "sliding"
+    CHUNKED = "chunked"
     STATE = "state"
     BOTH = "both"
     NOTHING = "nothing"
+
+
+_ALSO = {
+    LayerKind.FULL: (LayerKind.FULL, LayerKind.BOTH, LayerKind.CHUNKED),
+    LayerKind.STATE: (LayerKind.STATE, LayerKind.BOTH),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +33,18 @@ class Heads:
 
     Attributes:
         value: Width of a value; 0 if it is that of a key.
+        query_rank: Width that queries pass through; 0 if they are projected at once.
+        out_rank: Width that each group of heads passes through on its way out; 0 as above.
+        out_groups: Groups of heads with an ``out_rank``.
     """
 
     query: int
     kv: int
     dim: int
     value: int = 0
+    query_rank: int = 0
+    out_rank: int = 0
+    out_groups: int = 0
 
     @property
     def value_dim(self) -> int:
@@ -105,6 +122,7 @@ class Tower:
 
     Attributes:
         copied: Every rank holds the whole tower under tensor parallelism.
+        levels: Features of how many of its layers reach into the decoder (Qwen3-VL).
     """
 
     layers: int
@@ -114,6 +132,14 @@ class Tower:
     matrices: int
     extra: int
     copied: bool = False
+    levels: int = 0
+
+    @property
+    def weights(self) -> int:
+        """Return its weights, biases and norms included."""
+        block = 4 * self.hidden**2 + self.matrices * self.hidden * self.intermediate
+        small = 9 * self.hidden + self.intermediate
+        return self.layers * (block + small) + self.extra
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +176,14 @@ class ModelShape:
         spare_layers: Multi-token-prediction layers that only speculative decoding loads.
         kv_shared: Last layers that read an earlier layer's cache and keep none.
         layer_embedding: Elements of per-layer embeddings, all layers together.
+        chunk: Tokens of a chunk of the ``CHUNKED`` layers.
+        ratios: Tokens that each layer's cache joins into one entry (DeepSeek V4); 0 for a layer
+            that only slides; empty for models that join none.
         mlp_widths: Sum of the dense MLPs' widths where layers differ; 0 if all are
             ``intermediate`` wide.
         more: Weights beyond the plain layers: (part, elements in all, split), as WeightPart's.
         unknown: What the plan does not know of the model, in words; empty if it knows it.
+        rotary: Elements of cached rotary angles.
     """
 
     model_type: str
@@ -187,13 +217,16 @@ class ModelShape:
     spare_layers: int = 0
     kv_shared: int = 0
     layer_embedding: int = 0
+    chunk: int = 0
+    ratios: tuple[int, ...] = ()
     mlp_widths: int = 0
     more: tuple[tuple[str, int, str], ...] = ()
     unknown: str = ""
+    rotary: int = 0
 
     def indices(self, kind: LayerKind) -> tuple[int, ...]:
         """Return the decoder layers of a kind; a layer of two kinds is of each."""
-        kinds = (kind, LayerKind.BOTH) if kind in (LayerKind.FULL, LayerKind.STATE) else (kind,)
+        kinds = _ALSO.get(kind, (kind,))
         return tuple(index for index, layer in enumerate(self.layers) if layer in kinds)
 
     def count(self, kind: LayerKind) -> int:

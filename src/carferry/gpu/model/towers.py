@@ -1,117 +1,78 @@
-"""Encoders beside the decoder: image towers with their projectors, Whisper's audio encoder.
+"""Encoders beside the decoder: which sections describe them, and who reads each.
 
-Only sizes are read; each constructor cites the vLLM model it mirrors.
-
-Source: vLLM 0.33 ``model_executor/models`` {clip,siglip,pixtral,qwen2_5_vl,qwen3_vl,whisper}.py.
+A tower whose kind is not known counts as a plain vision transformer with one linear projector:
+it is small beside its decoder, so a wrapper of a known decoder is known as a whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from carferry.gpu.model.fields import Fields
+from carferry.gpu.model.images import IMAGES, plain_tower
 from carferry.gpu.model.shape import Tower
+from carferry.gpu.model.sounds import SOUNDS, whisper_encoder
+
+_IMAGE_KEYS = ("vision_config", "vit_config", "vision_tower_config", "visual")
+_SOUND_KEYS = ("audio_config", "encoder_config", "sound_config", "speech_config")
+_COPIED = (
+    "deepseek_vl_v2",
+    "gemma3n",
+    "gemma4",
+    "granite_speech",
+    "phi3_v",
+    "phi4mm",
+    "phi4_multimodal",
+    "qwen2_audio",
+    "shieldgemma2",
+)
+"""Outer types whose tower vLLM 0.33 takes from another library, whole on every rank."""
 
 
 def parse_tower(config: Fields, hidden: int) -> Tower | None:
-    """Return the image tower a config describes; None for a text model.
+    """Return the image and audio encoders a config describes; None for a text model.
 
     Args:
         config: The whole config.json.
         hidden: Width of the decoder the projector feeds.
     """
-    vision = config.section("vision_config")
-    if not vision.values:
+    outer, kind = _owner(config), config.text("model_type")
+    image = _built(outer, kind, hidden, _IMAGE_KEYS, IMAGES, plain_tower)
+    sound = (
+        None
+        if kind.startswith("phi4")
+        else _built(outer, kind, hidden, _SOUND_KEYS, SOUNDS, whisper_encoder)
+    )
+    found = _together(image, sound)
+    return replace(found, copied=True) if found and kind.startswith(_COPIED) else found
+
+
+def _owner(config: Fields) -> Fields:
+    """Return the section that holds the towers: Qwen's omni models keep them in the thinker."""
+    thinker = config.section("thinker_config")
+    return Fields({**config.values, **thinker.values}, config.subject)
+
+
+def _built(
+    outer: Fields,
+    kind: str,
+    hidden: int,
+    keys: tuple[str, ...],
+    builders: Mapping[str, Callable[[Fields, Fields, int], Tower]],
+    other: Callable[[Fields, Fields, int], Tower | None],
+) -> Tower | None:
+    section = outer.section(*keys)
+    if not section.values:
         return None
-    kind = config.text("model_type")
-    builder = next((make for name, make in _BUILDERS.items() if kind.startswith(name)), _plain)
-    return builder(vision, config, hidden)
+    inner = section.text("model_type")
+    builder = next((make for name, make in builders.items() if kind.startswith(name)), None)
+    builder = builder or next((builders[name] for name in builders if inner == name), None)
+    return (builder or other)(section, outer, hidden)
 
 
-def whisper_encoder(config: Fields) -> Tower:
-    """Return Whisper's encoder; the two convolutions and the positions are ``extra``."""
-    width, bins = config.number("d_model"), config.number("num_mel_bins", default=80)
-    positions = config.number("max_source_positions", default=1500)
-    return Tower(
-        layers=config.number("encoder_layers"),
-        heads=config.number("encoder_attention_heads"),
-        hidden=width,
-        intermediate=config.number("encoder_ffn_dim"),
-        matrices=2,
-        extra=3 * width * (bins + width) + positions * width,
-    )
-
-
-def _clip(vision: Fields, config: Fields, hidden: int) -> Tower:
-    """Read CLIP as LLaVA loads it: layers after the chosen feature layer are dropped."""
-    width = vision.number("hidden_size", default=1024)
-    depth = vision.number("num_hidden_layers", default=24)
-    layer = config.values.get("vision_feature_layer", -2)
-    dropped = -layer - 1 if isinstance(layer, int) and -depth <= layer < 0 else 0
-    patch = vision.side("patch_size", 14)
-    positions = (vision.side("image_size", 336) // patch) ** 2 + 1
-    return Tower(
-        layers=depth - dropped,
-        heads=vision.number("num_attention_heads", default=16),
-        hidden=width,
-        intermediate=vision.number("intermediate_size", default=4096),
-        matrices=2,
-        extra=(3 * patch * patch + positions) * width + hidden * (width + hidden),
-    )
-
-
-def _plain(vision: Fields, config: Fields, hidden: int) -> Tower:
-    """Read SigLIP and its kind: one linear projector into the decoder."""
-    width, patch = vision.number("hidden_size"), vision.side("patch_size", 14)
-    grid = (vision.side("image_size", 224) // patch) ** 2
-    positions = 2 * (vision.maybe("position_embedding_size") or 0) or grid
-    return Tower(
-        layers=vision.number("num_hidden_layers"),
-        heads=vision.number("num_attention_heads"),
-        hidden=width,
-        intermediate=vision.number("intermediate_size"),
-        matrices=3 if config.text("model_type").startswith("gemma4") else 2,
-        extra=(3 * patch * patch + positions + hidden) * width,
-    )
-
-
-def _pixtral(vision: Fields, config: Fields, hidden: int) -> Tower:
-    """Read Pixtral in Mistral 3: gated blocks, a 2x2 patch merger and two projections."""
-    width, patch = vision.number("hidden_size", default=1024), vision.side("patch_size", 14)
-    merge = config.number("spatial_merge_size", default=2) ** 2
-    return Tower(
-        layers=vision.number("num_hidden_layers", default=24),
-        heads=vision.number("num_attention_heads", default=16),
-        hidden=width,
-        intermediate=vision.number("intermediate_size", default=4096),
-        matrices=3,
-        extra=3 * patch * patch * width + merge * width * width + hidden * (width + hidden),
-    )
-
-
-def _qwen(vision: Fields, config: Fields, hidden: int) -> Tower:
-    """Read Qwen-VL: a merger of merge^2 patches; Qwen3 adds one merger per deepstack level."""
-    width, out = vision.number("hidden_size"), vision.number("out_hidden_size", default=hidden)
-    wide = width * vision.number("spatial_merge_size", default=2) ** 2
-    frames = vision.side("temporal_patch_size", 2)
-    patch = 3 * frames * vision.side("patch_size", 14) ** 2
-    mergers = 1 + len(vision.items("deepstack_visual_indexes"))
-    positions = vision.integer("num_position_embeddings", default=0)
-    return Tower(
-        layers=vision.number("depth", default=32),
-        heads=vision.number("num_heads", default=16),
-        hidden=width,
-        intermediate=vision.number("intermediate_size"),
-        matrices=3 if config.text("model_type") == "qwen2_5_vl" else 2,
-        extra=(patch + positions) * width + mergers * wide * (wide + out),
-    )
-
-
-_BUILDERS: Mapping[str, Callable[[Fields, Fields, int], Tower]] = {
-    "llava": _clip,
-    "mistral3": _pixtral,
-    "pixtral": _pixtral,
-    "qwen2_5_vl": _qwen,
-    "qwen3_vl": _qwen,
-    "qwen3_5": _qwen,
-}
+def _together(image: Tower | None, sound: Tower | None) -> Tower | None:
+    """Return both towers as one: the audio's weights count as the image tower's others."""
+    if image is None or sound is None:
+        return image or sound
+    return replace(image, extra=image.extra + sound.weights)

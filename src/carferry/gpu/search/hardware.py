@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from carferry.errors import InputError
-from carferry.gpu.inventory.catalogue import CENTRE, Gpu, find, products
+from carferry.gpu.inventory.catalogue import Gpu, find, products
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
+from carferry.gpu.inventory.products import CENTRE
 from carferry.gpu.search.goal import Goal
 
 _COUNTS = (2, 4, 8)

@@ -15,7 +15,7 @@ from carferry.gpu.memory.estimate import Model, Verdict
 from carferry.gpu.search.changes import Change, smallest_change
 from carferry.gpu.search.command import command_of
 from carferry.gpu.search.goal import Goal, check_goal
-from carferry.gpu.search.notes import notes_of
+from carferry.gpu.search.notes import calibrated_notes, notes_of
 from carferry.gpu.search.option import Option
 from carferry.gpu.search.ways import search
 from carferry.gpu.units import GIB
@@ -115,7 +115,10 @@ def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPla
         binding=closest.best.binding if closest.best else closest.reason,
         shortfall_gib=closest.best.shortfall / GIB if closest.best else 0.0,
         change=change,
-        notes=(*model.notes, *inventory.notes, *notes_of(model, goal, chosen)),
+        notes=(
+            *(*model.notes, *inventory.notes, *notes_of(model, goal, chosen)),
+            *calibrated_notes(model, goal, closest),
+        ),
     )
 
 
