@@ -70,7 +70,7 @@ def encoder_peak(shape: ModelShape, choice: Choice) -> float:
     ways = 1 if tower.copied else choice.tp
     patches = _encoder_tokens(shape, choice) * _PATCHES
     inner = tower.matrices * tower.intermediate // ways
-    widest = 4 * tower.hidden + max(inner, 3 * tower.hidden // ways)
+    widest = 2 * tower.hidden + max(inner, 4 * tower.hidden // ways)
     return patches * widest * BITS[choice.dtype] / 8 + encoder_output(shape, choice)
 
 
