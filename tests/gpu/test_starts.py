@@ -12,7 +12,7 @@ from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.estimate import Model, Verdict, default_choice, estimate
 from carferry.gpu.memory.parallel import tensor_reason
 from carferry.gpu.memory.starts import least_batch, refusal
-from carferry.gpu.memory.vllm_version import LATEST, find_version
+from carferry.gpu.memory.vllm_version import LATEST, UNDATED, find_version
 
 QWEN3_FP8 = "Qwen/Qwen3-235B-A22B-FP8"
 
@@ -162,3 +162,29 @@ def test_experts_dealt_out_whole_are_not_cut() -> None:
 
     assert "FP8 blocks" in tensor_reason(shape, 8)
     assert tensor_reason(shape, 8, expert_ranks=8) == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "words"),
+    [
+        ("Qwen/Qwen3.5-27B", "rhoai-3.4", ""),
+        ("Qwen/Qwen3.5-27B", "0.16.0", "came with 0.17.0"),
+        ("Qwen/Qwen3.5-27B", "rhoai-3.3", "vLLM 0.13.0 has no Qwen3_5ForConditionalGeneration"),
+        ("deepseek-ai/DeepSeek-V3.2", "0.10.2", "came with 0.11.0"),
+        ("Qwen/Qwen3-Next-80B-A3B-Instruct", "0.10.1", "came with 0.10.2"),
+        ("ibm-granite/granite-4.0-h-small", "0.9.0", ""),
+        ("Qwen/Qwen3.5-27B", UNDATED, ""),
+        ("openai/gpt-oss-20b", "0.8.5", ""),  # no state: Transformers classes may run it
+    ],
+)
+def test_a_model_needs_a_release_with_its_class(model: str, version: str, words: str) -> None:
+    reason = refused(model, version, tp=8, max_num_batched_tokens=8192)
+
+    assert words in reason and bool(words) == ("came with" in reason)
+
+
+def test_a_log_without_a_version_is_planned_with_care() -> None:
+    found = find_version(UNDATED)
+
+    assert (found.sampler_bytes, found.states_checked, found.is_guessed) == (38.4, True, True)
+    assert "no vLLM version is named" in found.note

@@ -61,6 +61,7 @@ class VllmVersion:
         dated: The release that is planned, as shown.
         note: What a reader must know of it: planned as the nearest release that is known.
         is_guessed: The release that was asked for is not known; this is the nearest.
+        release: The release that is planned; None if none was asked for.
     """
 
     since: Release
@@ -86,6 +87,7 @@ class VllmVersion:
     dated: str = ""
     note: str = ""
     is_guessed: bool = False
+    release: Release | None = None
 
     def batching(self, gpu: Gpu) -> tuple[int, int]:
         """Return the server's default (max_num_batched_tokens, max_num_seqs) on a GPU."""
