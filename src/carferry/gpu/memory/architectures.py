@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.releases import Release, VllmVersion
 from carferry.gpu.model.shape import LayerKind, ModelShape
 
@@ -60,10 +61,15 @@ def first_release(shape: ModelShape) -> Release | None:
     return _FIRST.get(shape.architecture) if special else None
 
 
-def architecture_reason(shape: ModelShape, version: VllmVersion) -> str:
-    """Return why a release cannot run a model: its class came later; empty if it can."""
+def architecture_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> str:
+    """Return why a release cannot run a model: its class came later; empty if it can.
+
+    Images for other vendors' GPUs are built from forks ahead of their release, so none is refused.
+    """
     first = first_release(shape)
-    if first is None or version.release is None or first <= version.release:
+    if first is None or gpu.vendor != "nvidia":
+        return ""
+    if version.release is None or first <= version.release:
         return ""
     came = ".".join(map(str, first))
     return f"vLLM {version.dated} has no {shape.architecture}: it came with {came}"

@@ -39,7 +39,7 @@ def refusals(shape: ModelShape, choice: Choice, version: VllmVersion) -> Iterato
     """Yield every reason for which vLLM would refuse a choice, memory apart."""
     gpu = choice.gpu
     reasons = (
-        architecture_reason(shape, version),
+        architecture_reason(shape, gpu, version),
         quantization_reason(shape, gpu, version),
         dtype_reason(shape, gpu, choice.dtype),
         kv_dtype_reason(shape, choice, version),
