@@ -11,7 +11,8 @@ from typing import Any, Unpack
 
 from carferry.errors import InputError
 from carferry.form.readers import read_model
-from carferry.gpu.inventory.catalogue import Gpu, find, parse_gpus
+from carferry.gpu.inventory.catalogue import Gpu, find
+from carferry.gpu.inventory.wanted import parse_gpus
 from carferry.gpu.log.calibrate import calibration_of, why_not
 from carferry.gpu.log.compare import Comparison, compare
 from carferry.gpu.log.parse import parse_log
@@ -26,7 +27,8 @@ from carferry.source.pieces import Pieces
 from carferry.steps.access import open_access, patience
 from carferry.steps.calibrations import OFF, keep_calibration
 from carferry.steps.compared import Compared
-from carferry.steps.fit import FIT_DEFAULTS, SERVED, FitKeywords, FitSettings, reach_cluster
+from carferry.steps.defaults import SERVED
+from carferry.steps.fit import FIT_DEFAULTS, FitKeywords, FitSettings, reach_cluster
 from carferry.steps.logs import Log, open_log
 from carferry.steps.models import open_model
 from carferry.steps.seen import see
@@ -96,7 +98,7 @@ def _model(name: str, how: FitSettings, retry: Retry) -> Model:
 def _gpu(started: StartLog, opened: Log, how: FitSettings) -> Gpu:
     """Return what it ran on: as asked for, else as the node or the log has it."""
     if how.gpus:
-        return parse_gpus(how.gpus)[0][0]
+        return parse_gpus(how.gpus)[0].gpu
     names = [each for each in (opened.gpu, started.gpu) if each]
     if not names:
         reason = "the log names no GPU"
