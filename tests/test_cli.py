@@ -218,7 +218,7 @@ def test_an_interrupted_build_exits_130_and_tags_nothing(
 
 
 @pytest.mark.parametrize(
-    "module", ["carferry.refs", "urllib3", "carferry.cli.image", "carferry.cli.serve"]
+    "module", ["carferry.refs", "urllib3", "carferry.registry.access", "carferry.assembly.options"]
 )
 def test_an_interrupt_while_modules_load_is_one_line_too(module: str, tmp_path: Path) -> None:
     """Loading them takes most of a second, in which people notice what they mistyped."""

@@ -15,8 +15,9 @@ from carferry.cluster.kinds import Object
 from carferry.errors import InputError
 from carferry.gpu.memory.estimate import Verdict
 from carferry.gpu.vllm_args import VllmArgs
+from carferry.run.request import Run
 from carferry.run.sizing import Sizing, _sized
-from carferry.serve.arguments import parallel_args, without
+from carferry.serve.arguments import parallel_args, planned_by, without
 from carferry.serve.objects import make_objects
 from carferry.steps.fit import fit
 from carferry.steps.fitted import Fit
@@ -129,6 +130,33 @@ def test_a_deployment_gives_its_own_flags_once() -> None:
         gpu_count="4", max_model_len="8192", vllm_args="--max-model-len=4096 -tp 2 -pp 2"
     )["args"]
     assert args == ["--max-model-len=4096", "-tp", "2", "-pp", "2"]
+
+
+PLANNED_FOR = [
+    ("--gpu-memory-utilization=0.8", {"gpu_memory_utilization": 0.8}),
+    ("--gpu_memory_utilization .95", {"gpu_memory_utilization": 0.95}),
+    ("--kv-cache-dtype=fp8_e4m3", {"kv_cache_dtype": "fp8"}),
+    ("--max-num-seqs 64 --max-model-len=4096", {"max_num_seqs": 64, "max_model_len": 4096}),
+    ("--dtype=half -q fp8", {"dtype": "float16", "quantization": "fp8"}),
+    ("-dp 4 -ep", {"data_parallel": 4, "expert_parallel": True}),
+    ("--no-enable-expert-parallel", {"expert_parallel": False}),
+    # vLLM reads these, or refuses them; no plan does.
+    ("--max-model-len=8k --dtype=auto -q awq --gpu-memory-utilization=7 --max-num-seqs", {}),
+    ("--enable-auto-tool-choice --tool-call-parser granite", {}),
+]
+
+
+@pytest.mark.parametrize(("args", "wishes"), PLANNED_FOR)
+def test_what_the_pod_will_be_told_is_planned_for(args: str, wishes: dict[str, Any]) -> None:
+    assert planned_by(args.split()) == wishes
+    planned = Run("a/b", "quay.io/t/m:1", vllm_args=args).plan_settings()
+    assert {name: planned.get(name) for name in wishes} == wishes
+
+
+def test_a_setting_wins_over_the_argument_that_says_the_same() -> None:
+    given = {"max_num_seqs": 8}
+    run = Run("a/b", "quay.io/t/m:1", vllm_args="--max-num-seqs=64", settings=given)
+    assert run.plan_settings()["max_num_seqs"] == 8
 
 
 ARGS = VllmArgs(

@@ -16,7 +16,8 @@ from carferry.errors import InputError
 from carferry.refs import ImageRef
 from carferry.registry.access import Access
 from carferry.run.request import Run
-from carferry.steps.fit import SERVED, fit
+from carferry.steps.defaults import SERVED
+from carferry.steps.fit import fit
 from carferry.steps.push import push
 from carferry.steps.served import served_by, version_in
 

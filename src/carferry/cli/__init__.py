@@ -49,6 +49,32 @@ hub access from HF_TOKEN and HF_ENDPOINT.
 """
 
 
+_COMMANDS = {
+    ("plan", "add_plan_command"): ("plan",),
+    ("image", "add_image_commands"): (
+        "build",
+        "stream",
+        "seal",
+        "download",
+        "push",
+        "inspect",
+    ),
+    ("serve", "add_serve_commands"): (
+        "render",
+        "deploy",
+        "delete",
+        "rights",
+    ),
+    ("endpoint", "add_endpoint_commands"): (
+        "test",
+        "warm",
+    ),
+    ("runtime", "add_runtime_command"): ("runtime",),
+    ("lint", "add_lint_command"): ("lint",),
+}
+"""Module and function that add commands, and their names, in the order of the help."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
@@ -75,7 +101,7 @@ def _last_words(wishes: Wishes, number: int) -> None:
 
 
 def _run(words: list[str], ending: Ending | None) -> int:
-    parser = build_parser()
+    parser = build_parser(words)
     if COMPLETING in os.environ:
         # Only a shell that completes a line has set it; no pod needs the package.
         import_module("argcomplete").autocomplete(parser)
@@ -122,16 +148,15 @@ class _Redacting(logging.Formatter):
         return lines_of(redact(super().format(record)))
 
 
-def build_parser() -> Parser:
-    """Return the parser of every command, whose modules take long enough to be interrupted."""
-    with held_back():
-        from carferry.cli.endpoint import add_endpoint_commands
-        from carferry.cli.image import add_image_commands
-        from carferry.cli.lint import add_lint_command
-        from carferry.cli.plan import add_plan_command
-        from carferry.cli.runtime import add_runtime_command
-        from carferry.cli.serve import add_serve_commands
+def build_parser(words: Sequence[str] | None = None) -> Parser:
+    """Return the parser of the command that words ask for, or of every command.
 
+    The modules of all commands take long enough to be interrupted, and twice as long as most
+    commands themselves: a command that is named is loaded alone.
+
+    Args:
+        words: Of a command line; None for every command.
+    """
     parser = Parser(
         prog="carferry",
         description="Package a Hugging Face model as a ModelCar image, push it, deploy it with "
@@ -141,14 +166,19 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"carferry {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    add_plan_command(commands)
-    add_image_commands(commands)
-    add_serve_commands(commands)
-    add_endpoint_commands(commands)
-    add_runtime_command(commands)
-    add_lint_command(commands)
+    with held_back():
+        for module, function in _loaded(words):
+            getattr(import_module(f"carferry.cli.{module}"), function)(commands)
     _add_help(parser, commands)
     return parser
+
+
+def _loaded(words: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Return the modules to load, and what adds their commands: one's, or all in help's order."""
+    named = next((word for word in words or () if not word.startswith("-")), "")
+    helped = {"-h", "--help", "--version"} & {*(words or ())}
+    one = [place for place, names in _COMMANDS.items() if named in names]
+    return one if one and not helped and COMPLETING not in os.environ else list(_COMMANDS)
 
 
 def _add_help(parser: Parser, commands: argparse._SubParsersAction[Parser]) -> None:

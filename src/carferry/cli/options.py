@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from carferry.cli.following import NEXT
 from carferry.cli.streams import columns, say
@@ -14,7 +14,10 @@ from carferry.cli.variables import PREFIX
 from carferry.form.readers import split_list, split_lists
 from carferry.io.show.cells import folded
 from carferry.shown import printable
-from carferry.steps.settings import DEFAULT_BASE, DEFAULT_PLATFORM, BuildKeywords
+from carferry.steps.defaults import DEFAULT_BASE, DEFAULT_PLATFORM
+
+if TYPE_CHECKING:
+    from carferry.steps.settings import BuildKeywords
 
 
 class Shown(Protocol):

@@ -1,32 +1,32 @@
-"""The plan command: what will move, and whether it will fit, before a byte does."""
+"""The plan command: what will move, and whether it will fit, before a byte does.
+
+Its three questions stand on different parts of the library, so each loads its own.
+"""
 
 from __future__ import annotations
 
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carferry.cli import options
+from carferry.cli.compare import add_log, calibration_file, compare
 from carferry.cli.display import displayed
 from carferry.cli.following import same_choice
-from carferry.cli.screen import look_lines
 from carferry.cli.streams import say
 from carferry.cli.unused import refuse_unused
 from carferry.errors import DoesNotFit, InputError
 from carferry.form.readers import read_count, read_model, split_lists
-from carferry.gpu.search.decide import GO_ON, STOP
 from carferry.io import named
 from carferry.io.show.amounts import human_bytes, human_seconds
 from carferry.io.show.terminal import open_progress
-from carferry.source.pieces import Pieces
-from carferry.steps.fit import SERVED, fit
-from carferry.steps.fitted import Fit
-from carferry.steps.look import look
-from carferry.steps.models import open_model
-from carferry.steps.plan import DEFAULT_RATE, plan
-from carferry.steps.results import Planned
-from carferry.steps.settings import BuildSettings
+from carferry.steps.defaults import DEFAULT_RATE, GO_ON, SERVED, STOP
+
+if TYPE_CHECKING:
+    from carferry.source.pieces import Pieces
+    from carferry.steps.fitted import Fit
+    from carferry.steps.results import Planned
 
 _MOST_WORKERS = 10_000
 _BELIEVING = "--reuse tag believes the image's own tag"
@@ -37,14 +37,19 @@ _OF_IMAGE = (
 _OF_GPUS = (
     "--namespace", "--gpu-count", "--html", "--nodes", "--dtype", "--kv-cache-dtype",
     "--gpu-memory-utilization", "--data-parallel", "--expert-parallel", "--speculative-tokens",
-    "--lora-rank", "--max-loras", "--on-unknown",
+    "--lora-rank", "--max-loras", "--on-unknown", "--calibration",
 )  # fmt: skip
 _OF_PLAN = (
     "gpu_count", "nodes", "dtype", "kv_cache_dtype", "gpu_memory_utilization", "data_parallel",
     "expert_parallel", "speculative_tokens", "lora_rank", "max_loras", "on_unknown",
 )  # fmt: skip
+_OF_LOG = ("gpu_count", "nodes", "dtype", "kv_cache_dtype", "gpu_memory_utilization")
 _OF_FIT = (
     "--vllm", "--max-model-len", "--max-num-seqs", "--quantization", "--family", *_OF_GPUS,
+)  # fmt: skip
+_NOT_OF_LOG = (
+    *_OF_IMAGE, "--cluster", "--html", "--data-parallel", "--expert-parallel", "--max-loras",
+    "--speculative-tokens", "--lora-rank", "--on-unknown",
 )  # fmt: skip
 
 
@@ -56,7 +61,8 @@ def add_plan_command(commands: Any) -> None:
         description="MODEL alone: what it is, and on how few of each common GPU it fits. "
         "With IMAGE: which layers would move, be reused or mounted. With --gpu or "
         "--cluster: whether and how the model fits the GPUs, with the arithmetic and, if it "
-        "does not, the smallest change; exit 3 if nothing fits. Nothing is written.",
+        "does not, the smallest change; exit 3 if nothing fits. With --log: how far that is from "
+        "what vLLM logged. Nothing is written but, after --log, the calibration.",
     )
     options.add_model(parser)
     parser.add_argument(
@@ -83,7 +89,10 @@ def add_plan_command(commands: Any) -> None:
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("will it fit")
-    group.add_argument("--gpu", default="", metavar="TEXT", help="GPUs to plan for: 'L40S x2'")
+    group.add_argument(
+        "--gpu", default="", metavar="TEXT",
+        help="GPUs to plan for: 'L40S x2', '2 nodes of H100 x8', '24GiB x2', mig-3g.20gb",
+    )  # fmt: skip
     group.add_argument("--cluster", action="store_true", help="plan for the cluster's free GPUs")
     group.add_argument("--namespace", default="", help="project to serve in; its quotas count")
     group.add_argument(
@@ -112,9 +121,13 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--html", default="", metavar="FILE", help="write the report as a page; - is stdout"
     )
+    add_log(group)
 
 
 def _plan(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    if arguments.log:
+        wishes = {name: getattr(arguments, name) for name in _OF_LOG} | _wishes(arguments)
+        return compare(parser, arguments, wishes, _NOT_OF_LOG)
     is_fit = bool(arguments.gpu or arguments.cluster)
     if arguments.html == "-" and arguments.json:
         raise InputError("plan", "--html -", "--json goes to stdout too", "name a file")
@@ -147,6 +160,9 @@ def _plan(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
 
 
 def _look(arguments: argparse.Namespace) -> int:
+    from carferry.cli.screen import look_lines
+    from carferry.steps.look import look
+
     with displayed(arguments.progress) as progress:
         found = look(arguments.model, progress=progress, **_wishes(arguments))
     if arguments.json:
@@ -169,12 +185,18 @@ def _choice(arguments: argparse.Namespace) -> str:
 
 def _opened(arguments: argparse.Namespace) -> Pieces:
     """Open a model that two questions are asked about: each file is read once."""
+    from carferry.source.pieces import Pieces
+    from carferry.steps.models import open_model
+    from carferry.steps.settings import BuildSettings
+
     how, shown = BuildSettings(**options.settings(arguments)), open_progress(arguments.progress)
     access = how.access().reporting(shown)
     return Pieces(open_model(read_model(arguments.model), how.revision, access, shown))
 
 
 def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:
+    from carferry.steps.fit import fit
+
     phase = f"reading what {arguments.model} holds"
     with displayed(arguments.progress) as progress, progress.phase(phase):
         found = fit(
@@ -184,6 +206,7 @@ def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:
             namespace=arguments.namespace,
             image=arguments.image,
             opened=opened,
+            calibration=calibration_file(arguments),
             **_wishes(arguments),
         )
     if arguments.html not in ("", "-"):
@@ -212,6 +235,8 @@ def _wishes(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _moves(arguments: argparse.Namespace, opened: Pieces | None) -> Planned:
+    from carferry.steps.plan import plan
+
     how = options.settings(arguments)
     rate = arguments.rate * 1e6
     shown = {"workers": arguments.workers, "progress": open_progress(arguments.progress)}

@@ -10,8 +10,8 @@ from carferry.cli.display import displayed
 from carferry.cli.following import NEXT, moved_line, tagged
 from carferry.form.readers import split_list, split_lists
 from carferry.io.show.terminal import human_bytes
+from carferry.steps.defaults import DEFAULT_PLATFORM
 from carferry.steps.runtime import DEFAULT_BASE, RuntimeImage, RuntimeSettings, runtime
-from carferry.steps.settings import DEFAULT_PLATFORM
 
 _ABOUT = """\
 Put kfp's executor, carferry and its packages on a Python image, as one layer, without a container

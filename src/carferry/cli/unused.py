@@ -26,16 +26,17 @@ def refuse_unused(
     Raises:
         InputError: Names those that were given another value than their default.
     """
-    if given := [*_given(parser, arguments, unused)]:
+    if named := [*given(parser, arguments, unused)]:
         reason = f"without {needs} it means nothing"
-        if len(given) > 1:
+        if len(named) > 1:
             reason = f"without {needs} they mean nothing"
-        raise InputError("plan", " ".join(given), reason, f"give {needs}, or leave it out")
+        raise InputError("plan", " ".join(named), reason, f"give {needs}, or leave it out")
 
 
-def _given(
+def given(
     parser: argparse.ArgumentParser, arguments: argparse.Namespace, names: Sequence[str]
 ) -> Iterator[str]:
+    """Yield which of some options were given another value than their default, by no variable."""
     used = getattr(arguments, "variables", ())
     for action in parser._actions:
         if not action.option_strings or long_name(action) not in names:

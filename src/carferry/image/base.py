@@ -16,6 +16,7 @@ from typing import Any
 
 from carferry.errors import InputError, ManifestMissing, TargetError
 from carferry.image.config import flaw_of
+from carferry.image.defaults import DEFAULT as DEFAULT
 from carferry.image.kinds import kind_of, layers_flaw
 from carferry.image.unpack import Budget, NotLookedAt, unpacked
 from carferry.io.net.retry import Retry
@@ -24,7 +25,6 @@ from carferry.refs import Digest, ImageRef, LayoutRef, parse_image
 from carferry.registry.blobs import read_small
 from carferry.registry.target import Target
 
-DEFAULT = "registry.access.redhat.com/ubi9/ubi-micro"
 EMBEDDED = "embedded"
 SCRATCH = "scratch"
 MODELCAR_ENTRYPOINT = ["/bin/link-model-and-wait"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from carferry.errors import InputError
 from carferry.form.readers import read_arguments
@@ -24,6 +24,7 @@ from carferry.run.settings import (
 )
 from carferry.run.sizing import Sizing
 from carferry.selection.patterns import Patterns
+from carferry.serve.arguments import planned_by
 from carferry.serve.form import DeploymentForm
 from carferry.serve.settings import VLLM_IMAGE, Kind
 from carferry.source.open import check_model, claim_of
@@ -32,6 +33,12 @@ from carferry.steps.rights import DEPLOY, NO, SERVE, UNCHECKED
 from carferry.steps.settings import BuildKeywords, BuildSettings, check_security
 
 # vLLM is not at 1 yet; a vendor's image counts versions of its own, from 1.
+_PLAN = tuple(
+    each
+    for each in FIT
+    if each.name
+    in ("family", "gpu_memory_utilization", "kv_cache_dtype", "max_num_seqs", "on_unknown")
+)
 _VERSION = re.compile(r":v?(0\.\d+(?:\.\d+)?)(?:[.+-][A-Za-z0-9.+_-]*)?$")
 
 
@@ -182,21 +189,19 @@ class Run:
         """Return what the GPU plan is for."""
         given, planned = pick(self.settings, FIT), self.is_served and self.gpus != UNCHECKED
         image = self.runtime_image or VLLM_IMAGE  # KFP's own form sends emptied fields
-        return {
+        said: FitKeywords = {
             "gpus": self.gpus,
             "include": self.patterns.include,
             "exclude": self.patterns.exclude,
             "allow_no_weights": self.patterns.allow_no_weights,
             "image": self.image,
             "vllm": vllm_version(image, given.get("vllm", "")) if planned else "",
-            "family": given.get("family", ""),
-            "max_num_seqs": given.get("max_num_seqs", 0),
-            "kv_cache_dtype": given.get("kv_cache_dtype", ""),
-            "gpu_memory_utilization": given.get("gpu_memory_utilization"),
-            "on_unknown": given.get("on_unknown", ""),
             "namespace": entry(self.settings, "namespace") or "",
             "plain_http": entry(self.settings, "plain_http") or (),
         }
+        # What the pod will be told is planned for.
+        more = {**planned_by(self.wishes.vllm_args), **pick(self.settings, _PLAN)}
+        return cast(FitKeywords, more | said)
 
     def form(self, sizing: Mapping[str, Any]) -> DeploymentForm:
         """Return the deployment's form.

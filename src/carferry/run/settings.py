@@ -27,8 +27,8 @@ from carferry.form.readers import (
     read_tolerations,
     split_list,
 )
-from carferry.gpu.search.decide import GO_ON
 from carferry.serve.form import PARAMETERS, DeploymentForm
+from carferry.steps.defaults import GO_ON
 from carferry.steps.settings import BuildahJob, BuildKeywords, BuildSettings
 
 Settings = Mapping[str, Any]
@@ -103,7 +103,7 @@ FIT = (
         "JSON list; empty: the plan's choice, or the GPU's own taint",
         read_tolerations,
     ),
-    Parameter("vllm", "", "Version of vLLM; empty: from the serving image's tag"),
+    Parameter("vllm", "", "Version of vLLM, or an image that says it; empty: the serving one"),
 )
 _PLANNED = {each.name for each in FIT}
 SERVE = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 from carferry.errors import InputError
 from carferry.gpu.vllm_args import VllmArgs
@@ -40,6 +41,19 @@ _APART = {
 """Flags of engines in other pods."""
 
 
+_PLANNED = {
+    "quantization": {"fp8": "fp8"},
+    "kv-cache-dtype": {"auto": "auto", "fp8": "fp8", "fp8_e4m3": "fp8", "fp8_e5m2": "fp8"},
+    "dtype": {
+        "half": "float16",
+        "float16": "float16",
+        "bfloat16": "bfloat16",
+        "float": "float32",
+        "float32": "float32",
+    },
+}
+
+
 def without(args: Sequence[str], later: Sequence[str]) -> tuple[str, ...]:
     """Return arguments less those whose flag comes again: the last of two would win unseen.
 
@@ -50,6 +64,27 @@ def without(args: Sequence[str], later: Sequence[str]) -> tuple[str, ...]:
     given = {name for name, _ in _groups(later)}
     kept = (group for name, group in _groups(args) if name not in given)
     return tuple(each for group in kept for each in group)
+
+
+def planned_by(args: Sequence[str]) -> dict[str, Any]:
+    """Return what the arguments say of a pod's memory, by the names of a GPU plan's settings.
+
+    A value that no plan knows is left to vLLM, as is a length that is no plain number.
+    """
+    given = {name: _value(words) for name, words in _groups(args)}
+    found: dict[str, Any] = {}
+    for words in (words for name, words in _groups(args) if name == _SHORT["ep"]):
+        found["expert_parallel"] = not words[0].startswith("--no")
+    for name in ("max-model-len", "max-num-seqs", "data-parallel-size"):
+        if re.fullmatch("[1-9][0-9]{0,8}", given.get(name, "")):
+            found[name] = int(given[name])
+    if re.fullmatch(r"0?\.[0-9]{1,9}|1(?:\.0*)?", given.get("gpu-memory-utilization", "")):
+        found["gpu-memory-utilization"] = float(given["gpu-memory-utilization"])
+    for name, known in _PLANNED.items():
+        if text := known.get(given.get(name, "")):
+            found[name] = text
+    names = {"data-parallel-size": "data_parallel"}
+    return {names.get(each, each.replace("-", "_")): value for each, value in found.items()}
 
 
 def parallel_args(gpus: int, nodes: int, args: Sequence[str]) -> VllmArgs:
@@ -101,11 +136,15 @@ def _number(given: dict[str, tuple[str, ...]], name: str) -> int:
     """Return a flag's number; 0 if it is not given."""
     if name not in given:
         return 0
-    words = given[name]
-    text = words[0].partition("=")[2] or (words[1] if len(words) > 1 else "")
+    words, text = given[name], _value(given[name])
     if not re.fullmatch("[1-9][0-9]{0,5}", text):
         raise InputError("read vLLM arguments", " ".join(words)[:80], "not a count of GPUs")
     return int(text)
+
+
+def _value(words: Sequence[str]) -> str:
+    """Return what a flag is set to; empty for a switch."""
+    return words[0].partition("=")[2] or (words[1] if len(words) > 1 else "")
 
 
 def _groups(args: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import yaml
-
 from carferry.errors import SourceChanged, SourceNotFound
 from carferry.source.hfcache import Cached, cached, content_id
 from carferry.source.snapshot import ContentId, Snapshot, SourceFile
@@ -132,8 +130,13 @@ def _licence(card: Path) -> str:
     """
     try:
         text = card.read_bytes()[:_CARD_CAP].decode("utf-8", "replace").lstrip("\ufeff")
+    except OSError:
+        return ""
+    import yaml  # 20 ms, which a folder without a card need not pay
+
+    try:
         head = text.split("\n---", 1)[0].removeprefix("---") if text.startswith("---") else ""
         named = yaml.safe_load(head)["license"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError):
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError):
         return ""
     return named if isinstance(named, str) else ""

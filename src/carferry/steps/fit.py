@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
 
 from carferry.errors import DoesNotFit, InputError
 from carferry.form.open import read_open_switch, read_share
@@ -19,25 +19,27 @@ from carferry.form.readers import (
     read_switch,
     read_text,
 )
-from carferry.gpu.inventory.catalogue import parse_gpus
 from carferry.gpu.inventory.listing import paged
 from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.inventory.read import read_inventory
+from carferry.gpu.inventory.wanted import parse_gpus
 from carferry.gpu.model.config import check_family
-from carferry.gpu.search.decide import GO_ON, STOP, decide
+from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal
 from carferry.io.net.retry import Retry
 from carferry.selection.patterns import Patterns
 from carferry.source.pieces import Pieces
 from carferry.steps.access import open_access, patience
+from carferry.steps.calibrations import calibrations_for, read_calibrations
+from carferry.steps.defaults import GO_ON, SERVED, STOP
 from carferry.steps.fitted import Fit
 from carferry.steps.models import open_model
 from carferry.steps.seen import see
 from carferry.steps.served import check_served, served_by
 from carferry.steps.signature import defaults_of, read_fields, takes
 
-# The version in the default serving image: the plan must be for what will run.
-SERVED = "0.24.0"
+if TYPE_CHECKING:
+    from carferry.cluster.api import Api
 
 
 class Lists(Protocol):
@@ -89,7 +91,7 @@ class FitSettings:
         max_model_len: Context that must fit, tokens.
         max_num_seqs: Sequences at once.
         gpu_count: GPUs in one pod.
-        nodes: Nodes the model may span; 1 for what a plain InferenceService can serve.
+        nodes: Nodes the model may span, as stages of a pipeline; 1: one alone.
         vllm: Version of vLLM, as in ``0.24.0`` or ``rhoai-3.4``; or the serving image, which says.
         quantization: ``fp8`` to quantize while loading.
         family: ``gqa`` plans an unknown architecture as a plain decoder.
@@ -217,6 +219,7 @@ def fit(
     connect: Callable[[], Lists] | None = None,
     retry: Retry | None = None,
     opened: Pieces | None = None,
+    calibration: str | Path | None = None,
     **settings: Unpack[FitKeywords],
 ) -> Fit:
     """Decide whether and how a model runs; reads its config and headers, a few MB at the most.
@@ -230,6 +233,7 @@ def fit(
         connect: Reaches the cluster some other way.
         retry: How often what fails for the moment is tried again.
         opened: The same model, if it was opened before: what was read of it is not read again.
+        calibration: File that keeps what logs of vLLM have corrected; None, ``none``: nothing.
         **settings: The fields of ``carferry.FitSettings``.
 
     Returns:
@@ -249,12 +253,13 @@ def fit(
     """
     how, name = FitSettings(**settings), read_model(model)
     how.check()
+    kept = calibrations_for(read_calibrations(calibration), how.vllm or SERVED)
     how, said = how.versioned()
     again = retry or patience()
     pieces = opened or _open(name, how, again)
     wanted = Patterns.parse(how.include, how.exclude, how.allow_no_weights)
     seen = see(pieces, wanted, again)
-    reach = connect or partial(_connect, kubeconfig, context, how.ca_file)
+    reach = connect or partial(reach_cluster, kubeconfig, context, how.ca_file)
     selection = seen.selection
     return Fit(
         decide(
@@ -263,12 +268,12 @@ def fit(
             read_range=pieces.read,
             files=seen.sizes,
             headers=seen.headers,
-            goal=how.goal(selection.files.size_bytes),
+            goal=replace(how.goal(selection.files.size_bytes), calibrations=kept),
             subject=selection.files.repo or name,
             family=how.family,
             arguments=selection.arguments,
             notes=(*selection.notes, *said),
-            on_unknown=how.on_unknown or GO_ON,
+            strict=how.on_unknown == STOP,
         )
     )
 
@@ -278,7 +283,8 @@ def _open(name: str, how: FitSettings, retry: Retry) -> Pieces:
     return Pieces(open_model(name, how.revision, access))
 
 
-def _connect(kubeconfig: str | Path | None, context: str, ca_file: str | Path | None) -> Lists:
+def reach_cluster(kubeconfig: str | Path | None, context: str, ca_file: str | Path | None) -> Api:
+    """Connect to the cluster that a kubeconfig names, or that this pod runs in."""
     # The Kubernetes client costs 0.3 s to import, which a plan for named GPUs should not pay.
     from carferry.cluster import api
 

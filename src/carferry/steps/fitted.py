@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from carferry.errors import DoesNotFit
-from carferry.gpu.report import page, text, words
+from carferry.gpu.report import text, words
 from carferry.gpu.search.notes import unchecked_note
 from carferry.gpu.search.plan import GpuPlan
 from carferry.gpu.vllm_args import VllmArgs
@@ -100,6 +100,8 @@ class Fit:
     @property
     def html(self) -> str:
         """The report as a page of its own: ASCII, no script, nothing fetched."""
+        from carferry.gpu.report import page
+
         return page.html(self.plan)
 
     def as_json(self) -> dict[str, object]:
@@ -121,6 +123,8 @@ class Fit:
         return f"<Fit: {self.headline}>"
 
     def _repr_html_(self) -> str:
+        from carferry.gpu.report import page
+
         return page.fragment(self.plan)
 
     def _repr_markdown_(self) -> str:

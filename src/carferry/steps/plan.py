@@ -16,6 +16,7 @@ from carferry.refs import parse_image
 from carferry.source.open import pinned
 from carferry.source.pieces import Pieces
 from carferry.steps.access import shown
+from carferry.steps.defaults import DEFAULT_RATE
 from carferry.steps.models import open_model
 from carferry.steps.remarks import remarks
 from carferry.steps.results import Planned, PlannedLayer
@@ -23,7 +24,6 @@ from carferry.steps.settings import BUILD_DEFAULTS, BuildKeywords, BuildSettings
 from carferry.steps.signature import takes
 
 # One stream over a 1 Gbit/s link; only used to predict.
-DEFAULT_RATE = 125_000_000.0
 MAX_WORKERS = 32
 """Argo holds a whole run, each worker's pods included, in one object of 1 MiB
 (docs/reference/lint.md)."""

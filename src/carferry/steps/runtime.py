@@ -18,9 +18,9 @@ from carferry.registry.target import Target
 from carferry.runtime.make import RuntimeBuild, make_runtime
 from carferry.runtime.pins import PYTHON_BASE
 from carferry.steps.access import open_access, shown
+from carferry.steps.defaults import DEFAULT_PLATFORM
 from carferry.steps.markdown import page
 from carferry.steps.results import Result
-from carferry.steps.settings import DEFAULT_PLATFORM
 from carferry.steps.signature import read_fields
 
 DEFAULT_BASE = PYTHON_BASE

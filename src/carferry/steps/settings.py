@@ -26,10 +26,8 @@ from carferry.refs import ImageRef
 from carferry.registry.access import Access
 from carferry.selection.patterns import Patterns
 from carferry.steps.access import open_access
+from carferry.steps.defaults import DEFAULT_BASE, DEFAULT_PLATFORM
 from carferry.steps.signature import defaults_of, read_fields
-
-DEFAULT_BASE = bases.DEFAULT
-DEFAULT_PLATFORM = "linux/amd64"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,32 +1,46 @@
-"""GPU products: their names, the memory torch sees, their compute capability and rank in price.
+"""GPU products by name: the memory torch sees, compute capability, rank in price, whom it serves.
 
 NVML (and so the ``nvidia.com/gpu.memory`` label) reports more than torch can use; plans use
-the torch figure. A product that is not listed gets its label less one percent.
-
-Sources: totals printed by vLLM logs; GPU Feature Discovery README; NVIDIA mig-parted
-``examples/config.yaml``. Figures without such a log are marked ``measured=False``.
+the torch figure. A product that is not listed gets its label, less one percent or half a GiB.
+The rows are in ``products``; how a name is read, in ``spelling``; slices, in ``slices``.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from carferry.errors import InputError
 from carferry.form.closest import did_you_mean
+from carferry.gpu.inventory.products import CENTRE, LOG, RARE, TABLES, Row
+from carferry.gpu.inventory.slices import (
+    Profile,
+    compute_slices,
+    listed_gib,
+    parents_of,
+    profiles_of,
+)
+from carferry.gpu.inventory.spelling import Spelled, key_of, spell
 
-CENTRE, WORKSTATION, CONSUMER = "data centre", "workstation", "consumer"
-"""Whom a GPU is sold to: advice for one kind of buyer names no card of another."""
+_SEEN, _KEPT_GIB = 0.99, 0.5
+"""Of a label: the share that torch sees, and what CUDA keeps at the least."""
 
-# Clusters have a handful; each kind is planned in some tens of ways.
-_MOST_KINDS = 100
-_LONGEST_ITEM = 200
-_UNSEEN = 0.99
-"""Share of a label's memory that torch is assumed to see on a product without a measured figure."""
-
-_NEAR_GIB = 2.5
+_NEAR_GIB = 3.0
 """How far a label may lie from what torch sees of the same product."""
+
+_VIRTUAL = 0.93
+"""Share of a vGPU's frame buffer that torch sees, with ECC on."""
+
+_LOWEST_MIG = 80
+"""MIG begins with Ampere: compute capability 8.0."""
+
+_RESOURCES = {
+    "nvidia": "nvidia.com/gpu",
+    "amd": "amd.com/gpu",
+    "habana": "habana.ai/gaudi",
+    "intel": "gpu.intel.com/i915",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +53,9 @@ class Gpu:
         cost: Relative price of an hour, only for ordering; a caller may give real prices.
         slices: True for a MIG slice: no tensor parallelism across slices.
         shared: True for a time-sliced GPU: other pods hold memory on the same device.
-        segment: ``data centre``, ``workstation`` or ``consumer``: who it is sold to.
+        segment: ``data centre``, ``workstation`` or ``consumer``: whom it is sold to.
+        arch: AMD's gfx target; empty for others.
+        plugin: Resource that hands it out; empty for the usual one of its vendor.
     """
 
     name: str
@@ -51,70 +67,19 @@ class Gpu:
     slices: bool = False
     shared: bool = False
     segment: str = CENTRE
+    arch: str = ""
+    plugin: str = ""
 
     @property
     def resource(self) -> str:
         """The Kubernetes extended resource that hands it out."""
-        return {"nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu", "intel": "habana.ai/gaudi"}[
-            self.vendor
-        ]
+        return self.plugin or _RESOURCES[self.vendor]
 
-
-_PRODUCTS = (
-    Gpu("T4", 14.56, 75, 1.0),
-    Gpu("V100-16GB", 15.77, 70, 2.0, measured=False),
-    Gpu("V100-32GB", 31.74, 70, 2.5),
-    Gpu("A10", 22.06, 86, 2.0),
-    Gpu("A30", 23.5, 80, 2.2, measured=False),
-    Gpu("A40", 44.4, 86, 3.0, measured=False),
-    Gpu("RTX-3090", 23.56, 86, 1.2, measured=False, segment=CONSUMER),
-    Gpu("RTX-4090", 23.53, 89, 1.6, segment=CONSUMER),
-    Gpu("RTX-5090", 31.36, 120, 2.2, measured=False, segment=CONSUMER),
-    Gpu("RTX-A6000", 47.4, 86, 2.6, measured=False, segment=WORKSTATION),
-    Gpu("RTX-6000-Ada", 47.4, 89, 3.2, measured=False, segment=WORKSTATION),
-    Gpu("RTX-PRO-6000", 95.01, 120, 5.5, segment=WORKSTATION),
-    Gpu("L4", 22.0, 89, 1.6, measured=False),
-    Gpu("L40", 44.4, 89, 3.2, measured=False),
-    Gpu("L40S", 44.4, 89, 3.6),
-    Gpu("A100-40GB", 39.49, 80, 5.0),
-    Gpu("A100-80GB", 79.25, 80, 6.5),
-    Gpu("H100-80GB", 79.18, 90, 10.0),
-    Gpu("H100-NVL", 93.1, 90, 10.5, measured=False),
-    Gpu("H200", 139.81, 90, 12.0),
-    Gpu("H20", 95.1, 90, 8.0, measured=False),
-    Gpu("GH200-96GB", 94.5, 90, 11.0, measured=False),
-    Gpu("GB10", 119.7, 121, 3.0, measured=False, segment=WORKSTATION),
-    Gpu("B200", 178.0, 100, 18.0, measured=False),
-    Gpu("B300", 268.0, 103, 22.0, measured=False),
-    Gpu("MI300X", 191.69, 0, 11.0, vendor="amd"),
-    Gpu("MI325X", 253.0, 0, 12.0, vendor="amd", measured=False),
-    Gpu("Gaudi-2", 94.0, 0, 5.0, vendor="intel", measured=False),
-    Gpu("Gaudi-3", 126.0, 0, 7.0, vendor="intel", measured=False),
-)
 
 COMMON = (
     "L4", "A10", "L40S", "A100-40GB", "A100-80GB", "H100-80GB", "H200", "B200", "MI300X",
 )  # fmt: skip
 """What clouds and data centres mostly have, smallest first: what an overview names."""
-
-_ALIASES = {
-    "a10g": "A10",
-    "a100": "A100-40GB",
-    "a100-40": "A100-40GB",
-    "a100-80": "A100-80GB",
-    "h100": "H100-80GB",
-    "h100-pcie": "H100-80GB",
-    "v100": "V100-16GB",
-    "gh200": "GH200-96GB",
-    "gaudi2": "Gaudi-2",
-    "gaudi3": "Gaudi-3",
-    "rtx-pro-6000-blackwell": "RTX-PRO-6000",
-}
-_NOISE = re.compile(
-    r"^(?:nvidia-|amd-|intel-|tesla-|instinct-|quadro-|geforce-)+|"
-    r"-(?:sxm\d?|pcie|hbm\d\w?|oam|generation|server-edition|workstation-edition)(?=-|$)"
-)
-_MIG = re.compile(r"-mig-(\d+)g\.(\d+)gb$")
 
 
 def find(name: str, *, label_mib: int | None = None) -> Gpu:
@@ -122,95 +87,202 @@ def find(name: str, *, label_mib: int | None = None) -> Gpu:
 
     Args:
         name: ``L40S``, ``NVIDIA-A100-SXM4-80GB``, ``NVIDIA-H100-80GB-HBM3-MIG-1g.10gb``,
-            ``Tesla-T4-SHARED``.
-        label_mib: Memory the node's label claims, MiB; used if the product is unknown
-            and for MIG slices.
+            ``mig-3g.20gb``, ``Tesla-T4-SHARED``.
+        label_mib: Memory the node's label claims, MiB; used if the product is unknown,
+            comes in several sizes, and for MIG slices.
 
     Raises:
         InputError: No such product and no memory label to go by.
     """
-    key = re.sub(r"[\s_]+", "-", name.strip().lower())
-    shared = key.endswith("-shared")
-    key = key.removesuffix("-shared")
-    slice_of = _MIG.search(key)
-    found = _product(_MIG.sub("", key), label_mib, bare=slice_of is None)
-    if slice_of:
-        found = _slice(found or _unknown(name, 0), slice_of, label_mib)
+    said = spell(name)
+    found = _whole(name, said, None if said.profile else label_mib)
+    if said.profile:
+        found = _slice(found, said, label_mib)
+    elif found and said.virtual_gib:
+        found = _virtual(found, said.virtual_gib, label_mib)
     if found is None and label_mib:
         found = _unknown(name, label_mib)
     if found is None:
-        names = [gpu.name for gpu in _PRODUCTS]
-        remedy = did_you_mean(name, names, f"known: {', '.join(names)}")
-        raise InputError("find GPU", repr(name), "no such product", remedy)
-    return replace(found, name=f"{found.name}-SHARED", shared=True) if shared else found
+        raise _no_such(name, said)
+    return replace(found, name=f"{found.name}-SHARED", shared=True) if said.shared else found
 
 
 def mig_slice(parent: str, profile: str, label_mib: int | None) -> Gpu:
-    """Return the slice that resource ``nvidia.com/mig-<profile>`` hands out on a parent GPU."""
-    return find(f"{parent.removesuffix('-SHARED')}-MIG-{profile}", label_mib=label_mib)
+    """Return the slice that resource ``nvidia.com/mig-<profile>`` hands out on a parent GPU.
 
-
-def parse_gpus(text: str) -> tuple[tuple[Gpu, int], ...]:
-    """Parse ``--gpu`` text: ``L40S``, ``L40S x2``, ``2xH100-80GB, A100-80GB x 4``.
+    Args:
+        parent: Its GPU's name; empty if nobody says.
+        profile: ``3g.20gb``, also with the attributes of a device plugin's name.
+        label_mib: Memory its label claims, MiB.
 
     Raises:
-        InputError: An unknown name, or a count that is not 1 to 64.
+        InputError: No such slice.
     """
-    named = [item for item in text.split(",") if item.strip()]
-    if len(named) > _MOST_KINDS:
-        reason = f"{len(named)} kinds of GPU, more than {_MOST_KINDS}"
-        raise InputError("plan for", f"{text[:80]}...", reason, "name those that the cluster has")
-    items = tuple(map(_parse_one, named))
-    if not items:
-        raise InputError("parse --gpu", repr(text), "names no GPU", "write 'L40S x2'")
-    return items
+    whole = spell(parent).profile is None and parent
+    name = f"{whole}-MIG-{profile}" if whole else f"MIG-{profile}"
+    try:
+        return find(name.replace("-SHARED", ""), label_mib=label_mib)
+    except InputError:
+        if not label_mib:
+            raise
+        return find(f"MIG-{profile}", label_mib=label_mib)
 
 
-def products() -> Iterable[Gpu]:
+def unnamed(gib: float, name: str = "") -> Gpu:
+    """Return a GPU that is known by its memory alone: no rule of its kernels is checked.
+
+    Args:
+        gib: What torch sees, GiB.
+        name: What to call it; default its memory.
+    """
+    return Gpu(name or f"{gib:g}GiB", gib, 0, max(gib / 8, 0.5), measured=False)
+
+
+@cache
+def products() -> tuple[Gpu, ...]:
     """Return every product of the catalogue."""
-    return _PRODUCTS
-
-
-def _parse_one(item: str) -> tuple[Gpu, int]:
-    if len(item) > _LONGEST_ITEM:
-        raise InputError("parse --gpu", f"{item[:80]!r}...", "no GPU's name", "write 'L40S x2'")
-    match = re.fullmatch(
-        r"\s*(?:(\d+)\s*[xX*]\s*)?(.+?)(?:\s+[xX*]?\s*(\d+)|\s*[x*](\d+))?\s*", item
+    return tuple(
+        _from_row(row, vendor, segment) for vendor, segment, rows in TABLES for row in rows
     )
-    before, name, *after = match.groups() if match else (None, item)
-    count = int(next((n for n in (before, *after) if n), 1))
-    if not 1 <= count <= 64:
-        raise InputError("parse --gpu", repr(item), f"{count} GPUs in a node", "1 to 64")
-    return find(name), count
 
 
-def _product(key: str, label_mib: int | None, bare: bool) -> Gpu | None:
-    """Return the product a cleaned name means; the label decides between sizes of one name."""
-    plain = _NOISE.sub("", _NOISE.sub("", key))
-    names = {gpu.name.lower(): gpu for gpu in _PRODUCTS}
-    exact = names.get(plain) or names.get(_ALIASES.get(plain, "").lower())
-    longer = [gpu for name, gpu in names.items() if plain.startswith(f"{name}-")]
-    if label_mib and bare:
-        sizes = [gpu for name, gpu in names.items() if name.startswith(f"{plain}-")]
-        near = [g for g in (*sizes, *longer) if abs(g.memory_gib - label_mib / 1024) < _NEAR_GIB]
-        return next(iter(near), exact)
-    return exact or next(iter(longer), None)
+@cache
+def advised() -> tuple[Gpu, ...]:
+    """Return the products that advice may name, cheapest first: those that people can get."""
+    able = (gpu for gpu in products() if gpu.name not in RARE and "Laptop" not in gpu.name)
+    return tuple(sorted(able, key=lambda gpu: gpu.cost))
 
 
-def _slice(parent: Gpu, match: re.Match[str], label_mib: int | None) -> Gpu:
-    """Return a slice: less memory than its name says, a seventh of the price per compute slice."""
-    compute, named = int(match[1]), int(match[2])
-    memory = label_mib / 1024 if label_mib else named * 0.95
+@cache
+def _families() -> Mapping[str, Mapping[int, Gpu]]:
+    """Return products by their words joined, then by size; the first is meant without a size."""
+    found: dict[str, dict[int, Gpu]] = {}
+    for _, _, rows in TABLES:
+        for row in rows:
+            found.setdefault(spell(row.name).key, {})[row.sold] = _named()[row.name]
+    return found
+
+
+@cache
+def _named() -> Mapping[str, Gpu]:
+    return {gpu.name: gpu for gpu in products()}
+
+
+def _from_row(row: Row, vendor: str, segment: str) -> Gpu:
+    return Gpu(
+        row.name,
+        row.gib,
+        int(row.arch) if row.arch.isdecimal() else 0,
+        row.cost,
+        vendor=vendor,
+        measured=row.source == LOG,
+        segment=segment,
+        arch="" if row.arch.isdecimal() else row.arch,
+        plugin=row.resource,
+    )
+
+
+def _whole(name: str, said: Spelled, label_mib: int | None) -> Gpu | None:
+    """Return the whole GPU that a name means; the label decides between sizes of one name."""
+    for key, size in said.keys:
+        if family := _families().get(key):
+            return _sized(name, family, size, label_mib if not said.virtual_gib else None)
+    if label_mib is None:
+        return None
+    near = [gpu for gpu in _begun(said) if _is_near(gpu, label_mib)]
+    return near[0] if near else None
+
+
+def _begun(said: Spelled) -> Iterable[Gpu]:
+    """Yield the products whose name a longer one begins with, or that an unclear one may mean."""
+    yield from (_named()[each] for each in said.readings)
+    for end in range(len(said.words) - 1, 0, -1):
+        yield from _families().get(key_of(said.words[:end]), {}).values()
+
+
+def _sized(name: str, family: Mapping[int, Gpu], size: int, label_mib: int | None) -> Gpu | None:
+    first = next(iter(family.values()))
+    if label_mib:
+        near = [gpu for gpu in family.values() if _is_near(gpu, label_mib)]
+        gpu = min(near, key=lambda each: _distance(each, label_mib), default=None)
+        return gpu or _resized(name, first, label_mib)
+    if size and size not in family:
+        sizes = " and ".join(f"{each} GB" for each in family)
+        reason = f"{first.name.removesuffix(f'-{next(iter(family))}GB')} has {sizes}, not {size}"
+        raise InputError("find GPU", repr(name), reason, "name one that is made")
+    return family.get(size, first)
+
+
+def _resized(name: str, gpu: Gpu, label_mib: int) -> Gpu:
+    """Return a product of another memory than any on sale: the label is right about that."""
+    odd = _unknown(name, label_mib)
+    return replace(gpu, name=name, memory_gib=odd.memory_gib, cost=odd.cost, measured=False)
+
+
+def _is_near(gpu: Gpu, label_mib: int) -> bool:
+    return _distance(gpu, label_mib) < max(_NEAR_GIB, 0.03 * gpu.memory_gib)
+
+
+def _distance(gpu: Gpu, label_mib: int) -> float:
+    return abs(gpu.memory_gib - label_mib / 1024)
+
+
+def _slice(parent: Gpu | None, said: Spelled, label_mib: int | None) -> Gpu | None:
+    """Return a slice: less memory than its name says, its share of the price."""
+    profile = said.profile
+    if profile is None or (said.words and parent is None and not label_mib):
+        return None
+    if parent and not label_mib and str(profile) not in profiles_of(parent.name):
+        known = ", ".join(dict.fromkeys(profiles_of(parent.name)))
+        reason = f"{parent.name} has no slice {profile}"
+        raise InputError("find GPU", f"{parent.name}-MIG-{profile}", reason, f"it has {known}")
+    parents = [_named()[each] for each in parents_of(profile)]
+    if parent is None and len(parents) == 1 and not said.words:
+        parent = parents[0]
+    return _of(parent, profile, label_mib) if parent else _anyone(parents, profile, label_mib)
+
+
+def _of(parent: Gpu, profile: Profile, label_mib: int | None) -> Gpu:
+    gib = label_mib / 1024 if label_mib else listed_gib(parent.name, profile)
     return replace(
         parent,
-        name=f"{parent.name}-MIG-{compute}g.{named}gb",
-        memory_gib=round(memory * _UNSEEN, 2),
-        cost=round(parent.cost * compute / 7, 3),
+        name=f"{parent.name}-MIG-{profile}",
+        memory_gib=round(gib * _SEEN, 2),
+        cost=round(parent.cost * min(profile.compute / compute_slices(parent.name), 1), 3),
         measured=False,
         slices=True,
+        plugin=profile.resource,
     )
+
+
+def _anyone(parents: list[Gpu], profile: Profile, label_mib: int | None) -> Gpu:
+    """Return a slice of nobody knows which GPU: the least of those that it can be of."""
+    each = [_of(parent, profile, label_mib) for parent in parents]
+    least = min(each, key=lambda gpu: gpu.memory_gib, default=None)
+    if least is None:
+        least = _of(replace(unnamed(profile.named_gb), name=""), profile, label_mib)
+    capability = min((gpu.capability for gpu in each), default=_LOWEST_MIG)
+    return replace(least, name=f"MIG-{profile}", capability=capability)
+
+
+def _virtual(gpu: Gpu, frame_gib: int, label_mib: int | None) -> Gpu:
+    gib = label_mib / 1024 if label_mib else frame_gib
+    share = round(min(gib * _VIRTUAL, gpu.memory_gib), 2)
+    cost = round(gpu.cost * min(share / gpu.memory_gib, 1), 3)
+    name = f"{gpu.name}-{frame_gib}C"
+    return replace(gpu, name=name, memory_gib=share, cost=cost, measured=False)
 
 
 def _unknown(name: str, label_mib: int) -> Gpu:
-    memory = round(label_mib / 1024 * _UNSEEN, 2)
-    return Gpu(name, memory, 0, max(memory / 8, 0.5), measured=False)
+    label = label_mib / 1024
+    return unnamed(round(max(min(label * _SEEN, label - _KEPT_GIB), 0.0), 2), name)
+
+
+def _no_such(name: str, said: Spelled) -> InputError:
+    if said.readings:
+        remedy = f"write {' or '.join(said.readings)}"
+        return InputError("find GPU", repr(name), "may be one of several", remedy)
+    names = list(_named())
+    more = f"known: {', '.join(COMMON)} and {len(names) - len(COMMON)} more, or write its memory"
+    remedy = did_you_mean(name, names, f"{more}, as in 24GiB")
+    return InputError("find GPU", repr(name), "no such product", remedy)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from carferry.cluster.tolerations import Toleration
-from carferry.gpu.inventory.catalogue import Gpu, parse_gpus
+from carferry.gpu.inventory.catalogue import Gpu
+from carferry.gpu.inventory.wanted import parse_gpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +20,14 @@ class NodeGroup:
             cannot be listed.
         total: GPUs on each node.
         nodes: How many such nodes.
-        resource: Extended resource a pod asks for.
+        resource: Extended resource a pod asks for, any ``vendor/resource``.
         replicas: Pods a time-sliced device serves; 1 if it is not shared.
         tolerations: Taints to tolerate.
         disk_bytes: Ephemeral storage left on the emptiest node; None if unknown.
         warm: How many of the nodes already hold the image.
         profile: HardwareProfile or AcceleratorProfile that leads here; may be empty.
         example: Name of one of the nodes; empty for GPUs that were only named.
+        absent: No such node is there now; the autoscaler must add one.
     """
 
     gpu: Gpu
@@ -39,6 +41,7 @@ class NodeGroup:
     warm: int = 0
     profile: str = ""
     example: str = ""
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def named(text: str) -> Inventory:
         InputError: An unknown GPU, or a count that is not 1 to 64.
     """
     groups = tuple(
-        NodeGroup(gpu, free=count, total=count, resource=gpu.resource)
-        for gpu, count in parse_gpus(text)
+        NodeGroup(each.gpu, each.count, each.count, each.nodes, resource=each.gpu.resource)
+        for each in parse_gpus(text)
     )
     return Inventory(groups, "named", notes=(f"planned for --gpu {text!r}, no node was looked at",))

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from carferry.cluster.quantity import Quantity
 from carferry.gpu.inventory.listing import Json
+from carferry.gpu.inventory.resources import is_accelerator
 
-RESOURCES = ("nvidia.com/gpu", "amd.com/gpu", "habana.ai/gaudi")
-MIG = "nvidia.com/mig-"
+_DISK = "ephemeral-storage"
 _ENDED = ("Succeeded", "Failed")
 
 
@@ -26,8 +26,13 @@ class Use:
     disk_bytes: int
 
 
-def used_by_node(pods: Iterable[Json]) -> dict[str, Use]:
-    """Sum what pods that have not ended ask for, per node."""
+def used_by_node(pods: Iterable[Json], also: frozenset[str] = frozenset()) -> dict[str, Use]:
+    """Sum what pods that have not ended ask for, per node.
+
+    Args:
+        pods: Of every node.
+        also: Resources that profiles call accelerators.
+    """
     gpus: dict[str, Counter[str]] = defaultdict(Counter)
     disk: Counter[str] = Counter()
     for pod in pods:
@@ -35,10 +40,10 @@ def used_by_node(pods: Iterable[Json]) -> dict[str, Use]:
         if not node or (pod.get("status") or {}).get("phase") in _ENDED:
             continue
         for name, amount in _pod_requests(pod["spec"]).items():
-            if is_gpu(name):
-                gpus[node][name] += int(amount)
-            elif name == "ephemeral-storage":
+            if name == _DISK:
                 disk[node] += int(amount)
+            elif is_accelerator(name, also):
+                gpus[node][name] += int(amount)
     return {node: Use(gpus[node], disk[node]) for node in {*gpus, *disk}}
 
 
@@ -64,10 +69,5 @@ def _requests(container: Json) -> dict[str, int]:
     return {
         name: int(Quantity.of(value))
         for name, value in wanted.items()
-        if is_gpu(name) or name == "ephemeral-storage"
+        if "/" in name or name == _DISK
     }
-
-
-def is_gpu(resource: str) -> bool:
-    """Return whether an extended resource hands out GPUs or MIG slices."""
-    return resource in RESOURCES or resource.startswith(MIG)

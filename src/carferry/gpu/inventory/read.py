@@ -1,31 +1,55 @@
-"""The GPUs a cluster has free, read from its nodes, pods, quotas and limits.
+"""The GPUs a cluster has free, read from its nodes, pods, quotas, limits and profiles.
 
 Free means allocatable less the requests of pods that have not ended. What may not be read
 is noted, never guessed: without nodes the plan falls back to profiles, or to
-``--gpu``.
+``--gpu``. A pool that is scaled to zero is there as its profile describes it.
 
-Sources: Kubernetes API reference (Node, Pod, ResourceQuota, LimitRange), GPU Feature
-Discovery README (labels), NVIDIA device plugin (time slicing, MIG strategies), AMD device
-plugin labeller.
+Sources: Kubernetes API reference (Node, Pod), NVIDIA device plugin (time slicing, MPS, MIG
+strategies), AMD device plugin (partitions).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from carferry.cluster.quantity import Quantity
 from carferry.cluster.tolerations import Toleration
 from carferry.errors import InputError
+from carferry.gpu.inventory import labels as said
 from carferry.gpu.inventory.catalogue import Gpu, find, mig_slice
-from carferry.gpu.inventory.hardware_profiles import read_profiles
+from carferry.gpu.inventory.hardware_profiles import HardwareProfiles, read_profiles
+from carferry.gpu.inventory.limits import allowances, per_pods
 from carferry.gpu.inventory.listing import Json, List, cluster_or_projects, optional, permitted
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
-from carferry.gpu.inventory.pods import MIG, Use, is_gpu, used_by_node
+from carferry.gpu.inventory.pods import Use, used_by_node
+from carferry.gpu.inventory.resources import amd_parts, is_accelerator, mig_profile
 
 _BLOCKING = ("NoSchedule", "NoExecute")
 _ROUTINE = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
-_PARTS = ("major", "minor")
+_AMD_PARTITION = "amd.com/compute-memory-partition"
+_GAUDI = "habana.ai/gaudi"
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known while nodes are read.
+
+    Attributes:
+        also: Resources that profiles call accelerators.
+        unknown: What no label explains, to the nodes that have it.
+    """
+
+    image: str
+    used: Mapping[str, Use]
+    also: frozenset[str]
+    unknown: dict[str, list[str]] = field(default_factory=dict)
+
+    def notes(self) -> Iterator[str]:
+        """Yield a line per kind of thing that no label explains."""
+        for why, nodes in self.unknown.items():
+            more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+            yield f"node {nodes[0]}{more}: {why}"
 
 
 def read_inventory(list_: List, *, namespace: str, image: str = "") -> Inventory:
@@ -43,51 +67,67 @@ def read_inventory(list_: List, *, namespace: str, image: str = "") -> Inventory
     nodes = permitted(
         list_, "/api/v1/nodes", notes, "no right to list nodes: free GPUs are not known"
     )
-    groups = _node_groups(list_, nodes, image, notes) if nodes is not None else ()
     profiles = read_profiles(cluster_or_projects(list_, namespace, notes))
-    source = "nodes"
-    if nodes is None:
-        groups, source = profiles.groups, "profiles"
-        notes.extend(_profile_notes(bool(groups)))
+    source = "profiles" if nodes is None else "nodes"
+    groups = (
+        _by_profiles(profiles, notes)
+        if nodes is None
+        else _by_nodes(list_, nodes, image, profiles, notes)
+    )
+    notes.extend(profiles.queues())
+    lists = optional(list_, notes)
+    place = f"/api/v1/namespaces/{namespace}"
     return Inventory(
         tuple(profiles.label(group) for group in groups),
         source,
-        allowances=_allowances(list_, namespace, notes),
-        per_pods=_per_pods(list_, namespace, notes),
-        notes=tuple(notes),
+        allowances=allowances(lists(f"{place}/resourcequotas"), profiles.resources),
+        per_pods=per_pods(lists(f"{place}/limitranges"), profiles.resources),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
-def _profile_notes(found: bool) -> Iterator[str]:
+def _by_profiles(profiles: HardwareProfiles, notes: list[str]) -> tuple[NodeGroup, ...]:
+    found = profiles.groups
     if found:
-        yield "planned from hardware profiles: whether their GPUs are free is not known"
+        notes.append("planned from hardware profiles: whether their GPUs are free is not known")
     else:
-        yield "no profile names a GPU: plan with --gpu 'L40S x2', or ask for get/list on nodes"
+        way = "plan with --gpu 'L40S x2', or ask for get/list on nodes"
+        notes.append(f"no profile names a GPU: {way}")
+    return found
 
 
-def _node_groups(
-    list_: List, nodes: list[Json], image: str, notes: list[str]
+def _by_nodes(
+    list_: List, nodes: list[Json], image: str, profiles: HardwareProfiles, notes: list[str]
 ) -> tuple[NodeGroup, ...]:
     refused = "no right to list pods: GPUs are allocatable, maybe not free"
-    used = used_by_node(permitted(list_, "/api/v1/pods", notes, refused) or ())
-    found = [group for node in nodes for group in _options(node, used, image, notes)]
-    return _merged(found)
+    also = profiles.resources
+    used = used_by_node(permitted(list_, "/api/v1/pods", notes, refused) or (), also)
+    seen = _Seen(image, used, also)
+    found = _merged(group for node in nodes for group in _options(node, seen))
+    notes.extend(seen.notes())
+    absent = profiles.absent(found)
+    notes.extend(
+        f"no node has {group.gpu.name} now: planned from hardware profile {group.profile}, "
+        "the autoscaler must add a node"
+        for group in absent
+    )
+    return (*found, *absent)
 
 
-def _options(
-    node: Json, used: Mapping[str, Use], image: str, notes: list[str]
-) -> Iterator[NodeGroup]:
-    """Yield an option per GPU resource of a node that can take pods."""
+def _options(node: Json, seen: _Seen) -> Iterator[NodeGroup]:
+    """Yield an option per accelerator resource of a node that can take pods."""
     name = str(node["metadata"]["name"])
     allocatable = (node.get("status") or {}).get("allocatable") or {}
-    offered = {key: int(Quantity.of(value)) for key, value in allocatable.items() if is_gpu(key)}
+    offered = {
+        key: int(Quantity.of(value))
+        for key, value in allocatable.items()
+        if is_accelerator(key, seen.also)
+    }
     if not any(offered.values()) or not _usable(node):
         return
-    use = used.get(name, Use({}, 0))
+    use = seen.used.get(name, Use({}, 0))
     for resource, total in offered.items():
-        if not total:
-            continue
-        gpu = _gpu(node, resource, notes)
+        gpu = _gpu(node, resource, seen) if total else None
         if gpu is None:
             continue
         yield NodeGroup(
@@ -95,58 +135,66 @@ def _options(
             free=max(total - use.gpus.get(resource, 0), 0),
             total=total,
             resource=resource,
-            replicas=_replicas(node, gpu),
+            replicas=said.replicas_of(_labels(node), resource) if gpu.shared else 1,
             tolerations=_tolerations(node),
             disk_bytes=_disk(allocatable, use),
-            warm=int(bool(image) and _holds(node, image)),
+            warm=int(bool(seen.image) and _holds(node, seen.image)),
             example=name,
         )
 
 
-def _gpu(node: Json, resource: str, notes: list[str]) -> Gpu | None:
+def _labels(node: Json) -> Json:
+    labels: Json = node["metadata"].get("labels") or {}
+    return labels
+
+
+def _gpu(node: Json, resource: str, seen: _Seen) -> Gpu | None:
     """Return the product a node's labels name; None, and a note, if they name none."""
-    labels, name = node["metadata"].get("labels") or {}, node["metadata"]["name"]
-    product = _product(labels, resource)
-    if not product:
-        notes.append(f"node {name}: {resource} without a product label; install GPU discovery")
-        return None
+    labels, name = _labels(node), str(node["metadata"]["name"])
+    product = said.product_of(labels, resource)
+    if not product and resource == _GAUDI:
+        product = "Gaudi-2"  # no label says which: the smaller generation is assumed
+    label = said.memory_of(labels, resource)
     try:
-        if resource.startswith(MIG):
-            profile = resource.removeprefix(MIG)
-            found = mig_slice(product, profile, _mib(labels, f"{resource}.memory"))
-        else:
-            found = find(product, label_mib=_memory(labels))
+        found = _product(product, label, resource)
     except InputError as error:
-        notes.append(f"node {name}: {error}")
+        seen.unknown.setdefault(str(error), []).append(name)
         return None
-    return replace(found, capability=found.capability or _capability(labels))
+    if found is None:
+        why = f"{resource} without a product label; install GPU discovery"
+        seen.unknown.setdefault(why, []).append(name)
+        return None
+    found = _cut(found, resource, labels)
+    found = replace(found, capability=found.capability or said.capability_of(labels))
+    if found.shared or not said.is_sharing(labels, resource):
+        return found
+    return replace(found, name=f"{found.name}-SHARED", shared=True)
 
 
-def _product(labels: Json, resource: str) -> str:
-    """Return the product label; Gaudi has none, so the smaller generation is assumed."""
-    if resource == "habana.ai/gaudi":
-        return "Gaudi-2"
-    return str(labels.get("nvidia.com/gpu.product") or labels.get("amd.com/gpu.product-name") or "")
+def _product(name: str, label_mib: int | None, resource: str) -> Gpu | None:
+    if profile := mig_profile(resource):
+        return mig_slice(name, profile, label_mib)
+    return find(name, label_mib=label_mib) if name else None
 
 
-def _memory(labels: Json) -> int | None:
-    """Return the memory label, MiB: NVIDIA's in MiB, AMD's as a quantity such as 192G."""
-    vram = str(labels.get("amd.com/gpu.vram") or "")
-    if vram:
-        return int(Quantity.of(vram)) >> 20
-    return _mib(labels, "nvidia.com/gpu.memory")
-
-
-def _capability(labels: Json) -> int:
-    """Return the labelled compute capability times ten; 0 if there is none."""
-    major, minor = (str(labels.get(f"nvidia.com/gpu.compute.{part}", "")) for part in _PARTS)
-    return int(major) * 10 + int(minor) if major.isdecimal() and minor.isdecimal() else 0
-
-
-def _mib(labels: Json, key: str) -> int | None:
-    """Return a memory label, MiB; None if it is absent or no number."""
-    value = str(labels.get(key, ""))
-    return int(value) if value.isdecimal() else None
+def _cut(gpu: Gpu, resource: str, labels: Json) -> Gpu:
+    """Return one device of a partitioned AMD GPU: its share of the memory."""
+    if gpu.vendor != "amd":
+        return gpu
+    named = resource.partition("/")[2]
+    mode = named if named != "gpu" else str(labels.get(_AMD_PARTITION) or "")
+    parts = amd_parts(mode)
+    if parts == 1:
+        return gpu
+    return replace(
+        gpu,
+        name=f"{gpu.name}-{mode.lower().partition('_')[0].upper()}",
+        memory_gib=round(gpu.memory_gib / parts, 2),
+        cost=round(gpu.cost / parts, 3),
+        measured=False,
+        slices=True,
+        plugin=resource,
+    )
 
 
 def _usable(node: Json) -> bool:
@@ -154,13 +202,6 @@ def _usable(node: Json) -> bool:
     conditions = (node.get("status") or {}).get("conditions") or ()
     ready = all(c.get("status") == "True" for c in conditions if c.get("type") == "Ready")
     return ready and not (node.get("spec") or {}).get("unschedulable")
-
-
-def _replicas(node: Json, gpu: Gpu) -> int:
-    if not gpu.shared:
-        return 1
-    value = str((node["metadata"].get("labels") or {}).get("nvidia.com/gpu.replicas", "1"))
-    return max(int(value), 1) if value.isdecimal() else 1
 
 
 def _tolerations(node: Json) -> tuple[Toleration, ...]:
@@ -202,29 +243,3 @@ def _joined(seen: NodeGroup, more: NodeGroup) -> NodeGroup:
         disk_bytes=min(disks, default=None),
         warm=seen.warm + more.warm,
     )
-
-
-def _allowances(list_: List, namespace: str, notes: list[str]) -> dict[str, int]:
-    """Return how many of each GPU resource the namespace's quotas still allow."""
-    left: dict[str, int] = {}
-    for quota in optional(list_, notes)(f"/api/v1/namespaces/{namespace}/resourcequotas"):
-        status = quota.get("status") or {}
-        hard, used = status.get("hard") or {}, status.get("used") or {}
-        for key in hard:
-            resource = str(key).removeprefix("requests.")
-            if is_gpu(resource) and resource != key:
-                free = int(Quantity.of(hard[key])) - int(Quantity.of(used.get(key, 0)))
-                left[resource] = max(min(free, left.get(resource, free)), 0)
-    return left
-
-
-def _per_pods(list_: List, namespace: str, notes: list[str]) -> dict[str, int]:
-    """Return how many of each GPU resource a LimitRange allows one container or pod."""
-    most: dict[str, int] = {}
-    for item in optional(list_, notes)(f"/api/v1/namespaces/{namespace}/limitranges"):
-        for limit in (item.get("spec") or {}).get("limits") or ():
-            for resource, amount in (limit.get("max") or {}).items():
-                if is_gpu(resource):
-                    count = int(Quantity.of(amount))
-                    most[resource] = min(count, most.get(resource, count))
-    return most

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from carferry.gpu.memory.overhead import Overhead
+from carferry.gpu.memory.terms import Overhead
 from carferry.gpu.units import GIB
+
+_LEAST = 0.005 * GIB  # bytes; less is not told
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +52,29 @@ class Calibration:
             graphs=int(overhead.graphs * self.graphs),
         )
 
+    @property
+    def terms(self) -> str:
+        """What it corrects, in words."""
+        ratios = ((f"activation ({self.binding})", self.activation), ("CUDA graphs", self.graphs))
+        words = [f"{name} x{ratio:.2f}" for name, ratio in ratios if abs(ratio - 1) >= 0.005]
+        if abs(self.non_torch) >= _LEAST:
+            plural = "s" if self.ranks > 1 else ""
+            words.append(f"non-torch {self.non_torch / GIB:+.2f} GiB on {self.ranks} GPU{plural}")
+        return ", ".join(words) or "no term is off"
+
     def told(self, before: Overhead, after: Overhead) -> str:
         """Return the note of a plan that was corrected: by whom, and what each term became."""
-        parts = ((name, _changed(before, after, name)) for name in ("activation", "non_torch"))
-        terms = [(name.replace("_", "-"), size) for name, size in parts]
-        terms.append(("graphs", _changed(before, after, "graphs")))
-        words = ", ".join(f"{name} {size:+.2f} GiB" for name, size in terms if abs(size) >= 0.005)
+        terms = (
+            ("activation", after.activation - before.activation),
+            ("non-torch", after.non_torch - before.non_torch),
+            ("CUDA graphs", after.graphs - before.graphs),
+        )
+        words = [f"{name} {size / GIB:+.2f} GiB" for name, size in terms if abs(size) >= _LEAST]
         source = f"calibrated for {self.image} on {self.gpu} from the log of {self.model}"
-        return f"{source}, {self.date}: {words or 'no term is off'}"
+        return f"{source}, {self.date}: {', '.join(words) or 'nothing changed'}"
 
 
 def calibration_for(known: tuple[Calibration, ...], gpu: str, ranks: int) -> Calibration | None:
     """Return the latest for a GPU, one of as many ranks before others; None if there is none."""
     fitting = [each for each in known if each.gpu == gpu]
     return max(fitting, key=lambda each: (each.ranks == ranks, each.date), default=None)
-
-
-def _changed(before: Overhead, after: Overhead, name: str) -> float:
-    return float(getattr(after, name) - getattr(before, name)) / GIB

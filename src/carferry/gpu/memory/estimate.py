@@ -16,16 +16,32 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from carferry.gpu.inventory.catalogue import Gpu
-from carferry.gpu.memory.calibration import Calibration
+from carferry.gpu.memory.choice import Choice, requests
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.limits import resolve_dtype
-from carferry.gpu.memory.overhead import Overhead, overhead_of
+from carferry.gpu.memory.margin import margin, of_weights
+from carferry.gpu.memory.overhead import overhead_of
+from carferry.gpu.memory.spread import draft_bytes, spared_bytes
+from carferry.gpu.memory.starts import least_batch
+from carferry.gpu.memory.terms import Overhead
 from carferry.gpu.memory.vllm_version import LATEST, VllmVersion, find_version
 from carferry.gpu.memory.weights import weights_per_gpu
 from carferry.gpu.model.online import online
 from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import GIB
 from carferry.weights.safetensors import Tensor
+
+__all__ = [
+    "Choice",
+    "Estimate",
+    "Model",
+    "Verdict",
+    "cache_of",
+    "default_choice",
+    "estimate",
+    "loaded_shape",
+    "requests",
+]
 
 
 class Verdict(Enum):
@@ -57,51 +73,14 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """One way to run a model; every value is what vLLM would be given.
-
-    Attributes:
-        kv_dtype: ``auto`` or ``fp8``.
-        quantization: ``fp8`` to quantize while loading; empty to load as stored.
-        concurrency: Requests of max_model_len that must fit at once.
-        expert_parallel: Experts are dealt out whole, not cut (``--enable-expert-parallel``).
-        data_parallel: Engines that share the experts, each with its own cache.
-        speculative_tokens: Tokens a draft proposes; 0 for no speculative decoding.
-        lora_rank: Largest rank of an adapter; 0 for no LoRA.
-        loras: Adapters in one batch (``--max-loras``).
-        calibration: What a log has corrected of the overhead on this GPU.
-    """
-
-    gpu: Gpu
-    tp: int = 1
-    pp: int = 1
-    dtype: str = "bfloat16"
-    kv_dtype: str = "auto"
-    max_num_seqs: int = 256
-    max_num_batched_tokens: int = 2048
-    max_model_len: int = 8192
-    utilization: float = 0.9
-    quantization: str = ""
-    eager: bool = False
-    block: int | None = None
-    context_ranks: int = 1
-    concurrency: float = 1.0
-    expert_parallel: bool = False
-    data_parallel: int = 1
-    speculative_tokens: int = 0
-    lora_rank: int = 0
-    loras: int = 0
-    calibration: Calibration | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Estimate:
     """The memory of the fullest GPU under a choice, in bytes unless named otherwise.
 
     Attributes:
         requested: vLLM's share of the GPU.
         kv: What is left for the KV cache; negative if nothing is.
-        needed: KV cache for the requests that must fit at once, and the null block.
+        needed: KV cache for the requests that must fit at once, and the null block; or for the
+            states of all sequences, if those take more.
         band: Margin for our own error, from the published rows.
         tokens: Token count vLLM would log.
         concurrency: Requests of max_model_len at once.
@@ -133,15 +112,28 @@ class Estimate:
         return max(self.needed - self.kv, 0)
 
 
-def estimate(model: Model, choice: Choice, version: VllmVersion | None = None) -> Estimate:
-    """Work out one choice; pure arithmetic, no constraint is checked here."""
+def estimate(
+    model: Model,
+    choice: Choice,
+    version: VllmVersion | None = None,
+    weights: int | None = None,
+) -> Estimate:
+    """Work out one choice; pure arithmetic, no constraint is checked here.
+
+    Args:
+        model: What is planned for.
+        choice: How it would run.
+        version: The vLLM that serves; the newest if not given.
+        weights: Bytes on the fullest GPU, if they are known: most of the work.
+    """
     version = version or find_version(LATEST)
     shape = loaded_shape(model.shape, choice.quantization)
     requested = math.ceil(choice.gpu.memory_gib * GIB * choice.utilization)
-    weights = _weights(model, shape, choice, version)
+    weights = weights_of(model, choice, version) if weights is None else weights
     overhead = _overhead(shape, choice, version)
     pool = cache_of(shape, choice, version)
     kv = requested - weights - overhead.budgeted(version)
+    states = _has_states(pool, choice, version)
     work = Estimate(
         choice=choice,
         requested=requested,
@@ -149,29 +141,20 @@ def estimate(model: Model, choice: Choice, version: VllmVersion | None = None) -
         overhead=overhead,
         graphs_budgeted=version.graphs_budgeted,
         kv=kv,
-        needed=_needed(pool, choice),
-        band=_band(weights, overhead),
+        needed=_needed(pool, choice, states),
+        band=margin(shape, choice, version, overhead) + of_weights(weights),
         tokens=pool.tokens(kv, choice.max_model_len),
         concurrency=pool.concurrency(kv, choice.max_model_len),
         verdict=Verdict.NO,
         binding="",
+        most_seqs=pool.blocks(kv) if states else None,
     )
     return _with_verdict(work)
 
 
 def cache_of(shape: ModelShape, choice: Choice, version: VllmVersion) -> Cache:
     """Return the KV cache layout of a choice."""
-    return cache(
-        shape,
-        version,
-        tp=choice.tp,
-        pp=choice.pp,
-        dtype=choice.dtype,
-        kv_dtype=choice.kv_dtype,
-        max_num_batched_tokens=choice.max_num_batched_tokens,
-        block=choice.block,
-        context_ranks=choice.context_ranks,
-    )
+    return cache(shape, choice, version)
 
 
 def loaded_shape(shape: ModelShape, quantization: str) -> ModelShape:
@@ -182,8 +165,7 @@ def loaded_shape(shape: ModelShape, quantization: str) -> ModelShape:
 def default_choice(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> Choice:
     """Return what vLLM's server would do on a GPU without any argument."""
     batched, seqs = version.batching(gpu)
-    if shape.pooling:  # no chunked prefill: a batch must hold the longest input
-        batched = max(batched, shape.positions)
+    batched = max(batched, least_batch(shape, shape.positions, version))
     return Choice(
         gpu=gpu,
         dtype=resolve_dtype(shape, gpu),
@@ -195,9 +177,10 @@ def default_choice(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> Choice:
     )
 
 
-def _weights(model: Model, shape: ModelShape, choice: Choice, version: VllmVersion) -> int:
+def weights_of(model: Model, choice: Choice, version: VllmVersion) -> int:
     """Return the weights as loaded; headers say nothing of weights that vLLM quantizes itself."""
-    return weights_per_gpu(
+    shape = loaded_shape(model.shape, choice.quantization)
+    stored = weights_per_gpu(
         shape,
         choice.gpu,
         tp=choice.tp,
@@ -207,38 +190,25 @@ def _weights(model: Model, shape: ModelShape, choice: Choice, version: VllmVersi
         version=version,
         batched_tokens=choice.max_num_batched_tokens,
     )
+    held = stored - spared_bytes(shape, choice)
+    return int(held + draft_bytes(shape, choice, held))
 
 
-def _needed(pool: Cache, choice: Choice) -> int:
-    blocks = math.ceil(pool.blocks_per_request(choice.max_model_len) * choice.concurrency)
-    return (blocks + 1) * pool.bytes_per_block
+def _has_states(pool: Cache, choice: Choice, version: VllmVersion) -> bool:
+    """Return whether vLLM wants a block of states for every sequence: it captures their graphs."""
+    return version.states_checked and not choice.eager and pool.state_block is not None
+
+
+def _needed(pool: Cache, choice: Choice, states: bool) -> int:
+    """Return the bytes of the requests and the null block, or of a state for every sequence."""
+    blocks = math.ceil(pool.blocks_per_request(choice.max_model_len) * choice.concurrency) + 1
+    return max(blocks, choice.max_num_seqs if states else 0) * pool.bytes_per_block
 
 
 def _overhead(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhead:
-    overhead = overhead_of(
-        shape,
-        version,
-        tp=choice.tp,
-        pp=choice.pp,
-        dtype=choice.dtype,
-        max_num_seqs=choice.max_num_seqs,
-        max_num_batched_tokens=choice.max_num_batched_tokens,
-        eager=choice.eager,
-    )
+    overhead = overhead_of(shape, choice, version)
     log = choice.calibration
-    return log.corrected(overhead, choice.tp * choice.pp) if log else overhead
-
-
-def _band(weights: int, overhead: Overhead) -> int:
-    """Return our error on the published rows: 2% of weights, 20% of activations, 0.5 GiB."""
-    return int(0.02 * weights + 0.2 * (overhead.activation + overhead.graphs) + 0.5 * GIB)
-
-
-def requests(choice: Choice) -> str:
-    """Return what must fit at once, in words."""
-    count = f"{choice.concurrency:g}" if choice.concurrency != 1 else "one"
-    plural = "s" if choice.concurrency != 1 else ""
-    return f"{count} request{plural} of {choice.max_model_len} tokens"
+    return log.corrected(overhead, choice.ranks) if log else overhead
 
 
 def _with_verdict(work: Estimate) -> Estimate:
@@ -260,4 +230,7 @@ def _binding(work: Estimate) -> str:
         return "weights"
     if work.kv < 0:
         return f"activations ({work.overhead.binding})"
+    seqs = work.choice.max_num_seqs
+    if work.most_seqs is not None and work.most_seqs < seqs:
+        return f"states of {seqs} sequences"
     return f"KV cache for {requests(work.choice)}"

@@ -14,16 +14,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from carferry.gpu.memory.choice import Choice
+from carferry.gpu.memory.pages import cache_width, heads_bytes, state_bytes, token_bytes
 from carferry.gpu.memory.parallel import stage_layers
-from carferry.gpu.memory.vllm_version import VllmVersion
-from carferry.gpu.model.shape import Heads, LayerKind, ModelShape, RecurrentState
-from carferry.gpu.units import BITS, ceil_div
+from carferry.gpu.memory.releases import VllmVersion
+from carferry.gpu.model.shape import LayerKind, ModelShape
+from carferry.gpu.units import ceil_div
 
 BLOCK = 16
 """Tokens per block unless a larger block is needed."""
 
 LATENT_BLOCK = 64
-"""Tokens per block of the MLA kernels (assumed; matches the one logged row)."""
+"""Tokens per block of the MLA kernels (``platforms/cuda.py``; matches the one logged row)."""
+
+LATENT_HYBRID_BLOCK = 128
+"""The same beside recurrent layers: blocks are split for the kernels in multiples of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +36,10 @@ class Group:
     """Layers that share one block table.
 
     Attributes:
-        kind: ``full``, ``sliding``, ``state`` or ``cross``.
+        kind: ``full``, ``sliding``, ``chunked``, ``state`` or ``cross``.
         block: Tokens per block.
         page: Bytes of one layer's part of a block.
-        layers: Indices of the decoder layers in it.
+        layers: Indices of the decoder layers in it; a draft's layers come after the model's.
     """
 
     kind: str
@@ -50,6 +55,7 @@ class Cache:
     groups: tuple[Group, ...]
     bytes_per_block: int
     window: int
+    chunk: int
     in_flight: int
     encoder_tokens: int
     state_blocks: int
@@ -90,6 +96,11 @@ class Cache:
             low, high = (middle, high) if fits else (low, middle - 1)
         return low
 
+    @property
+    def state_block(self) -> int | None:
+        """Tokens per block beside recurrent layers; None if there are none."""
+        return next((group.block for group in self.groups if group.kind == "state"), None)
+
     def _group_blocks(self, group: Group, length: int) -> int:
         if group.kind == "state":
             return self.state_blocks
@@ -98,84 +109,78 @@ class Cache:
         if group.kind == "sliding":
             held = min(self.window - 1 + self.in_flight, length)
             return ceil_div(held, group.block) + 1
+        if group.kind == "chunked":
+            return ceil_div(min(self.chunk + self.in_flight, length), group.block)
         return ceil_div(ceil_div(length, self.context_ranks), group.block)
 
 
-def cache(
-    shape: ModelShape,
-    version: VllmVersion,
-    *,
-    tp: int,
-    pp: int = 1,
-    dtype: str,
-    kv_dtype: str = "auto",
-    max_num_batched_tokens: int,
-    block: int | None = None,
-    context_ranks: int = 1,
-) -> Cache:
-    """Lay out the cache of the fullest rank.
-
-    Args:
-        shape: The model.
-        version: Decides grouping, state blocks and the log line.
-        tp: Tensor parallel size.
-        pp: Pipeline parallel size.
-        max_num_batched_tokens: Tokens of one batch; a window must hold them too.
-        kv_dtype: ``auto`` or ``fp8``.
-        dtype: What the model runs in; the cache's own if ``kv_dtype`` is ``auto``.
-        block: Tokens per block, if asked for (``--block-size``).
-        context_ranks: Decode context parallel size.
-    """
-    width = BITS[dtype if kv_dtype == "auto" else kv_dtype] // 8
-    small = block or (LATENT_BLOCK if shape.latent else BLOCK)
-    kinds = tuple(_kinds(shape, tp, dtype, width, small))
+def cache(shape: ModelShape, choice: Choice, version: VllmVersion) -> Cache:
+    """Lay out the cache of the fullest rank."""
+    kinds = tuple(_kinds(shape, choice, version))
     groups = tuple(_grouped(_equal_pages(kinds), version.padding_ratio))
+    aligned = version.aligned_states if choice.prefix_caching is None else choice.prefix_caching
     return Cache(
         groups=groups,
-        bytes_per_block=_bytes_per_block(groups, len(shape.layers), pp),
+        bytes_per_block=_bytes_per_block(groups, len(shape.layers), choice.pp),
         window=shape.window or 0,
-        in_flight=max_num_batched_tokens * max(version.batches_in_flight, pp),
-        encoder_tokens=max_num_batched_tokens,
-        state_blocks=2 if version.aligned_states else 1,
-        context_ranks=context_ranks,
+        chunk=shape.chunk,
+        in_flight=choice.max_num_batched_tokens * max(version.batches_in_flight, choice.pp),
+        encoder_tokens=choice.max_num_batched_tokens,
+        state_blocks=(2 if aligned else 1) + choice.speculative_tokens,
+        context_ranks=choice.context_ranks,
         by_concurrency=version.tokens_by_concurrency,
     )
 
 
-def _kinds(shape: ModelShape, tp: int, dtype: str, width: int, block: int) -> Iterator[Group]:
+def draft_layers(shape: ModelShape, choice: Choice) -> int:
+    """Return the layers of a draft that keep a cache; an unknown draft counts as one layer."""
+    return (shape.spare_layers or 1) if choice.speculative_tokens else 0
+
+
+def _kinds(shape: ModelShape, choice: Choice, version: VllmVersion) -> Iterator[Group]:
     """Yield one group per kind of layer, pages not yet equal."""
-    full, state = shape.indices(LayerKind.FULL), shape.indices(LayerKind.STATE)
-    per_token = _per_token(shape, tp, width)
+    attending = _attending(shape, choice, version)
+    state = _kept(shape, LayerKind.STATE)
+    per_token, block = token_bytes(shape, choice), choice.block or _smallest_block(shape)
     if state and shape.state:
-        size = _state_bytes(shape.state, tp, BITS[dtype] // 8)
+        size = state_bytes(shape.state, choice)
         block = max(block, block * ceil_div(size, block * per_token))
-        yield Group("state", block, block * per_token, state)
-    if full:
-        yield Group("full", block, block * per_token, full)
-    if sliding := shape.indices(LayerKind.SLIDING):
-        yield Group("sliding", block, block * _heads_bytes(shape.heads, tp, width), sliding)
+        yield Group("state", block, block * per_token if any(attending.values()) else size, state)
+    for kind, layers in attending.items():
+        each = heads_bytes(shape.heads, choice.tp, cache_width(choice))
+        if layers:
+            yield Group(kind, block, block * (each if kind == "sliding" else per_token), layers)
     if shape.encoder:
-        yield Group("cross", block, block * per_token, full)
+        yield Group("cross", block, block * per_token, attending["full"])
 
 
-def _per_token(shape: ModelShape, tp: int, width: int) -> int:
-    """Return the bytes per token of a full-attention layer on one rank; MLA is not divided."""
-    if shape.latent:
-        return (shape.latent.kv_rank + shape.latent.rope) * width
-    return _heads_bytes(shape.global_heads, tp, width)
+def _attending(
+    shape: ModelShape, choice: Choice, version: VllmVersion
+) -> dict[str, tuple[int, ...]]:
+    """Return the layers that keep whole requests, a draft's after the model's; windows; chunks."""
+    count = len(shape.layers)
+    drafts = tuple(range(count, count + draft_layers(shape, choice)))
+    sliding, chunked = _kept(shape, LayerKind.SLIDING), _kept(shape, LayerKind.CHUNKED)
+    if version.sliding_as_full or not shape.window:
+        whole, sliding = sliding, ()
+    else:
+        whole = ()
+    if version.chunks_as_full or not shape.chunk:
+        chunked = ()
+    full = tuple(index for index in _kept(shape, LayerKind.FULL) if index not in chunked)
+    return {"full": full + drafts + whole, "sliding": sliding, "chunked": chunked}
 
 
-def _heads_bytes(heads: Heads, tp: int, width: int) -> int:
-    return max(1, heads.kv // tp) * (heads.dim + heads.value_dim) * width
+def _kept(shape: ModelShape, kind: LayerKind) -> tuple[int, ...]:
+    """Return the layers of a kind that keep a cache of their own."""
+    last = len(shape.layers) - shape.kv_shared
+    return tuple(index for index in shape.indices(kind) if index < last)
 
 
-def _state_bytes(state: RecurrentState, tp: int, width: int) -> int:
-    """Return the bytes of one layer's state on one rank: convolution tail plus recurrent matrix."""
-    spread = 0 if state.groups % tp == 0 else tp - state.groups
-    channels = (state.convolved + 2 * spread * state.size) // tp
-    recurrent = BITS[state.dtype] // 8 if state.dtype in BITS else width
-    matrix = state.heads // tp * state.head_dim * state.size
-    return channels * (state.kernel - 1) * width + matrix * recurrent
+def _smallest_block(shape: ModelShape) -> int:
+    if not shape.latent:
+        return BLOCK
+    return LATENT_HYBRID_BLOCK if shape.count(LayerKind.STATE) else LATENT_BLOCK
 
 
 def _equal_pages(kinds: tuple[Group, ...]) -> tuple[Group, ...]:
@@ -205,9 +210,12 @@ def _bytes_per_block(groups: tuple[Group, ...], layers: int, pp: int) -> int:
     """Return the bytes of one block on the rank whose stage holds most layers of any group."""
     if not groups:
         return 0
+    stages = stage_layers(layers, pp)
+    drafts = 1 + max(layer for group in groups for layer in group.layers)
+    stages = (*stages[:-1], (stages[-1][0], max(layers, drafts)))
     fullest = max(
         sum(first <= layer < end for layer in group.layers)
-        for first, end in stage_layers(layers, pp)
+        for first, end in stages
         for group in groups
     )
     return fullest * groups[0].page

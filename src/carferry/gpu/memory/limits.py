@@ -1,13 +1,14 @@
-"""What a GPU's compute capability forbids: dtypes and quantizations.
+"""What a GPU's compute capability forbids: dtypes, quantizations and types of cache.
 
-Source: vLLM 0.33 ``config/model.py`` (``_resolve_auto_dtype``), ``platforms/cuda.py`` and the
-``get_min_capability`` of each quantization config.
+Source: vLLM 0.33 ``config/model.py`` (``_resolve_auto_dtype``), ``platforms/cuda.py``, the
+``get_min_capability`` of each quantization config and ``v1/attention/backends/mla``.
 """
 
 from __future__ import annotations
 
 from carferry.gpu.inventory.catalogue import Gpu
-from carferry.gpu.memory.vllm_version import VllmVersion
+from carferry.gpu.memory.choice import Choice
+from carferry.gpu.memory.releases import VllmVersion
 from carferry.gpu.model.shape import ModelShape, Quantization
 
 _NO_HALF = ("gemma2", "gemma3", "gemma3_text", "glm4")
@@ -24,6 +25,15 @@ _LEAST = {
     "compressed-tensors-int4": 75,
 }
 _NATIVE_FP8 = 89
+_SPARSE = 90
+"""FlashMLA and its sparse form start at Hopper."""
+
+_CONSUMER = 120
+"""From here on only the Triton kernels run latent attention, as below Hopper."""
+
+_LATENT_FP8 = 0, 18, 0
+"""The first release whose Triton kernels read an fp8 cache of latent attention."""
+
 _FP8_KV = 89
 """Below, not every attention backend reads an fp8 cache, so none is proposed."""
 
@@ -58,6 +68,19 @@ def quantization_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> st
     if gpu.vendor == "nvidia" and gpu.capability and gpu.capability < least:
         have = f"{gpu.name} has {_capability(gpu)}"
         return f"{packed.method} needs compute capability {least / 10:.1f}, {have}"
+    return ""
+
+
+def kv_dtype_reason(shape: ModelShape, choice: Choice, version: VllmVersion) -> str:
+    """Return why a type of cache cannot be used on a GPU; empty if it can."""
+    gpu = choice.gpu
+    if gpu.vendor != "nvidia" or not gpu.capability or shape.latent is None:
+        return ""
+    if shape.indexer_dim and gpu.capability < _SPARSE:
+        return f"sparse attention needs compute capability 9.0, {gpu.name} has {_capability(gpu)}"
+    triton = gpu.capability < _SPARSE or gpu.capability >= _CONSUMER
+    if choice.kv_dtype == "fp8" and triton and version.since < _LATENT_FP8:
+        return f"this vLLM has no fp8 cache for latent attention on {gpu.name}"
     return ""
 
 

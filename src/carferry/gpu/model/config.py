@@ -82,6 +82,7 @@ def parse_config(
     traits, fields, unknown = _read_as(section, kind, subject, family)
     read = _whisper if kind == "whisper" else _decoder
     bare = read(fields, config, kind, traits)
+    bare = replace(bare, rotary=rotary_elements(fields, bare))
     whole = Fields(quantized(config), subject)
     packed, strange = parse_quantization(whole, bare)
     shape = replace(

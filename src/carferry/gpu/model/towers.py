@@ -21,6 +21,7 @@ _COPIED = (
     "gemma3n",
     "gemma4",
     "granite_speech",
+    "phi3_v",
     "phi4mm",
     "phi4_multimodal",
     "qwen2_audio",

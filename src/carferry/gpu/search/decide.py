@@ -7,6 +7,7 @@ from typing import Any
 
 from carferry.errors import InputError, UnsupportedModel
 from carferry.gpu.inventory.nodes import Inventory, named
+from carferry.gpu.memory.alike import alike
 from carferry.gpu.memory.estimate import Model
 from carferry.gpu.memory.weights import check_tensors
 from carferry.gpu.model.config import load_config, parse_config
@@ -15,9 +16,6 @@ from carferry.gpu.model.mistral import from_params
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
 from carferry.weights.layout import PARAMS, Layout, read_layout
 from carferry.weights.safetensors import Header, ReadRange, Tensor, read_tensors
-
-GO_ON, STOP = "go on", "stop"
-"""What becomes of a model that the plan does not know: a warning, or a refusal."""
 
 _MODELOPT = "hf_quant_config.json"
 _SENTENCE = "sentence_bert_config.json"
@@ -35,7 +33,7 @@ def decide(
     family: str = "",
     arguments: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
-    on_unknown: str = GO_ON,
+    strict: bool = False,
 ) -> GpuPlan:
     """Decide how a model runs, from its config and the headers of its weights.
 
@@ -50,10 +48,10 @@ def decide(
         family: Likewise.
         arguments: Likewise.
         notes: Likewise.
-        on_unknown: ``stop`` refuses what would be planned by its weights alone.
+        strict: Refuse what would be planned by its weights alone.
 
     Raises:
-        UnsupportedModel: An unknown architecture or quantization, with ``stop``.
+        UnsupportedModel: An unknown architecture or quantization, if ``strict``.
         InputError: A config or header that does not add up, or an unknown GPU.
         DoesNotFit: The inventory holds no GPU at all.
     """
@@ -61,10 +59,10 @@ def decide(
         config, read_range=read_range, files=files, headers=headers, subject=subject,
         family=family, arguments=arguments, notes=notes,
     )  # fmt: skip
-    if model.shape.unknown and on_unknown == STOP:
+    if strict and model.shape.unknown:
         raise UnsupportedModel(
             "plan", subject, f"unknown {model.shape.unknown}",
-            f"pass --family {FORCED} if it is a plain decoder, or let it go on: on_unknown 'go on'",
+            f"pass --family {FORCED} if it is a plain decoder, or leave on_unknown out",
         )  # fmt: skip
     inventory = named(gpus) if isinstance(gpus, str) else gpus
     return plan(model, inventory, goal)
@@ -109,7 +107,7 @@ def understand(
     tensors = _tensors(layout, held, read, headers)
     shape = parse_config(config, subject=subject, family=family)
     check_tensors(shape, tensors, subject)
-    return Model(shape, tensors, subject, arguments, notes)
+    return Model(shape, alike(tensors), subject, arguments, notes)
 
 
 def _with_beside(

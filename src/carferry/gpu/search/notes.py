@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from carferry.gpu.inventory.catalogue import Gpu
-from carferry.gpu.memory.estimate import Model
+from carferry.gpu.memory.estimate import Model, estimate
 from carferry.gpu.memory.limits import weight_only
 from carferry.gpu.memory.vllm_version import find_version
 from carferry.gpu.search.goal import Goal
@@ -23,10 +24,19 @@ def notes_of(model: Model, goal: Goal, chosen: Option | None) -> Iterator[str]:
     if not model.shape.unknown:
         yield from _choice_notes(model, goal, chosen)
     if chosen.pp > 1:
-        yield f"pipeline parallel across {chosen.pp} nodes needs a multi-node runtime"
+        yield f"{chosen.pp} nodes: KServe serves that as one InferenceService, a pod on each"
     if not goal.prices:
         yield "cheapest by the catalogue's relative prices; pass prices to order by your own"
     yield from _gpu_notes(model, chosen.group.gpu)
+
+
+def calibrated_notes(model: Model, goal: Goal, option: Option) -> Iterator[str]:
+    """Name the log that corrected the estimate of an option, and what it changed."""
+    log = option.best.choice.calibration if option.best else None
+    if option.best and log:
+        bare = replace(option.best.choice, calibration=None)
+        before = estimate(model, bare, find_version(goal.vllm)).overhead
+        yield log.told(before, option.best.overhead)
 
 
 def unchecked_note(model: Model) -> str:

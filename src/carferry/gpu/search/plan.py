@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 from carferry.errors import DoesNotFit
 from carferry.gpu.inventory.nodes import Inventory
+from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.estimate import Model, Verdict
 from carferry.gpu.search.changes import Change, smallest_change
 from carferry.gpu.search.command import command_of
 from carferry.gpu.search.goal import Goal, check_goal
-from carferry.gpu.search.notes import notes_of
+from carferry.gpu.search.notes import calibrated_notes, notes_of
 from carferry.gpu.search.option import Option
 from carferry.gpu.search.ways import search
 from carferry.gpu.units import GIB
@@ -99,12 +100,13 @@ def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPla
             "add a GPU node or plan with --gpu 'L40S x2'",
         )
     check_goal(model, goal)
-    options = search(model, inventory, goal)
+    held: dict[Choice, int] = {}
+    options = search(model, inventory, goal, held)
     best = options[0]
     chosen = best if best.verdict is not Verdict.NO else None
     closest = chosen or _closest(options)
     settled = best.verdict in (Verdict.FITS, Verdict.UNCHECKED)
-    change = None if settled else smallest_change(model, inventory, goal, best)
+    change = None if settled else smallest_change(model, inventory, goal, best, held)
     return GpuPlan(
         model=model,
         goal=goal,
@@ -115,7 +117,10 @@ def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPla
         binding=closest.best.binding if closest.best else closest.reason,
         shortfall_gib=closest.best.shortfall / GIB if closest.best else 0.0,
         change=change,
-        notes=(*model.notes, *inventory.notes, *notes_of(model, goal, chosen)),
+        notes=(
+            *(*model.notes, *inventory.notes, *notes_of(model, goal, chosen)),
+            *calibrated_notes(model, goal, closest),
+        ),
     )
 
 

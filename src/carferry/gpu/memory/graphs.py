@@ -1,0 +1,38 @@
+"""CUDA graphs: how many are captured, and what they take.
+
+The sizes are vLLM's (``config/vllm.py``, _set_cudagraph_sizes): one graph per size for mixed
+batches, cut at the attention of every layer, and one whole per size that a batch of decoding
+sequences can have. What a layer of one graph takes is fitted on published logs.
+"""
+
+from __future__ import annotations
+
+from carferry.gpu.memory.choice import Choice
+from carferry.gpu.memory.vendors import vendor_of
+from carferry.gpu.model.shape import ModelShape
+
+_LARGEST = 512
+
+
+def graphs_gib(shape: ModelShape, choice: Choice) -> float:
+    """Return the GiB of one rank's graphs; 0 if none are captured."""
+    if choice.eager or shape.pooling:
+        return 0.0
+    vendor = vendor_of(choice.gpu.vendor)
+    layers = len(shape.layers) / choice.pp
+    return vendor.graphs + vendor.per_graph * captured(choice) * layers
+
+
+def captured(choice: Choice) -> int:
+    """Return how many graphs are captured: of mixed batches, and of decoding alone."""
+    sizes = _sizes(choice)
+    alone = choice.max_num_seqs * (1 + choice.speculative_tokens)
+    return len(sizes) + sum(size <= alone for size in sizes)
+
+
+def _sizes(choice: Choice) -> tuple[int, ...]:
+    wanted = choice.max_num_seqs * (1 + choice.speculative_tokens) * 2
+    most = min(wanted, _LARGEST, choice.max_num_batched_tokens)
+    small = [size for size in (1, 2, 4) if size <= most]
+    middle, large = range(8, min(most + 1, 256), 8), range(256, most + 1, 16)
+    return (*small, *middle, *large)

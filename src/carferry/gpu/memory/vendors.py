@@ -1,0 +1,69 @@
+"""What differs between the vendors of GPUs: contexts, communication buffers, graphs.
+
+Sources: vLLM ``distributed/device_communicators`` (0.17 ``flashinfer_all_reduce.py``: sizes per
+capability and ranks, four buffers each), ``v1/worker/gpu_worker.py``. The rest is fitted on
+published logs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from carferry.gpu.memory.choice import Choice
+from carferry.gpu.memory.releases import VllmVersion
+from carferry.gpu.model.shape import ModelShape
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """GiB that a rank of one vendor's GPUs holds besides tensors.
+
+    Attributes:
+        context: Driver's context and libraries on one GPU.
+        per_doubling: Buffers of collectives per doubling of the ranks.
+        graphs: CUDA graphs, whatever their number.
+        per_graph: One layer of one graph.
+    """
+
+    context: float
+    per_doubling: float
+    graphs: float
+    per_graph: float
+
+
+_NVIDIA = Vendor(0.12, 0.42, 0.3, 1.3e-4)
+_VENDORS: Mapping[str, Vendor] = {
+    "nvidia": _NVIDIA,
+    "amd": Vendor(0.9, 0.6, 0.5, 3e-4),
+    "intel": Vendor(0.9, 0.6, 0.3, 1.3e-4),
+}
+
+_FUSED_MIB: Mapping[tuple[int, int], float] = {
+    (90, 2): 64, (90, 4): 2, (90, 8): 0.5, (100, 2): 64, (100, 4): 32, (100, 8): 1,
+}  # fmt: skip
+"""(compute capability, ranks) to MiB of one fused all-reduce."""
+
+_FUSED_BUFFERS = 4
+"""Buffers of that size from every rank: one to send, three to receive in turns."""
+
+
+def vendor_of(name: str) -> Vendor:
+    """Return a vendor by its name; one that is not known counts as NVIDIA."""
+    return _VENDORS.get(name, _NVIDIA)
+
+
+def non_torch(shape: ModelShape, choice: Choice, version: VllmVersion) -> float:
+    """Return the GiB of a rank that torch does not hold."""
+    vendor = vendor_of(choice.gpu.vendor)
+    doublings = (choice.ranks * choice.data_parallel).bit_length() - 1
+    fused = _fused(choice) if version.fused_reduce else 0.0
+    return vendor.context + vendor.per_doubling * doublings + fused
+
+
+def _fused(choice: Choice) -> float:
+    """Return the GiB of the buffers in which all-reduce is fused with the norm."""
+    if choice.pp > 1 or choice.data_parallel > 1:
+        return 0.0
+    size = _FUSED_MIB.get((choice.gpu.capability // 10 * 10, choice.tp), 0.0)
+    return size * choice.tp * _FUSED_BUFFERS / 1024
