@@ -2,7 +2,7 @@
 
 Sources: vLLM 0.33 ``layers/linear.py`` (KV heads are copied beyond their number, replicated layers
 are whole everywhere), ``layers/fused_moe/config.py`` (``FusedMoEParallelConfig``: experts are cut
-across data parallel ranks too, or dealt out whole), ``config/multimodal.py`` (towers).
+or dealt out whole), ``config/multimodal.py`` (towers).
 """
 
 from __future__ import annotations
@@ -20,13 +20,11 @@ class Ranks:
     Attributes:
         tp: Tensor parallel size.
         pp: Pipeline parallel size.
-        dp: Data parallel size; engines share the experts.
         whole_experts: Experts are dealt out whole (``--enable-expert-parallel``).
     """
 
     tp: int
     pp: int = 1
-    dp: int = 1
     whole_experts: bool = False
 
 
@@ -50,7 +48,6 @@ def ways(shape: ModelShape, split: str, ranks: Ranks) -> float:
 
 
 def _expert_ways(shape: ModelShape, ranks: Ranks) -> float:
-    together = ranks.tp * ranks.dp
     if not ranks.whole_experts or shape.experts is None:
-        return together
-    return shape.experts.count / ceil_div(shape.experts.count, together)
+        return ranks.tp
+    return shape.experts.count / ceil_div(shape.experts.count, ranks.tp)

@@ -21,7 +21,7 @@ def expert_padding(shape: ModelShape, gpu: Gpu, ranks: Ranks, release: tuple[int
     if packed is None or experts is None or packed.of("experts") != MXFP4:
         return 0.0
     width = experts.latent or shape.hidden
-    share = experts.intermediate // (1 if ranks.whole_experts else ranks.tp * ranks.dp)
+    share = experts.intermediate // (1 if ranks.whole_experts else ranks.tp)
     step, beside = _steps(shape, gpu, release)
     grown = round_up(width, beside) * round_up(share, step) / (width * max(share, 1)) - 1
     matrices = 3 if shape.gated else 2

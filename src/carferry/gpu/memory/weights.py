@@ -37,9 +37,7 @@ def weights_per_gpu(
     tensors: Sequence[Tensor] = (),
     version: VllmVersion | None = None,
     batched_tokens: int = 0,
-    data_parallel: int = 1,
     expert_parallel: bool = False,
-    speculative: bool = False,
 ) -> int:
     """Return the bytes of weights on the fullest GPU.
 
@@ -53,22 +51,19 @@ def weights_per_gpu(
             counted from the shape.
         version: The vLLM that loads them; the newest if not given.
         batched_tokens: Most tokens of one step, for which image features have buffers.
-        data_parallel: Engines that share the experts.
         expert_parallel: Experts are dealt out whole.
-        speculative: The model's own prediction layers are loaded.
     """
-    ranks = Ranks(tp, pp, data_parallel, expert_parallel)
+    ranks = Ranks(tp, pp, expert_parallel)
     release = release_of(version)
     places = _from_tensors(shape, tensors, ranks, dtype) if tensors else {}
     places = places or _from_shape(shape, ranks, dtype)
-    spare = places.get("spare", 0.0) if speculative else 0.0
     extra = expert_padding(shape, gpu, ranks, release) + absorbed(shape, ranks, dtype)
     levels = shape.vision.levels if shape.vision else 0
     buffers = (shape.rotary + levels * batched_tokens * shape.hidden) * BITS[dtype] / 8
     blocks = allocated(shape, gpu, tp, dtype, release)
     staged = largest_stage(len(shape.layers), pp) / len(shape.layers)
     layered = (places.get("layer", 0.0) + extra + blocks) * staged
-    return int(layered + _ends(places, pp) + buffers + spare)
+    return int(layered + _ends(places, pp) + buffers)
 
 
 def check_tensors(shape: ModelShape, tensors: Sequence[Tensor], subject: str) -> None:
@@ -141,9 +136,6 @@ def _from_shape(shape: ModelShape, ranks: Ranks, dtype: str) -> dict[str, float]
     for part in weight_parts(shape):
         place = "layer" if part.layered else "last" if part.name == "head" else "first"
         places[place] += _part_bytes(shape, part, ranks, dtype)
-    layers = max(len(shape.layers), 1)
-    joint = 2 * shape.hidden**2 * BITS[dtype] / 8
-    places["spare"] = shape.spare_layers * (places["layer"] / layers + joint)
     return places
 
 
