@@ -131,6 +131,20 @@ def test_amd_holds_more_outside_torch() -> None:
     assert held == [pytest.approx(0.9), pytest.approx(0.12)]
 
 
+@pytest.mark.parametrize(
+    ("gpu", "version", "gib"),
+    [("H100", "0.10.2", 2.0), ("MI300X", "0.10.2", 4.8), ("MI300X", "0.20.2", 2.0)],
+)
+def test_without_flashinfer_the_sampler_sorts_until_0_17(
+    gpu: str, version: str, gib: float
+) -> None:
+    shape = shape_of("meta-llama/Llama-3.1-8B-Instruct")
+
+    overhead = overhead_of(shape, chosen(gpu, **SERVER), find_version(version))
+
+    assert overhead.activation / GIB == pytest.approx(gib, abs=0.06)
+
+
 def test_adapters_of_experts_take_most() -> None:
     """One adapter of rank 64 on Nemotron 3 Ultra at TP8: four of them did not fit a B200."""
     shape = shape_of("Qwen/Qwen3-30B-A3B")

@@ -61,4 +61,7 @@ def _sampler_bytes(shape: ModelShape, choice: Choice, version: VllmVersion) -> f
         "dense": plain,
         "all": True,
     }[version.second_runner]
-    return version.second_sampler_bytes if second else version.sampler_bytes
+    if second:
+        return version.second_sampler_bytes
+    fused = choice.gpu.vendor == "nvidia" and not 0 < choice.gpu.capability < 75
+    return version.sampler_bytes if fused else version.plain_sampler_bytes

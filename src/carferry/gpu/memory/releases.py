@@ -40,6 +40,7 @@ class VllmVersion:
         since: First release of the range.
         utilization: Default of ``--gpu-memory-utilization``, a share of the GPU's total memory.
         sampler_bytes: Peak bytes per sequence and vocabulary entry while sampling.
+        plain_sampler_bytes: The same where FlashInfer does not run: other vendors, old GPUs.
         second_runner: Models that model runner V2 runs by default: ``none``, ``named`` (a few
             dense ones), ``dense`` (all but experts and hybrids) or ``all``.
         second_sampler_bytes: What sampling takes there.
@@ -67,6 +68,7 @@ class VllmVersion:
     since: Release
     utilization: float = 0.90
     sampler_bytes: float = SORTED_BYTES
+    plain_sampler_bytes: float = SORTED_BYTES
     second_runner: str = "none"
     second_sampler_bytes: float = BARE_BYTES
     graphs_budgeted: bool = False
@@ -106,7 +108,13 @@ _V9_1 = replace(_V9, since=(0, 9, 1), sliding_as_full=False)
 _V11 = replace(_V9_1, since=(0, 11, 0), sampler_bytes=SORTED_BYTES)
 _V12 = replace(_V11, since=(0, 12, 0), padding_ratio=1.25, expert_chunk=16384)
 _V14 = replace(_V12, since=(0, 14, 0), chunks_as_full=False)
-_V17 = replace(_V14, since=(0, 17, 0), sampler_bytes=COPIED_BYTES, fused_reduce=True)
+_V17 = replace(
+    _V14,
+    since=(0, 17, 0),
+    sampler_bytes=COPIED_BYTES,
+    plain_sampler_bytes=COPIED_BYTES,
+    fused_reduce=True,
+)
 _V18 = replace(_V17, since=(0, 18, 0), padding_ratio=1.5, expert_chunk=0, space_kept=True)
 _V20 = replace(_V18, since=(0, 20, 0), utilization=0.92, graphs_budgeted=True, states_checked=True)
 _V20_1 = replace(_V20, since=(0, 20, 1), tokens_by_concurrency=True)

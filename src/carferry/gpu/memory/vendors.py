@@ -36,6 +36,7 @@ _NVIDIA = Vendor(0.12, 0.42, 0.3, 1.3e-4)
 _VENDORS: Mapping[str, Vendor] = {
     "nvidia": _NVIDIA,
     "amd": Vendor(0.9, 0.6, 0.5, 3e-4),
+    "habana": Vendor(0.9, 0.6, 0.3, 1.3e-4),
     "intel": Vendor(0.9, 0.6, 0.3, 1.3e-4),
 }
 
