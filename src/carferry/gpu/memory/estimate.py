@@ -112,12 +112,24 @@ class Estimate:
         return max(self.needed - self.kv, 0)
 
 
-def estimate(model: Model, choice: Choice, version: VllmVersion | None = None) -> Estimate:
-    """Work out one choice; pure arithmetic, no constraint is checked here."""
+def estimate(
+    model: Model,
+    choice: Choice,
+    version: VllmVersion | None = None,
+    weights: int | None = None,
+) -> Estimate:
+    """Work out one choice; pure arithmetic, no constraint is checked here.
+
+    Args:
+        model: What is planned for.
+        choice: How it would run.
+        version: The vLLM that serves; the newest if not given.
+        weights: Bytes on the fullest GPU, if they are known: most of the work.
+    """
     version = version or find_version(LATEST)
     shape = loaded_shape(model.shape, choice.quantization)
     requested = math.ceil(choice.gpu.memory_gib * GIB * choice.utilization)
-    weights = _weights(model, shape, choice, version)
+    weights = weights_of(model, choice, version) if weights is None else weights
     overhead = _overhead(shape, choice, version)
     pool = cache_of(shape, choice, version)
     kv = requested - weights - overhead.budgeted(version)
@@ -165,8 +177,9 @@ def default_choice(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> Choice:
     )
 
 
-def _weights(model: Model, shape: ModelShape, choice: Choice, version: VllmVersion) -> int:
+def weights_of(model: Model, choice: Choice, version: VllmVersion) -> int:
     """Return the weights as loaded; headers say nothing of weights that vLLM quantizes itself."""
+    shape = loaded_shape(model.shape, choice.quantization)
     stored = weights_per_gpu(
         shape,
         choice.gpu,
