@@ -10,7 +10,7 @@ from gpu.samples import shape_of
 from carferry.gpu.inventory.catalogue import Gpu, find
 from carferry.gpu.memory.adapters import adapter_bytes
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.memory.estimate import Model, estimate
+from carferry.gpu.memory.estimate import Model, Verdict, estimate
 from carferry.gpu.memory.forward import expert_space
 from carferry.gpu.memory.graphs import captured, graphs_gib
 from carferry.gpu.memory.margin import margin
@@ -167,3 +167,24 @@ def test_what_is_not_sure_has_a_larger_margin(version: str, gpu: str, more: bool
     unsure = margin(shape, chosen(gpu, **SERVER), find_version(version), overhead)
 
     assert (unsure > sure + GIB) is more
+
+
+@pytest.mark.parametrize(
+    ("version", "share", "verdict"),
+    [
+        ("0.19.0", 0.95, Verdict.TIGHT),  # ran out of memory while the sampler warmed up
+        ("0.19.0", 0.90, Verdict.FITS),
+        ("0.24.0", 0.95, Verdict.FITS),
+        ("0.24.0", 0.995, Verdict.TIGHT),
+        ("0.24.0", 1.0, Verdict.NO),  # "Free memory on device is less than desired"
+    ],
+)
+def test_what_vllm_takes_outside_its_share_has_room(
+    version: str, share: float, verdict: Verdict
+) -> None:
+    """Main said fits to all of them."""
+    choice = chosen(utilization=share, max_model_len=8192, **SERVER)
+
+    work = estimate(Model(shape_of("openai/gpt-oss-20b")), choice, find_version(version))
+
+    assert work.verdict is verdict

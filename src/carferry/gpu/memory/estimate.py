@@ -43,6 +43,9 @@ __all__ = [
     "requests",
 ]
 
+_CONTEXT, _SURE_CONTEXT = GIB // 4, 6 * GIB // 10
+"""What the driver's context takes before vLLM asks what is free: surely, and at most."""
+
 
 class Verdict(Enum):
     """Whether a choice starts: surely, within our error, not known, or not."""
@@ -213,21 +216,36 @@ def _overhead(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhe
 
 def _with_verdict(work: Estimate) -> Estimate:
     spare = work.kv - work.needed
-    outside = work.total - work.requested
-    graphs_fit = work.graphs_budgeted or work.overhead.graphs <= outside
-    if spare < 0:
+    if spare < 0 or _outside(work) < _CONTEXT:
         verdict = Verdict.NO
-    elif spare < work.band or not graphs_fit or work.choice.gpu.shared:
+    elif spare < work.band or _is_crowded(work) or work.choice.gpu.shared:
         verdict = Verdict.TIGHT
     else:
         verdict = Verdict.FITS
     return replace(work, verdict=verdict, binding=_binding(work))
 
 
+def _outside(work: Estimate) -> int:
+    """Return the bytes of the GPU that vLLM does not ask for."""
+    return work.total - work.requested
+
+
+def _is_crowded(work: Estimate) -> bool:
+    """Return whether what vLLM does not ask for may be too little for what it takes there.
+
+    Before 0.20 that is the graphs; they leave the allocator in pieces, so the warm-up of the
+    sampler that follows may not find room in what the profile gave back.
+    """
+    later = 0 if work.graphs_budgeted else work.overhead.graphs + work.overhead.activation
+    return _outside(work) < max(later, _SURE_CONTEXT)
+
+
 def _binding(work: Estimate) -> str:
     """Name what takes the memory that is missing, or the scarcest thing if it fits."""
     if work.weights > work.requested:
         return "weights"
+    if _outside(work) < _CONTEXT:
+        return "driver's context beside vLLM's share"
     if work.kv < 0:
         return f"activations ({work.overhead.binding})"
     seqs = work.choice.max_num_seqs
