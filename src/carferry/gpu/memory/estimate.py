@@ -88,6 +88,7 @@ class Estimate:
         tokens: Token count vLLM would log.
         concurrency: Requests of max_model_len at once.
         most_seqs: Most sequences vLLM starts with, if each holds a state; None if any number.
+        tried: What the kernels of experts may take while they are tuned.
     """
 
     choice: Choice
@@ -103,6 +104,7 @@ class Estimate:
     verdict: Verdict
     binding: str
     most_seqs: int | None = None
+    tried: int = 0
 
     @property
     def total(self) -> int:
@@ -151,6 +153,7 @@ def estimate(
         verdict=Verdict.NO,
         binding="",
         most_seqs=pool.blocks(kv) if states else None,
+        tried=GIB if shape.experts else 0,
     )
     return _with_verdict(work)
 
@@ -234,10 +237,11 @@ def _is_crowded(work: Estimate) -> bool:
     """Return whether what vLLM does not ask for may be too little for what it takes there.
 
     Before 0.20 that is the graphs; they leave the allocator in pieces, so the warm-up of the
-    sampler that follows may not find room in what the profile gave back.
+    sampler that follows may not find room in what the profile gave back, the less the more the
+    kernels of experts try out.
     """
-    later = 0 if work.graphs_budgeted else work.overhead.graphs + work.overhead.activation
-    return _outside(work) < max(later, _SURE_CONTEXT)
+    later = work.overhead.graphs + work.overhead.activation + work.tried
+    return _outside(work) < max(0 if work.graphs_budgeted else later, _SURE_CONTEXT)
 
 
 def _binding(work: Estimate) -> str:

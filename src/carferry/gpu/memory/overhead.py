@@ -27,7 +27,7 @@ def overhead_of(shape: ModelShape, choice: Choice, version: VllmVersion) -> Over
     """Return the overhead of one rank, the last pipeline stage included."""
     kept = encoder_output(shape, choice)
     space = expert_space(shape, choice, version)
-    stays = space if version.space_kept else 0.0
+    stays = space if version.space_kept and _is_modular(shape) else 0.0
     peaks = {
         "sampler": stays + kept + _sampler(shape, choice, version),
         "forward": kept + max(space, 0.0) + forward_peak(shape, choice, version),
@@ -41,6 +41,11 @@ def overhead_of(shape: ModelShape, choice: Choice, version: VllmVersion) -> Over
         binding=binding,
         adapters=adapter_bytes(shape, choice),
     )
+
+
+def _is_modular(shape: ModelShape) -> bool:
+    """Return whether the experts take vLLM's own workspace; MXFP4's kernels bring theirs."""
+    return shape.quantization is None or shape.quantization.method != "mxfp4"
 
 
 def _sampler(shape: ModelShape, choice: Choice, version: VllmVersion) -> float:
