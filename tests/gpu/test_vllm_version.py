@@ -69,6 +69,7 @@ def test_a_version_is_found_by_release_build_or_platform(
         ("padding_ratio", "0.18.0", 1.25, 1.5),
         ("fused_reduce", "0.17.0", False, True),
         ("space_kept", "0.18.0", False, True),
+        ("exact_states", "0.13.0", False, True),
         ("more_context_gib", "0.18.0", 0.0, 0.12),
         ("expert_chunk", "0.12.0", 32768, 16384),
         ("expert_chunk", "0.18.0", 16384, 0),

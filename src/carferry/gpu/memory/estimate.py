@@ -20,7 +20,7 @@ from carferry.gpu.memory.choice import Choice, requests
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.limits import resolve_dtype
 from carferry.gpu.memory.margin import margin, of_weights
-from carferry.gpu.memory.overhead import overhead_of
+from carferry.gpu.memory.overhead import late_bytes, overhead_of
 from carferry.gpu.memory.spread import draft_bytes, spared_bytes
 from carferry.gpu.memory.starts import least_batch
 from carferry.gpu.memory.terms import Overhead
@@ -88,7 +88,7 @@ class Estimate:
         tokens: Token count vLLM would log.
         concurrency: Requests of max_model_len at once.
         most_seqs: Most sequences vLLM starts with, if each holds a state; None if any number.
-        tried: What the kernels of experts may take while they are tuned.
+        late: What is taken after the KV cache was sized, and not profiled.
     """
 
     choice: Choice
@@ -104,7 +104,7 @@ class Estimate:
     verdict: Verdict
     binding: str
     most_seqs: int | None = None
-    tried: int = 0
+    late: int = 0
 
     @property
     def total(self) -> int:
@@ -153,7 +153,7 @@ def estimate(
         verdict=Verdict.NO,
         binding="",
         most_seqs=pool.blocks(kv) if states else None,
-        tried=GIB if shape.experts else 0,
+        late=late_bytes(shape, choice, version),
     )
     return _with_verdict(work)
 
@@ -236,12 +236,11 @@ def _outside(work: Estimate) -> int:
 def _is_crowded(work: Estimate) -> bool:
     """Return whether what vLLM does not ask for may be too little for what it takes there.
 
-    Before 0.20 that is the graphs; they leave the allocator in pieces, so the warm-up of the
-    sampler that follows may not find room in what the profile gave back, the less the more the
-    kernels of experts try out.
+    Before 0.20 that is the graphs too; they leave the allocator in pieces, so the warm-up of the
+    sampler that follows may not find room in what the profile gave back.
     """
-    later = work.overhead.graphs + work.overhead.activation + work.tried
-    return _outside(work) < max(0 if work.graphs_budgeted else later, _SURE_CONTEXT)
+    graphs = 0 if work.graphs_budgeted else work.overhead.graphs + work.overhead.activation
+    return _outside(work) < max(work.late + graphs, _SURE_CONTEXT)
 
 
 def _binding(work: Estimate) -> str:

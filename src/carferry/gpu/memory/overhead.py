@@ -14,13 +14,13 @@ from carferry.gpu.memory.adapters import adapter_bytes
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.forward import encoder_output, encoder_peak, expert_space, forward_peak
 from carferry.gpu.memory.graphs import graphs_gib
-from carferry.gpu.memory.releases import VllmVersion
+from carferry.gpu.memory.releases import COPIED_BYTES, VllmVersion
 from carferry.gpu.memory.terms import Overhead
 from carferry.gpu.memory.vendors import non_torch
 from carferry.gpu.model.shape import LayerKind, ModelShape
 from carferry.gpu.units import BITS, GIB
 
-__all__ = ["Overhead", "overhead_of"]
+__all__ = ["Overhead", "late_bytes", "overhead_of"]
 
 
 def overhead_of(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhead:
@@ -55,6 +55,17 @@ def _sampler(shape: ModelShape, choice: Choice, version: VllmVersion) -> float:
     states = choice.max_num_batched_tokens * shape.hidden * BITS[choice.dtype] // 8
     rows = min(choice.max_num_seqs, choice.max_num_batched_tokens)
     return states + _sampler_bytes(shape, choice, version) * rows * shape.vocab
+
+
+def late_bytes(shape: ModelShape, choice: Choice, version: VllmVersion) -> int:
+    """Return what is taken after the KV cache was sized and no profile has seen.
+
+    Kernels of experts are tuned; and model runner V2, before 0.33, first samples as requests do.
+    """
+    rows = 0 if shape.pooling else min(choice.max_num_seqs, choice.max_num_batched_tokens)
+    unseen = max(COPIED_BYTES - _sampler_bytes(shape, choice, version), 0.0)
+    tuned = GIB if shape.experts and not version.graphs_budgeted else 0
+    return int(unseen * rows * shape.vocab) + tuned
 
 
 def _sampler_bytes(shape: ModelShape, choice: Choice, version: VllmVersion) -> float:

@@ -51,6 +51,7 @@ class VllmVersion:
         tokens_by_concurrency: The log's token count is concurrency times max_model_len.
         padding_ratio: Layer kinds closer than this share one group size (1 means never).
         aligned_states: Prefix caching is on for hybrids, so each state takes two blocks.
+        exact_states: Nemotron's states are kept in float32 if its config names no type.
         states_checked: Full CUDA graphs need a block of states for every sequence.
         sliding_as_full: A sliding window's layers keep the whole request, as full attention does.
         chunks_as_full: A chunked layer (Llama 4) keeps the whole request too.
@@ -79,6 +80,7 @@ class VllmVersion:
     tokens_by_concurrency: bool = False
     padding_ratio: float = 1.0
     aligned_states: bool = False
+    exact_states: bool = False
     states_checked: bool = False
     sliding_as_full: bool = False
     chunks_as_full: bool = True
@@ -112,7 +114,8 @@ _V9 = replace(_V8, since=(0, 9, 0), sampler_bytes=COPIED_BYTES)
 _V9_1 = replace(_V9, since=(0, 9, 1), sliding_as_full=False)
 _V11 = replace(_V9_1, since=(0, 11, 0), sampler_bytes=SORTED_BYTES)
 _V12 = replace(_V11, since=(0, 12, 0), padding_ratio=1.25, expert_chunk=16384)
-_V14 = replace(_V12, since=(0, 14, 0), chunks_as_full=False)
+_V13 = replace(_V12, since=(0, 13, 0), exact_states=True)
+_V14 = replace(_V13, since=(0, 14, 0), chunks_as_full=False)
 _V17 = replace(
     _V14,
     since=(0, 17, 0),
@@ -145,7 +148,7 @@ _V33 = replace(
 )
 
 RANGES = (
-    *(_V0, _V8, _V9, _V9_1, _V11, _V12, _V14, _V17, _V18),
+    *(_V0, _V8, _V9, _V9_1, _V11, _V12, _V13, _V14, _V17, _V18),
     *(_V20, _V20_1, _V21, _V22, _V25, _V26, _V28, _V29, _V33),
 )
 """Every range, oldest first."""
