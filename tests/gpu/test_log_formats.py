@@ -254,3 +254,9 @@ def test_gpu_is_read_where_a_kernel_names_it() -> None:
     text = "Config file not found at /x/E=128,N=768,device_name=NVIDIA_H100_80GB_HBM3.json"
 
     assert read(lines([*messages(Start()), text])).gpu == "NVIDIA H100 80GB HBM3"
+
+
+def test_a_login_in_a_models_address_is_not_kept() -> None:
+    found = read(lines(["non-default args: {'model': 'https://me:hf_abcdefgh@host/x'}"]))
+
+    assert "hf_abcdefgh" not in found.model
