@@ -107,6 +107,8 @@ def _unchecked(plan: GpuPlan) -> Iterator[str]:
 def _where(option: Option) -> Iterator[str]:
     """Yield the sentence that says which nodes offer it, if nodes were read."""
     group = option.group
+    if group.absent:
+        yield f"No such node is there now: the autoscaler must add one ({group.profile})."
     if not group.example:
         return
     rules = ", ".join(map(str, group.tolerations))
