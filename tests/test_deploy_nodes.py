@@ -108,6 +108,7 @@ REFUSED = [
     ({"mount": "native"}, "from oci:// and pvc:// alone"),
     ({"max_replicas": "2"}, "min_replicas and max_replicas"),
     ({"gpu_count": "0"}, "how many GPUs each has"),
+    ({"runtime_image": "docker.io/vllm/vllm-openai:v0.11.0"}, "from 0.11.1 on; name a newer"),
     ({"vllm_args": "--data-parallel-size=2"}, "within one pod"),
     ({"vllm_args": "-dp 2"}, "within one pod"),
     ({"vllm_args": "--node-rank=1"}, "carferry sets it"),
