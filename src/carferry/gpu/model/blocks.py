@@ -83,7 +83,10 @@ def latent_of(fields: Fields) -> Latent | None:
         kv_rank=rank,
         rope=fields.integer("qk_rope_head_dim"),
         nope=fields.number("qk_nope_head_dim"),
-        value=fields.number("v_head_dim"),
+        value=fields.number(
+            "v_head_dim",
+            default=max(fields.number("hidden_size") // fields.number("num_attention_heads"), 1),
+        ),
         query_rank=fields.maybe("q_lora_rank"),
     )
 
@@ -99,6 +102,7 @@ def intermediate_of(fields: Fields, kind: str) -> int:
         return fields.number("shared_intermediate_size")
     wide = fields.maybe("intermediate_size_mlp", "dense_intermediate_size", "block_ff_dim")
     wide = wide or fields.maybe("intermediate_size", "moe_intermediate_size")
+    wide = wide or fields.section("ffn_config").maybe("ffn_hidden_size")
     return _adjusted(fields, wide or 4 * fields.number("hidden_size"))
 
 

@@ -48,7 +48,8 @@ def experts_of(
         return None
     return Experts(
         count=count,
-        active=held.number("num_experts_per_tok", default=1),
+        active=held.maybe("num_experts_per_tok")
+        or held.section("ffn_config").number("moe_top_k", default=1),
         intermediate=_width(held),
         shared=_shared(held, kind),
         layers=sparse,
@@ -115,7 +116,7 @@ def _shared(fields: Fields, kind: str) -> int:
     if named is not None:
         per_expert = "moe_shared_expert_intermediate_size" in fields.values
         return named * (max(count, 1) if per_expert else 1)
-    return fields.number(*_WIDTHS) * count
+    return fields.number(*_WIDTHS) * count if count else 0
 
 
 def _listed(fields: Fields, count: int) -> tuple[int, ...] | None:

@@ -61,6 +61,7 @@ INSIDE: Mapping[str, str] = {
     "skywork_chat": "qwen2",
     "smolvlm": "llama",
     "step3_vl": "step3_text",
+    "step3p7": "step3p5",
     "ultravox": "llama",
     "voxtral": "llama",
 }

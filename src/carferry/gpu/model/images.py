@@ -123,7 +123,8 @@ def _pixtral(vision: Fields, config: Fields, hidden: int) -> Tower:
 def _qwen(vision: Fields, config: Fields, hidden: int) -> Tower:
     """Read Qwen-VL: a merger of merge^2 patches; Qwen3 adds one merger per deepstack level."""
     out = vision.number("out_hidden_size", default=hidden)
-    gated = vision.values.get("fullatt_block_indexes") is not None
+    kind = config.text("model_type")
+    gated = vision.values.get("fullatt_block_indexes") is not None or kind.startswith("qwen2_5")
     layers, heads, width, inner, matrices = _blocks(vision, 3 if gated else 2)
     wide = width * vision.number("spatial_merge_size", default=2) ** 2
     levels = len(vision.items("deepstack_visual_indexes"))
@@ -258,7 +259,17 @@ def _phi4(vision: Fields, config: Fields, hidden: int) -> Tower:
 PHI4_TOWERS = 907_982_272
 """Parameters of Phi-4 multimodal's image and audio parts, whose sizes its code fixes."""
 
+_MOBILENET = 298_600_000
+"""Parameters of Gemma 3n's MobileNet and its projector, which its config only names."""
+
+
+def _gemma3n(vision: Fields, config: Fields, hidden: int) -> Tower:
+    width = vision.number("hidden_size", default=2048)
+    return Tower(0, 1, width, width, 2, _MOBILENET)
+
+
 IMAGES: Mapping[str, Callable[[Fields, Fields, int], Tower]] = {
+    "gemma3n": _gemma3n,
     "llava_onevision": _siglip_mlp,
     "llava": _clip,
     "vipllava": _clip,

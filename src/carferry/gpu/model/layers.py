@@ -151,13 +151,16 @@ def _numbered(fields: Fields, traits: Family, count: int) -> tuple[LayerKind, ..
     ):
         if fields.values.get(key) is not None and traits.state:
             return _either(set(map(str, fields.items(key))), count, other)
-    pattern = fields.items("attn_type_list", "hybrid_layer_pattern")
-    if len(pattern) < count:
+    attends = fields.items("attn_type_list")
+    if len(attends) >= count:  # MiniMax: 0 is lightning attention
+        marked = {index for index, one in enumerate(attends) if one != 0}
+        return _either(marked, count, LayerKind.STATE if traits.state else LayerKind.FULL)
+    slides = fields.items("hybrid_layer_pattern")
+    if len(slides) < count:
         return None
-    marked = {index for index, one in enumerate(pattern) if one == 1}
-    if traits.state:
-        return _either(marked, count, LayerKind.STATE)
-    return _either(set(range(count)) - marked, count, LayerKind.SLIDING)
+    return _either(
+        {index for index, one in enumerate(slides) if one != 1}, count, LayerKind.SLIDING
+    )
 
 
 def _either(full: set[Any], count: int, other: LayerKind) -> tuple[LayerKind, ...]:

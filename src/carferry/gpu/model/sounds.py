@@ -70,7 +70,17 @@ def _conformer(config: Fields, outer: Fields, hidden: int) -> Tower:
     return Tower(layers, config.number("num_heads", default=8), width, inner, 2, extra)
 
 
+def _gemma(config: Fields, outer: Fields, hidden: int) -> Tower:
+    """Read Gemma's Conformer: two feed-forwards, attention and a convolution in each layer."""
+    width = config.number("hidden_size", default=1536)
+    layers = config.number("conf_num_hidden_layers", "num_hidden_layers", default=12)
+    heads = config.number("conf_num_attention_heads", "num_attention_heads", default=8)
+    other = layers * (24 - 12) * width * width
+    return Tower(layers, heads, width, 4 * width, 2, other + width * (width + hidden))
+
+
 SOUNDS: Mapping[str, Callable[[Fields, Fields, int], Tower]] = {
+    "gemma": _gemma,
     "voxtral": _voxtral,
     "glmasr": _voxtral,
     "qwen3": _qwen3,
