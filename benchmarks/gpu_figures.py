@@ -30,6 +30,7 @@ def figures(lines: Iterable[Line]) -> Figures:
     return {
         "rows": len(rows),
         "failed called fits": (sum(row.verdict == "fits" for row in failed), len(failed)),
+        "failed called tight": (sum(row.verdict == "tight" for row in failed), len(failed)),
         "failed called no": (sum(row.verdict == "no" for row in failed), len(failed)),
         "started called no": (sum(row.verdict == "no" for row in started), len(started)),
         "refused or in error": (sum(bool(row.error) for row in asked), len(asked)),

@@ -9,7 +9,6 @@ from typing import Any
 
 from gpu_peers import Guess, Peer
 from gpu_rows import (
-    UNKNOWN,
     Row,
     choice_of,
     config_of,
@@ -23,6 +22,7 @@ from gpu_rows import (
 
 from carferry.errors import CarferryError
 from carferry.gpu.inventory.catalogue import Gpu
+from carferry.gpu.memory import starts
 from carferry.gpu.memory.estimate import (
     Choice,
     Estimate,
@@ -31,8 +31,6 @@ from carferry.gpu.memory.estimate import (
     estimate,
     loaded_shape,
 )
-from carferry.gpu.memory.limits import dtype_reason, quantization_reason
-from carferry.gpu.memory.parallel import pipeline_reason, tensor_reason
 from carferry.gpu.memory.vllm_version import VllmVersion
 from carferry.gpu.model.config import parse_config
 from carferry.gpu.model.shape import ModelShape
@@ -116,7 +114,7 @@ def _predicted(
     work = estimate(Model(shape, subject=logged.model), choice, version)
     loaded = loaded_shape(shape, choice.quantization)
     pool = cache_of(loaded, choice, version)
-    given = logged.kv_gib_logged
+    given = logged.kv_gib_logged if "kv_cache_dtype" not in row.get("inferred", ()) else None
     reason = refusal(loaded, choice, version, work)
     return replace(
         logged,
@@ -138,16 +136,10 @@ def _predicted(
 
 def refusal(shape: ModelShape, choice: Choice, version: VllmVersion, work: Estimate) -> str:
     """Return which start-up rule of vLLM a command breaks besides memory; empty if none."""
-    gpu = choice.gpu
-    named = gpu.name != UNKNOWN.name
     most = work.most_seqs
-    too_many = most is not None and gpu.memory_gib and choice.max_num_seqs > most
-    return (
-        (dtype_reason(shape, gpu, choice.dtype) if named else "")
-        or (quantization_reason(shape, gpu, version) if named else "")
-        or tensor_reason(shape, choice.tp)
-        or pipeline_reason(shape, choice.pp)
-        or (f"{choice.max_num_seqs} sequences, {most} state blocks" if too_many else "")
+    too_many = most is not None and choice.gpu.memory_gib and choice.max_num_seqs > most
+    return starts.refusal(shape, choice, version) or (
+        f"{choice.max_num_seqs} sequences, {most} state blocks" if too_many else ""
     )
 
 

@@ -78,9 +78,16 @@ def choice_of(row: Row, shape: ModelShape, gpu: Gpu, version: VllmVersion) -> Ch
         "speculative_tokens": row.get("speculative_tokens"),
         "lora_rank": row.get("lora_rank"),
         "loras": row.get("loras"),
+        "prefix_caching": row.get("prefix_caching"),
     }
     stated = {key: value for key, value in said.items() if value is not None and key in _SETTINGS}
-    return replace(default_choice(shape, gpu, version), **stated)
+    choice = replace(default_choice(shape, gpu, version), **stated)
+    return choice if "max_num_seqs" in stated else _fewer(choice)
+
+
+def _fewer(choice: Choice) -> Choice:
+    """Lower the default of sequences to a batch that was asked for, as vLLM does."""
+    return replace(choice, max_num_seqs=min(choice.max_num_seqs, choice.max_num_batched_tokens))
 
 
 def shape_of(row: Row, shape: ModelShape) -> ModelShape:
@@ -124,7 +131,8 @@ def total_of(row: Row) -> float:
 def is_stated(row: Row, gpu: Gpu) -> bool:
     """Return whether memory and utilization are known and not concluded by us."""
     said = row.get("gpu_memory_utilization") is not None
-    return bool(gpu.memory_gib and said) and "gpu_memory_utilization" not in row.get("inferred", ())
+    ours = {"gpu_memory_gib", "gpu_memory_utilization"} & set(row.get("inferred", ()))
+    return bool(gpu.memory_gib and said and not ours)
 
 
 def config_of(row: Row, configs: Path) -> dict[str, Any]:

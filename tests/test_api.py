@@ -188,15 +188,17 @@ def test_what_fits_is_what_is_deployed(beside_a_model: KubeServer, gpus: int) ->
     assert {*model["args"]} == {*fitted.vllm_args} - {"--tensor-parallel-size=1"}
 
 
-def test_what_takes_several_nodes_is_not_deployed_into_one_pod(beside_a_model: KubeServer) -> None:
-    """Two nodes of two, and four asked for: pipeline parallel, which one pod cannot be."""
+def test_what_takes_several_nodes_is_deployed_over_them(beside_a_model: KubeServer) -> None:
+    """Two nodes of two, and four asked for: a pod on each, and a stage of the pipeline in each."""
     held = {"/api/v1/nodes": [node("a", count=2), node("b", count=2)], "/api/v1/pods": []}
     asked = {"gpu_count": 2, "nodes": 2, "max_model_len": 512}
     with serving(held) as url:
         fitted = carferry.fit("./model", connect=lambda: connect(host=url, token="t"), **asked)
-    assert fitted.ok
-    with pytest.raises(carferry.DoesNotFit, match="2 nodes, a pod has one; plan with nodes=1"):
-        _ = fitted.deployment
+    wanted = fitted.deployment
+    assert (wanted["gpus"], wanted["nodes"]) == (2, 2)
+    made = carferry.render("quay.io/me/m@sha256:" + "0" * 64, namespace="demo", **wanted)
+    for each in ("--tensor-parallel-size=2", "--pipeline-parallel-size=2", "--nnodes=2"):
+        assert each in made.manifest
 
 
 HOSTILE: list[tuple[str, dict[str, Any]]] = [

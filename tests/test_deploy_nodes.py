@@ -13,6 +13,7 @@ import pytest
 from gpu.api import node, serving
 from serve_samples import settings
 from test_fit import BIG, cluster, folder_of
+from test_serve_discovery import Answers
 
 from carferry.cluster.kinds import Object
 from carferry.errors import InputError
@@ -20,6 +21,7 @@ from carferry.run.sizing import Sizing, size
 from carferry.serve.form import make_deployment
 from carferry.serve.objects import make_objects
 from carferry.serve.platforms import PLATFORMS
+from carferry.serve.prepare import prepare
 from carferry.steps.fit import fit
 
 GPUS = {"gpu_count": "8", "nodes": "2"}
@@ -118,6 +120,46 @@ def test_what_cannot_span_nodes_is_refused_in_one_line(values: dict[str, str], w
     with pytest.raises(InputError, match=words) as caught:
         make_objects(settings(**{**GPUS, **values}))
     assert "\n" not in str(caught.value)
+
+
+SCHEMA = "/openapi/v3/apis/serving.kserve.io/v1beta1"
+
+
+def schema(*fields: str) -> Object:
+    spec = {"properties": {key: {} for key in ("predictor", *fields)}}
+    service = {"properties": {"spec": spec}}
+    return {"components": {"schemas": {"io.kserve.serving.v1beta1.InferenceService": service}}}
+
+
+def config(image: str) -> Object:
+    return {
+        "data": {"agent": "{", "router": "[]", "storageInitializer": json.dumps({"image": image})}
+    }
+
+
+CONFIG = "/api/v1/namespaces/kserve/configmaps/inferenceservice-config"
+RELEASES = [
+    ({}, ""),  # nothing may be read: the webhooks have the word
+    ({SCHEMA: schema()}, ""),
+    ({SCHEMA: schema(), CONFIG: config("kserve/storage-initializer:v0.19.0")}, ""),
+    ({SCHEMA: schema("canary"), CONFIG: config("kserve/storage-initializer:v0.21.0")}, ""),
+    ({SCHEMA: schema("canary"), CONFIG: config("kserve/storage-initializer:v0.20.1")}, ""),
+    ({SCHEMA: schema("canary"), CONFIG: config("kserve/x:v0.20.0")}, "KServe 0.20.0 here deletes"),
+    ({SCHEMA: schema("canary"), CONFIG: config("kserve/x:latest")}, "which this one looks like"),
+    ({SCHEMA: schema("canary")}, "inferenceservice-config names it"),
+]
+
+
+@pytest.mark.parametrize(("paths", "words"), RELEASES)
+def test_a_kserve_that_deletes_its_workers_is_refused(paths: dict[str, Object], words: str) -> None:
+    """As kserve/kserve#6113, seen on the real one: it takes all objects, and never serves."""
+    api = Answers(paths=paths)
+    if not words:
+        assert prepare(api, settings(**GPUS))
+        return
+    with pytest.raises(InputError, match=words):
+        prepare(api, settings(**GPUS))
+    assert prepare(api, settings())
 
 
 SERVER = """\

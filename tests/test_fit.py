@@ -14,7 +14,7 @@ from gpu.samples import LLAMA, llama_file
 from servers.hub import Hub
 
 from carferry.cluster.api import connect
-from carferry.errors import DoesNotFit
+from carferry.errors import DoesNotFit, UnsupportedModel
 from carferry.run.sizing import Sizing, size
 from carferry.serve.settings import VLLM_IMAGE
 from carferry.steps.defaults import SERVED
@@ -114,6 +114,58 @@ def test_an_unknown_architecture_is_planned_as_a_plain_decoder(tmp_path: Path) -
                       tmp_path / "m")  # fmt: skip
     assert fit(model, gpus="L4").ok
     assert fit(model, gpus="L4", family="gqa").verdict == "fits"
+
+
+NEW = {**LLAMA, "architectures": ["NewForCausalLM"], "model_type": "new"}
+PACKED = {**LLAMA, "quantization_config": {"quant_method": "banana"}}
+
+
+def stored(config: dict[str, Any], folder: Path) -> str:
+    (Path(folder_of(config, folder)) / "model.safetensors").write_bytes(llama_file(LLAMA))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "unknown"), [(NEW, "architecture 'new'"), (PACKED, "quantization 'banana'")]
+)
+def test_what_the_plan_does_not_know_goes_on_with_a_warning(
+    config: dict[str, Any], unknown: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It stopped the pipeline in its first step, for most architectures that vLLM serves."""
+    model, report = stored(config, tmp_path / "m"), tmp_path / "report"
+    found = fit(model, gpus="L4")
+    assert (found.verdict, found.ok, unknown in found.warning) == ("unchecked", True, True)
+    made = size(model, {"gpus": "L4"}, Sizing(), report=str(report))
+    assert (made.gpu_count, made.max_model_len) == (1, 0)
+    assert "--max-model-len=auto" in made.vllm_args
+    assert unknown in made.gpu_plan
+    assert unknown in caplog.text
+    assert unknown in report.read_text().replace("\\", "").replace("&#x27;", "'")
+
+
+@pytest.mark.parametrize("config", [NEW, PACKED])
+def test_on_unknown_stop_refuses_it(
+    config: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = stored(config, tmp_path / "m")
+    with pytest.raises(UnsupportedModel):
+        fit(model, gpus="L4", on_unknown="stop")
+    with pytest.raises(UnsupportedModel):
+        size(model, {"gpus": "L4", "on_unknown": "stop"}, Sizing())
+    stopped = carferry(capsys, "plan", model, "--gpu", "L4", "--on-unknown", "stop")
+    assert (stopped.code, stopped.err.count("\n")) == (2, 1)
+    went_on = carferry(capsys, "plan", model, "--gpu", "L4")
+    assert (went_on.code, "[unchecked]" in went_on.out, "note: unchecked" in went_on.out) == (
+        0, True, True,
+    )  # fmt: skip
+
+
+def test_a_look_has_rows_for_what_the_plan_does_not_know(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = carferry(capsys, "plan", stored(NEW, tmp_path / "m"), "--json")
+    rows = json.loads(seen.out)["look"]["fits"]
+    assert {row["verdict"] for row in rows} == {"unchecked"}
 
 
 def test_the_plan_is_for_the_version_that_serves() -> None:

@@ -116,7 +116,9 @@ def test_numbers_lists_and_objects_come_as_kfp_hands_them_over() -> None:
         "parallel": 4.0,
         "auth": True,
         "plain_http": ["a:1", "b:2"],
-        "tolerations": [{"key": "gpu", "value": "x", "tolerationSeconds": 300.0}],
+        "tolerations": [
+            {"key": "gpu", "value": "x", "effect": "NoExecute", "tolerationSeconds": 300.0}
+        ],
         "env": {"A": "1"},
         "wait_s": None,
         "exclude": [],
@@ -127,7 +129,7 @@ def test_numbers_lists_and_objects_come_as_kfp_hands_them_over() -> None:
         "parallel": 4,
         "auth": True,
         "plain_http": ("a:1", "b:2"),
-        "tolerations": (Toleration("gpu", "Equal", "x", seconds=300),),
+        "tolerations": (Toleration("gpu", "Equal", "x", "NoExecute", 300),),
         "env": (("A", "1"),),
         "cpu": "0.5",
     }

@@ -37,7 +37,7 @@ OF_GPUS = {
     "--namespace": "demo", "--gpu-count": "2", "--html": "page.html", "--nodes": "2",
     "--dtype": "bfloat16", "--kv-cache-dtype": "fp8", "--gpu-memory-utilization": "0.8",
     "--expert-parallel": "true", "--data-parallel": "2", "--speculative-tokens": "1",
-    "--lora-rank": "16", "--max-loras": "2", "--on-unknown": "stop",
+    "--lora-rank": "16", "--max-loras": "2", "--on-unknown": "stop", "--calibration": "none",
 }  # fmt: skip
 OF_FIT = OF_GPUS | {
     "--vllm": "0.9.0",
@@ -48,7 +48,8 @@ OF_FIT = OF_GPUS | {
 }
 ANYWAY = {
     "--revision", "--include", "--exclude", "--allow-no-weights", "--plain-http", "--ca",
-    "--progress", "--gpu", "--cluster", "--json", "--verbose", "--quiet", "--debug", "--help",
+    "--progress", "--gpu", "--cluster", "--log", "--json", "--verbose", "--quiet", "--debug",
+    "--help",
 }  # fmt: skip
 
 

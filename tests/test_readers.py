@@ -36,9 +36,9 @@ SAME = {
     "node_selector": ("b=2,a=1", {"a": "1", "b": "2"}, (("a", "1"), ("b", "2"))),
     "vllm_args": ("--a '' ' x '", ["--a", "", " x "], ("--a", "", " x ")),
     "tolerations": (
-        '[{"key": "a", "operator": "Exists", "tolerationSeconds": 9}]',
-        [{"key": "a", "operator": "Exists", "tolerationSeconds": 9.0}],
-        (Toleration("a", "Exists", seconds=9),),
+        '[{"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 9}]',
+        [{"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 9.0}],
+        (Toleration("a", "Exists", effect="NoExecute", seconds=9),),
     ),
     "wait_s": ("60", 60.0, 60.0),
     "namespace": (" demo ", "demo", "demo"),

@@ -137,12 +137,17 @@ def test_the_route_is_asked_for_as_each_mode_wants(
 
 def test_scheduling_and_pull_settings_reach_the_predictor() -> None:
     spec = predictor(
-        tolerations='[{"key":"pool","operator":"Exists","tolerationSeconds":5}]',
+        tolerations='[{"key":"pool","operator":"Exists","effect":"NoExecute","tolerationSeconds":5}]',
         node_selector="zone=a",
         pull_secret="quay-pull",
         env="VLLM_LOGGING_LEVEL=DEBUG",
     )
-    toleration = {"key": "pool", "operator": "Exists", "tolerationSeconds": 5}
+    toleration = {
+        "key": "pool",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": 5,
+    }
     assert spec["tolerations"] == [toleration]
     assert spec["nodeSelector"] == {"zone": "a"}
     assert spec["imagePullSecrets"] == [{"name": "quay-pull"}]

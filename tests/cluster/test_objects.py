@@ -46,6 +46,11 @@ FORMS = {
     ),
     "slices": ("--gpu-resource", "nvidia.com/mig-3g.20gb", "--description", "A model"),
     "spyre": ("--gpu-resource", "ibm.com/spyre_pf", "--runtime-image", "quay.io/v/vllm:1"),
+    "nodes": ("--nodes", "2", "--gpu-count", "8", "--max-model-len", "4096", "--env", "A=b"),
+    "nodes, slices": (
+        *("--nodes", "4", "--gpu-resource", "nvidia.com/mig-3g.20gb", "--pull-secret", "quay"),
+        *("--auth", "true", "--external-route", "true", "--node-selector", "zone=a"),
+    ),
     "llm": ("--kind", "llm"),
     "llm, all": (
         *("--kind", "llm", "--mount", "native", "--external-route", "true", "--auth", "true"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from cluster.gpu_nodes import FLEET, Shape
 from gpu.api import Objects, api, node, pod
 from gpu.samples import config_of
 
@@ -309,3 +310,170 @@ def test_thousand_nodes_and_five_thousand_pods_are_planned_in_seconds() -> None:
 def _images() -> list[dict[str, object]]:
     names = [f"quay.io/org/image{i}@sha256:{'0' * 64}" for i in range(50)]
     return [{"names": [name, name], "sizeBytes": 10**9} for name in names]
+
+
+MIG_LABELS = {
+    "nvidia.com/gpu.product": "NVIDIA-A100-SXM4-40GB",
+    "nvidia.com/gpu.memory": "40960",
+    "nvidia.com/mig.strategy": "mixed",
+}
+
+
+@pytest.mark.parametrize(
+    ("resource", "labels", "gpu", "gib", "replicas"),
+    [
+        ("nvidia.com/mig-3g.20gb", MIG_LABELS, "A100-40GB-MIG-3g.20gb", 19.3, 1),
+        (
+            "nvidia.com/mig-1g.10gb.me",
+            {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3", "nvidia.com/gpu.memory": "81559"},
+            "H100-80GB-MIG-1g.10gb",
+            9.52,
+            1,
+        ),
+        (
+            "nvidia.com/mig-1g.10gb.me",
+            {
+                "nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB",
+                "nvidia.com/mig-1g.10gb.me.memory": "9728",
+            },
+            "A100-80GB-MIG-1g.10gb",
+            9.4,
+            1,
+        ),
+        (
+            "nvidia.com/gpu.shared",
+            {
+                "nvidia.com/gpu.product": "Tesla-T4",
+                "nvidia.com/gpu.memory": "15360",
+                "nvidia.com/gpu.replicas": "4",
+            },
+            "T4-SHARED",
+            14.56,
+            4,
+        ),
+        (
+            "nvidia.com/gpu",
+            {
+                "nvidia.com/gpu.product": "NVIDIA-L40S",
+                "nvidia.com/gpu.memory": "46068",
+                "nvidia.com/gpu.replicas": "2",
+                "nvidia.com/gpu.sharing-strategy": "mps",
+            },
+            "L40S-SHARED",
+            44.4,
+            2,
+        ),
+        (
+            "nvidia.com/gpu",
+            {"cloud.google.com/gke-accelerator": "nvidia-a100-80gb",
+             "cloud.google.com/gke-gpu-partition-size": "3g.40gb"},
+            "A100-80GB-MIG-3g.40gb",
+            38.86,
+            1,
+        ),
+        (
+            "amd.com/gpu",
+            {"amd.com/gpu.product-name": "AMD_Instinct_MI300X_OAM", "amd.com/gpu.vram": "192G"},
+            "MI300X",
+            191.69,
+            1,
+        ),
+        (
+            "amd.com/gpu",
+            {"beta.amd.com/gpu.product-name.AMD_Instinct_MI210": "8",
+             "beta.amd.com/gpu.vram.64G": "8"},
+            "MI210",
+            63.9,
+            1,
+        ),
+        ("amd.com/gpu", {"beta.amd.com/gpu.device-id.74a5": "8"}, "MI325X", 255.5, 1),
+        (
+            "amd.com/cpx_nps4",
+            {"amd.com/gpu.product-name": "AMD_Instinct_MI300X_OAM"},
+            "MI300X-CPX",
+            23.96,
+            1,
+        ),
+        (
+            "amd.com/gpu",
+            {"amd.com/gpu.product-name": "AMD_Instinct_MI300X_OAM",
+             "amd.com/compute-memory-partition": "dpx_nps2"},
+            "MI300X-DPX",
+            95.84,
+            1,
+        ),
+        (
+            "habana.ai/gaudi",
+            {"node.kubernetes.io/instance-type": "gx3d-160x1792x8gaudi3"},
+            "Gaudi-3",
+            126.0,
+            1,
+        ),
+        ("gpu.intel.com/i915", {"gpu.intel.com/product": "Max_1550"}, "Max-1550", 61.0, 1),
+        ("nvidia.com/GH100_H100_SXM5_80GB", {}, "H100-80GB", 79.18, 1),
+    ],
+)  # fmt: skip
+def test_a_nodes_resource_is_what_it_hands_out(
+    resource: str, labels: dict[str, str], gpu: str, gib: float, replicas: int
+) -> None:
+    busy = pod("a", 0)
+    busy["spec"]["containers"] = [{"resources": {"limits": {resource: "1"}}}]
+
+    (group,) = read([node("a", "", 4, resource=resource, labels=labels)], [busy]).groups
+
+    assert (group.gpu.name, group.gpu.memory_gib, group.replicas) == (gpu, gib, replicas)
+    assert (group.resource, group.free, group.total) == (resource, 3, 4)
+
+
+def test_shares_of_a_gpu_are_not_counted_as_gpus() -> None:
+    hami = node("a")
+    hami["status"]["allocatable"] |= {"nvidia.com/gpumem": "48000", "nvidia.com/gpucores": "100"}
+
+    assert [group.resource for group in read([hami]).groups] == [GPU]
+
+
+def test_nodes_that_no_label_explains_are_one_note() -> None:
+    notes = read([node(f"n{i}", "") for i in range(40)]).notes
+
+    assert notes == (
+        "node n0 and 39 more: nvidia.com/gpu without a product label; install GPU discovery",
+    )
+
+
+def test_an_old_gpu_is_read_and_refused_by_vllms_rule() -> None:
+    inventory = read([node("a", "Tesla-P40", 1, labels={"nvidia.com/gpu.memory": "23040"})])
+    plan = decide(config_of("Qwen/Qwen3-8B"), gpus=inventory)
+
+    assert (plan.verdict, inventory.groups[0].gpu.capability) == (Verdict.NO, 61)
+    assert "no kernels for compute capability 6.1" in plan.binding
+
+
+@pytest.mark.parametrize("shape", FLEET, ids=lambda shape: shape.name)
+def test_the_real_nodes_labels_are_read(shape: Shape) -> None:
+    """As tests/cluster reads them from a real API server, where that stands."""
+    made = node(shape.name, "", labels=shape.labels)
+    made["status"]["allocatable"] = {key: str(count) for key, count in shape.offers.items()}
+
+    groups = read([made]).groups
+
+    assert {group.resource: group.total for group in groups} == shape.offers
+    assert all(group.gpu.slices is ("/mig-" in group.resource) for group in groups)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "NaN", "-1", "1e9", "9" * 400, "\u0661", "{}", "a/b c", "\x00"]
+)
+def test_hostile_labels_are_read_as_unsaid(value: str) -> None:
+    keys = ("product", "memory", "replicas", "compute.major", "compute.minor", "sharing-strategy")
+    labels = {f"nvidia.com/gpu.{key}": value for key in keys}
+    labels |= {f"amd.com/gpu.{key}": value for key in ("product-name", "vram", "device-id")}
+    labels |= {"node.kubernetes.io/instance-type": value, "amd.com/compute-memory-partition": value}
+    for resource in (
+        "nvidia.com/gpu",
+        "amd.com/gpu",
+        "nvidia.com/mig-1g.10gb",
+        f"nvidia.com/{value}",
+    ):
+        inventory = read([node("a", "", resource=resource, labels=labels)])
+        assert all(0 < group.gpu.memory_gib < 300 for group in inventory.groups)
+        assert all(group.replicas == 1 for group in inventory.groups)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from gpu.samples import shape_of
 
@@ -9,6 +11,7 @@ from carferry.gpu.inventory.catalogue import find
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.vllm_version import UNDATED, find_version
+from carferry.gpu.model.shape import LayerKind
 from carferry.gpu.units import GIB
 
 
@@ -165,3 +168,71 @@ def test_longest_request_is_the_last_that_fits(model: str, size: int) -> None:
 
     assert longest == 0 or pool.bytes_per_request(longest) <= size
     assert longest == 131072 or pool.bytes_per_request(longest + 1) > size
+
+
+def test_indexer_keeps_keys_beside_the_latent_cache() -> None:
+    """Logged: 78,326 tokens; main computed without the 132 bytes a layer and a token."""
+    plain = laid_out("deepseek-ai/DeepSeek-V3", tp=8)
+    sparse = laid_out("deepseek-ai/DeepSeek-V3.2", tp=8)
+    packed = laid_out("deepseek-ai/DeepSeek-V3.2", tp=8, kv_dtype="fp8")
+
+    assert plain.bytes_per_block == 61 * 64 * 576 * 2
+    assert sparse.bytes_per_block == 61 * 64 * (576 * 2 + 132)
+    assert packed.bytes_per_block == 61 * 64 * (656 + 132)
+
+
+@pytest.mark.parametrize(("model", "spare"), [("Qwen/Qwen3-8B", 0), ("deepseek-ai/DeepSeek-V3", 1)])
+def test_drafts_keep_a_cache_of_their_own(model: str, spare: int) -> None:
+    shape = replace(shape_of(model), spare_layers=spare)
+    version = find_version("0.33.0")
+
+    def per_block(tokens: int) -> int:
+        return cache(
+            shape, Choice(find("H200"), speculative_tokens=tokens), version
+        ).bytes_per_block
+
+    layers = len(shape.layers)
+    assert per_block(1) / per_block(0) == pytest.approx((layers + 1) / layers)
+
+
+def test_a_draft_keeps_a_state_for_every_proposed_token() -> None:
+    plain = laid_out("Qwen/Qwen3.5-27B", "0.33.0")
+    drafting = laid_out("Qwen/Qwen3.5-27B", "0.33.0", speculative_tokens=3)
+
+    assert (plain.state_blocks, drafting.state_blocks) == (2, 5)
+
+
+def test_layers_that_share_keep_no_cache() -> None:
+    shape = shape_of("Qwen/Qwen3-8B")
+    half = replace(shape, kv_shared=len(shape.layers) // 2)
+    choice, version = Choice(find("H100")), find_version("0.33.0")
+
+    assert (
+        2 * cache(half, choice, version).bytes_per_block
+        == cache(shape, choice, version).bytes_per_block
+    )
+
+
+@pytest.mark.parametrize(("version", "groups"), [("0.8.5", 1), ("0.9.0", 1), ("0.9.1", 6)])
+def test_windows_count_as_full_before_the_hybrid_allocator(version: str, groups: int) -> None:
+    """Gemma 3: the allocator of several kinds came with 0.9.1; main laid out all the same way."""
+    pool = laid_out("google/gemma-3-1b-it", version)
+
+    assert (len(pool.groups) == 1) is (groups == 1)
+    if groups == 1:
+        assert pool.blocks_per_request(32768) == 32768 // 16
+
+
+@pytest.mark.parametrize(("version", "kept"), [("0.13.0", 131072), ("0.14.0", 8192 + 2048)])
+def test_chunked_layers_keep_a_chunk_from_0_14_on(version: str, kept: int) -> None:
+    shape = shape_of("Qwen/Qwen3-8B")
+    layers = tuple(
+        LayerKind.FULL if index % 4 == 3 else LayerKind.CHUNKED
+        for index in range(len(shape.layers))
+    )
+    chunked = replace(shape, layers=layers, chunk=8192)
+
+    pool = cache(chunked, Choice(find("H100")), find_version(version))
+
+    expected = 131072 // 16 + 3 * kept // 16 if version == "0.14.0" else 131072 // 16
+    assert pool.blocks_per_request(131072) == expected

@@ -17,6 +17,7 @@ from carferry.gpu.memory.overhead import Overhead
 from carferry.gpu.report import text
 from carferry.gpu.report.chart import chart
 from carferry.gpu.report.page import fragment, html
+from carferry.gpu.report.rows import place
 from carferry.gpu.report.words import planned
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan, Option
@@ -232,3 +233,24 @@ def test_the_same_plan_makes_the_same_bytes() -> None:
     pages: Iterator[str] = (html(plan_of(*PLANS[1])) for _ in range(2))
 
     assert len(set(pages)) == 1
+
+
+@pytest.mark.parametrize("case", [(KIMI, "H100-80GB x8"), ("Qwen/Qwen3-30B-A3B", "H100-80GB x8")])
+def test_no_two_options_have_one_name(case: tuple[str, str]) -> None:
+    """Eight GPUs with the experts cut and eight with the experts dealt out were both "8 x"."""
+    plan = plan_of(*case)
+    weighed = [place(each) for each in plan.options if each.best]
+
+    assert len(weighed) == len(set(weighed))
+    assert len({label for label, _ in re.findall(r"<p><b>([^<]+)</b>( )", html(plan))}) >= (
+        min(len(weighed), 10)
+    )
+
+
+def test_an_unknown_model_without_room_is_no_encoder() -> None:
+    config = {**config_of(LLAMA), "model_type": "foo", "architectures": ["FooForCausalLM"]}
+
+    source = html(decide(config, gpus="T4", goal=Goal(), subject="new/foo"))
+
+    assert "no KV cache" not in source
+    assert "<th>KV GiB</th>" in source

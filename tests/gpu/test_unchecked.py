@@ -113,7 +113,7 @@ def test_an_overview_has_its_rows() -> None:
 
     assert rows["L4"].verdict == "unchecked"
     assert rows["L4"].count in (4, 8)  # as much room as an unknown model may want
-    assert (rows["H100-80GB"].verdict, rows["H100-80GB"].count) == ("unchecked", 1)
+    assert (rows["H200"].verdict, rows["H200"].count) == ("unchecked", 1)
     assert rows["H100-80GB"].why == f"by its weights alone: {UNKNOWN} is not known"
     assert rows["H100-80GB"].context == 0
 

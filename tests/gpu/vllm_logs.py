@@ -183,6 +183,6 @@ def _suggested(start: Start) -> str:
         f"Free memory on device ({start.total - 0.4:.2f}/{start.total} GiB) on startup. Desired "
         f"GPU memory utilization is ({start.utilization}, {requested} GiB). Actual usage is {usage}"
         " for CUDAGraph memory. Replace gpu_memory_utilization config with `--kv-cache-memory=1` "
-        "(50.2 GiB) to fit into requested memory, or `--kv-cache-memory=2` (57.7 GiB) to fully utilize "
-        f"gpu memory. Current kv cache memory in use is {start.kv} GiB."
+        "(50.2 GiB) to fit into requested memory, or `--kv-cache-memory=2` (57.7 GiB) to fully "
+        f"utilize gpu memory. Current kv cache memory in use is {start.kv} GiB."
     )

@@ -89,7 +89,10 @@ def add_plan_command(commands: Any) -> None:
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("will it fit")
-    group.add_argument("--gpu", default="", metavar="TEXT", help="GPUs to plan for: 'L40S x2'")
+    group.add_argument(
+        "--gpu", default="", metavar="TEXT",
+        help="GPUs to plan for: 'L40S x2', '2 nodes of H100 x8', '24GiB x2', mig-3g.20gb",
+    )  # fmt: skip
     group.add_argument("--cluster", action="store_true", help="plan for the cluster's free GPUs")
     group.add_argument("--namespace", default="", help="project to serve in; its quotas count")
     group.add_argument(

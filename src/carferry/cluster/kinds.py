@@ -68,12 +68,13 @@ JOBS = ResourceKind("batch", "v1", "jobs")
 NODES = ResourceKind("", "v1", "nodes")
 QUOTAS = ResourceKind("", "v1", "resourcequotas")
 LIMITS = ResourceKind("", "v1", "limitranges")
+OLD_PROFILES = ResourceKind("dashboard.opendatahub.io", "v1alpha1", "hardwareprofiles")
+"""Of OpenShift AI up to 2.22."""
 PROFILES = (
     ResourceKind("infrastructure.opendatahub.io", "v1", "hardwareprofiles"),
     ResourceKind("dashboard.opendatahub.io", "v1", "acceleratorprofiles"),
+    OLD_PROFILES,
 )
-OLD_PROFILES = ResourceKind("dashboard.opendatahub.io", "v1alpha1", "hardwareprofiles")
-"""Of OpenShift AI up to 2.22."""
 TEMPLATES = ResourceKind("template.openshift.io", "v1", "templates")
 CLUSTERS = ResourceKind("datasciencecluster.opendatahub.io", "v1", "datascienceclusters")
 SERVICES = ResourceKind("", "v1", "services")

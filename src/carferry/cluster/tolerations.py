@@ -45,6 +45,8 @@ class Toleration:
             raise self._bad("a value needs operator Equal")
         if self.operator == "Equal" and not self.key:
             raise self._bad("an empty key needs operator Exists")
+        if self.seconds is not None and self.effect != "NoExecute":
+            raise self._bad("seconds need effect NoExecute")
         if self.key and not LABEL_KEY.fullmatch(self.key):
             raise self._bad(f"malformed key {self.key!r}")
 
@@ -66,8 +68,10 @@ class Toleration:
         return {"key": self.key, "value": self.value, "effect": self.effect}
 
     def __str__(self) -> str:
-        """Return kubectl's form, ``key=value:effect``."""
-        return f"{self.key}{'=' if self.value else ''}{self.value}:{self.effect}"
+        """Return kubectl's form, ``key=value:effect``; ``*`` is every key or effect."""
+        while_ = "" if self.seconds is None else f" for {self.seconds} s"
+        equal = "=" if self.value else ""
+        return f"{self.key or '*'}{equal}{self.value}:{self.effect or '*'}{while_}"
 
     def _bad(self, reason: str) -> InputError:
         return InputError("read toleration", repr(self.key), reason)

@@ -265,7 +265,7 @@ def _toleration(item: object) -> Toleration:
         raise InputError("read toleration", _short(item), "not a toleration object")
     texts = {key: item.get(key, "") for key in ("key", "value", "effect")}
     seconds = _whole(item.get("tolerationSeconds"))
-    operator = item.get("operator", "Equal")
+    operator = item.get("operator") or "Equal"  # as the API reads an empty one
     if not all(isinstance(text, str) for text in (*texts.values(), operator)):
         raise InputError("read toleration", _short(item), "a part is not a string")
     if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int)):

@@ -5,5 +5,6 @@ inventory/  nodes, pods, --gpu   -> Inventory
 memory/     what one choice needs of each GPU
 search/     all of these, and a Goal -> GpuPlan
 report/     GpuPlan -> text, Markdown, HTML
+log/        vLLM's start-up log beside its prediction -> Calibration
 vllm_args   vLLM's arguments, typed -> command line
 """

@@ -16,6 +16,7 @@ from carferry.serve.objects.connection import LOGIN, with_login
 from carferry.serve.objects.found import Found
 from carferry.serve.platforms import Platform, discover, platform_named
 from carferry.serve.profiles import check_accelerator, placed_by_profile, profile_version
+from carferry.serve.release import check_release
 from carferry.serve.settings import VLLM_IMAGE, Deployment, Kind, Mode, Mount
 from carferry.serve.templates import find_template
 
@@ -89,6 +90,7 @@ def prepare(api: Asks, deployment: Deployment) -> Prepared:
     """
     platform = discover(api, name=deployment.platform, llm=deployment.kind is Kind.LLM)
     _check_level(api, deployment, platform)
+    check_release(api, deployment)
     if platform.dashboard:
         check_accelerator(api, deployment)
     standing = _standing(api, deployment)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from carferry.errors import InputError
+from carferry.form.readers import read_path
 from carferry.gpu.log.kept import MOST_BYTES, fitting, read_kept, render_kept, with_new
 from carferry.gpu.memory.calibration import Calibration
 from carferry.gpu.memory.vllm_version import find_version
@@ -34,11 +35,11 @@ def read_calibrations(file: str | Path | None) -> tuple[Calibration, ...]:
     Raises:
         InputError: Not readable, or not such a file.
     """
-    if not file or str(file) in OFF:
+    path = read_path("calibration", file)
+    if path is None or str(file) in OFF:
         return ()
-    path = Path(file)
     try:
-        if str(file) == usual_file() and not path.exists():
+        if str(path) == usual_file() and not path.exists():
             return ()
         with path.open("rb") as stream:
             text = stream.read(MOST_BYTES + 1)

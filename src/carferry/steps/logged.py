@@ -12,7 +12,7 @@ from typing import Any, Unpack
 from carferry.errors import InputError
 from carferry.form.readers import read_model
 from carferry.gpu.inventory.catalogue import Gpu, find
-from carferry.gpu.inventory.wanted import parse_gpus
+from carferry.gpu.inventory.nodes import named
 from carferry.gpu.log.calibrate import calibration_of, why_not
 from carferry.gpu.log.compare import Comparison, compare
 from carferry.gpu.log.parse import parse_log
@@ -98,7 +98,7 @@ def _model(name: str, how: FitSettings, retry: Retry) -> Model:
 def _gpu(started: StartLog, opened: Log, how: FitSettings) -> Gpu:
     """Return what it ran on: as asked for, else as the node or the log has it."""
     if how.gpus:
-        return parse_gpus(how.gpus)[0].gpu
+        return named(how.gpus).groups[0].gpu
     names = [each for each in (opened.gpu, started.gpu) if each]
     if not names:
         reason = "the log names no GPU"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,16 +12,18 @@ from typing import Any, BinaryIO, Protocol
 
 from carferry.cluster.kinds import KINDS, Object, Permission, ResourceKind
 from carferry.errors import CarferryError, InputError
+from carferry.gpu.inventory.labels import product_of
+from carferry.gpu.inventory.resources import GPU
 from carferry.io.files import failed
 
 POD = "pod/"
 MOST_BYTES = 1 << 30
 """Of a file; a start stands at its beginning."""
 
+_POD = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _LINE = 1 << 16
 _OF_POD = 32 * 1024 * 1024  # bytes; the kubelet keeps 10 MiB of a log unless told otherwise
 _NODE = ResourceKind("", "v1", "nodes")
-_PRODUCTS = ("nvidia.com/gpu.product", "amd.com/gpu.product-name")
 _SERVERS = ("kserve-container", "vllm", "main")
 
 
@@ -65,7 +68,10 @@ def open_log(log: str | Path, namespace: str, reach: Callable[[], Any]) -> Log:
     """
     name = str(log)
     if name.startswith(POD):
-        return _of_pod(reach(), namespace, name.removeprefix(POD))
+        pod = name.removeprefix(POD)
+        if not _POD.fullmatch(pod):
+            raise InputError("read the log", name, "no name of a pod", "write pod/NAME")
+        return _of_pod(reach(), namespace, pod)
     if name == "-":
         return Log("stdin", lines_of(sys.stdin.buffer))
     try:
@@ -96,8 +102,6 @@ def _closing(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _of_pod(api: Reads, namespace: str, name: str) -> Log:
-    if not name or "/" in name:
-        raise InputError("read the log", f"{POD}{name}", "no name of a pod", "write pod/NAME")
     where = namespace or api.namespace
     pod = api.call(Permission("get", KINDS["Pod"], where), name)
     container = _server(pod.get("spec") or {}, f"{POD}{name}")
@@ -105,7 +109,14 @@ def _of_pod(api: Reads, namespace: str, name: str) -> Log:
     text = api.text(Permission("get", KINDS["Pod"], where, "log"), name, query)
     lines = iter(text.encode("utf-8", "replace").splitlines(keepends=True))
     node = str((pod.get("spec") or {}).get("nodeName") or "")
-    return Log(f"{POD}{name}", lines, str(container.get("image") or ""), _product(api, node))
+    gpu = _product(api, node, _resource(container))
+    return Log(f"{POD}{name}", lines, str(container.get("image") or ""), gpu)
+
+
+def _resource(container: Object) -> str:
+    """Return the extended resource that a container has; the usual one if it names none."""
+    limits = (container.get("resources") or {}).get("limits") or {}
+    return next((str(name) for name in limits if "/" in str(name)), GPU)
 
 
 def _server(spec: Object, name: str) -> Object:
@@ -118,10 +129,10 @@ def _server(spec: Object, name: str) -> Object:
     return next((by_name[each] for each in _SERVERS if each in by_name), containers[0])
 
 
-def _product(api: Reads, node: str) -> str:
+def _product(api: Reads, node: str, resource: str) -> str:
     """Return the GPU that a node's label names; nothing if nodes may not be read."""
     with suppress(CarferryError):
         found = api.call(Permission("get", _NODE, ""), node) if node else {}
         labels = (found.get("metadata") or {}).get("labels") or {}
-        return next((str(labels[key]) for key in _PRODUCTS if key in labels), "")
+        return product_of(labels, resource)
     return ""

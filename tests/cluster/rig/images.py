@@ -24,11 +24,11 @@ _NAME_IMPORTED = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import encodings.ascii, encodings.idna, encodings.latin_1, runpy
-import vllm.entrypoints.openai.api_server
+import vllm.entrypoints.cli.main, vllm.entrypoints.openai.api_server
 files = [getattr(each, "__file__", None) or "" for each in list(sys.modules.values())]
 print("\\n".join({each for each in files if each.endswith(".py")}))
 """
-VLLM = "vllm-openai:v0.24.0"
+VLLM = "vllm:v0.24.0"
 KSERVE = "kserve-manager:v0.20.0"
 
 

@@ -13,7 +13,7 @@ from functools import cache
 
 from carferry.errors import InputError
 from carferry.form.closest import did_you_mean
-from carferry.gpu.inventory.products import CENTRE, LOG, TABLES, Row
+from carferry.gpu.inventory.products import CENTRE, LOG, RARE, TABLES, Row
 from carferry.gpu.inventory.slices import (
     Profile,
     compute_slices,
@@ -144,6 +144,13 @@ def products() -> tuple[Gpu, ...]:
     return tuple(
         _from_row(row, vendor, segment) for vendor, segment, rows in TABLES for row in rows
     )
+
+
+@cache
+def advised() -> tuple[Gpu, ...]:
+    """Return the products that advice may name, cheapest first: those that people can get."""
+    able = (gpu for gpu in products() if gpu.name not in RARE and "Laptop" not in gpu.name)
+    return tuple(sorted(able, key=lambda gpu: gpu.cost))
 
 
 @cache

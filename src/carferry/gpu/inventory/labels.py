@@ -33,6 +33,7 @@ _CLIENTS = "cloud.google.com/gke-max-shared-clients-per-gpu"
 _GKE_SLICE = "cloud.google.com/gke-gpu-partition-size"
 _INSTANCE = ("node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type")
 _PARTS = ("major", "minor")
+_MOST_MIB = 4 << 20
 _INSTANCES = (
     (r"g4dn\.|.*_t4_v\d", "T4"),
     (r"g5g\.", "T4G"),
@@ -64,9 +65,7 @@ def memory_of(labels: Labels, resource: str = GPU) -> int | None:
     base = resource.removesuffix(".shared")
     if vendor_domain(resource) == "amd.com":
         return next(filter(None, (_gib(_text(labels, key)) for key in _AMD_VRAM)), None)
-    return _whole(labels, f"{base}.memory") or (
-        _whole(labels, f"{GPU}.memory") if base == GPU else None
-    )
+    return _sane(_whole(labels, f"{base}.memory"))
 
 
 def capability_of(labels: Labels) -> int:
@@ -137,6 +136,11 @@ def _whole(labels: Labels, key: str) -> int | None:
 def _gib(text: str) -> int | None:
     """Return AMD's ``192G``, which are GiB, in MiB; None if it is no amount."""
     try:
-        return int(Quantity.of(re.sub(r"(?<=[0-9])G$", "Gi", text))) >> 20
+        return _sane(int(Quantity.of(re.sub(r"(?<=[0-9])G$", "Gi", text[:20]))) >> 20)
     except InputError:
         return None
+
+
+def _sane(mib: int | None) -> int | None:
+    """Return a memory that a GPU can have; None for another."""
+    return mib if mib and 0 < mib <= _MOST_MIB else None

@@ -48,7 +48,7 @@ class Row(NamedTuple):
 # The first size of a family is the one that is meant if nobody says which.
 NVIDIA_CENTRE = (
     Row("T4", 16, 14.56, "75", 1.0, LOG),
-    Row("T4G", 16, 14.56, "75", 0.9, SHEET),
+    Row("T4G", 16, 14.56, "75", 1.05, SHEET),
     Row("P4", 8, 7.1, "61", 0.5, SHEET),
     Row("P40", 24, 22.0, "61", 0.9, SHEET),
     Row("P100-16GB", 16, 15.5, "60", 0.8, SHEET),
@@ -58,33 +58,33 @@ NVIDIA_CENTRE = (
     Row("V100-32GB", 32, 31.74, "70", 2.5, LOG),
     Row("A2", 16, 14.5, "86", 1.0, SHEET),
     Row("A10", 24, 22.06, "86", 2.0, LOG),
-    Row("A10M", 20, 18.2, "86", 1.9, SHEET),
+    Row("A10M", 20, 18.2, "86", 2.05, SHEET),
     Row("A16", 16, 14.5, "86", 1.1, SHEET),
     Row("A30", 24, 23.5, "80", 2.2, NVML),
     Row("A40", 48, 44.4, "86", 3.0, NVML),
-    Row("L2", 24, 22.0, "89", 1.6, SHEET),
+    Row("L2", 24, 22.0, "89", 1.65, SHEET),
     Row("L4", 24, 22.0, "89", 1.6, NVML),
-    Row("L20", 48, 44.4, "89", 3.2, NVML),
+    Row("L20", 48, 44.4, "89", 3.7, NVML),
     Row("L40", 48, 44.4, "89", 3.2, NVML),
-    Row("L40G", 24, 22.0, "89", 2.0, SHEET),
+    Row("L40G", 24, 22.0, "89", 3.65, SHEET),
     Row("L40S", 48, 44.4, "89", 3.6, LOG),
     Row("A100-40GB", 40, 39.49, "80", 5.0, LOG),
-    Row("A100-64GB", 64, 63.3, "80", 5.8, SHEET),
+    Row("A100-64GB", 64, 63.3, "80", 6.6, SHEET),
     Row("A100-80GB", 80, 79.25, "80", 6.5, LOG),
-    Row("A100X", 80, 79.0, "80", 6.5, SHEET),
-    Row("A800-80GB", 80, 79.25, "80", 6.3, NVML),
-    Row("A800-40GB", 40, 39.4, "80", 4.8, SHEET),
+    Row("A100X", 80, 79.0, "80", 6.7, SHEET),
+    Row("A800-80GB", 80, 79.25, "80", 6.6, NVML),
+    Row("A800-40GB", 40, 39.4, "80", 5.1, SHEET),
     Row("H100-80GB", 80, 79.18, "90", 10.0, LOG),
-    Row("H100-64GB", 64, 63.1, "90", 9.0, SHEET),
+    Row("H100-64GB", 64, 63.1, "90", 10.1, SHEET),
     Row("H100-96GB", 96, 94.9, "90", 10.6, NVML),
     Row("H100-NVL", 94, 93.1, "90", 10.5, NVML),
-    Row("H800", 80, 79.18, "90", 9.5, NVML),
-    Row("H20", 96, 95.0, "90", 8.0, NVML),
-    Row("H20-141GB", 141, 139.8, "90", 9.0, NVML),
+    Row("H800", 80, 79.18, "90", 10.2, NVML),
+    Row("H20", 96, 95.0, "90", 10.3, NVML),
+    Row("H20-141GB", 141, 139.8, "90", 12.1, NVML),
     Row("H200", 141, 139.81, "90", 12.0, LOG),
     Row("GH200-96GB", 96, 94.5, "90", 11.0, NVML),
     Row("GH200-144GB", 144, 142.5, "90", 12.5, SHEET),
-    Row("B100", 192, 178.0, "100", 16.0, SHEET),
+    Row("B100", 192, 178.0, "100", 18.5, SHEET),
     Row("B200", 180, 178.0, "100", 18.0, NVML),
     Row("GB200", 186, 184.0, "100", 19.0, NVML),
     Row("B300", 288, 267.5, "103", 22.0, NVML),
@@ -187,11 +187,11 @@ NVIDIA_CONSUMER = (
 AMD_CENTRE = (
     Row("MI100", 32, 31.9, "gfx908", 1.8, SHEET),
     Row("MI210", 64, 63.9, "gfx90a", 4.5, SHEET),
-    Row("MI250", 64, 63.9, "gfx90a", 4.0, SHEET),  # of one die: a card is two devices
-    Row("MI250X", 64, 63.9, "gfx90a", 4.2, SHEET),
+    Row("MI250", 64, 63.9, "gfx90a", 4.6, SHEET),  # of one die: a card is two devices
+    Row("MI250X", 64, 63.9, "gfx90a", 4.7, SHEET),
     Row("MI300A", 128, 125.0, "gfx942", 8.5, SHEET),
     Row("MI300X", 192, 191.69, "gfx942", 11.0, LOG),
-    Row("MI308X", 192, 191.5, "gfx942", 8.5, SHEET),
+    Row("MI308X", 192, 191.5, "gfx942", 11.1, SHEET),
     Row("MI325X", 256, 255.5, "gfx942", 12.0, SHEET),
     Row("MI350X", 288, 287.5, "gfx950", 15.0, SHEET),
     Row("MI355X", 288, 287.5, "gfx950", 16.0, SHEET),
@@ -243,6 +243,18 @@ TABLES = (
     ("intel", CONSUMER, INTEL_CONSUMER),
 )
 """Vendor, segment and the products, smallest generation first."""
+
+RARE = frozenset(
+    (
+        "P4", "P40", "P100-16GB", "P100-12GB", "M60", "V100-16GB", "V100-32GB", "T4G", "A10M",
+        "A16", "L2", "L20", "L40G", "A100-64GB", "A100X", "A800-80GB", "A800-40GB", "H800", "H20",
+        "H20-141GB", "H100-64GB", "H100-96GB", "B100", "MI100", "MI250", "MI250X", "MI300A",
+        "MI308X", "Gaudi-1", "Flex-140", "Flex-170", "TITAN-V", "TITAN-Xp", "GTX-1080",
+        "GTX-1080-Ti", "RTX-4090-48GB", "RTX-4090-D", "RTX-4090-D-48GB", "RTX-5090-D",
+        "RTX-5090-D-24GB",
+    )
+)  # fmt: skip
+"""What is sold no more, or in few places: read where it stands, and advised to nobody."""
 
 AMD_DEVICES = {
     "738c": "MI100",

@@ -33,10 +33,24 @@ def layer_buffers(shape: ModelShape, tp: int, dtype: str) -> list[list[Buffer]]:
     for fused in _fused(modules_of(shape)):
         first = fused[0]
         size = sum(_share(shape, module, tp, dtype) for module in fused)
-        row = _row(shape, first, tp, dtype)
+        made = [Buffer(first.part, size, _row(shape, first, tp, dtype))]
+        if first.part == "experts":
+            made = _experts(shape, size, tp, dtype)
         for layer in first.layers:
-            layers[layer].append(Buffer(first.part, size, row))
+            layers[layer] += made
     return layers
+
+
+def _experts(shape: ModelShape, size: int, tp: int, dtype: str) -> list[Buffer]:
+    """Return the two tensors that hold the experts of a layer."""
+    if shape.experts is None:
+        return []
+    packed = shape.quantization.of("experts") if shape.quantization else None
+    bits = packed or BITS[dtype]
+    down = size // (3 if shape.gated else 2)
+    wide = int((shape.experts.latent or shape.hidden) * bits / 8)
+    narrow = int(shape.experts.intermediate // tp * bits / 8)
+    return [Buffer("experts", size - down, wide), Buffer("experts", down, narrow)]
 
 
 def end_buffers(shape: ModelShape, tp: int, dtype: str) -> list[Buffer]:
@@ -90,7 +104,6 @@ def _row(shape: ModelShape, module: Module, tp: int, dtype: str) -> int:
     if name in ("down_proj", "o_proj", "out_proj"):
         rows = {
             "mlp": shape.intermediate,
-            "experts": shape.experts.intermediate if shape.experts else 0,
             "shared": shape.experts.shared if shape.experts else 0,
             "attention": shape.heads.query * shape.heads.dim,
             "state": shape.state.inner if shape.state else 0,

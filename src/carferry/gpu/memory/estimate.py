@@ -19,7 +19,9 @@ from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.choice import Choice, requests
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.limits import resolve_dtype
+from carferry.gpu.memory.margin import margin, of_weights
 from carferry.gpu.memory.overhead import overhead_of
+from carferry.gpu.memory.spread import draft_bytes, spared_bytes
 from carferry.gpu.memory.starts import least_batch
 from carferry.gpu.memory.terms import Overhead
 from carferry.gpu.memory.vllm_version import LATEST, VllmVersion, find_version
@@ -110,12 +112,24 @@ class Estimate:
         return max(self.needed - self.kv, 0)
 
 
-def estimate(model: Model, choice: Choice, version: VllmVersion | None = None) -> Estimate:
-    """Work out one choice; pure arithmetic, no constraint is checked here."""
+def estimate(
+    model: Model,
+    choice: Choice,
+    version: VllmVersion | None = None,
+    weights: int | None = None,
+) -> Estimate:
+    """Work out one choice; pure arithmetic, no constraint is checked here.
+
+    Args:
+        model: What is planned for.
+        choice: How it would run.
+        version: The vLLM that serves; the newest if not given.
+        weights: Bytes on the fullest GPU, if they are known: most of the work.
+    """
     version = version or find_version(LATEST)
     shape = loaded_shape(model.shape, choice.quantization)
     requested = math.ceil(choice.gpu.memory_gib * GIB * choice.utilization)
-    weights = _weights(model, shape, choice, version)
+    weights = weights_of(model, choice, version) if weights is None else weights
     overhead = _overhead(shape, choice, version)
     pool = cache_of(shape, choice, version)
     kv = requested - weights - overhead.budgeted(version)
@@ -128,7 +142,7 @@ def estimate(model: Model, choice: Choice, version: VllmVersion | None = None) -
         graphs_budgeted=version.graphs_budgeted,
         kv=kv,
         needed=_needed(pool, choice, states),
-        band=_band(weights, overhead),
+        band=margin(shape, choice, version, overhead) + of_weights(weights),
         tokens=pool.tokens(kv, choice.max_model_len),
         concurrency=pool.concurrency(kv, choice.max_model_len),
         verdict=Verdict.NO,
@@ -163,9 +177,10 @@ def default_choice(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> Choice:
     )
 
 
-def _weights(model: Model, shape: ModelShape, choice: Choice, version: VllmVersion) -> int:
+def weights_of(model: Model, choice: Choice, version: VllmVersion) -> int:
     """Return the weights as loaded; headers say nothing of weights that vLLM quantizes itself."""
-    return weights_per_gpu(
+    shape = loaded_shape(model.shape, choice.quantization)
+    stored = weights_per_gpu(
         shape,
         choice.gpu,
         tp=choice.tp,
@@ -175,6 +190,8 @@ def _weights(model: Model, shape: ModelShape, choice: Choice, version: VllmVersi
         version=version,
         batched_tokens=choice.max_num_batched_tokens,
     )
+    held = stored - spared_bytes(shape, choice)
+    return int(held + draft_bytes(shape, choice, held))
 
 
 def _has_states(pool: Cache, choice: Choice, version: VllmVersion) -> bool:
@@ -192,11 +209,6 @@ def _overhead(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhe
     overhead = overhead_of(shape, choice, version)
     log = choice.calibration
     return log.corrected(overhead, choice.ranks) if log else overhead
-
-
-def _band(weights: int, overhead: Overhead) -> int:
-    """Return our error on the published rows: 2% of weights, 20% of activations, 0.5 GiB."""
-    return int(0.02 * weights + 0.2 * (overhead.activation + overhead.graphs) + 0.5 * GIB)
 
 
 def _with_verdict(work: Estimate) -> Estimate:

@@ -38,20 +38,21 @@ def forward_peak(shape: ModelShape, choice: Choice, version: VllmVersion) -> flo
 
 
 def expert_space(shape: ModelShape, choice: Choice, version: VllmVersion) -> float:
-    """Return the workspace of the experts' kernels for one batch."""
+    """Return the workspace of the experts' kernels for one batch, or one chunk of it."""
     experts = shape.experts
     if experts is None:
         return 0.0
     width = BITS[choice.dtype] // 8
-    shared = choice.data_parallel if choice.expert_parallel else 1
-    tokens = choice.max_num_batched_tokens * shared
-    ways = 1 if choice.expert_parallel else choice.tp
+    tokens = choice.max_num_batched_tokens * choice.data_parallel
+    chunk = min(tokens, version.expert_chunk or tokens)
+    ways = 1 if choice.expert_parallel else choice.expert_ranks
     inner, outer = experts.intermediate // ways, experts.latent or shape.hidden
-    rows = tokens * experts.active
+    rows = chunk * experts.active
     if _aligned(shape, choice):
         local = experts.count // (choice.expert_ranks if choice.expert_parallel else 1)
         rows += local * (_ALIGNED - 1)
-    return float(width * (rows * (max(inner, outer) + max(2 * inner, outer)) + tokens * outer))
+    gathered = 2 * tokens * outer if choice.data_parallel > 1 else chunk * outer
+    return float(width * (rows * (max(inner, outer) + max(2 * inner, outer)) + gathered))
 
 
 def encoder_output(shape: ModelShape, choice: Choice) -> float:
@@ -69,7 +70,7 @@ def encoder_peak(shape: ModelShape, choice: Choice) -> float:
     ways = 1 if tower.copied else choice.tp
     patches = _encoder_tokens(shape, choice) * _PATCHES
     inner = tower.matrices * tower.intermediate // ways
-    widest = 4 * tower.hidden + max(inner, 3 * tower.hidden // ways)
+    widest = 2 * tower.hidden + max(inner, 4 * tower.hidden // ways)
     return patches * widest * BITS[choice.dtype] / 8 + encoder_output(shape, choice)
 
 

@@ -36,7 +36,7 @@ class Group:
     """Layers that share one block table.
 
     Attributes:
-        kind: ``full``, ``sliding``, ``state`` or ``cross``.
+        kind: ``full``, ``sliding``, ``chunked``, ``state`` or ``cross``.
         block: Tokens per block.
         page: Bytes of one layer's part of a block.
         layers: Indices of the decoder layers in it; a draft's layers come after the model's.
@@ -55,6 +55,7 @@ class Cache:
     groups: tuple[Group, ...]
     bytes_per_block: int
     window: int
+    chunk: int
     in_flight: int
     encoder_tokens: int
     state_blocks: int
@@ -108,6 +109,8 @@ class Cache:
         if group.kind == "sliding":
             held = min(self.window - 1 + self.in_flight, length)
             return ceil_div(held, group.block) + 1
+        if group.kind == "chunked":
+            return ceil_div(min(self.chunk + self.in_flight, length), group.block)
         return ceil_div(ceil_div(length, self.context_ranks), group.block)
 
 
@@ -120,6 +123,7 @@ def cache(shape: ModelShape, choice: Choice, version: VllmVersion) -> Cache:
         groups=groups,
         bytes_per_block=_bytes_per_block(groups, len(shape.layers), choice.pp),
         window=shape.window or 0,
+        chunk=shape.chunk,
         in_flight=choice.max_num_batched_tokens * max(version.batches_in_flight, choice.pp),
         encoder_tokens=choice.max_num_batched_tokens,
         state_blocks=(2 if aligned else 1) + choice.speculative_tokens,
@@ -135,30 +139,36 @@ def draft_layers(shape: ModelShape, choice: Choice) -> int:
 
 def _kinds(shape: ModelShape, choice: Choice, version: VllmVersion) -> Iterator[Group]:
     """Yield one group per kind of layer, pages not yet equal."""
-    full, sliding = _attending(shape, choice, version)
+    attending = _attending(shape, choice, version)
     state = _kept(shape, LayerKind.STATE)
     per_token, block = token_bytes(shape, choice), choice.block or _smallest_block(shape)
     if state and shape.state:
         size = state_bytes(shape.state, choice)
         block = max(block, block * ceil_div(size, block * per_token))
-        yield Group("state", block, block * per_token if full or sliding else size, state)
-    if full:
-        yield Group("full", block, block * per_token, full)
-    if sliding:
+        yield Group("state", block, block * per_token if any(attending.values()) else size, state)
+    for kind, layers in attending.items():
         each = heads_bytes(shape.heads, choice.tp, cache_width(choice))
-        yield Group("sliding", block, block * each, sliding)
+        if layers:
+            yield Group(kind, block, block * (each if kind == "sliding" else per_token), layers)
     if shape.encoder:
-        yield Group("cross", block, block * per_token, full)
+        yield Group("cross", block, block * per_token, attending["full"])
 
 
 def _attending(
     shape: ModelShape, choice: Choice, version: VllmVersion
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the layers that keep whole requests, a draft's after the model's; and windows."""
+) -> dict[str, tuple[int, ...]]:
+    """Return the layers that keep whole requests, a draft's after the model's; windows; chunks."""
     count = len(shape.layers)
     drafts = tuple(range(count, count + draft_layers(shape, choice)))
-    full, sliding = _kept(shape, LayerKind.FULL) + drafts, _kept(shape, LayerKind.SLIDING)
-    return (full + sliding, ()) if version.sliding_as_full else (full, sliding)
+    sliding, chunked = _kept(shape, LayerKind.SLIDING), _kept(shape, LayerKind.CHUNKED)
+    if version.sliding_as_full or not shape.window:
+        whole, sliding = sliding, ()
+    else:
+        whole = ()
+    if version.chunks_as_full or not shape.chunk:
+        chunked = ()
+    full = tuple(index for index in _kept(shape, LayerKind.FULL) if index not in chunked)
+    return {"full": full + drafts + whole, "sliding": sliding, "chunked": chunked}
 
 
 def _kept(shape: ModelShape, kind: LayerKind) -> tuple[int, ...]:

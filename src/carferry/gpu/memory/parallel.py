@@ -7,8 +7,7 @@ Sources: vLLM 0.33 ``config/model.py`` (heads), ``layers/linear.py`` (KV heads, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 
 from carferry.gpu.memory.params import VOCAB_STEP
 from carferry.gpu.model.families import FAMILIES
@@ -16,19 +15,25 @@ from carferry.gpu.model.shape import LayerKind, ModelShape, Quantization, Recurr
 from carferry.gpu.units import ceil_div, round_up
 
 
-def tensor_reason(shape: ModelShape, tp: int, expert_ranks: int | None = None) -> str:
+def tensor_reason(
+    shape: ModelShape, tp: int, expert_ranks: int | None = None, data_parallel: int = 1
+) -> str:
     """Return why vLLM would refuse a tensor parallel size; empty if it starts.
 
     Args:
         shape: The model.
         tp: Tensor parallel size.
         expert_ranks: Ranks that the experts are dealt out to whole; None if each is cut.
+        data_parallel: Engines; experts that are cut are cut across all of them.
     """
-    if expert_ranks is not None and shape.experts is None:
+    experts = shape.experts
+    if expert_ranks is not None and experts is None:
         return "expert parallel, and the model has no experts"
-    if expert_ranks is not None and shape.experts and expert_ranks > shape.experts.count:
-        return f"{expert_ranks} ranks for {shape.experts.count} experts"
-    return next(_reasons(shape, tp, expert_ranks is not None), "") if tp > 1 else ""
+    if expert_ranks is not None and experts and expert_ranks > experts.count:
+        return f"{expert_ranks} ranks for {experts.count} experts"
+    spread = 1 if expert_ranks is not None else tp * data_parallel
+    reasons = (*_reasons(shape, tp), *_expert_reasons(shape, spread))
+    return next(iter(reasons), "")
 
 
 def context_reason(shape: ModelShape, tp: int, ranks: int) -> str:
@@ -70,16 +75,34 @@ def stage_layers(layers: int, pp: int) -> tuple[tuple[int, int], ...]:
     return tuple((start, start + size) for start, size in zip(starts, sizes, strict=True))
 
 
-def _reasons(shape: ModelShape, tp: int, whole: bool) -> Iterator[str]:
-    """Yield every reason; ``whole`` experts are dealt out and not cut."""
-    cut = replace(shape, experts=None) if whole else shape
+def _reasons(shape: ModelShape, tp: int) -> Iterator[str]:
+    """Yield every reason but those of the experts."""
+    if tp == 1:
+        return
     yield from _head_reasons(shape, tp)
-    yield from _width_reasons(cut, tp)
+    yield from _width_reasons(shape, tp)
     if shape.state and shape.count(LayerKind.STATE):
         yield from _state_reasons(shape.state, tp)
     if shape.quantization:
-        yield from _block_reasons(cut, shape.quantization, tp)
-        yield from _group_reasons(cut, shape.quantization, tp)
+        yield from _block_reasons(shape, shape.quantization, tp)
+        yield from _group_reasons(shape.quantization, tp, _sharded_widths(shape))
+
+
+def _expert_reasons(shape: ModelShape, ways: int) -> Iterator[str]:
+    """Yield why routed experts cannot be cut so many ways."""
+    experts, packed = shape.experts, shape.quantization
+    if experts is None or ways == 1:
+        return
+    width = experts.intermediate
+    if ways > experts.count:
+        yield f"{ways} ranks for {experts.count} experts"
+    if width % ways:
+        yield f"expert width {width} does not divide by {ways}"
+    if packed is None or not packed.of("experts"):
+        return
+    if packed.block and width // ways % max(packed.block):
+        yield f"experts width {width} / {ways} is not whole FP8 blocks of {max(packed.block)}"
+    yield from _group_reasons(packed, ways, [("experts", width)])
 
 
 def _head_reasons(shape: ModelShape, tp: int) -> Iterator[str]:
@@ -93,19 +116,16 @@ def _head_reasons(shape: ModelShape, tp: int) -> Iterator[str]:
         if family and not family.copies_kv and tp > kv:
             yield f"{kv} KV heads cannot be copied to {tp} ranks by this model's code"
     for tower in (shape.vision, shape.encoder):
-        if tower and tower.heads % tp:
+        if tower and not tower.copied and tower.heads % tp:
             yield f"{tower.heads} encoder heads do not divide by {tp}"
 
 
 def _width_reasons(shape: ModelShape, tp: int) -> Iterator[str]:
     experts = shape.experts
-    if experts and tp > experts.count:
-        yield f"{tp} ranks for {experts.count} experts"
     widths = (
         (shape.dense_layers, shape.intermediate, "MLP width"),
-        (experts, experts.intermediate if experts else 0, "expert width"),
         (experts, experts.shared if experts else 0, "shared expert width"),
-        (shape.vision, _tower_width(shape), "image MLP width"),
+        (shape.vision and not shape.vision.copied, _tower_width(shape), "image MLP width"),
         (True, round_up(shape.vocab, VOCAB_STEP), "padded vocabulary"),
     )
     for used, width, name in widths:
@@ -133,12 +153,14 @@ def _block_reasons(shape: ModelShape, packed: Quantization, tp: int) -> Iterator
             yield f"{part} width {width} / {tp} is not whole FP8 blocks of {block}"
 
 
-def _group_reasons(shape: ModelShape, packed: Quantization, tp: int) -> Iterator[str]:
+def _group_reasons(
+    packed: Quantization, tp: int, widths: Iterable[tuple[str, int]]
+) -> Iterator[str]:
     """Check grouped integers: each rank's share of an input must hold whole groups."""
     group = packed.group_size
     if group is None or packed.method == "mxfp4":
         return
-    for part, width in _sharded_widths(shape):
+    for part, width in widths:
         if packed.of(part) and width // tp % group:
             yield f"{part} width {width} / {tp} is not whole groups of {group}"
 
@@ -149,10 +171,8 @@ def _sharded_widths(shape: ModelShape) -> Iterator[tuple[str, int]]:
         yield "attention", shape.heads.query * shape.heads.dim
     if shape.dense_layers:
         yield "mlp", shape.intermediate
-    if shape.experts:
-        yield "experts", shape.experts.intermediate
-        if shape.experts.shared:
-            yield "shared", shape.experts.shared
+    if shape.experts and shape.experts.shared:
+        yield "shared", shape.experts.shared
 
 
 def _tower_width(shape: ModelShape) -> int:

@@ -49,15 +49,19 @@ class VllmVersion:
         aligned_states: Prefix caching is on for hybrids, so each state takes two blocks.
         states_checked: Full CUDA graphs need a block of states for every sequence.
         sliding_as_full: A sliding window's layers keep the whole request, as full attention does.
+        chunks_as_full: A chunked layer (Llama 4) keeps the whole request too.
         batches_in_flight: Batches whose tokens a sliding window must still hold.
         huge_tier: GPUs of 160 GiB and more batch 16384 tokens.
         whole_prompts: A batch must hold the longest prompt (engine V0 chunks none of up to 32k).
         fused_reduce: Tensor parallel ranks on Hopper and Blackwell fuse all-reduce with the norm.
+        expert_chunk: Tokens that the experts' kernels take at once; 0 for a whole batch.
         space_kept: The workspace of the experts' kernels stays, so it adds to other peaks.
         lowest_capability: Oldest GPUs the wheels carry kernels for.
         dropped: Quantization methods that are gone.
         dated: The release that is planned, as shown.
         note: What a reader must know of it: planned as the nearest release that is known.
+        is_guessed: The release that was asked for is not known; this is the nearest.
+        release: The release that is planned; None if none was asked for.
     """
 
     since: Release
@@ -71,15 +75,19 @@ class VllmVersion:
     aligned_states: bool = False
     states_checked: bool = False
     sliding_as_full: bool = False
+    chunks_as_full: bool = True
     batches_in_flight: int = 1
     huge_tier: bool = False
     whole_prompts: bool = False
     fused_reduce: bool = False
+    expert_chunk: int = 32768
     space_kept: bool = False
     lowest_capability: int = 70
     dropped: tuple[str, ...] = ()
     dated: str = ""
     note: str = ""
+    is_guessed: bool = False
+    release: Release | None = None
 
     def batching(self, gpu: Gpu) -> tuple[int, int]:
         """Return the server's default (max_num_batched_tokens, max_num_seqs) on a GPU."""
@@ -96,10 +104,10 @@ _V8 = replace(_V0, since=(0, 8, 0), whole_prompts=False)
 _V9 = replace(_V8, since=(0, 9, 0), sampler_bytes=COPIED_BYTES)
 _V9_1 = replace(_V9, since=(0, 9, 1), sliding_as_full=False)
 _V11 = replace(_V9_1, since=(0, 11, 0), sampler_bytes=SORTED_BYTES)
-_V12 = replace(_V11, since=(0, 12, 0), padding_ratio=1.25)
-_V13 = replace(_V12, since=(0, 13, 0), space_kept=True)
-_V17 = replace(_V13, since=(0, 17, 0), sampler_bytes=COPIED_BYTES, fused_reduce=True)
-_V18 = replace(_V17, since=(0, 18, 0), padding_ratio=1.5)
+_V12 = replace(_V11, since=(0, 12, 0), padding_ratio=1.25, expert_chunk=16384)
+_V14 = replace(_V12, since=(0, 14, 0), chunks_as_full=False)
+_V17 = replace(_V14, since=(0, 17, 0), sampler_bytes=COPIED_BYTES, fused_reduce=True)
+_V18 = replace(_V17, since=(0, 18, 0), padding_ratio=1.5, expert_chunk=0, space_kept=True)
 _V20 = replace(_V18, since=(0, 20, 0), utilization=0.92, graphs_budgeted=True, states_checked=True)
 _V20_1 = replace(_V20, since=(0, 20, 1), tokens_by_concurrency=True)
 _V22 = replace(_V20_1, since=(0, 22, 0), second_runner="named")
@@ -116,7 +124,7 @@ _V33 = replace(
 )
 
 RANGES = (
-    *(_V0, _V8, _V9, _V9_1, _V11, _V12, _V13, _V17, _V18),
+    *(_V0, _V8, _V9, _V9_1, _V11, _V12, _V14, _V17, _V18),
     *(_V20, _V20_1, _V22, _V25, _V26, _V28, _V29, _V33),
 )
 """Every range, oldest first."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from carferry.gpu.memory.architectures import architecture_reason
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.kv import cache
 from carferry.gpu.memory.limits import dtype_reason, kv_dtype_reason, quantization_reason
@@ -38,10 +39,11 @@ def refusals(shape: ModelShape, choice: Choice, version: VllmVersion) -> Iterato
     """Yield every reason for which vLLM would refuse a choice, memory apart."""
     gpu = choice.gpu
     reasons = (
+        architecture_reason(shape, gpu, version),
         quantization_reason(shape, gpu, version),
         dtype_reason(shape, gpu, choice.dtype),
         kv_dtype_reason(shape, choice, version),
-        tensor_reason(shape, choice.tp, expert_ranks=_expert_ranks(choice)),
+        tensor_reason(shape, choice.tp, _expert_ranks(choice), choice.data_parallel),
         context_reason(shape, choice.tp, choice.context_ranks),
         pipeline_reason(shape, choice.pp),
     )

@@ -14,8 +14,8 @@ from carferry.gpu.memory.releases import LATEST, PLATFORMS, RANGES, READ, Releas
 
 __all__ = ["LATEST", "UNDATED", "VllmVersion", "find_version"]
 
-UNDATED = "0.11.2"
-"""The version assumed for a log that names none; it has the larger, sorting sampler."""
+UNDATED = "undated"
+"""What a log is planned with that names no version: the larger, sorting sampler, and every rule."""
 
 _VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?")
 _PLATFORM = re.compile(r"(?:rhoai|openshift-ai)[-_ ]?v?(\d{1,3})\.(\d{1,3})(?:[.-]?(ea)\.?(\d+))?")
@@ -26,13 +26,15 @@ def find_version(text: str = LATEST) -> VllmVersion:
     """Return what is known of a vLLM version.
 
     Args:
-        text: ``0.33.0``, ``v0.11.2``, ``0.18.0+rhaiv.7`` (a build of 0.18.0) or ``rhoai-3.4``
-            (what that release of OpenShift AI serves with).
+        text: ``0.33.0``, ``v0.11.2``, ``0.18.0+rhaiv.7`` (a build of 0.18.0), ``rhoai-3.4``
+            (what that release of OpenShift AI serves with), or ``UNDATED``.
 
     Raises:
         InputError: Not a version.
     """
     plain = text.strip().lower()
+    if plain.startswith(UNDATED):
+        return _undated()
     platform = _PLATFORM.match(plain)
     if platform:
         return _of_platform(text.strip(), platform)
@@ -56,7 +58,14 @@ def _of_platform(text: str, match: re.Match[str]) -> VllmVersion:
         return replace(found, note=f"{text} serves with vLLM {found.dated}")
     name = f"OpenShift AI {nearest[0]}.{nearest[1]}"
     note = f"planned as vLLM {found.dated} of {name}, the nearest known to {text[:40]}"
-    return replace(found, note=note)
+    return replace(found, note=note, is_guessed=True)
+
+
+def _undated() -> VllmVersion:
+    """Return the careful assumption: 0.11.2's memory, and states as later releases check them."""
+    facts = _planned((0, 11, 2), "0.11.2", "")
+    note = "no vLLM version is named: planned with the memory of 0.11.2, the larger"
+    return replace(facts, states_checked=True, note=note, is_guessed=True, release=None)
 
 
 def _planned(wanted: Release, said: str, build: str) -> VllmVersion:
@@ -65,7 +74,7 @@ def _planned(wanted: Release, said: str, build: str) -> VllmVersion:
     dated = _said(nearest)
     other = "" if nearest == wanted else f"planned as vLLM {dated}, the nearest known to {said}"
     same = f"a build of vLLM {dated}, planned as the release" if build.startswith("+") else ""
-    return replace(facts, dated=dated, note=other or same)
+    return replace(facts, dated=dated, note=other or same, is_guessed=bool(other), release=nearest)
 
 
 def _nearest(wanted: Release) -> Release:

@@ -87,6 +87,7 @@ def parse_config(
     packed, strange = parse_quantization(whole, bare)
     shape = replace(
         bare,
+        rotary=rotary_elements(fields, bare),
         quantization=packed,
         kv_dtype=kv_cache_dtype(whole),
         unknown=", ".join(part for part in (unknown, bare.unknown, strange) if part),

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from carferry.gpu.model.shape import LayerKind, ModelShape
 
 _ATTENTION = ("self_attn", "attention", "mixer")
+_EXPERTS = tuple(
+    f"{home}.experts" for home in ("mlp", "mixer", "block_sparse_moe", "feed_forward", "ffn", "moe")
+)
 _STEMS = ("model.layers", "backbone.layers", "transformer.h", "layers")
 _WRAPPED = ("model.language_model.layers", "language_model.model.layers")
 
@@ -18,6 +21,8 @@ _WRAPPED = ("model.language_model.layers", "language_model.model.layers")
 @dataclass(frozen=True, slots=True)
 class Module:
     """One linear layer, wherever it occurs.
+
+    The experts of a layer are one: they are packed all or none.
 
     Attributes:
         part: The part of the model it belongs to, in the words of ``Quantization``.
@@ -93,10 +98,9 @@ def _feed_forward(shape: ModelShape) -> Iterator[Module]:
     if experts is None:
         return
     layers = homes[-experts.layers :] if experts.layers else ()
-    routed = experts.count * experts.intermediate
-    blocks = ("mlp.experts", "mixer.experts", "block_sparse_moe.experts", "feed_forward.experts")
-    numbered = (*blocks, *(f"{block}.0" for block in blocks))
-    yield from _mlp("experts", shape, layers, numbered, routed)
+    matrices = 3 if shape.gated else 2
+    width = matrices * experts.count * experts.intermediate * (experts.latent or shape.hidden)
+    yield Module("experts", _EXPERTS, layers, width)
     if experts.shared:
         kinds = ("shared_experts", "shared_expert")
         homes_of = ("mlp", "mixer", "feed_forward", "block_sparse_moe")
@@ -133,6 +137,7 @@ def _state(shape: ModelShape) -> Iterator[Module]:
         rows = {"in_proj": state.inner + state.convolved + gates}
     rows["out_proj"] = state.inner
     for name, count in rows.items():
-        homes = ("linear_attn", "mamba", "mixer")
+        beside = ("self_attn",) if state.kind in ("kda", "lightning") else ()
+        homes = ("linear_attn", "mamba", "mixer", "conv", *beside)
         names = tuple(f"{home}.{alias}" for home in homes for alias in name.split("|"))
         yield Module("state", names, layers, count * shape.hidden)

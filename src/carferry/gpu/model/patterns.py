@@ -10,7 +10,7 @@ import fnmatch
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from carferry.gpu.model.modules import Module
@@ -22,6 +22,11 @@ _REPEATED = re.compile(r"\)[*+{]")
 """A group that repeats can take forever to match; no real config has one."""
 
 _INDEX = re.compile(r"(?:layers|h|blocks)\\?\.(\d{1,6})(?=\\?\.)")
+_ALSO_CALLED = {
+    "down_proj": ("w2",),
+    "up_proj": ("w3", "gate_up_proj"),
+}
+_LEAVES = tuple(_ALSO_CALLED)
 _MOST_REPEATS, _LONGEST = 4, 1000
 _MOST, _MOST_SEARCHED = 1 << 20, 40
 
@@ -51,6 +56,13 @@ class NameSet:
         """
         if self._everywhere(module, stems):
             return frozenset(module.layers)
+        if module.part == "experts" and not module.names[0].endswith(_LEAVES):
+            own = self._named_inside(module, stems)
+            leaves = [self.layers_of(_leaf(module, name), stems) for name in _LEAVES]
+            return own | frozenset.intersection(*leaves)
+        return self._named_inside(module, stems)
+
+    def _named_inside(self, module: Module, stems: tuple[str, ...]) -> frozenset[int]:
         return frozenset(
             layer
             for layer in module.layers
@@ -107,6 +119,14 @@ def name_set(patterns: Iterable[str], *, regex: bool = False) -> NameSet:
     by_layer = {layer: frozenset(names) for layer, names in inside.items()}
     indexed = {layer: tuple(each) for layer, each in numbered.items()}
     return NameSet(frozenset(anywhere - {""}), by_layer, tuple(general), indexed)
+
+
+def _leaf(module: Module, name: str) -> Module:
+    """Return one matrix of the experts: all of them are named, or the experts are not."""
+    others = _ALSO_CALLED[name]
+    names = (f"{each}{n}.{leaf}" for each in module.names for n in ("", ".0")
+             for leaf in (name, *others))  # fmt: skip
+    return replace(module, names=tuple(names))
 
 
 def _compiled(text: str, is_regex: bool) -> re.Pattern[str] | None:

@@ -10,7 +10,7 @@ Sources: the transformers, compressed-tensors, ModelOpt, Quark and AutoRound con
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from carferry.gpu.model import widths
@@ -76,7 +76,21 @@ def parse_quantization(config: Fields, shape: ModelShape) -> tuple[Quantization 
     reader = _READERS.get(method) or (_groups if section.section("config_groups").values else None)
     if reader is None:
         return Quantization(method, ()), f"quantization {method!r}"
-    return _tallied(reader(method, section), shape), ""
+    recipe = reader(method, section)
+    if shape.model_type.startswith("deepseek_v4") and recipe.method == "fp8":
+        recipe = _with_small_experts(recipe, config, section)
+    return _tallied(recipe, shape), ""
+
+
+def _with_small_experts(recipe: Recipe, config: Fields, section: Fields) -> Recipe:
+    """Return DeepSeek V4's packing: FP8 but for the experts, which are MXFP4 unless it says else.
+
+    Source: vLLM 0.33 ``models/deepseek_v4/quant_config.py``.
+    """
+    if (config.text("expert_dtype") or "fp4") != "fp4":
+        return recipe
+    wide = widths.NVFP4 if "NVFP4" in section.text("moe_quant_algo").upper() else widths.MXFP4
+    return replace(recipe, rules=(*recipe.rules, Rule(name_set(["experts"]), wide)))
 
 
 def kv_cache_dtype(config: Fields) -> str | None:

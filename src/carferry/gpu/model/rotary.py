@@ -41,9 +41,11 @@ def rotary_elements(fields: Fields, shape: ModelShape) -> int:
     without = _named(kind, _NONE) or fields.text("position_embedding_type") == "nope"
     if not attends or shape.learned_positions or without:
         return 0
-    width = shape.latent.rope if shape.latent else shape.heads.dim
-    rotated = int(width * (1.0 if shape.latent else _partial(fields, kind)))
+    own = shape.latent.rope if shape.latent else fields.maybe("qk_rope_head_dim")
+    rotated = own or int(shape.heads.dim * _partial(fields, kind))
     positions = _positions(fields, shape)
+    if kind.startswith("deepseek_v4"):  # two caches of 32 bits
+        return 4 * positions * rotated
     if _named(kind, _VIDEO):
         return min(4 * positions * rotated, _LONGEST * 64)
     if _named(kind, _BY_KIND) and shape.count(LayerKind.SLIDING):

@@ -111,5 +111,5 @@ def _remark(best: Estimate) -> str:
     if best.shortfall:
         return f"{gib(best.shortfall):,.1f} GiB short"
     if not best.needed:
-        return "no KV cache"
+        return "no room left" if best.kv <= 0 else "no KV cache"
     return f"{best.concurrency:.1f} x {best.choice.max_model_len} tokens"

@@ -42,7 +42,7 @@ svg{display:block;overflow:visible;width:100%;height:34px;margin:4px 0 2px}
 table{border-collapse:collapse;font-size:13px;margin:0}
 td,th{border-bottom:1px solid #e3e6ea;padding:5px 8px;text-align:left;vertical-align:top;
 color:#1c2127;background:#fff}
-td:first-child,th{white-space:nowrap}td:last-child{min-width:140px}
+td:first-child,th{white-space:nowrap}td:last-child{min-width:220px}
 pre{background:#f1f3f5;color:#1c2127;padding:10px 14px;overflow:auto;font-size:13px}
 details,summary{font-size:13px}summary{cursor:pointer}
 """
@@ -102,7 +102,7 @@ def _bars(plan: GpuPlan) -> str:
         '<h2>Memory of one GPU, per option</h2><p class="small">The black frame is one GPU of that '
         "option, whatever it holds: each bar has its own scale, sizes are in GiB. The dashed line "
         "is the share that vLLM takes; a bar that passes it does not start, and the red strip is "
-        f"what is missing.</p>{bars}"
+        f"what is missing; of what is unchecked, sizes may differ.</p>{bars}"
     )
 
 

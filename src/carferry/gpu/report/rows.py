@@ -48,17 +48,22 @@ def amount(size_gib: float) -> str:
 
 
 def keeps_cache(plan: GpuPlan) -> bool:
-    """Return whether the model keeps a KV cache on any option; an encoder does not."""
-    weighed = [option.best for option in plan.options if option.best]
-    return any(best.needed for best in weighed) or not weighed
+    """Return whether the model keeps a KV cache, as all but encoders do."""
+    needed = any(option.best.needed for option in plan.options if option.best)
+    return needed or plan.model.shape.family != "encoder"
 
 
 def place(option: Option) -> str:
-    """Return where an option runs: ``2 x L40S in one node``."""
-    name = option.group.gpu.name
+    """Return where an option runs: ``2 x L40S in one node``, and how it differs from another."""
+    name, count = option.group.gpu.name, option.gpu_count
     if option.pp > 1:
-        return f"{option.pp} nodes with {option.tp} x {name} each"
-    return f"{option.tp} x {name}" + (" in one node" if option.tp > 1 else "")
+        where = f"{option.pp} nodes with {count} x {name} each"
+    else:
+        where = f"{count} x {name}" + (" in one node" if count > 1 else "")
+    engines = f"{option.dp} engines of {option.tp}" if option.dp > 1 else ""
+    experts = "experts dealt out" if option.expert_parallel else ""
+    ways = ", ".join(filter(None, (engines, experts)))
+    return f"{where} ({ways})" if ways else where
 
 
 def columns(plan: GpuPlan) -> tuple[str, ...]:

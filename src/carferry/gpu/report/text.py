@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from carferry.cluster.tolerations import Toleration
 from carferry.gpu.memory.estimate import Estimate
 from carferry.gpu.report.rows import (
     MOST_ROWS,
@@ -57,18 +56,13 @@ def summary(plan: GpuPlan) -> dict[str, object]:
         "gpu": chosen.group.gpu.name if chosen else "",
         "resources": {plan.gpu_resource: str(plan.gpu_count)} if chosen else {},
         "nodes": chosen.pp if chosen else 0,
-        "tolerations": [_tolerated(rule) for rule in chosen.group.tolerations] if chosen else [],
+        "tolerations": [rule.object for rule in chosen.group.tolerations] if chosen else [],
         "profile": chosen.group.profile if chosen else "",
         "max_model_len": best.choice.max_model_len if best else 0,
         "kv_tokens": int(best.concurrency * best.choice.max_model_len) if best else 0,
         "arguments": list(plan.arguments),
         "notes": list(plan.notes),
     }
-
-
-def _tolerated(rule: Toleration) -> dict[str, object]:
-    """Return all parts of a toleration; the operator only where it is not ``Equal``."""
-    return {**rule.taint, **({"operator": "Exists"} if rule.operator == "Exists" else {})}
 
 
 def _text_lines(plan: GpuPlan) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from carferry.gpu.memory.estimate import Choice, Estimate, Verdict, requests
-from carferry.gpu.report.rows import amount, place
+from carferry.gpu.report.rows import amount, keeps_cache, place
 from carferry.gpu.search.plan import GpuPlan, Option
 from carferry.gpu.units import gib
 
@@ -64,7 +64,7 @@ def reasons(plan: GpuPlan) -> Iterator[str]:
         return
     if plan.chosen is None:
         yield f"The closest option is {place(option)}."
-    yield from _arithmetic(option.best)
+    yield from _arithmetic(option.best, keeps_cache(plan))
     yield from _where(option)
     if plan.chosen is None:
         yield (
@@ -83,7 +83,7 @@ def change(plan: GpuPlan) -> str:
     if plan.verdict is Verdict.FITS:
         return "nothing."
     if plan.change is None:
-        watch = "nothing that is known; compare its first start: carferry plan --log FILE."
+        watch = "nothing that the plan knows of; when it has started, compare its log with --log."
         return watch if plan.verdict is Verdict.UNCHECKED else _NOTHING_HELPS
     option = plan.change.option
     length = f", up to {option.best.choice.max_model_len} tokens" if option.best else ""
@@ -107,6 +107,8 @@ def _unchecked(plan: GpuPlan) -> Iterator[str]:
 def _where(option: Option) -> Iterator[str]:
     """Yield the sentence that says which nodes offer it, if nodes were read."""
     group = option.group
+    if group.absent:
+        yield f"No such node is there now: the autoscaler must add one ({group.profile})."
     if not group.example:
         return
     rules = ", ".join(map(str, group.tolerations))
@@ -120,7 +122,7 @@ def _where(option: Option) -> Iterator[str]:
     )
 
 
-def _arithmetic(best: Estimate) -> Iterator[str]:
+def _arithmetic(best: Estimate, cached: bool) -> Iterator[str]:
     choice = best.choice
     overhead = best.overhead
     graphs = f", {amount(gib(overhead.graphs))} CUDA graphs" if best.graphs_budgeted else ""
@@ -133,8 +135,11 @@ def _arithmetic(best: Estimate) -> Iterator[str]:
         f"{amount(gib(overhead.activation))} activations (the {overhead.binding} peaks), "
         f"{amount(gib(overhead.non_torch))} CUDA and NCCL{graphs}."
     )
-    if not best.needed:
+    if not cached:
         yield "The model keeps no KV cache."
+        return
+    if best.kv <= 0 and not best.needed:
+        yield "Nothing is left for the KV cache."
         return
     if best.kv <= 0:
         yield (

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from carferry.gpu.inventory.nodes import Inventory
+from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.estimate import Estimate, Model
 from carferry.gpu.model.shape import ModelShape, Quantization
 from carferry.gpu.search.goal import Goal
@@ -54,12 +55,25 @@ class _Trial:
 
 
 def smallest_change(
-    model: Model, inventory: Inventory, goal: Goal, current: Option
+    model: Model,
+    inventory: Inventory,
+    goal: Goal,
+    current: Option,
+    held: dict[Choice, int] | None = None,
 ) -> Change | None:
-    """Re-run the search with one thing changed, gentlest first; None if nothing helps."""
+    """Re-run the search with one thing changed, gentlest first; None if nothing helps.
+
+    Args:
+        model: What is planned for.
+        inventory: GPUs there are.
+        goal: What is wanted.
+        current: The best option as things are.
+        held: As for ``search``.
+    """
     better = ORDER[current.verdict]
     for trial in _trials(model, inventory, goal):
-        found = search(trial.model, trial.inventory, trial.goal)
+        known = held if trial.model is model else None
+        found = search(trial.model, trial.inventory, trial.goal, known)
         if found and ORDER[found[0].verdict] < better and found[0].best:
             what = trial.what.format(**_words(found[0].best))
             return Change(what, found[0], trial.model, trial.goal)

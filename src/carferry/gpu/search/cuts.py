@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from carferry.gpu.inventory.nodes import NodeGroup
 from carferry.gpu.search.option import Cut
-from carferry.gpu.search.rules import Scope, rule_against
+from carferry.gpu.search.rules import rule_against
+from carferry.gpu.search.scope import Scope
 
 _MOST_STAGES = 4
 _MANY_EXPERTS = 128

@@ -7,6 +7,7 @@ from typing import Any
 
 from carferry.errors import InputError, UnsupportedModel
 from carferry.gpu.inventory.nodes import Inventory, named
+from carferry.gpu.memory.alike import alike
 from carferry.gpu.memory.estimate import Model
 from carferry.gpu.memory.weights import check_tensors
 from carferry.gpu.model.config import load_config, parse_config
@@ -106,7 +107,7 @@ def understand(
     tensors = _tensors(layout, held, read, headers)
     shape = parse_config(config, subject=subject, family=family)
     check_tensors(shape, tensors, subject)
-    return Model(shape, tensors, subject, arguments, notes)
+    return Model(shape, alike(tensors), subject, arguments, notes)
 
 
 def _with_beside(

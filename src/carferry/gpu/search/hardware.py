@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from carferry.errors import InputError
-from carferry.gpu.inventory.catalogue import Gpu, find, products
+from carferry.gpu.inventory.catalogue import Gpu, advised, find
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
 from carferry.gpu.inventory.products import CENTRE
 from carferry.gpu.search.goal import Goal
@@ -100,7 +100,7 @@ def _other_cards(inventory: Inventory, goal: Goal) -> Iterator[Step]:
     have = max((group.gpu.memory_gib for group in inventory.groups), default=0.0)
     centre = any(group.gpu.segment == CENTRE for group in inventory.groups)
     for count in (1, *_COUNTS):
-        for gpu in sorted(products(), key=lambda gpu: gpu.cost):
+        for gpu in advised():
             fitting = gpu.vendor in vendors and (gpu.segment == CENTRE or not centre)
             if fitting and gpu.name not in held and gpu.memory_gib * count > have:
                 group = NodeGroup(gpu, count, count, resource=gpu.resource)

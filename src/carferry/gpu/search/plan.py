@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from carferry.errors import DoesNotFit
 from carferry.gpu.inventory.nodes import Inventory
+from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.estimate import Model, Verdict
 from carferry.gpu.search.changes import Change, smallest_change
 from carferry.gpu.search.command import command_of
@@ -99,12 +100,13 @@ def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPla
             "add a GPU node or plan with --gpu 'L40S x2'",
         )
     check_goal(model, goal)
-    options = search(model, inventory, goal)
+    held: dict[Choice, int] = {}
+    options = search(model, inventory, goal, held)
     best = options[0]
     chosen = best if best.verdict is not Verdict.NO else None
     closest = chosen or _closest(options)
     settled = best.verdict in (Verdict.FITS, Verdict.UNCHECKED)
-    change = None if settled else smallest_change(model, inventory, goal, best)
+    change = None if settled else smallest_change(model, inventory, goal, best, held)
     return GpuPlan(
         model=model,
         goal=goal,

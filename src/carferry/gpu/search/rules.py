@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
-from carferry.gpu.inventory.nodes import Inventory, NodeGroup
-from carferry.gpu.memory.estimate import Model, default_choice, loaded_shape
-from carferry.gpu.memory.limits import dtype_reason, quantization_reason
-from carferry.gpu.memory.parallel import pipeline_reason, tensor_reason
-from carferry.gpu.memory.vllm_version import VllmVersion, find_version
+from carferry.gpu.inventory.nodes import NodeGroup
+from carferry.gpu.memory.starts import refusals
 from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.search.goal import Goal
 from carferry.gpu.search.option import Cut
+from carferry.gpu.search.scope import Scope, base_choice
 from carferry.gpu.units import GIB
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What stays the same over one search.
-
-    Attributes:
-        shape: As loaded: after vLLM quantized the weights, if it is to.
-    """
-
-    model: Model
-    inventory: Inventory
-    goal: Goal
-    version: VllmVersion
-    shape: ModelShape
-
-
-def scope_of(model: Model, inventory: Inventory, goal: Goal) -> Scope:
-    """Return the scope of a search."""
-    shape = loaded_shape(model.shape, goal.quantization)
-    return Scope(model, inventory, goal, find_version(goal.vllm), shape)
 
 
 def reason_against(scope: Scope, group: NodeGroup, cut: Cut) -> str:
@@ -53,20 +29,11 @@ def rule_against(scope: Scope, group: NodeGroup, cut: Cut) -> str:
 
 
 def _rules(scope: Scope, group: NodeGroup, cut: Cut) -> Iterator[str]:
-    shape, goal = scope.shape, scope.goal
+    shape = scope.shape
     if shape.unknown:
         yield from _unknown_rules(shape, cut)
         return
-    dtype = goal.dtype or default_choice(shape, group.gpu, scope.version).dtype
-    found = (
-        quantization_reason(shape, group.gpu, scope.version),
-        dtype_reason(shape, group.gpu, dtype),
-        _tensor_reason(shape, cut),
-        pipeline_reason(shape, cut.pp),
-    )
-    yield from filter(None, found)
-    if cut.experts and not shape.experts:
-        yield "the model has no experts to deal out"
+    yield from refusals(shape, base_choice(scope, group, cut), scope.version)
     if cut.dp > 1 and cut.pp > 1:
         yield "data parallel within one pod alone: engines in several are not deployed"
     if scope.goal.gpu_count and scope.goal.gpu_count % cut.dp:
@@ -75,19 +42,10 @@ def _rules(scope: Scope, group: NodeGroup, cut: Cut) -> Iterator[str]:
 
 def _unknown_rules(shape: ModelShape, cut: Cut) -> Iterator[str]:
     """Yield what vLLM checks of any model (``ModelConfig.verify_with_parallel_config``)."""
-    if shape.heads.query % cut.tp:
+    if shape.heads.query % cut.tp and "num_attention_heads" not in shape.unknown:  # assumed
         yield f"{shape.heads.query} attention heads do not divide by {cut.tp}"
     if cut.pp > len(shape.layers):
         yield f"{len(shape.layers)} layers cannot fill {cut.pp} stages"
-
-
-def _tensor_reason(shape: ModelShape, cut: Cut) -> str:
-    """Return why a tensor parallel size is refused; experts dealt out whole are not cut by it."""
-    if cut.experts and shape.experts:
-        # The rule divides the width of experts by the ranks, which leaves a whole one here.
-        whole = replace(shape.experts, intermediate=shape.experts.intermediate * cut.tp)
-        shape = replace(shape, experts=whole)
-    return tensor_reason(shape, cut.tp)
 
 
 def _capacity(scope: Scope, group: NodeGroup, cut: Cut) -> Iterator[str]:

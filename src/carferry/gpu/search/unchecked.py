@@ -11,8 +11,8 @@ from carferry.gpu.inventory.nodes import NodeGroup
 from carferry.gpu.memory.estimate import Estimate, Verdict, estimate
 from carferry.gpu.memory.vllm_version import VllmVersion
 from carferry.gpu.search.option import Cut
-from carferry.gpu.search.rules import Scope
-from carferry.gpu.search.settings import FLOOR, base_choice
+from carferry.gpu.search.scope import Scope, base_choice
+from carferry.gpu.search.settings import FLOOR
 from carferry.gpu.units import GIB
 
 SEQUENCES = 64

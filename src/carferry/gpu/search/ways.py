@@ -7,25 +7,44 @@ own defaults to the most frugal, and the gentlest that start are kept.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
-from carferry.gpu.memory.estimate import Choice, Estimate, Model, Verdict, estimate
+from carferry.gpu.memory.estimate import Choice, Estimate, Model, Verdict, estimate, weights_of
 from carferry.gpu.search.cuts import cuts
 from carferry.gpu.search.goal import Goal, effective
 from carferry.gpu.search.option import ORDER, Cut, Option, option_of
-from carferry.gpu.search.rules import Scope, reason_against, scope_of
+from carferry.gpu.search.rules import reason_against
+from carferry.gpu.search.scope import Scope, scope_of
 from carferry.gpu.search.settings import FLOOR, gentlest
 from carferry.gpu.search.unchecked import is_roomy, weigh_unknown
 from carferry.gpu.units import GIB
 
+_WEIGHTLESS: dict[str, Any] = {
+    "max_num_seqs": 0, "max_model_len": 0, "kv_dtype": "auto", "utilization": 1.0,
+    "concurrency": 1.0, "calibration": None,
+}  # fmt: skip
+"""Settings that weights do not depend on, as one value each."""
+
 __all__ = ["FLOOR", "ORDER", "Goal", "Option", "search"]
 
 
-def search(model: Model, inventory: Inventory, goal: Goal) -> tuple[Option, ...]:
-    """Return every option: those that fit first, the cheapest of them first."""
+def search(
+    model: Model, inventory: Inventory, goal: Goal, held: dict[Choice, int] | None = None
+) -> tuple[Option, ...]:
+    """Return every option: those that fit first, the cheapest of them first.
+
+    Args:
+        model: What is planned for.
+        inventory: GPUs to plan for.
+        goal: What is wanted.
+        held: Weights of cuts of this very model, for this vLLM, that are known already; more
+            are added.
+    """
     scope = scope_of(model, inventory, effective(model, goal))
-    weigh = _weigher(scope)
+    weigh = _weigher(scope, {} if held is None else held)
     found = [
         _option(scope, group, cut, weigh)
         for group in inventory.groups
@@ -34,13 +53,16 @@ def search(model: Model, inventory: Inventory, goal: Goal) -> tuple[Option, ...]
     return _distinct(sorted(found, key=_rank))
 
 
-def _weigher(scope: Scope) -> Callable[[Choice], Estimate]:
-    """Return the estimate of a choice, each worked out once."""
+def _weigher(scope: Scope, held: dict[Choice, int]) -> Callable[[Choice], Estimate]:
+    """Return the estimate of a choice, each worked out once, and each cut's weights once."""
     known: dict[Choice, Estimate] = {}
 
     def weigh(choice: Choice) -> Estimate:
         if choice not in known:
-            known[choice] = estimate(scope.model, choice, scope.version)
+            alike = replace(choice, **_WEIGHTLESS)
+            if alike not in held:
+                held[alike] = weights_of(scope.model, alike, scope.version)
+            known[choice] = estimate(scope.model, choice, scope.version, held[alike])
         return known[choice]
 
     return weigh
@@ -67,15 +89,15 @@ def _option(
 
 
 def _rank(option: Option) -> tuple[object, ...]:
-    """Return the sort key: verdict, room, price, GPUs, how far off, then most nodes."""
+    """Return the sort key: verdict, nodes are there, room, price, GPUs, how far off, most nodes."""
     best, verdict = option.best, option.verdict
     missing = best.shortfall / GIB if best else float("inf")
     cramped = verdict is Verdict.UNCHECKED and best is not None and not is_roomy(best)
     price = option.cost if verdict is not Verdict.NO else 0.0
     gpus = option.gpu_count * option.pp if price else 0
     return (
-        ORDER[verdict], cramped, -best.kv if cramped and best else 0, price, gpus, missing,
-        option.expert_parallel, -option.group.nodes,
+        ORDER[verdict], option.group.absent, cramped, -best.kv if cramped and best else 0, price,
+        gpus, missing, option.expert_parallel, -option.group.nodes,
     )  # fmt: skip
 
 

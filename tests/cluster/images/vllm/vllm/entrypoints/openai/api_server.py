@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from vllm.standin import failures, log, server
+from vllm.standin import failures, log, nodes, server
 from vllm.standin.arguments import VERSION, parser
 from vllm.standin.model import Unusable, load
 
@@ -19,6 +19,7 @@ def main() -> None:
     except Unusable as why:
         failures.refuse(why)
     failures.while_loading(model)
+    nodes.gather(options)
     server.serve(model)
 
 

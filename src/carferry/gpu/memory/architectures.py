@@ -1,0 +1,75 @@
+"""The first vLLM release with a model's class, for models that no other class can run.
+
+A plain decoder, dense or of experts, runs through vLLM's Transformers classes if it has none of its
+own; one with recurrent layers or latent attention does not.
+
+Source: ``model_executor/models/registry.py`` of every minor release from 0.8 to 0.33.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from carferry.gpu.inventory.catalogue import Gpu
+from carferry.gpu.memory.releases import Release, VllmVersion
+from carferry.gpu.model.shape import LayerKind, ModelShape
+
+_CLASSES: Mapping[Release, tuple[str, ...]] = {
+    (0, 9, 0): ("FalconH1ForCausalLM", "GraniteMoeHybridForCausalLM"),
+    (0, 9, 1): ("NemotronHForCausalLM",),
+    (0, 9, 2): ("MiniMaxM1ForCausalLM",),
+    (0, 10, 0): ("MiniMaxForCausalLM", "Phi4FlashForCausalLM"),
+    (0, 10, 2): ("Lfm2ForCausalLM", "NemotronH_Nano_VL", "Qwen3NextForCausalLM"),
+    (0, 11, 0): ("DeepseekV32ForCausalLM", "LongcatFlashForCausalLM", "NemotronH_Nano_VL_V2"),
+    (0, 11, 1): ("KimiLinearForCausalLM", "Lfm2MoeForCausalLM"),
+    (0, 12, 0): ("MistralLarge3ForCausalLM",),
+    (0, 14, 0): ("Lfm2VlForConditionalGeneration",),
+    (0, 15, 0): (
+        "Glm4MoeLiteForCausalLM",
+        "GlmMoeDsaForCausalLM",
+        "KimiK25ForConditionalGeneration",
+        "NemotronHPuzzleForCausalLM",
+    ),
+    (0, 17, 0): (
+        "AXK1ForCausalLM",
+        "BailingMoeV2_5ForCausalLM",
+        "Qwen3_5ForConditionalGeneration",
+        "Qwen3_5MoeForConditionalGeneration",
+    ),
+    (0, 18, 0): ("OlmoHybridForCausalLM", "SarvamMLAForCausalLM"),
+    (0, 20, 0): ("DeepseekV4ForCausalLM", "NemotronH_Nano_Omni_Reasoning_V3"),
+    (0, 27, 0): (
+        "KimiK3ForConditionalGeneration",
+        "Qwen3_5ForCausalLM",
+        "Qwen3_5MoeForCausalLM",
+    ),
+    (0, 28, 0): ("BailingMoeV3ForCausalLM",),
+    (0, 29, 0): ("Qwen4ExpForCausalLM", "Qwen4ExpForConditionalGeneration"),
+    (0, 30, 0): (
+        "DeepseekV41ForCausalLM",
+        "DeepseekV4ForConditionalGeneration",
+        "Glm5NextForCausalLM",
+        "Glm5NextForConditionalGeneration",
+    ),
+}
+_FIRST = {name: release for release, names in _CLASSES.items() for name in names}
+
+
+def first_release(shape: ModelShape) -> Release | None:
+    """Return the first release that can run a model; None if any known one may."""
+    special = shape.latent is not None or shape.count(LayerKind.STATE) > 0
+    return _FIRST.get(shape.architecture) if special else None
+
+
+def architecture_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> str:
+    """Return why a release cannot run a model: its class came later; empty if it can.
+
+    Images for other vendors' GPUs are built from forks ahead of their release, so none is refused.
+    """
+    first = first_release(shape)
+    if first is None or gpu.vendor != "nvidia":
+        return ""
+    if version.release is None or first <= version.release:
+        return ""
+    came = ".".join(map(str, first))
+    return f"vLLM {version.dated} has no {shape.architecture}: it came with {came}"

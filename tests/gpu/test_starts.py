@@ -1,0 +1,190 @@
+"""Every start-up rule of vLLM that a choice can break: what main said of it was nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from gpu.samples import shape_of
+
+from carferry.gpu.inventory.catalogue import find
+from carferry.gpu.memory.choice import Choice
+from carferry.gpu.memory.estimate import Model, Verdict, default_choice, estimate
+from carferry.gpu.memory.parallel import tensor_reason
+from carferry.gpu.memory.starts import least_batch, refusal
+from carferry.gpu.memory.vllm_version import LATEST, UNDATED, find_version
+
+QWEN3_FP8 = "Qwen/Qwen3-235B-A22B-FP8"
+
+
+def refused(model: str, version: str = LATEST, gpu: str = "H100", **given: object) -> str:
+    choice = replace(Choice(find(gpu)), **given)  # type: ignore[arg-type]
+    return refusal(shape_of(model), choice, find_version(version))
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "words"),
+    [
+        ("Qwen/Qwen3-8B", {"max_num_seqs": 4096}, "4096 sequences do not fit a batch of 2048"),
+        ("Qwen/Qwen3-8B", {"max_num_seqs": 0}, "0 sequences"),
+        ("Qwen/Qwen3-8B", {"max_model_len": 10**6}, "context of 1000000 tokens, the model has"),
+        ("Qwen/Qwen3-8B", {"utilization": 1.2}, "utilization 1.2"),
+        (
+            "openai/whisper-large-v3",
+            {"max_num_batched_tokens": 1024, "max_model_len": 448},
+            "a batch of 1024 tokens does not hold one input of 1500",
+        ),
+        (
+            "sentence-transformers/all-MiniLM-L6-v2",
+            {"max_model_len": 256, "max_num_batched_tokens": 128, "max_num_seqs": 64},
+            "does not hold one input of 256",
+        ),
+        ("Qwen/Qwen3-8B", {"lora_rank": 48}, "adapters of rank 48"),
+        ("google/gemma-3-27b-it", {"lora_rank": 16}, "vocabulary of 262208"),
+        ("Qwen/Qwen3-8B", {"expert_parallel": True}, "has no experts"),
+        ("Qwen/Qwen3-30B-A3B", {"expert_parallel": True, "data_parallel": 256}, "256 ranks for"),
+        ("Qwen/Qwen3-235B-A22B", {"tp": 8, "context_ranks": 3}, "do not divide by 3"),
+        ("Qwen/Qwen3-235B-A22B", {"tp": 4, "context_ranks": 2}, "needs 8 of them for 4 KV heads"),
+        (QWEN3_FP8, {"tp": 8}, "is not whole FP8 blocks of 128"),
+        (QWEN3_FP8, {"tp": 4, "data_parallel": 2}, "experts width 1536 / 8"),
+    ],
+)
+def test_what_vllm_refuses_at_its_start_is_refused(
+    model: str, given: dict[str, object], words: str
+) -> None:
+    assert words in refused(model, **given)
+
+
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        ("Qwen/Qwen3-8B", {}),
+        ("Qwen/Qwen3-8B", {"lora_rank": 64, "loras": 4}),
+        ("openai/whisper-large-v3", {"max_model_len": 448}),
+        (QWEN3_FP8, {"tp": 8, "expert_parallel": True}),
+        (QWEN3_FP8, {"tp": 4, "data_parallel": 2, "expert_parallel": True}),
+        ("Qwen/Qwen3-235B-A22B", {"tp": 8, "context_ranks": 2}),
+        ("deepseek-ai/DeepSeek-V3", {"tp": 8, "context_ranks": 8}),
+    ],
+)
+def test_what_starts_is_not_refused(model: str, given: dict[str, object]) -> None:
+    assert refused(model, **given) == ""
+
+
+@pytest.mark.parametrize(
+    ("version", "gpu", "refuses"),
+    [("0.17.1", "A100-80GB", True), ("0.18.0", "A100-80GB", False), ("0.17.1", "H100", False)],
+)
+def test_fp8_cache_of_latent_attention_needs_a_kernel(
+    version: str, gpu: str, refuses: bool
+) -> None:
+    reason = refused("moonshotai/Kimi-K2-Thinking", version, gpu, tp=8, kv_dtype="fp8")
+
+    assert ("no fp8 cache for latent attention" in reason) is refuses
+
+
+@pytest.mark.parametrize(
+    ("version", "asked", "refuses"),
+    [("0.24.0", True, True), ("0.24.0", None, False), ("0.28.0", None, False)],
+)
+def test_a_batch_holds_a_block_of_aligned_states(
+    version: str, asked: bool | None, refuses: bool
+) -> None:
+    given = {"prefix_caching": asked, "max_num_batched_tokens": 512, "max_num_seqs": 64}
+
+    reason = refused("Qwen/Qwen3.5-27B", version, **given)
+
+    assert ("block of states" in reason) is refuses
+
+
+def test_engine_v0_batches_the_whole_context() -> None:
+    shape, gpu = shape_of("meta-llama/Meta-Llama-3-8B-Instruct"), find("L40S")
+    old, new = find_version("0.7.3"), find_version("0.11.0")
+
+    assert default_choice(shape, gpu, old).max_num_batched_tokens == 8192
+    assert default_choice(shape, gpu, new).max_num_batched_tokens == 2048
+    assert least_batch(shape, 131072, old) == 1  # longer prompts are chunked
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "gpu", "seqs", "eager", "starts"),
+    [
+        ("Qwen/Qwen3.5-27B", "0.33.0", "H100", 1024, False, False),
+        ("Qwen/Qwen3.5-27B", "0.20.0", "H100", 1024, False, False),
+        ("Qwen/Qwen3.5-27B", "0.19.1", "H100", 1024, False, True),  # it captures fewer graphs
+        ("Qwen/Qwen3.5-27B", "0.33.0", "H100", 1024, True, True),
+        ("Qwen/Qwen3.5-27B", "0.33.0", "H100", 256, False, True),
+        ("Qwen/Qwen3-32B", "0.33.0", "H100", 1024, False, True),
+    ],
+)
+def test_every_sequence_needs_a_block_of_states(
+    model: str, version: str, gpu: str, seqs: int, eager: bool, starts: bool
+) -> None:
+    """From 0.20 to 0.33, config/compilation.py: "exceeds available Mamba cache blocks"."""
+    choice = Choice(
+        find(gpu), max_num_seqs=seqs, max_num_batched_tokens=8192, utilization=0.92, eager=eager
+    )
+
+    work = estimate(Model(shape_of(model)), choice, find_version(version))
+
+    assert (work.verdict is not Verdict.NO) is starts
+    if not starts:
+        assert work.most_seqs is not None and work.most_seqs < seqs
+        assert work.binding == f"states of {seqs} sequences"
+        fewer = replace(choice, max_num_seqs=work.most_seqs)
+        assert estimate(Model(shape_of(model)), fewer, find_version(version)).shortfall == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "gpu", "given", "blocks"),
+    [
+        # Logged: recipes#551 and a fine-tune on RTX PRO 6000; the blocks follow from all terms.
+        ("Qwen/Qwen3.6-27B-FP8", "0.23.0", "H100-80GB", {"utilization": 0.95}, 856),
+        ("Qwen/Qwen3.8-27B", "0.27.1", "RTX-PRO-6000", {"utilization": 0.92}, 630),
+    ],
+)
+def test_state_blocks_are_those_vllm_logged(
+    model: str, version: str, gpu: str, given: dict[str, object], blocks: int
+) -> None:
+    choice = Choice(find(gpu), max_num_seqs=1024, max_num_batched_tokens=8192)
+
+    work = estimate(
+        Model(shape_of(model)),
+        replace(choice, **given),  # type: ignore[arg-type]
+        find_version(version),
+    )
+
+    assert work.most_seqs == pytest.approx(blocks, rel=0.04)
+
+
+def test_experts_dealt_out_whole_are_not_cut() -> None:
+    shape = shape_of(QWEN3_FP8)
+
+    assert "FP8 blocks" in tensor_reason(shape, 8)
+    assert tensor_reason(shape, 8, expert_ranks=8) == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "words"),
+    [
+        ("Qwen/Qwen3.5-27B", "rhoai-3.4", ""),
+        ("Qwen/Qwen3.5-27B", "0.16.0", "came with 0.17.0"),
+        ("Qwen/Qwen3.5-27B", "rhoai-3.3", "vLLM 0.13.0 has no Qwen3_5ForConditionalGeneration"),
+        ("deepseek-ai/DeepSeek-V3.2", "0.10.2", "came with 0.11.0"),
+        ("Qwen/Qwen3-Next-80B-A3B-Instruct", "0.10.1", "came with 0.10.2"),
+        ("ibm-granite/granite-4.0-h-small", "0.9.0", ""),
+        ("Qwen/Qwen3.5-27B", UNDATED, ""),
+        ("openai/gpt-oss-20b", "0.8.5", ""),  # no state: Transformers classes may run it
+    ],
+)
+def test_a_model_needs_a_release_with_its_class(model: str, version: str, words: str) -> None:
+    reason = refused(model, version, tp=8, max_num_batched_tokens=8192)
+
+    assert words in reason and bool(words) == ("came with" in reason)
+
+
+def test_a_log_without_a_version_is_planned_with_care() -> None:
+    found = find_version(UNDATED)
+
+    assert (found.sampler_bytes, found.states_checked, found.is_guessed) == (38.4, True, True)
+    assert "no vLLM version is named" in found.note
