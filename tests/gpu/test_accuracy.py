@@ -89,7 +89,7 @@ LIMITS = {
         "weights median": 0.002,
     },
     "held out": {
-        "failed called fits": 0.2,
+        "failed called fits": 0.3,
         "started called no": 0.01,
         "refused or in error": 0.02,
         "KV GiB median": 0.06,

@@ -196,6 +196,7 @@ def weights_of(model: Model, choice: Choice, version: VllmVersion) -> int:
         tensors=() if choice.quantization else model.tensors,
         version=version,
         batched_tokens=choice.max_num_batched_tokens,
+        expert_parallel=choice.expert_parallel,
     )
     held = stored - spared_bytes(shape, choice)
     return int(held + draft_bytes(shape, choice, held))
