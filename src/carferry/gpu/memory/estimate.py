@@ -19,7 +19,7 @@ from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.choice import Choice, requests
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.limits import resolve_dtype
-from carferry.gpu.memory.margin import margin, of_weights
+from carferry.gpu.memory.margin import margin, of_states, of_weights
 from carferry.gpu.memory.overhead import late_bytes, overhead_of
 from carferry.gpu.memory.spread import draft_bytes, spared_bytes
 from carferry.gpu.memory.starts import least_batch
@@ -147,7 +147,8 @@ def estimate(
         graphs_budgeted=version.graphs_budgeted,
         kv=kv,
         needed=_needed(pool, choice, states),
-        band=margin(shape, choice, version, overhead) + of_weights(weights),
+        band=_band(shape, choice, version, overhead, pool if states else None)
+        + of_weights(weights),
         tokens=pool.tokens(kv, choice.max_model_len),
         concurrency=pool.concurrency(kv, choice.max_model_len),
         verdict=Verdict.NO,
@@ -204,6 +205,20 @@ def weights_of(model: Model, choice: Choice, version: VllmVersion) -> int:
 def _has_states(pool: Cache, choice: Choice, version: VllmVersion) -> bool:
     """Return whether vLLM wants a block of states for every sequence: it captures their graphs."""
     return version.states_checked and not choice.eager and pool.state_block is not None
+
+
+def _band(
+    shape: ModelShape,
+    choice: Choice,
+    version: VllmVersion,
+    overhead: Overhead,
+    states: Cache | None,
+) -> int:
+    """Return the margin, that of the states in it if every sequence must have one."""
+    known = margin(shape, choice, version, overhead)
+    held = choice.max_num_seqs * states.bytes_per_block if states else 0
+    asked = states.bytes_per_request(choice.max_model_len) if states else 0
+    return known + max(of_states(held) + min(held - asked, 0), 0)
 
 
 def _needed(pool: Cache, choice: Choice, states: bool) -> int:
