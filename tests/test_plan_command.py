@@ -171,3 +171,15 @@ def test_the_page_of_a_plan_goes_to_stdout(run: Run, model: str) -> None:
     assert page.out.rstrip().endswith("</html>")
     both = run("plan", model, "--gpu", "L4", "--html", "-", "--json")
     assert (both.code, "plan --html -: --json goes to stdout too" in both.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "gpu", ["L40S xtwo", "L40S x-2", "L40S x0", "NaN", "\uff12xL40S", "A" * 200, "cpu", "RTX 6000"]
+)
+def test_gpus_that_cannot_be_meant_are_refused_before_a_model_is_opened(
+    gpu: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = carferry(capsys, "plan", "./absent", "--gpu", gpu)
+    assert (refused.code, refused.out) == (2, "")
+    assert len(refused.err.strip().splitlines()) == 1
+    assert "absent" not in refused.err

@@ -40,6 +40,8 @@ Weigh = Callable[[Choice], Estimate]
 def gentlest(scope: Scope, group: NodeGroup, cut: Cut, weigh: Weigh) -> Estimate:
     """Return the best settings that fit, else the first that are tight, else the closest."""
     base, tried = base_choice(scope, group, cut), list[Estimate]()
+    if (least := weigh(_frugal(scope, group, base))).weights > least.requested:
+        return least
     for kv_dtype in _caches(scope, group, base):
         for tier in _tiers(base, pinned=scope.goal.max_num_seqs is not None):
             works = list(_works(scope, group, replace(base, kv_dtype=kv_dtype), tier, weigh))
@@ -48,6 +50,21 @@ def gentlest(scope: Scope, group: NodeGroup, cut: Cut, weigh: Weigh) -> Estimate
             tried += works
     tight = [work for work in tried if work.verdict is Verdict.TIGHT]
     return tight[0] if tight else min(tried, key=lambda work: work.shortfall)
+
+
+def _frugal(scope: Scope, group: NodeGroup, base: Choice) -> Choice:
+    """Return the settings that ask for least: what does not fit with them fits with none."""
+    goal = scope.goal
+    seqs = goal.max_num_seqs or min(_FEW, base.max_num_seqs)
+    length = goal.max_model_len or min(FLOOR, base.max_model_len)
+    batch = batch_of(scope, group, seqs, length)
+    return replace(
+        base,
+        kv_dtype=_caches(scope, group, base)[-1],
+        max_num_seqs=seqs,
+        max_model_len=length,
+        max_num_batched_tokens=batch,
+    )
 
 
 def most_seqs(work: Estimate) -> int | None:
