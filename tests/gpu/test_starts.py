@@ -183,6 +183,15 @@ def test_a_model_needs_a_release_with_its_class(model: str, version: str, words:
     assert words in reason and bool(words) == ("came with" in reason)
 
 
+@pytest.mark.parametrize(
+    ("version", "words"), [("0.10.2", ""), ("0.11.0", "0.10.2 was the last"), (UNDATED, "")]
+)
+def test_a_model_needs_a_release_that_still_has_its_class(version: str, words: str) -> None:
+    reason = refused("meta-llama/Llama-3.2-11B-Vision-Instruct", version)
+
+    assert words in reason and bool(words) == ("no longer has" in reason)
+
+
 def test_a_log_without_a_version_is_planned_with_care() -> None:
     found = find_version(UNDATED)
 

@@ -1,9 +1,11 @@
-"""The first vLLM release with a model's class, for models that no other class can run.
+"""The vLLM releases with a model's class: the first, where no other can run it, and the last.
 
 A plain decoder, dense or of experts, runs through vLLM's Transformers classes if it has none of its
 own; one with recurrent layers or latent attention does not.
 
-Source: ``model_executor/models/registry.py`` of every minor release from 0.8 to 0.33.
+Source: ``model_executor/models/registry.py`` of every minor release from 0.8 to 0.33; for the last
+release, its ``_PREVIOUSLY_SUPPORTED_MODELS``, save those that transformers has a class for, which
+vLLM runs through its Transformers classes.
 """
 
 from __future__ import annotations
@@ -54,6 +56,47 @@ _CLASSES: Mapping[Release, tuple[str, ...]] = {
 }
 _FIRST = {name: release for release, names in _CLASSES.items() for name in names}
 
+_LAST: Mapping[Release, tuple[str, ...]] = {
+    (0, 9, 2): ("Phi3SmallForCausalLM",),
+    (0, 10, 2): (
+        "DonutForConditionalGeneration",
+        "MllamaForConditionalGeneration",
+        "MotifForCausalLM",
+        "Phi4FlashForCausalLM",
+    ),
+    (0, 22, 1): ("JAISLMHeadModel",),
+    (0, 23, 0): (
+        "BaiChuanForCausalLM",
+        "BaichuanForCausalLM",
+        "BambaForCausalLM",
+        "InternLM2VEForCausalLM",
+        "InternLMForCausalLM",
+        "MiniMaxForCausalLM",
+        "MiniMaxM1ForCausalLM",
+        "MiniMaxText01ForCausalLM",
+        "MiniMaxVL01ForConditionalGeneration",
+        "QWenLMHeadModel",
+        "QwenVLForConditionalGeneration",
+        "XverseForCausalLM",
+    ),
+    (0, 24, 0): (
+        "AquilaForCausalLM",
+        "AquilaModel",
+        "Grok1ForCausalLM",
+        "Grok1ModelForCausalLM",
+        "MantisForConditionalGeneration",
+    ),
+    (0, 25, 0): ("TeleChatForCausalLM",),
+    (0, 26, 0): ("OuroForCausalLM", "Plamo2ForCausalLM"),
+    (0, 28, 0): (
+        "ArcticForCausalLM",
+        "HCXVisionForCausalLM",
+        "RWForCausalLM",
+        "StableLMEpochForCausalLM",
+    ),
+}
+_ENDED = {name: release for release, names in _LAST.items() for name in names}
+
 
 def first_release(shape: ModelShape) -> Release | None:
     """Return the first release that can run a model; None if any known one may."""
@@ -62,10 +105,14 @@ def first_release(shape: ModelShape) -> Release | None:
 
 
 def architecture_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> str:
-    """Return why a release cannot run a model: its class came later; empty if it can.
+    """Return why a release cannot run a model: its class came later or is gone; empty if it can.
 
     Images for other vendors' GPUs are built from forks ahead of their release, so none is refused.
     """
+    last = _ENDED.get(shape.architecture)
+    if last and version.release and version.release[:2] > last[:2]:
+        left = ".".join(map(str, last))
+        return f"vLLM {version.dated} no longer has {shape.architecture}: {left} was the last"
     first = first_release(shape)
     if first is None or gpu.vendor != "nvidia":
         return ""

@@ -10,51 +10,7 @@ from collections.abc import Callable, Mapping
 
 from carferry.gpu.model.fields import Fields
 from carferry.gpu.model.shape import Tower
-
-_CLASSES: Mapping[str, tuple[int, int, int, int, int, int]] = {
-    "clip_vision_model": (768, 3072, 12, 12, 224, 32),
-    "gemma4_vision": (768, 3072, 16, 12, 224, 16),
-    "idefics3_vision": (1152, 3072, 12, 16, 224, 32),
-    "intern_vit_6b": (3200, 12800, 45, 25, 448, 14),
-    "internvl_vision": (1024, 4096, 24, 16, 448, 14),
-    "llama4_vision_model": (768, 5632, 34, 16, 448, 14),
-    "minimax_m3_vl_vision": (1280, 5120, 32, 16, 2016, 14),
-    "mllama_vision_model": (1280, 5120, 40, 16, 448, 14),
-    "paddleocr_vl_vision": (1152, 4304, 27, 16, 384, 14),
-    "pixtral": (1024, 4096, 24, 16, 1024, 16),
-    "siglip2_vision_model": (768, 3072, 12, 12, 256, 16),
-    "radio": (1280, 5120, 32, 16, 768, 16),
-    "siglip_vision_model": (768, 3072, 12, 12, 224, 16),
-    "smolvlm_vision": (1152, 3072, 12, 16, 224, 32),
-}
-"""What a class assumes: width, MLP width, layers, heads, side of the image, side of a patch."""
-
-
-def _blocks(vision: Fields, matrices: int = 2) -> tuple[int, int, int, int, int]:
-    """Return (layers, heads, width, MLP width, matrices), under any name and with defaults."""
-    own = _CLASSES.get(vision.text("model_type"))
-    width = vision.number(
-        "hidden_size", "embed_dim", "width", "d_model", "hidden_dim", default=own and own[0]
-    )
-    ratio = vision.values.get("mlp_ratio")
-    scaled = int(ratio * width) if isinstance(ratio, int | float) and 0 < ratio < 64 else 4 * width
-    return (
-        vision.number("num_hidden_layers", "depth", "layers", "num_layers",
-                      default=own[2] if own else 24),
-        vision.number("num_attention_heads", "num_heads", "heads", "attention_heads",
-                      default=own[3] if own else 16),
-        width,
-        vision.number("intermediate_size", "mlp_dim", default=own[1] if own else scaled),
-        matrices,
-    )  # fmt: skip
-
-
-def _patches(vision: Fields, width: int, learned: bool = True) -> int:
-    """Return the patch embedding, and learned positions for a grid of patches."""
-    own = _CLASSES.get(vision.text("model_type"), (0, 0, 0, 0, 224, 14))
-    patch = vision.side("patch_size", own[5])
-    positions = (vision.side("image_size", own[4]) // patch) ** 2 if learned else 0
-    return (3 * patch * patch + positions) * width
+from carferry.gpu.model.vit import CLASSES, blocks, patches
 
 
 def plain_tower(vision: Fields, config: Fields, hidden: int) -> Tower | None:
@@ -64,7 +20,7 @@ def plain_tower(vision: Fields, config: Fields, hidden: int) -> Tower | None:
         None for a section that gives no width, such as one that only names a timm model.
     """
     if not any(vision.values.get(key) is not None for key in _WIDTHS) and (
-        vision.text("model_type") not in _CLASSES
+        vision.text("model_type") not in CLASSES
     ):
         return None
     return _siglip(vision, config, hidden)
@@ -75,16 +31,16 @@ _WIDTHS = ("hidden_size", "embed_dim", "width", "d_model", "hidden_dim")
 
 def _siglip(vision: Fields, config: Fields, hidden: int) -> Tower:
     gated = config.text("model_type").startswith("gemma4")
-    layers, heads, width, inner, matrices = _blocks(vision, 3 if gated else 2)
+    layers, heads, width, inner, matrices = blocks(vision, 3 if gated else 2)
     table = 2 * (vision.maybe("position_embedding_size") or 0) * width
-    extra = _patches(vision, width, learned=not table) + table + hidden * width
+    extra = patches(vision, width, learned=not table) + table + hidden * width
     return Tower(layers, heads, width, inner, matrices, extra)
 
 
 def _siglip_mlp(vision: Fields, config: Fields, hidden: int) -> Tower:
     """Read SigLIP in LLaVA-OneVision: two projections, and the row that ends a line."""
-    layers, heads, width, inner, _ = _blocks(vision)
-    extra = _patches(vision, width) + hidden * (width + hidden)
+    layers, heads, width, inner, _ = blocks(vision)
+    extra = patches(vision, width) + hidden * (width + hidden)
     return Tower(layers, heads, width, inner, 2, extra)
 
 
@@ -125,7 +81,7 @@ def _qwen(vision: Fields, config: Fields, hidden: int) -> Tower:
     out = vision.number("out_hidden_size", default=hidden)
     kind = config.text("model_type")
     gated = vision.values.get("fullatt_block_indexes") is not None or kind.startswith("qwen2_5")
-    layers, heads, width, inner, matrices = _blocks(vision, 3 if gated else 2)
+    layers, heads, width, inner, matrices = blocks(vision, 3 if gated else 2)
     wide = width * vision.number("spatial_merge_size", default=2) ** 2
     levels = len(vision.items("deepstack_visual_indexes"))
     positions = vision.integer("num_position_embeddings", default=0) * width
@@ -149,7 +105,7 @@ def _frames(vision: Fields, width: int) -> int:
 
 def _glm(vision: Fields, config: Fields, hidden: int) -> Tower:
     """Read GLM-4.1V and on: gated blocks as wide as the output, a merger like an MLP."""
-    layers, heads, width, inner, _ = _blocks(vision)
+    layers, heads, width, inner, _ = blocks(vision)
     out = vision.number("out_hidden_size", default=hidden)
     ocr = config.text("model_type").startswith("glm_ocr")
     grid = 0 if ocr else (vision.side("image_size", 336) // vision.side("patch_size", 14)) ** 2
@@ -162,59 +118,59 @@ def _glm(vision: Fields, config: Fields, hidden: int) -> Tower:
 
 def _shuffled(vision: Fields, config: Fields, hidden: int) -> Tower:
     """Read InternViT: four patches become one, which two projections bring to the decoder."""
-    layers, heads, width, inner, _ = _blocks(vision)
+    layers, heads, width, inner, _ = blocks(vision)
     wide = 4 * width
-    extra = _patches(vision, width) + wide * hidden + hidden * hidden
+    extra = patches(vision, width) + wide * hidden + hidden * hidden
     return Tower(layers, heads, width, inner, 2, extra)
 
 
 def _cohere(vision: Fields, config: Fields, hidden: int) -> Tower:
-    layers, heads, width, inner, _ = _blocks(vision)
+    layers, heads, width, inner, _ = blocks(vision)
     wide = width * config.number("downsample_factor", default=2) ** 2
     middle = config.number("alignment_intermediate_size", default=36864)
-    extra = _patches(vision, width) + wide * middle + middle // 2 * hidden
+    extra = patches(vision, width) + wide * middle + middle // 2 * hidden
     return Tower(layers, heads, width, inner, 2, extra)
 
 
 def _lfm(vision: Fields, config: Fields, hidden: int) -> Tower:
-    layers, heads, width, inner, _ = _blocks(vision)
+    layers, heads, width, inner, _ = blocks(vision)
     wide = width * config.number("downsample_factor", default=2) ** 2
     middle = config.number("projector_hidden_size", default=2560)
     positions = vision.number("num_patches", default=256) * width
-    extra = _patches(vision, width, learned=False) + positions + middle * (wide + hidden)
+    extra = patches(vision, width, learned=False) + positions + middle * (wide + hidden)
     return Tower(layers, heads, width, inner, 2, extra)
 
 
 def _idefics(vision: Fields, config: Fields, hidden: int) -> Tower:
-    layers, heads, width, inner, _ = _blocks(vision)
+    layers, heads, width, inner, _ = blocks(vision)
     wide = width * config.number("scale_factor", default=2) ** 2
-    return Tower(layers, heads, width, inner, 2, _patches(vision, width) + wide * hidden)
+    return Tower(layers, heads, width, inner, 2, patches(vision, width) + wide * hidden)
 
 
 def _moon(vision: Fields, config: Fields, hidden: int) -> Tower:
     """Read MoonViT (Kimi): a table of positions, four patches merged, two projections."""
     renamed = {key.removeprefix("vt_"): value for key, value in vision.values.items()}
     own = Fields(renamed, vision.subject)
-    layers, heads, width, inner, _ = _blocks(own)
+    layers, heads, width, inner, _ = blocks(own)
     table = own.number("init_pos_emb_height", "pos_emb_height", default=64)
     table *= own.number("init_pos_emb_width", "pos_emb_width", default=64)
     wide = 4 * width
-    extra = _patches(own, width, learned=False) + table * width + wide * (wide + hidden)
+    extra = patches(own, width, learned=False) + table * width + wide * (wide + hidden)
     return Tower(layers, heads, width, inner, 2, extra)
 
 
 def _llama4(vision: Fields, config: Fields, hidden: int) -> Tower:
     """Read Llama 4: a pixel shuffle and a two-layer adapter before the projector."""
-    layers, heads, width, inner, _ = _blocks(vision)
+    layers, heads, width, inner, _ = blocks(vision)
     narrow = vision.number("projector_input_dim", default=4096)
     out = vision.number("projector_output_dim", "vision_output_dim", default=4096)
-    extra = _patches(vision, width) + inner * narrow + narrow * out + out * hidden
+    extra = patches(vision, width) + inner * narrow + narrow * out + out * hidden
     return Tower(layers, heads, width, inner, 2, extra)
 
 
 def _mllama(vision: Fields, config: Fields, hidden: int) -> Tower:
     """Read Llama 3.2 Vision: global layers after the local ones, tables for tiles."""
-    layers, heads, width, inner, _ = _blocks(vision)
+    layers, heads, width, inner, _ = blocks(vision)
     layers += vision.integer("num_global_layers", default=8)
     tiles = vision.number("max_num_tiles", default=4)
     shapes = 1 + len(vision.items("supported_aspect_ratios"))
@@ -227,15 +183,15 @@ def _mllama(vision: Fields, config: Fields, hidden: int) -> Tower:
 
 def _ernie(vision: Fields, config: Fields, hidden: int) -> Tower:
     """Read Ernie 4.5 VL: a resampler that merges in space and then in time."""
-    layers, heads, width, inner, _ = _blocks(vision)
+    layers, heads, width, inner, _ = blocks(vision)
     wide = width * vision.number("spatial_merge_size", default=2) ** 2
     frames = vision.number("temporal_merge_size", default=2)
     resampler = (3 + frames) * wide * wide + wide * hidden
-    return Tower(layers, heads, width, inner, 2, _patches(vision, width, False) + resampler)
+    return Tower(layers, heads, width, inner, 2, patches(vision, width, False) + resampler)
 
 
 def _minimax(vision: Fields, config: Fields, hidden: int) -> Tower:
-    layers, heads, width, inner, _ = _blocks(vision)
+    layers, heads, width, inner, _ = blocks(vision)
     merge = vision.number("spatial_merge_size", default=2) ** 2
     middle = config.number("projector_hidden_size", default=hidden)
     projector = width * middle + middle * hidden + merge * hidden * middle + middle * hidden
@@ -243,17 +199,17 @@ def _minimax(vision: Fields, config: Fields, hidden: int) -> Tower:
 
 
 def _paddle(vision: Fields, config: Fields, hidden: int) -> Tower:
-    layers, heads, width, inner, _ = _blocks(vision)
+    layers, heads, width, inner, _ = blocks(vision)
     wide = 4 * width
-    extra = _patches(vision, width) + wide * (wide + hidden)
+    extra = patches(vision, width) + wide * (wide + hidden)
     return Tower(layers, heads, width, inner, 2, extra)
 
 
 def _phi4(vision: Fields, config: Fields, hidden: int) -> Tower:
     """Read Phi-4 multimodal: SigLIP without its last layer, an audio Conformer, projectors."""
-    layers, heads, width, inner, _ = _blocks(vision)
-    blocks = layers * (4 * width * width + 2 * width * inner + 9 * width + inner)
-    return Tower(layers, heads, width, inner, 2, max(PHI4_TOWERS - blocks, 0))
+    layers, heads, width, inner, _ = blocks(vision)
+    held = layers * (4 * width * width + 2 * width * inner + 9 * width + inner)
+    return Tower(layers, heads, width, inner, 2, max(PHI4_TOWERS - held, 0))
 
 
 PHI4_TOWERS = 907_982_272
