@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "gpu"
 OFF = {
+    "glm-4.7-nvfp4-rtxpro6000-tp4": "which layers are packed is inferred, not read",
     "recipes-v4-flash-mi325x": "the size of the checkpoint, its prediction layer included",
     "runpod-v4-flash-h200-8192": "compressors and indexers of DeepSeek V4 in 16 and 32 bits",
     "v4-flash-h200-tp2": "compressors and indexers of DeepSeek V4 in 16 and 32 bits",

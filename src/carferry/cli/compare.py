@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carferry.cli import options
 from carferry.cli.display import displayed
 from carferry.cli.unused import given
 from carferry.errors import InputError
 from carferry.steps.calibrations import usual_file
-from carferry.steps.compared import Compared
+
+if TYPE_CHECKING:
+    from carferry.steps.compared import Compared
 
 _USUAL = "carferry/calibration.json in $XDG_DATA_HOME or ~/.local/share"
 

@@ -19,9 +19,7 @@ from carferry.form.readers import (
     read_switch,
     read_text,
 )
-from carferry.gpu.inventory.listing import paged
 from carferry.gpu.inventory.nodes import Inventory
-from carferry.gpu.inventory.read import read_inventory
 from carferry.gpu.inventory.wanted import parse_gpus
 from carferry.gpu.model.config import check_family
 from carferry.gpu.search.decide import decide
@@ -296,6 +294,10 @@ def reach_cluster(kubeconfig: str | Path | None, context: str, ca_file: str | Pa
 def _cluster_gpus(api: Lists, settings: FitSettings) -> Inventory:
     namespace = settings.namespace or api.namespace
     image = settings.image.removeprefix("docker://")
+    # A plan for named GPUs reads no cluster.
+    from carferry.gpu.inventory.listing import paged
+    from carferry.gpu.inventory.read import read_inventory
+
     found = read_inventory(paged(api.read), namespace=namespace, image=image)
     if not found.groups and found.source != "nodes":
         raise DoesNotFit(

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import BITS
@@ -36,6 +37,7 @@ _FUSED_KEYS = re.compile(r"(?:qkv_proj|wqkv|Wqkv|query_key_value|c_attn)\.weight
 _KEYS = re.compile(r"(?:self_attn\.|attn\.|attention\.)(?:[kv]_proj|key|value|w[kv])\.")
 _EXPERTS = re.compile(r"\.experts\.")
 _HEAD = re.compile(r"(?:^|\.)(?:lm_head|output|embed_out)\.")
+_DIGITS = re.compile(r"[0-9]+")
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _SCALES = ("scale", "scale_inv", "scales", "absmax", "quant_map", "zeros", "zero_point")
 
@@ -83,40 +85,63 @@ def read_stored(shape: ModelShape, tensors: Sequence[Tensor], dtype: str) -> Sto
     return stored
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a name without its numbers says of a tensor."""
+
+    split: str
+    is_tower: bool
+    is_never: bool
+    is_spare: bool
+    is_head: bool
+    is_embedding: bool
+
+
+@lru_cache(maxsize=1 << 14)
+def _kind_of(stem: str) -> _Kind:
+    return _Kind(
+        split=split_of(stem),
+        is_tower=TOWER.match(stem) is not None,
+        is_never=_NEVER.search(stem) is not None,
+        is_spare=_SPARE.search(stem) is not None,
+        is_head=_HEAD.search(stem) is not None,
+        is_embedding="embed" in stem or "wte" in stem,
+    )
+
+
 def _added_up(shape: ModelShape, tensors: Sequence[Tensor], dtype: str) -> Stored:
     pieces: defaultdict[tuple[str, str], float] = defaultdict(float)
     layers, embeds = set[int](), False
     for tensor in tensors:
-        found = LAYER.search(tensor.name)
-        is_tower = TOWER.match(tensor.name) is not None
+        kind, found = _kind_of(_DIGITS.sub("0", tensor.name)), LAYER.search(tensor.name)
         layer = int(found[1]) if found else None
-        if _skipped(shape, tensor.name, layer, is_tower):
+        if kind.is_never or _skipped(shape, tensor.name, layer, kind.is_tower):
             continue
-        place = _place(shape, tensor.name, layer, is_tower)
-        pieces[place, split_of(tensor.name)] += _loaded(shape, tensor, dtype)
+        place = _place(shape, kind, layer)
+        pieces[place, kind.split] += _loaded(shape, tensor, dtype)
         if place == "layer" and layer is not None:
             layers.add(layer)
-        embeds = embeds or "embed" in tensor.name or "wte" in tensor.name
+        embeds = embeds or kind.is_embedding
     return Stored(dict(pieces), frozenset(layers), embeds)
 
 
 def _skipped(shape: ModelShape, name: str, layer: int | None, is_tower: bool) -> bool:
-    """Return whether a tensor is stored but never loaded."""
-    if _NEVER.search(name) or (shape.tied and name.endswith("lm_head.weight")):
+    """Return whether a tensor is stored but not loaded: a tied head, a tower's unused layers."""
+    if shape.tied and name.endswith("lm_head.weight"):
         return True
     tower = shape.vision
-    dropped = is_tower and tower is not None and layer is not None and "vision" in name
-    return bool(dropped and tower and "encoder.layers" in name and (layer or 0) >= tower.layers)
+    inside = is_tower and "vision" in name and "encoder.layers" in name
+    return bool(inside and tower and layer is not None and layer >= tower.layers)
 
 
-def _place(shape: ModelShape, name: str, layer: int | None, is_tower: bool) -> str:
-    if is_tower:
+def _place(shape: ModelShape, kind: _Kind, layer: int | None) -> str:
+    if kind.is_tower:
         return "first"
-    if _SPARE.search(name) or (layer is not None and layer >= len(shape.layers)):
+    if kind.is_spare or (layer is not None and layer >= len(shape.layers)):
         return "spare"
     if layer is not None:
         return "layer"
-    return "last" if _HEAD.search(name) else "first"
+    return "last" if kind.is_head else "first"
 
 
 def split_of(name: str) -> str:

@@ -16,13 +16,14 @@ from carferry.gpu.memory.cut import Ranks, ways
 from carferry.gpu.memory.kernels import absorbed, expert_padding
 from carferry.gpu.memory.parallel import largest_stage
 from carferry.gpu.memory.params import WeightPart, weight_parts
-from carferry.gpu.memory.stored import LAYER, TOWER, read_stored
+from carferry.gpu.memory.stored import Stored, read_stored
 from carferry.gpu.memory.vllm_version import VllmVersion
 from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import BITS
 from carferry.weights.safetensors import Tensor
 
 _EMBEDDINGS = ("embed_tokens.weight", "word_embeddings.weight", "tok_embeddings.weight")
+_OTHERS = ("mtp.", "model.mtp.", "talker.", "model.visual", "model.vision", "vision", "audio")
 _WHOLE = 0.9
 """Headers below this share of the counted weights are not all of a model's."""
 
@@ -75,35 +76,32 @@ def check_tensors(shape: ModelShape, tensors: Sequence[Tensor], subject: str) ->
     """
     if not tensors:
         return
-    _check_widths(shape, tensors, subject)
+    stored = read_stored(shape, tensors, shape.dtype)
+    _check_widths(shape, tensors, stored, subject)
     if not shape.unknown:
-        _check_total(shape, tensors, subject)
+        _check_total(shape, stored, subject)
 
 
-def _check_widths(shape: ModelShape, tensors: Iterable[Tensor], subject: str) -> None:
-    depth, embeds = 0, None
-    for tensor in tensors:
-        if TOWER.match(tensor.name) or "mtp." in tensor.name or "inv_freq" in tensor.name:
-            continue
-        found = LAYER.search(tensor.name)
-        depth = max(depth, int(found[1]) + 1) if found else depth
-        if tensor.name.endswith(_EMBEDDINGS):
-            embeds = tensor.shape
+def _check_widths(
+    shape: ModelShape, tensors: Iterable[Tensor], stored: Stored, subject: str
+) -> None:
+    own = (one for one in tensors if one.name.endswith(_EMBEDDINGS))
+    embeds = next((one.shape for one in own if not one.name.startswith(_OTHERS)), None)
     if embeds and (len(embeds) != 2 or embeds[1] != shape.hidden or embeds[0] < shape.vocab):
         said = f"config.json says {shape.vocab} x {shape.hidden}"
         raise InputError("check config", subject, f"embeddings are {embeds}, {said}")
+    depth = max(stored.layers, default=-1) + 1
     if depth and depth < len(shape.layers):
         said = f"config.json says {len(shape.layers)}"
         raise InputError("check config", subject, f"weights hold {depth} layers, {said}")
 
 
-def _check_total(shape: ModelShape, tensors: Sequence[Tensor], subject: str) -> None:
+def _check_total(shape: ModelShape, stored: Stored, subject: str) -> None:
     """Refuse headers of a part of the weights: what the config counts, they must hold.
 
     Only where something is plainly absent: a total alone may be low for reasons we do not know,
     and names that we do not know say nothing.
     """
-    stored = read_stored(shape, tensors, shape.dtype)
     counted = sum(_part_bytes(shape, part, Ranks(1), shape.dtype) for part in weight_parts(shape))
     absent = sorted(set(range(len(shape.layers))) - stored.layers)
     what = [f"layers {_spans(absent)}"] if absent else []
