@@ -56,11 +56,15 @@ CARDS = (
 
 @dataclass(frozen=True)
 class Facts:
-    """Published figures of a model, ``weights_gib`` as stored, ``kv_bytes`` a token on one GPU."""
+    """Published figures of a model, ``weights_gib`` as stored, ``kv_bytes`` a token on one GPU.
+
+    ``since`` is the vLLM whose release notes name the model, where an older one cannot run it.
+    """
 
     name: str
     weights_gib: float
     kv_bytes: int
+    since: tuple[int, int] = (0, 0)
 
 
 # Parameters of the real classes on the meta device, bytes as the checkpoint stores them; the
@@ -81,8 +85,8 @@ MODELS = (
     Facts("Qwen/Qwen3-235B-A22B", 437.90, 192_512),
     Facts("Qwen/Qwen3-235B-A22B-FP8", 219.0, 192_512),
     Facts("Qwen/Qwen3-Next-80B-A3B-Instruct", 148.41, 24_576),
-    Facts("Qwen/Qwen3.5-27B", 50.0, 65_536),
-    Facts("Qwen/Qwen3.5-35B-A3B", 65.39, 20_480),
+    Facts("Qwen/Qwen3.5-27B", 50.0, 65_536, since=(0, 17)),
+    Facts("Qwen/Qwen3.5-35B-A3B", 65.39, 20_480, since=(0, 17)),
     Facts("mistralai/Mixtral-8x7B-v0.1", 86.99, 131_072),
     Facts("mistralai/Mistral-Small-3.2-24B-Instruct-2506", 44.7, 163_840),
     Facts("google/gemma-2-27b-it", 50.71, 188_416),

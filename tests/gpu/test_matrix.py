@@ -40,6 +40,8 @@ def command(arguments: Sequence[str], version: str) -> Command:
 def broken(facts: Facts, card: Card, version: str) -> list[str]:
     """Return what is wrong with a plan: of every option it says starts, not the chosen alone."""
     plan, config = plan_of(facts, card, version), config_of(facts.name)
+    if tuple(map(int, version.split(".")[:2])) < facts.since:
+        return [f"{facts.name} on {version}, which has no such model"] if plan.is_fit else []
     if not plan.is_fit:
         roomy = facts.weights_gib < _ROOMY * card.memory_gib - 6 and card.capability >= 80
         said = f"{facts.name} on {card.text}: {plan.verdict.value}, {plan.binding}"

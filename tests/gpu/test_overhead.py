@@ -16,7 +16,7 @@ from carferry.gpu.memory.graphs import captured, graphs_gib
 from carferry.gpu.memory.margin import margin
 from carferry.gpu.memory.overhead import overhead_of
 from carferry.gpu.memory.spread import spared_bytes
-from carferry.gpu.memory.vllm_version import find_version
+from carferry.gpu.memory.vllm_version import UNDATED, find_version
 from carferry.gpu.units import GIB
 
 SERVER = {"max_num_seqs": 1024, "max_num_batched_tokens": 8192}
@@ -197,3 +197,14 @@ def test_what_vllm_takes_outside_its_share_has_room(
     work = estimate(Model(shape_of("openai/gpt-oss-20b")), choice, find_version(version))
 
     assert work.verdict is verdict
+
+
+def test_nothing_is_refused_for_the_sampler_of_a_release_that_is_not_known() -> None:
+    shape, choice = shape_of("Qwen/Qwen3-32B"), chosen(max_model_len=24576, **SERVER)
+
+    known, undated = (
+        estimate(Model(shape), choice, find_version(text)) for text in ("0.11.2", UNDATED)
+    )
+
+    assert known.kv == undated.kv < known.needed
+    assert (known.verdict, undated.verdict) == (Verdict.NO, Verdict.TIGHT)

@@ -107,16 +107,18 @@ def first_release(shape: ModelShape) -> Release | None:
 def architecture_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> str:
     """Return why a release cannot run a model: its class came later or is gone; empty if it can.
 
-    Images for other vendors' GPUs are built from forks ahead of their release, so none is refused.
+    Images for other vendors' GPUs are built from forks that may be a minor release ahead.
     """
     last = _ENDED.get(shape.architecture)
     if last and version.release and version.release[:2] > last[:2]:
         left = ".".join(map(str, last))
         return f"vLLM {version.dated} no longer has {shape.architecture}: {left} was the last"
     first = first_release(shape)
-    if first is None or gpu.vendor != "nvidia":
+    if first is None or version.release is None:
         return ""
-    if version.release is None or first <= version.release:
+    major, minor, patch = version.release
+    ahead = (major, minor, patch) if gpu.vendor == "nvidia" else (major, minor + 1, 99)
+    if first <= ahead:
         return ""
     came = ".".join(map(str, first))
     return f"vLLM {version.dated} has no {shape.architecture}: it came with {came}"

@@ -20,7 +20,7 @@ from carferry.gpu.memory.choice import Choice, requests
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.limits import resolve_dtype
 from carferry.gpu.memory.margin import margin, of_states, of_weights
-from carferry.gpu.memory.overhead import late_bytes, overhead_of
+from carferry.gpu.memory.overhead import doubted_bytes, late_bytes, overhead_of
 from carferry.gpu.memory.spread import draft_bytes, spared_bytes
 from carferry.gpu.memory.starts import least_batch
 from carferry.gpu.memory.terms import Overhead
@@ -88,6 +88,7 @@ class Estimate:
         tokens: Token count vLLM would log.
         concurrency: Requests of max_model_len at once.
         most_seqs: Most sequences vLLM starts with, if each holds a state; None if any number.
+        doubted: What may be taken less than estimated, so that nothing is refused for it.
         late: What is taken after the KV cache was sized, and not profiled.
     """
 
@@ -105,6 +106,7 @@ class Estimate:
     binding: str
     most_seqs: int | None = None
     late: int = 0
+    doubted: int = 0
 
     @property
     def total(self) -> int:
@@ -155,6 +157,7 @@ def estimate(
         binding="",
         most_seqs=pool.blocks(kv) if states else None,
         late=late_bytes(shape, choice, version),
+        doubted=doubted_bytes(shape, choice, version),
     )
     return _with_verdict(work)
 
@@ -235,7 +238,7 @@ def _overhead(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhe
 
 def _with_verdict(work: Estimate) -> Estimate:
     spare = work.kv - work.needed
-    if spare < 0 or _outside(work) < _CONTEXT:
+    if spare + work.doubted < 0 or _outside(work) < _CONTEXT:
         verdict = Verdict.NO
     elif spare < work.band or _is_crowded(work) or work.choice.gpu.shared:
         verdict = Verdict.TIGHT

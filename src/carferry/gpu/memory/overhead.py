@@ -20,7 +20,7 @@ from carferry.gpu.memory.vendors import non_torch
 from carferry.gpu.model.shape import LayerKind, ModelShape
 from carferry.gpu.units import BITS, GIB
 
-__all__ = ["Overhead", "late_bytes", "overhead_of"]
+__all__ = ["Overhead", "doubted_bytes", "late_bytes", "overhead_of"]
 
 
 def overhead_of(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhead:
@@ -41,6 +41,15 @@ def overhead_of(shape: ModelShape, choice: Choice, version: VllmVersion) -> Over
         binding=binding,
         adapters=adapter_bytes(shape, choice),
     )
+
+
+def doubted_bytes(shape: ModelShape, choice: Choice, version: VllmVersion) -> int:
+    """Return what the sampler may take less, if the release is not known itself."""
+    if not version.is_guessed or shape.pooling:
+        return 0
+    rows = min(choice.max_num_seqs, choice.max_num_batched_tokens)
+    less = max(_sampler_bytes(shape, choice, version) - COPIED_BYTES, 0.0)
+    return int(less * rows * shape.vocab)
 
 
 def _is_modular(shape: ModelShape) -> bool:
