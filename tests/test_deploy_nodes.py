@@ -17,6 +17,8 @@ from test_serve_discovery import Answers
 
 from carferry.cluster.kinds import Object
 from carferry.errors import InputError
+from carferry.run.first import first
+from carferry.run.request import Run
 from carferry.run.sizing import Sizing, size
 from carferry.serve.form import make_deployment
 from carferry.serve.objects import make_objects
@@ -108,6 +110,7 @@ REFUSED = [
     ({"mount": "native"}, "from oci:// and pvc:// alone"),
     ({"max_replicas": "2"}, "min_replicas and max_replicas"),
     ({"gpu_count": "0"}, "how many GPUs each has"),
+    ({"runtime_image": "docker.io/vllm/vllm-openai:v0.11.0"}, "from 0.11.1 on; name a newer"),
     ({"vllm_args": "--data-parallel-size=2"}, "within one pod"),
     ({"vllm_args": "-dp 2"}, "within one pod"),
     ({"vllm_args": "--node-rank=1"}, "carferry sets it"),
@@ -120,6 +123,25 @@ def test_what_cannot_span_nodes_is_refused_in_one_line(values: dict[str, str], w
     with pytest.raises(InputError, match=words) as caught:
         make_objects(settings(**{**GPUS, **values}))
     assert "\n" not in str(caught.value)
+
+
+EARLY = [
+    ({"kind": "llm"}, "leave kind at isvc"),
+    ({"mount": "native"}, "leave mount at modelcar"),
+    ({"max_replicas": 2}, "deploy it twice"),
+    ({"deployment_mode": "Knative"}, "use deployment_mode Standard"),
+]
+
+
+@pytest.mark.parametrize("serve", ["deploy", "render"])
+@pytest.mark.parametrize(("given", "words"), EARLY, ids=str)
+def test_fit_model_refuses_it_before_anything_is_asked(
+    serve: str, given: dict[str, Any], words: str
+) -> None:
+    """No hub is there to be asked, and no cluster."""
+    given = {"nodes": 2, "gpu_count": 8, **given}
+    with pytest.raises(InputError, match=words):
+        first(Run("team/absent", "quay.io/team/m:1", serve=serve, settings=given))
 
 
 SCHEMA = "/openapi/v3/apis/serving.kserve.io/v1beta1"

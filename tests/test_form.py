@@ -206,6 +206,8 @@ def test_a_build_is_the_same_for_every_step() -> None:
         (['settings={"env":{"A":"hf_abcdefghijklmn"}}'], "a secret would be readable"),
         (["serve_args=--api-key sk-1"], "use auth instead"),
         (["serve_gpu=Foo9000 x2"], "no such product"),
+        (["serve_gpu=cpu"], "CPUs with another image"),
+        (["serve_gpu=L40S xtwo"], "is no number of GPUs"),
         (["serve_gpu=L40S x99"], "99 GPUs"),
         (["settings.vllm=nightly"], "not a version"),
         (["settings.family=mla"], "the one to force"),

@@ -188,3 +188,15 @@ def test_a_plan_for_gpus_loads_only_what_it_needs(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.split() == ["0"]
+
+
+@pytest.mark.parametrize(
+    "gpu", ["L40S xtwo", "L40S x-2", "L40S x0", "NaN", "\uff12xL40S", "A" * 200, "cpu", "RTX 6000"]
+)
+def test_gpus_that_cannot_be_meant_are_refused_before_a_model_is_opened(
+    gpu: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = carferry(capsys, "plan", "./absent", "--gpu", gpu)
+    assert (refused.code, refused.out) == (2, "")
+    assert len(refused.err.strip().splitlines()) == 1
+    assert "absent" not in refused.err

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import pytest
 from ferrying import Outcome, carferry
 from gpu.samples import LLAMA, llama_file
 from gpu.vllm_logs import Start, lines, messages
+from servers.kube import KubeServer
 from servers.models import write
 
+from carferry.cluster.api import connect
 from carferry.cluster.kinds import Permission
 from carferry.errors import ClusterError, InputError
 from carferry.steps.fit import fit
@@ -243,6 +246,42 @@ def test_log_of_a_pod_whose_node_may_not_be_read_takes_the_gpu_from_the_caller(
     assert cluster.asked[0] == ("pods", "other", "llama-0")
     with pytest.raises(InputError, match="the log names no GPU"):
         compare_log(model, "pod/llama-0", connect=lambda: cluster)
+
+
+def test_log_of_a_pod_is_read_from_an_api_server(model: str, log: str) -> None:
+    container = {"name": "kserve-container", "image": "quay.io/x/vllm:7"}
+    pod = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "llama-0", "namespace": "demo"},
+        "spec": {"containers": [container]},
+    }  # fmt: skip
+    with KubeServer() as server:
+        server.store.put(pod)
+        server.logs["llama-0", "kserve-container", False] = Path(log).read_text()
+
+        reach = partial(connect, host=server.url, token="t")
+        found = compare_log(model, "pod/llama-0", gpus="H100", namespace="demo", connect=reach)
+        with pytest.raises(ClusterError, match="gone"):
+            compare_log(model, "pod/gone", gpus="H100", namespace="demo", connect=reach)
+
+    assert (found.image, found.gpu) == ("quay.io/x/vllm:7", "H100-80GB")
+    asked = [request.path for request in server.requests if "log" in request.path]
+    assert asked
+
+
+@pytest.mark.parametrize(("said", "planned"), [
+    ("0.1.dev11+g123", "vLLM 0.1.dev11+g123"), ("0.34.1", "planned as vLLM 0.33.0, the nearest"),
+    ("0.11.2+rhai5", "a build of vLLM 0.11.2"),
+])  # fmt: skip
+def test_version_of_a_build_is_told_with_what_it_is_planned_as(
+    run: Run, model: str, tmp_path: Path, said: str, planned: str
+) -> None:
+    path = tmp_path / "v.log"
+    path.write_bytes(lines(messages(SMALL)).replace(b"0.11.0", said.encode()))
+
+    outcome = run("plan", model, "--log", str(path), "--gpu", "H100", "--vllm", "0.24.0")
+
+    assert (outcome.code, planned in outcome.out) == (0, True)
+    assert "0.6.6" not in outcome.out
 
 
 def test_a_start_that_failed_teaches_nothing(run: Run, model: str, tmp_path: Path) -> None:

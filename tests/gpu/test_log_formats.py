@@ -250,7 +250,27 @@ def test_reading_stops_at_a_limit() -> None:
     assert sum(map(len, lines_of(stream, most=70_000))) <= 70_000
 
 
-def test_gpu_is_read_where_a_kernel_names_it() -> None:
-    text = "Config file not found at /x/E=128,N=768,device_name=NVIDIA_H100_80GB_HBM3.json"
+@pytest.mark.parametrize(("text", "name"), [
+    ("not found at /x/E=128,N=768,device_name=NVIDIA_H100_80GB_HBM3.json", "NVIDIA H100 80GB HBM3"),
+    ("/x/N=8,K=4,device_name=NVIDIA_L40S,dtype=fp8_w8a8,block_shape=[128,128].json", "NVIDIA L40S"),
+    ("GPU 0: NVIDIA A100-SXM4-80GB", "NVIDIA A100-SXM4-80GB"),
+    ("GPU 0-7: NVIDIA B200 (x8)", "NVIDIA B200"),
+])  # fmt: skip
+def test_gpu_is_read_where_a_kernel_or_a_report_names_it(text: str, name: str) -> None:
+    assert read(lines([*messages(Start()), text])).gpu == name
 
-    assert read(lines([*messages(Start()), text])).gpu == "NVIDIA H100 80GB HBM3"
+
+def test_utilization_is_read_from_what_the_graph_profile_says() -> None:
+    """Where a log begins after its arguments."""
+    start = Start(version="0.27.1", utilization=0.82)
+    said = [text for text in messages(start) if "args" not in text and "Free memory" not in text]
+
+    found = read(lines(said))
+
+    assert (found.utilization, found.reserves) == (0.82, True)
+
+
+def test_a_login_in_a_models_address_is_not_kept() -> None:
+    found = read(lines(["non-default args: {'model': 'https://me:hf_abcdefgh@host/x'}"]))
+
+    assert "hf_abcdefgh" not in found.model

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from gpu.samples import LLAMA, config_of, header, llama_file
 
@@ -304,8 +306,10 @@ def test_encoder_fits_without_a_cache() -> None:
 
 def test_sentence_encoder_takes_no_more_than_it_was_trained_for() -> None:
     bert = config_of("sentence-transformers/all-MiniLM-L6-v2")
+    empty = {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}
+    names = ["embeddings.x", *(f"encoder.layer.{layer}.x" for layer in range(6))]
     files = {
-        "model.safetensors": header({"a": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}}),
+        "model.safetensors": header(dict.fromkeys(names, empty)),
         "sentence_bert_config.json": b'{"max_seq_length": 256}',
     }
 
@@ -329,3 +333,25 @@ def test_encoder_batch_holds_its_longest_input() -> None:
 
     assert "--max-model-len=8192" in plan.arguments
     assert "--max-num-batched-tokens=8192" in plan.arguments
+
+
+@pytest.mark.parametrize(
+    ("there", "index", "missing"),
+    [
+        ("model-00002-of-00003.safetensors", False, "model-00001-of-00003.safetensors"),
+        ("a.safetensors", True, "b.safetensors"),
+    ],
+)
+def test_shard_that_is_not_there_is_named(there: str, index: bool, missing: str) -> None:
+    files = {there: llama_file(LLAMA)}
+    if index:
+        named = {"weight_map": {"lm_head.weight": there, "model.norm.weight": missing}}
+        files["model.safetensors.index.json"] = json.dumps(named).encode()
+
+    with pytest.raises(InputError, match=f"{missing}: missing"):
+        decide(
+            LLAMA,
+            gpus="L4",
+            read_range=lambda path, start, end: files[path][start:end],
+            files={name: len(data) for name, data in files.items()},
+        )

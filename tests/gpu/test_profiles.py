@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 from gpu.api import Objects, api, node
+from gpu.samples import config_of
 
 from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.inventory.read import read_inventory
+from carferry.gpu.report.text import text
+from carferry.gpu.search.decide import decide
 
 ROOT, OLD = "/apis/infrastructure.opendatahub.io", "/apis/dashboard.opendatahub.io"
 V1, ALPHA = f"{ROOT}/v1/hardwareprofiles", f"{ROOT}/v1alpha1/hardwareprofiles"
@@ -126,7 +129,7 @@ def test_no_right_to_profiles_is_said_once() -> None:
         ("gpu.intel.com/i915", {"gpu.intel.com/product": "Max_1550"}, "Max-1550", 61.0),
         ("nvidia.com/gpu", {"node.kubernetes.io/instance-type": "p4d.24xlarge"},
          "A100-40GB", 39.49),
-        ("nvidia.com/gpu", {"cloud.google.com/gke-accelerator": "nvidia-l4"}, "L4", 22.0),
+        ("nvidia.com/gpu", {"cloud.google.com/gke-accelerator": "nvidia-l4"}, "L4", 22.03),
         ("nvidia.com/GH100_H100_SXM5_80GB", {}, "H100-80GB", 79.18),
     ],
 )  # fmt: skip
@@ -173,6 +176,23 @@ def test_a_pool_scaled_to_zero_is_planned_from_its_profile() -> None:
         "no node has H100-80GB now: planned from hardware profile big, "
         "the autoscaler must add a node",
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "absent"),
+    [("Qwen/Qwen3-8B", "H100-80GB", False), ("meta-llama/Llama-3.1-70B-Instruct", "L40S", True)],
+)
+def test_nodes_that_are_there_come_before_cheaper_ones_that_are_not(
+    model: str, gpu: str, absent: bool
+) -> None:
+    pool = of_operator("pool", wanted={"maxCount": 8})
+    there = [node("a", "NVIDIA-H100-80GB-HBM3", 1)]
+
+    plan = decide(config_of(model), gpus=read({V1: [pool]}, nodes=there))
+
+    assert plan.chosen
+    assert (plan.chosen.group.gpu.name, plan.chosen.group.absent) == (gpu, absent)
+    assert ("the autoscaler must add one (pool)" in text(plan)) is absent
 
 
 def test_a_queue_of_kueue_is_told() -> None:

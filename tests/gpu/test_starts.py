@@ -188,3 +188,15 @@ def test_a_log_without_a_version_is_planned_with_care() -> None:
 
     assert (found.sampler_bytes, found.states_checked, found.is_guessed) == (38.4, True, True)
     assert "no vLLM version is named" in found.note
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.6, Verdict.FITS), (0.9, Verdict.TIGHT)])
+def test_sequences_near_the_number_of_states_are_tight(share: float, verdict: Verdict) -> None:
+    """Logged pools had up to 27 % fewer blocks than planned; the margin was that of one request."""
+    model, version = Model(shape_of("Qwen/Qwen3.5-27B")), find_version("0.24.0")
+    choice = Choice(find("H200"), max_num_seqs=1024, max_num_batched_tokens=8192, utilization=0.92)
+    most = estimate(model, choice, version).most_seqs or 0
+
+    work = estimate(model, replace(choice, max_num_seqs=int(share * most)), version)
+
+    assert work.verdict is verdict

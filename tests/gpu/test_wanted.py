@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from gpu.samples import config_of
 
 from carferry.errors import InputError
 from carferry.gpu.inventory.nodes import named
 from carferry.gpu.inventory.wanted import parse_gpus
+from carferry.gpu.search.decide import decide
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,13 @@ def test_nodes_are_counted_apart_from_their_gpus(text: str) -> None:
     (group,) = named(text).groups
 
     assert (group.gpu.name, group.nodes, group.free, group.total) == ("H100-80GB", 2, 8, 8)
+
+
+def test_named_nodes_are_stages_of_a_pipeline() -> None:
+    plan = decide(config_of("meta-llama/Llama-3.1-70B-Instruct"), gpus="2 nodes of L40S x2")
+
+    assert plan.chosen
+    assert (plan.chosen.tp, plan.chosen.pp) == (2, 2)
 
 
 @pytest.mark.parametrize(

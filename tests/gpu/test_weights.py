@@ -5,6 +5,9 @@ from gpu.samples import LLAMA, llama_file, shape_of
 
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import find
+from carferry.gpu.memory.cut import Ranks
+from carferry.gpu.memory.kernels import expert_padding
+from carferry.gpu.memory.stored import split_of
 from carferry.gpu.memory.weights import check_tensors, weights_per_gpu
 from carferry.gpu.model.config import parse_config
 from carferry.gpu.units import GIB
@@ -133,3 +136,121 @@ def test_config_that_contradicts_the_weights_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=reason):
         check_tensors(parse_config(LLAMA | lie), tensors_of(LLAMA), "org/liar")
+
+
+def test_one_shard_is_not_a_model() -> None:
+    config = LLAMA | {"num_hidden_layers": 8}
+    whole = tensors_of(config)
+    shard = [t for t in whole if ".layers." not in t.name or t.name.startswith("model.layers.7.")]
+
+    check_tensors(parse_config(config), whole, "org/whole")
+    with pytest.raises(InputError, match=r"weights lack layers 0 to 6: they are \d+% of what"):
+        check_tensors(parse_config(config), shard, "org/shard")
+
+
+def test_first_shard_is_not_a_model_either() -> None:
+    config = LLAMA | {"num_hidden_layers": 8}
+    last = [
+        t
+        for t in tensors_of(config)
+        if t.name.startswith("model.layers.") and "embed" not in t.name
+    ]
+    shard = [t for t in last if int(t.name.split(".")[2]) in (2, 3, 7)]
+
+    with pytest.raises(InputError, match="layers 0 to 1, 4 to 6 and the token embeddings"):
+        check_tensors(parse_config(config), shard, "org/shard")
+
+
+def test_names_that_are_not_known_say_nothing() -> None:
+    strange = [Tensor("decoder.stack.weight", "BF16", (8,), 16)]
+
+    check_tensors(parse_config(LLAMA), strange, "org/strange")
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("model.layers.3.self_attn.q_proj.weight", "even"),
+        ("model.layers.3.self_attn.k_proj.weight", "kv"),
+        ("model.layers.3.self_attn.v_proj.bias", "kv"),
+        ("model.layers.3.self_attn.qkv_proj.weight", "qkv"),
+        ("model.layers.3.self_attn.o_proj.bias", "copy"),
+        ("model.layers.3.self_attn.q_a_proj.weight", "copy"),
+        ("model.layers.3.self_attn.kv_a_proj_with_mqa.weight_scale_inv", "copy"),
+        ("model.layers.3.self_attn.kv_b_proj.weight", "even"),
+        ("model.layers.3.self_attn.indexer.wk.weight", "copy"),
+        ("model.layers.3.mlp.gate.weight", "copy"),
+        ("model.layers.3.mlp.gate.e_score_correction_bias", "copy"),
+        ("model.layers.3.mlp.gate_proj.weight", "even"),
+        ("model.layers.3.mlp.shared_expert_gate.weight", "copy"),
+        ("model.layers.3.mlp.shared_experts.up_proj.weight", "even"),
+        ("model.layers.3.mlp.experts.5.up_proj.weight", "experts"),
+        ("model.layers.3.mlp.experts.gate_up_proj_blocks", "experts"),
+        ("model.layers.3.mlp.router.weight", "copy"),
+        ("model.layers.3.input_layernorm.weight", "copy"),
+        ("backbone.layers.3.mixer.fc1_latent_proj.weight", "copy"),
+        ("backbone.layers.3.mixer.in_proj.weight", "even"),
+        ("model.layers.3.linear_attn.in_proj_qkvz.weight", "even"),
+        ("model.language_model.layers.3.per_layer_input_gate.weight", "copy"),
+        ("model.language_model.embed_tokens_per_layer.weight", "even"),
+        ("model.visual.blocks.3.attn.qkv.weight", "tower"),
+        ("vision_tower.vision_model.encoder.layers.3.self_attn.k_proj.weight", "tower"),
+        ("multi_modal_projector.linear_1.weight", "tower"),
+        ("model.embed_tokens.weight", "even"),
+        ("lm_head.weight", "even"),
+    ],
+)
+def test_each_tensor_is_cut_as_its_layer_is(name: str, split: str) -> None:
+    assert split_of(name) == split
+
+
+def test_what_is_never_loaded_is_not_counted() -> None:
+    shape = parse_config(LLAMA)
+    plain = tensors_of(LLAMA)
+    beside = [
+        Tensor("model.layers.0.self_attn.rotary_emb.inv_freq", "F32", (10**6,), 4 * 10**6),
+        Tensor("model.embeddings.position_ids", "I64", (10**6,), 8 * 10**6),
+        Tensor("mtp.layers.0.mlp.up_proj.weight", "BF16", (10**6,), 2 * 10**6),
+        Tensor("mtp.fc.weight", "BF16", (10**6,), 2 * 10**6),
+    ]
+
+    found = [
+        weights_per_gpu(shape, H100, tp=1, dtype="bfloat16", tensors=tensors)
+        for tensors in (plain, (*plain, *beside))
+    ]
+
+    assert found[0] == found[1]
+
+
+def test_experts_dealt_out_whole_are_no_less_than_their_share() -> None:
+    shape = shape_of("Qwen/Qwen3-235B-A22B")
+
+    cut, whole, uneven = (
+        weights_per_gpu(shape, H100, tp=tp, dtype="bfloat16", expert_parallel=dealt)
+        for tp, dealt in ((4, False), (4, True), (3, True))
+    )
+
+    assert cut == whole < uneven
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "vllm", "tp", "share"),
+    [
+        ("openai/gpt-oss-120b", "MI300X", "0.11.0", 1, 256),
+        ("openai/gpt-oss-120b", "B200", "0.24.0", 1, 256),
+        ("openai/gpt-oss-120b", "B200", "0.28.0", 1, 128),
+        ("openai/gpt-oss-120b", "H100", "0.24.0", 1, 64),
+        ("openai/gpt-oss-120b", "A100-80GB", "0.24.0", 2, 128),
+    ],
+)
+def test_small_experts_are_padded_as_their_kernel_wants(
+    model: str, gpu: str, vllm: str, tp: int, share: int
+) -> None:
+    shape, release = shape_of(model), tuple(map(int, vllm.split(".")))
+    wide = -(-2880 // tp // share) * share
+
+    found = expert_padding(shape, find(gpu), Ranks(tp), release)
+
+    assert found == pytest.approx(
+        36 * 128 * 3 * (3072 * wide - 2880 * 2880 / tp) * 4.25 / 8, rel=1e-6
+    )

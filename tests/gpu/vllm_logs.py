@@ -67,6 +67,13 @@ def messages(start: Start, *, debug: bool = False, rank: float = 0.0) -> Iterato
         yield _profiled(start)
     if since >= (0, 9, 1):  # 0.8 and 0.9.0 name the tokens only
         yield f"Available KV cache memory: {kv:.2f} GiB"
+    if since >= (0, 20):
+        yield (
+            "CUDA graph memory profiling is enabled (default since v0.21.0). The current "
+            f"--gpu-memory-utilization={start.utilization:.4f} is equivalent to "
+            "--gpu-memory-utilization=0.8876 without CUDA graph memory profiling. To maintain the "
+            "same effective KV cache size as before, increase --gpu-memory-utilization to 0.9124."
+        )
     at_once = start.tokens / start.length
     many, long = f"{start.tokens:,} tokens", f"Maximum concurrency for {start.length:,} tokens"
     if since >= (0, 28):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ from carferry.steps.models import open_model
 from carferry.steps.seen import see
 from carferry.steps.served import is_image
 from carferry.steps.signature import takes
+
+_FIRST = 0, 8  # whose logs are read
 
 
 @takes(FitKeywords, FIT_DEFAULTS)
@@ -72,13 +75,15 @@ def compare_log(
     how, name, again = FitSettings(**settings), read_model(model), retry or patience()
     how.check()
     asked = how.vllm or SERVED
-    how, _ = how.versioned()
+    how, said = how.versioned()
     reach = connect or partial(reach_cluster, kubeconfig, context, how.ca_file)
     opened = open_log(log, how.namespace, reach)
     started = parse_log(opened.lines, opened.name)
     known = _model(name, how, again)
     gpu, version = _gpu(started, opened, how), _version(started, how)
     found = compare(started, known, gpu, version, _given(known, gpu, version, how))
+    said = () if started.version else said
+    found = replace(found, notes=tuple(filter(None, (*found.notes, *said, version.note))))
     image = opened.image or (asked if is_image(asked) else f"vLLM {started.version or how.vllm}")
     lesson = _lesson(found, known, image, gpu, today().strftime("%Y-%m-%d"))
     return _compared(found, known, lesson, image, gpu, calibration, started.version or how.vllm)
@@ -107,7 +112,10 @@ def _gpu(started: StartLog, opened: Log, how: FitSettings) -> Gpu:
 
 
 def _version(started: StartLog, how: FitSettings) -> VllmVersion:
-    return find_version(started.version or how.vllm)
+    """Return the log's version; as asked for if it is of a build that has none (0.1.dev1)."""
+    numbered = re.match(r"(\d{1,4})\.(\d{1,4})\.\d", started.version)
+    is_release = numbered is not None and (int(numbered[1]), int(numbered[2])) >= _FIRST
+    return find_version(started.version if is_release else how.vllm)
 
 
 def _given(model: Model, gpu: Gpu, version: VllmVersion, how: FitSettings) -> Choice:

@@ -36,12 +36,14 @@ class Layout:
         index: The index that decided, or empty.
         mistral: Whether it is Mistral's own layout, which has no config.json.
         copies: Safetensors files at the root that it does not load, and why not.
+        missing: Files that the index names and that are not there.
     """
 
     files: tuple[str, ...] = ()
     index: str = ""
     mistral: bool = False
     copies: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
 
 def index_paths(paths: Iterable[str]) -> list[str]:
@@ -92,9 +94,10 @@ def layout_of(paths: Collection[str], indices: Mapping[str, WeightIndex]) -> Lay
         return _mistral(paths, mistral, plain + adapters, indices.get(MISTRAL_INDEX))
     second = dict.fromkeys(mistral, "the same weights in Mistral's layout")
     if index := _deciding(plain, others):
-        named = tuple(sorted(index.files & set(paths)))
+        named, missing = _named(index, paths)
         stale = [path for path in plain if path not in index.files]
-        return Layout(named, index.path, copies=second | _unnamed(stale, index.path))
+        copies = second | _unnamed(stale, index.path)
+        return Layout(named, index.path, copies=copies, missing=missing)
     variants = _variants(plain, others)
     kept = tuple(path for path in plain if path not in variants)
     if kept:
@@ -110,8 +113,14 @@ def _mistral(
     if index is None:
         return Layout(tuple(own), mistral=True, copies=others)
     stale = _unnamed([path for path in own if path not in index.files], index.path)
-    files = tuple(sorted(index.files & set(paths)))
-    return Layout(files, index.path, mistral=True, copies=others | stale)
+    files, missing = _named(index, paths)
+    return Layout(files, index.path, mistral=True, copies=others | stale, missing=missing)
+
+
+def _named(index: WeightIndex, paths: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the files an index names: those that are there, and the others."""
+    there = set(paths)
+    return tuple(sorted(index.files & there)), tuple(sorted(index.files - there))
 
 
 def _deciding(plain: list[str], indices: Mapping[str, WeightIndex]) -> WeightIndex | None:

@@ -20,15 +20,13 @@ from carferry.gpu.inventory.catalogue import Gpu, find, mig_slice
 from carferry.gpu.inventory.labels import memory_of, product_of
 from carferry.gpu.inventory.listing import Json
 from carferry.gpu.inventory.nodes import NodeGroup
-from carferry.gpu.inventory.resources import is_accelerator, is_shared, mig_profile
+from carferry.gpu.inventory.resources import UNNAMED, is_accelerator, is_shared, mig_profile
 
 Lister = Callable[[str, str], list[Json]]
 _NEW, _OLD = "/apis/infrastructure.opendatahub.io", "/apis/dashboard.opendatahub.io"
 HARDWARE = ((f"{_NEW}/v1", False), (f"{_NEW}/v1alpha1", False), (f"{_OLD}/v1alpha1", True))
 """Where HardwareProfiles are served, newest first; whether by the dashboard's schema."""
 ACCELERATOR = (f"{_OLD}/v1", "acceleratorprofiles")
-_UNNAMED = {"habana.ai/gaudi": "Gaudi-2"}
-"""Resources whose nodes have no label for the product: the smaller generation is assumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +218,7 @@ def tolerations_of(items: Any) -> tuple[Toleration, ...]:
 def _gpu(selector: Mapping[str, str], title: str, resource: str) -> Gpu | None:
     """Return the GPU that a profile means: by its nodes' labels, its title, its resource."""
     product, label = product_of(selector, resource), memory_of(selector, resource)
-    for text in filter(None, (product, *_phrases(title), _UNNAMED.get(resource))):
+    for text in filter(None, (product, *_phrases(title), UNNAMED.get(resource))):
         if found := _named(text, label, resource):
             return found
     return _named("", label, resource)

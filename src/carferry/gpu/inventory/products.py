@@ -2,7 +2,7 @@
 
 A row's memory is what torch reports as the total, GiB, and its source says how that is known:
 
-- LOG: printed by vLLM or torch on that product, in a public log (benchmarks/GPU.md lists them;
+- LOG: printed by vLLM or torch on that product, in a public log (tests/data/gpu lists them;
   RTX A2000 vllm#12030, RTX 5080 vllm#14452, RTX 3090 OpenBMB/MiniCPM-V#612).
 - NVML: what nvidia-smi reports for the product, less the 0.4 to 0.8 GiB that CUDA keeps, which is
   the difference on every product that has a log.
@@ -63,7 +63,7 @@ NVIDIA_CENTRE = (
     Row("A30", 24, 23.5, "80", 2.2, NVML),
     Row("A40", 48, 44.4, "86", 3.0, NVML),
     Row("L2", 24, 22.0, "89", 1.65, SHEET),
-    Row("L4", 24, 22.0, "89", 1.6, NVML),
+    Row("L4", 24, 22.03, "89", 1.6, LOG),
     Row("L20", 48, 44.4, "89", 3.7, NVML),
     Row("L40", 48, 44.4, "89", 3.2, NVML),
     Row("L40G", 24, 22.0, "89", 3.65, SHEET),
@@ -72,7 +72,7 @@ NVIDIA_CENTRE = (
     Row("A100-64GB", 64, 63.3, "80", 6.6, SHEET),
     Row("A100-80GB", 80, 79.25, "80", 6.5, LOG),
     Row("A100X", 80, 79.0, "80", 6.7, SHEET),
-    Row("A800-80GB", 80, 79.25, "80", 6.6, NVML),
+    Row("A800-80GB", 80, 79.25, "80", 6.6, LOG),
     Row("A800-40GB", 40, 39.4, "80", 5.1, SHEET),
     Row("H100-80GB", 80, 79.18, "90", 10.0, LOG),
     Row("H100-64GB", 64, 63.1, "90", 10.1, SHEET),
@@ -80,12 +80,12 @@ NVIDIA_CENTRE = (
     Row("H100-NVL", 94, 93.1, "90", 10.5, NVML),
     Row("H800", 80, 79.18, "90", 10.2, NVML),
     Row("H20", 96, 95.0, "90", 10.3, NVML),
-    Row("H20-141GB", 141, 139.8, "90", 12.1, NVML),
+    Row("H20-141GB", 141, 139.8, "90", 12.1, LOG),
     Row("H200", 141, 139.81, "90", 12.0, LOG),
     Row("GH200-96GB", 96, 94.5, "90", 11.0, NVML),
     Row("GH200-144GB", 144, 142.5, "90", 12.5, SHEET),
     Row("B100", 192, 178.0, "100", 18.5, SHEET),
-    Row("B200", 180, 178.0, "100", 18.0, NVML),
+    Row("B200", 180, 178.35, "100", 18.0, LOG),
     Row("GB200", 186, 184.0, "100", 19.0, NVML),
     Row("B300", 288, 267.5, "103", 22.0, NVML),
     Row("GB300", 288, 276.5, "103", 23.0, NVML),
@@ -109,11 +109,11 @@ NVIDIA_WORKSTATION = (
     Row("RTX-5880-Ada", 48, 47.3, "89", 3.0, SHEET),
     Row("RTX-6000-Ada", 48, 47.4, "89", 3.2, NVML),
     Row("RTX-PRO-2000", 16, 15.3, "120", 1.2, SHEET),
-    Row("RTX-PRO-4000", 24, 23.3, "120", 1.9, SHEET),
+    Row("RTX-PRO-4000", 24, 23.5, "120", 1.9, LOG),
     Row("RTX-PRO-4500", 32, 31.2, "120", 2.6, SHEET),
     Row("RTX-PRO-5000-48GB", 48, 47.2, "120", 3.6, SHEET),
     Row("RTX-PRO-5000-72GB", 72, 70.8, "120", 4.6, SHEET),
-    Row("RTX-PRO-6000", 96, 95.01, "120", 5.5, LOG),
+    Row("RTX-PRO-6000", 96, 94.97, "120", 5.5, LOG),
     Row("GB10", 128, 119.7, "121", 3.0, NVML),
     Row("TITAN-V", 12, 11.7, "70", 0.9, SHEET),
     Row("TITAN-RTX", 24, 23.4, "75", 1.2, SHEET),
@@ -131,7 +131,7 @@ NVIDIA_CONSUMER = (
     Row("RTX-2080", 8, 7.5, "75", 0.6, SHEET),
     Row("RTX-2080-Ti", 11, 10.5, "75", 0.7, SHEET),
     Row("RTX-3050-8GB", 8, 7.5, "86", 0.4, SHEET),
-    Row("RTX-3050-6GB", 6, 5.6, "86", 0.4, SHEET),
+    Row("RTX-3050-6GB", 6, 5.61, "86", 0.4, LOG),
     Row("RTX-3050-4GB", 4, 3.6, "86", 0.3, SHEET),
     Row("RTX-3060-12GB", 12, 11.5, "86", 0.6, SHEET),
     Row("RTX-3060-8GB", 8, 7.5, "86", 0.5, SHEET),

@@ -23,12 +23,11 @@ from carferry.gpu.inventory.limits import allowances, per_pods
 from carferry.gpu.inventory.listing import Json, List, cluster_or_projects, optional, permitted
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
 from carferry.gpu.inventory.pods import Use, used_by_node
-from carferry.gpu.inventory.resources import amd_parts, is_accelerator, mig_profile
+from carferry.gpu.inventory.resources import UNNAMED, amd_parts, is_accelerator, mig_profile
 
 _BLOCKING = ("NoSchedule", "NoExecute")
 _ROUTINE = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 _AMD_PARTITION = "amd.com/compute-memory-partition"
-_GAUDI = "habana.ai/gaudi"
 
 
 @dataclass(slots=True)
@@ -151,9 +150,7 @@ def _labels(node: Json) -> Json:
 def _gpu(node: Json, resource: str, seen: _Seen) -> Gpu | None:
     """Return the product a node's labels name; None, and a note, if they name none."""
     labels, name = _labels(node), str(node["metadata"]["name"])
-    product = said.product_of(labels, resource)
-    if not product and resource == _GAUDI:
-        product = "Gaudi-2"  # no label says which: the smaller generation is assumed
+    product = said.product_of(labels, resource) or UNNAMED.get(resource, "")
     label = said.memory_of(labels, resource)
     try:
         found = _product(product, label, resource)

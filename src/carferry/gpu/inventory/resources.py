@@ -15,7 +15,9 @@ import re
 from functools import lru_cache
 
 MIG = "nvidia.com/mig-"
-GPU, AMD, GAUDI = "nvidia.com/gpu", "amd.com/gpu", "habana.ai/gaudi"
+GPU = "nvidia.com/gpu"
+UNNAMED = {"habana.ai/gaudi": "Gaudi-2"}
+"""Resources whose nodes need no label for the product: the smaller generation is assumed."""
 
 _MAKERS = frozenset(
     (

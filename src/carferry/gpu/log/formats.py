@@ -71,6 +71,11 @@ LINES = tuple(
             r"Requested memory: utilization~ \(util\), requested_gib~ GiB",
         ),
         ("blocks: ", r"# \w{1,12} blocks: blocks#, # CPU blocks: "),
+        (
+            "CUDA graph memory profiling is",
+            r"current --gpu-memory-utilization=utilization~ ",
+            r"--gpu-memory-utilization from utilization~ to",
+        ),
         ("Using max model len", r"Using max model len max_model_len#"),
         ("is enabled with max_num_b", r"with max_num_batched_tokens=max_num_batched_tokens#"),
         ("total capacity of", r"has a total capacity of total_gib~ GiB"),
@@ -101,7 +106,7 @@ VERSIONS = (
 
 GPUS = (
     re.compile(r"device_name=([A-Za-z0-9_.() -]{2,60}?)(?:,|\.json)"),
-    re.compile(r"\bGPU \d{1,2}: ((?:NVIDIA|AMD|Tesla)[\w .-]{2,60})"),
+    re.compile(r"\bGPU \d{1,2}(?:-\d{1,2})?: ((?:NVIDIA|AMD|Tesla)[\w .-]{2,60})"),
 )
 """A kernel's configuration, and what ``collect_env`` prints."""
 

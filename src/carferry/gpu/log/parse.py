@@ -31,7 +31,7 @@ _WORDS = tuple(
     dict.fromkeys(
         (
             *(word for word, _ in (*LINES, *FAILURES)),
-            *SETTINGS, FIXED_KV, RESERVES, b"version ", b"(v", b"device_name=", b"GPU 0: ",
+            *SETTINGS, FIXED_KV, RESERVES, b"version ", b"(v", b"device_name=", b"GPU 0",
         )
     )
 )  # fmt: skip
@@ -115,7 +115,7 @@ def _named(line: str, words: set[bytes]) -> Iterator[tuple[str, Any]]:
     if words & {b"version ", b"(v"}:
         for match in filter(None, (pattern.search(line) for pattern in VERSIONS)):
             yield "version", match[1].removeprefix("v")
-    if words & {b"device_name=", b"GPU 0: "}:
+    if words & {b"device_name=", b"GPU 0"}:
         for match in filter(None, (pattern.search(line) for pattern in GPUS)):
             yield "gpu", one_line(match[1].replace("_", " ").strip())
 

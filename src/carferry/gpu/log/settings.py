@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from carferry.shown import one_line, redact
+
 _COUNTS = {
     "tensor_parallel_size": "tp",
     "pipeline_parallel_size": "pp",
@@ -59,7 +61,7 @@ def _settings(line: str) -> Iterator[tuple[str, Any]]:
     if found := _UTILIZATION.search(line):
         yield "utilization", float(found[1])
     if found := _MODELS.search(line):
-        yield "model", found[1]
+        yield "model", redact(one_line(found[1]))
 
 
 def _word(text: str) -> str:

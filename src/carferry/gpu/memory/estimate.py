@@ -19,8 +19,8 @@ from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.choice import Choice, requests
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.limits import resolve_dtype
-from carferry.gpu.memory.margin import margin, of_weights
-from carferry.gpu.memory.overhead import overhead_of
+from carferry.gpu.memory.margin import margin, of_states, of_weights
+from carferry.gpu.memory.overhead import late_bytes, overhead_of
 from carferry.gpu.memory.spread import draft_bytes, spared_bytes
 from carferry.gpu.memory.starts import least_batch
 from carferry.gpu.memory.terms import Overhead
@@ -42,6 +42,9 @@ __all__ = [
     "loaded_shape",
     "requests",
 ]
+
+_CONTEXT, _SURE_CONTEXT = GIB // 4, 6 * GIB // 10
+"""What the driver's context takes before vLLM asks what is free: surely, and at most."""
 
 
 class Verdict(Enum):
@@ -85,6 +88,7 @@ class Estimate:
         tokens: Token count vLLM would log.
         concurrency: Requests of max_model_len at once.
         most_seqs: Most sequences vLLM starts with, if each holds a state; None if any number.
+        late: What is taken after the KV cache was sized, and not profiled.
     """
 
     choice: Choice
@@ -100,6 +104,7 @@ class Estimate:
     verdict: Verdict
     binding: str
     most_seqs: int | None = None
+    late: int = 0
 
     @property
     def total(self) -> int:
@@ -142,12 +147,14 @@ def estimate(
         graphs_budgeted=version.graphs_budgeted,
         kv=kv,
         needed=_needed(pool, choice, states),
-        band=margin(shape, choice, version, overhead) + of_weights(weights),
+        band=_band(shape, choice, version, overhead, pool if states else None)
+        + of_weights(weights),
         tokens=pool.tokens(kv, choice.max_model_len),
         concurrency=pool.concurrency(kv, choice.max_model_len),
         verdict=Verdict.NO,
         binding="",
         most_seqs=pool.blocks(kv) if states else None,
+        late=late_bytes(shape, choice, version),
     )
     return _with_verdict(work)
 
@@ -189,6 +196,7 @@ def weights_of(model: Model, choice: Choice, version: VllmVersion) -> int:
         tensors=() if choice.quantization else model.tensors,
         version=version,
         batched_tokens=choice.max_num_batched_tokens,
+        expert_parallel=choice.expert_parallel,
     )
     held = stored - spared_bytes(shape, choice)
     return int(held + draft_bytes(shape, choice, held))
@@ -197,6 +205,20 @@ def weights_of(model: Model, choice: Choice, version: VllmVersion) -> int:
 def _has_states(pool: Cache, choice: Choice, version: VllmVersion) -> bool:
     """Return whether vLLM wants a block of states for every sequence: it captures their graphs."""
     return version.states_checked and not choice.eager and pool.state_block is not None
+
+
+def _band(
+    shape: ModelShape,
+    choice: Choice,
+    version: VllmVersion,
+    overhead: Overhead,
+    states: Cache | None,
+) -> int:
+    """Return the margin, that of the states in it if every sequence must have one."""
+    known = margin(shape, choice, version, overhead)
+    held = choice.max_num_seqs * states.bytes_per_block if states else 0
+    asked = states.bytes_per_request(choice.max_model_len) if states else 0
+    return known + max(of_states(held) + min(held - asked, 0), 0)
 
 
 def _needed(pool: Cache, choice: Choice, states: bool) -> int:
@@ -213,21 +235,36 @@ def _overhead(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhe
 
 def _with_verdict(work: Estimate) -> Estimate:
     spare = work.kv - work.needed
-    outside = work.total - work.requested
-    graphs_fit = work.graphs_budgeted or work.overhead.graphs <= outside
-    if spare < 0:
+    if spare < 0 or _outside(work) < _CONTEXT:
         verdict = Verdict.NO
-    elif spare < work.band or not graphs_fit or work.choice.gpu.shared:
+    elif spare < work.band or _is_crowded(work) or work.choice.gpu.shared:
         verdict = Verdict.TIGHT
     else:
         verdict = Verdict.FITS
     return replace(work, verdict=verdict, binding=_binding(work))
 
 
+def _outside(work: Estimate) -> int:
+    """Return the bytes of the GPU that vLLM does not ask for."""
+    return work.total - work.requested
+
+
+def _is_crowded(work: Estimate) -> bool:
+    """Return whether what vLLM does not ask for may be too little for what it takes there.
+
+    Before 0.20 that is the graphs too; they leave the allocator in pieces, so the warm-up of the
+    sampler that follows may not find room in what the profile gave back.
+    """
+    graphs = 0 if work.graphs_budgeted else work.overhead.graphs + work.overhead.activation
+    return _outside(work) < max(work.late + graphs, _SURE_CONTEXT)
+
+
 def _binding(work: Estimate) -> str:
     """Name what takes the memory that is missing, or the scarcest thing if it fits."""
     if work.weights > work.requested:
         return "weights"
+    if _outside(work) < _CONTEXT:
+        return "driver's context beside vLLM's share"
     if work.kv < 0:
         return f"activations ({work.overhead.binding})"
     seqs = work.choice.max_num_seqs

@@ -12,6 +12,8 @@ from carferry.gpu.memory.vendors import vendor_of
 from carferry.gpu.model.shape import ModelShape
 
 _LARGEST = 512
+_LARGEST_OF_GPT_OSS = 1024
+"""``models/config.py`` doubles it for gpt-oss."""
 
 
 def graphs_gib(shape: ModelShape, choice: Choice) -> float:
@@ -20,19 +22,20 @@ def graphs_gib(shape: ModelShape, choice: Choice) -> float:
         return 0.0
     vendor = vendor_of(choice.gpu.vendor)
     layers = len(shape.layers) / choice.pp
-    return vendor.graphs + vendor.per_graph * captured(choice) * layers
+    return vendor.graphs + vendor.per_graph * captured(shape, choice) * layers
 
 
-def captured(choice: Choice) -> int:
+def captured(shape: ModelShape, choice: Choice) -> int:
     """Return how many graphs are captured: of mixed batches, and of decoding alone."""
-    sizes = _sizes(choice)
+    largest = _LARGEST_OF_GPT_OSS if shape.model_type == "gpt_oss" else _LARGEST
+    sizes = _sizes(choice, largest)
     alone = choice.max_num_seqs * (1 + choice.speculative_tokens)
     return len(sizes) + sum(size <= alone for size in sizes)
 
 
-def _sizes(choice: Choice) -> tuple[int, ...]:
+def _sizes(choice: Choice, largest: int) -> tuple[int, ...]:
     wanted = choice.max_num_seqs * (1 + choice.speculative_tokens) * 2
-    most = min(wanted, _LARGEST, choice.max_num_batched_tokens)
+    most = min(wanted, largest, choice.max_num_batched_tokens)
     small = [size for size in (1, 2, 4) if size <= most]
     middle, large = range(8, min(most + 1, 256), 8), range(256, most + 1, 16)
     return (*small, *middle, *large)

@@ -143,7 +143,7 @@ def _kinds(shape: ModelShape, choice: Choice, version: VllmVersion) -> Iterator[
     state = _kept(shape, LayerKind.STATE)
     per_token, block = token_bytes(shape, choice), choice.block or _smallest_block(shape)
     if state and shape.state:
-        size = state_bytes(shape.state, choice)
+        size = state_bytes(shape, choice, version)
         block = max(block, block * ceil_div(size, block * per_token))
         yield Group("state", block, block * per_token if any(attending.values()) else size, state)
     for kind, layers in attending.items():

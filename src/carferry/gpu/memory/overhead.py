@@ -14,20 +14,20 @@ from carferry.gpu.memory.adapters import adapter_bytes
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.forward import encoder_output, encoder_peak, expert_space, forward_peak
 from carferry.gpu.memory.graphs import graphs_gib
-from carferry.gpu.memory.releases import VllmVersion
+from carferry.gpu.memory.releases import COPIED_BYTES, VllmVersion
 from carferry.gpu.memory.terms import Overhead
 from carferry.gpu.memory.vendors import non_torch
 from carferry.gpu.model.shape import LayerKind, ModelShape
 from carferry.gpu.units import BITS, GIB
 
-__all__ = ["Overhead", "overhead_of"]
+__all__ = ["Overhead", "late_bytes", "overhead_of"]
 
 
 def overhead_of(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhead:
     """Return the overhead of one rank, the last pipeline stage included."""
     kept = encoder_output(shape, choice)
     space = expert_space(shape, choice, version)
-    stays = space if version.space_kept else 0.0
+    stays = space if version.space_kept and _is_modular(shape) else 0.0
     peaks = {
         "sampler": stays + kept + _sampler(shape, choice, version),
         "forward": kept + max(space, 0.0) + forward_peak(shape, choice, version),
@@ -43,6 +43,11 @@ def overhead_of(shape: ModelShape, choice: Choice, version: VllmVersion) -> Over
     )
 
 
+def _is_modular(shape: ModelShape) -> bool:
+    """Return whether the experts take vLLM's own workspace; MXFP4's kernels bring theirs."""
+    return shape.quantization is None or shape.quantization.method != "mxfp4"
+
+
 def _sampler(shape: ModelShape, choice: Choice, version: VllmVersion) -> float:
     """Return what sampling takes, the hidden states of the batch beside it."""
     if shape.pooling:
@@ -50,6 +55,17 @@ def _sampler(shape: ModelShape, choice: Choice, version: VllmVersion) -> float:
     states = choice.max_num_batched_tokens * shape.hidden * BITS[choice.dtype] // 8
     rows = min(choice.max_num_seqs, choice.max_num_batched_tokens)
     return states + _sampler_bytes(shape, choice, version) * rows * shape.vocab
+
+
+def late_bytes(shape: ModelShape, choice: Choice, version: VllmVersion) -> int:
+    """Return what is taken after the KV cache was sized and no profile has seen.
+
+    Kernels of experts are tuned; and model runner V2, before 0.33, first samples as requests do.
+    """
+    rows = 0 if shape.pooling else min(choice.max_num_seqs, choice.max_num_batched_tokens)
+    unseen = max(COPIED_BYTES - _sampler_bytes(shape, choice, version), 0.0)
+    tuned = GIB if shape.experts and not version.graphs_budgeted else 0
+    return int(unseen * rows * shape.vocab) + tuned
 
 
 def _sampler_bytes(shape: ModelShape, choice: Choice, version: VllmVersion) -> float:
@@ -61,4 +77,7 @@ def _sampler_bytes(shape: ModelShape, choice: Choice, version: VllmVersion) -> f
         "dense": plain,
         "all": True,
     }[version.second_runner]
-    return version.second_sampler_bytes if second else version.sampler_bytes
+    if second:
+        return version.second_sampler_bytes
+    fused = choice.gpu.vendor == "nvidia" and not 0 < choice.gpu.capability < 75
+    return version.sampler_bytes if fused else version.plain_sampler_bytes

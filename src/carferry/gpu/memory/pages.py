@@ -1,17 +1,22 @@
 """What one layer keeps in the KV cache: bytes per token, or bytes per state.
 
 Sources: vLLM 0.33 ``v1/kv_cache_interface.py`` (page sizes), ``layers/mamba/mamba_utils.py``
-(states), ``models/deepseek_v2.py`` (the indexer's keys: fp8 and one fp32 scale per 128).
+(states), ``models/config.py`` (their types), ``models/deepseek_v2.py`` (the indexer's keys: fp8 and
+one fp32 scale per 128).
 """
 
 from __future__ import annotations
 
 from carferry.gpu.memory.choice import Choice
+from carferry.gpu.memory.releases import VllmVersion
 from carferry.gpu.model.shape import Heads, ModelShape, RecurrentState
 from carferry.gpu.units import BITS, ceil_div
 
 _SPARSE_FP8 = 656
 """Bytes a token of DeepSeek-V3.2's fp8 format: 512 values, their scales, 64 in 16 bits."""
+
+_EXACT = ("nemotron_h", "nemotron_h_puzzle")
+"""Families whose states vLLM keeps in float32 unless the config says otherwise."""
 
 _SCALE = 4, 128
 """Bytes of a scale of the indexer's keys, and how many elements share it."""
@@ -40,12 +45,24 @@ def heads_bytes(heads: Heads, tp: int, width: int) -> int:
     return max(1, heads.kv // tp) * (heads.dim + heads.value_dim) * width
 
 
-def state_bytes(state: RecurrentState, choice: Choice) -> int:
+def state_bytes(shape: ModelShape, choice: Choice, version: VllmVersion) -> int:
     """Return the bytes of one layer's state on one rank: convolution tail plus recurrent matrix."""
+    state = shape.state
+    if state is None:
+        return 0
     tp, width = choice.tp, BITS[choice.dtype] // 8
     spread = 0 if state.groups % tp == 0 else tp - state.groups
     channels = (state.convolved + 2 * spread * state.size) // tp
     tail = state.kernel - 1 + choice.speculative_tokens
-    recurrent = BITS[state.dtype] // 8 if state.dtype in BITS else width
     matrix = state.heads // tp * state.head_dim * state.size
-    return channels * tail * width + matrix * recurrent
+    return channels * tail * width + matrix * _matrix_bits(shape, state, choice, version) // 8
+
+
+def _matrix_bits(
+    shape: ModelShape, state: RecurrentState, choice: Choice, version: VllmVersion
+) -> int:
+    """Return the bits of an element of the recurrent matrix, as said or as vLLM decides."""
+    if state.dtype in BITS:
+        return BITS[state.dtype]
+    exact = version.exact_states and shape.model_type in _EXACT
+    return BITS["float32" if exact else choice.dtype]

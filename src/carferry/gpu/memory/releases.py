@@ -24,9 +24,12 @@ SORTED_BYTES = 38.4
 """Peak bytes per sequence and vocabulary entry of the sorting sampler, fitted on H100 logs."""
 
 COPIED_BYTES = 16.0
-"""The same if nothing is sorted, counted from the code: 16-bit and fp32 logits, fp32
-probabilities, and masked logits (FlashInfer) or random numbers (Triton) of the same size; and the
-kernel's rows."""
+"""The same of FlashInfer's sampler, counted from the code: 16-bit and fp32 logits, masked logits
+and probabilities of the same size, and what its kernels hold."""
+
+RANDOM_BYTES = 15.0
+"""The same of vLLM's own without a sort: random numbers for the masked logits; and the rows of the
+Triton kernel."""
 
 BARE_BYTES = 2.0
 """The same for model runner V2 before 0.33: its profile samples from 16-bit logits as they are."""
@@ -40,6 +43,7 @@ class VllmVersion:
         since: First release of the range.
         utilization: Default of ``--gpu-memory-utilization``, a share of the GPU's total memory.
         sampler_bytes: Peak bytes per sequence and vocabulary entry while sampling.
+        plain_sampler_bytes: The same where FlashInfer does not run: other vendors, old GPUs.
         second_runner: Models that model runner V2 runs by default: ``none``, ``named`` (a few
             dense ones), ``dense`` (all but experts and hybrids) or ``all``.
         second_sampler_bytes: What sampling takes there.
@@ -47,6 +51,7 @@ class VllmVersion:
         tokens_by_concurrency: The log's token count is concurrency times max_model_len.
         padding_ratio: Layer kinds closer than this share one group size (1 means never).
         aligned_states: Prefix caching is on for hybrids, so each state takes two blocks.
+        exact_states: Nemotron's states are kept in float32 if its config names no type.
         states_checked: Full CUDA graphs need a block of states for every sequence.
         sliding_as_full: A sliding window's layers keep the whole request, as full attention does.
         chunks_as_full: A chunked layer (Llama 4) keeps the whole request too.
@@ -56,6 +61,7 @@ class VllmVersion:
         fused_reduce: Tensor parallel ranks on Hopper and Blackwell fuse all-reduce with the norm.
         expert_chunk: Tokens that the experts' kernels take at once; 0 for a whole batch.
         space_kept: The workspace of the experts' kernels stays, so it adds to other peaks.
+        more_context_gib: What a context takes more than in earlier releases, from Ampere on.
         lowest_capability: Oldest GPUs the wheels carry kernels for.
         dropped: Quantization methods that are gone.
         dated: The release that is planned, as shown.
@@ -67,12 +73,14 @@ class VllmVersion:
     since: Release
     utilization: float = 0.90
     sampler_bytes: float = SORTED_BYTES
+    plain_sampler_bytes: float = SORTED_BYTES
     second_runner: str = "none"
     second_sampler_bytes: float = BARE_BYTES
     graphs_budgeted: bool = False
     tokens_by_concurrency: bool = False
     padding_ratio: float = 1.0
     aligned_states: bool = False
+    exact_states: bool = False
     states_checked: bool = False
     sliding_as_full: bool = False
     chunks_as_full: bool = True
@@ -82,6 +90,7 @@ class VllmVersion:
     fused_reduce: bool = False
     expert_chunk: int = 32768
     space_kept: bool = False
+    more_context_gib: float = 0.0
     lowest_capability: int = 70
     dropped: tuple[str, ...] = ()
     dated: str = ""
@@ -105,12 +114,27 @@ _V9 = replace(_V8, since=(0, 9, 0), sampler_bytes=COPIED_BYTES)
 _V9_1 = replace(_V9, since=(0, 9, 1), sliding_as_full=False)
 _V11 = replace(_V9_1, since=(0, 11, 0), sampler_bytes=SORTED_BYTES)
 _V12 = replace(_V11, since=(0, 12, 0), padding_ratio=1.25, expert_chunk=16384)
-_V14 = replace(_V12, since=(0, 14, 0), chunks_as_full=False)
-_V17 = replace(_V14, since=(0, 17, 0), sampler_bytes=COPIED_BYTES, fused_reduce=True)
-_V18 = replace(_V17, since=(0, 18, 0), padding_ratio=1.5, expert_chunk=0, space_kept=True)
+_V13 = replace(_V12, since=(0, 13, 0), exact_states=True)
+_V14 = replace(_V13, since=(0, 14, 0), chunks_as_full=False)
+_V17 = replace(
+    _V14,
+    since=(0, 17, 0),
+    sampler_bytes=RANDOM_BYTES,
+    plain_sampler_bytes=RANDOM_BYTES,
+    fused_reduce=True,
+)
+_V18 = replace(
+    _V17,
+    since=(0, 18, 0),
+    padding_ratio=1.5,
+    expert_chunk=0,
+    space_kept=True,
+    more_context_gib=0.12,
+)
 _V20 = replace(_V18, since=(0, 20, 0), utilization=0.92, graphs_budgeted=True, states_checked=True)
 _V20_1 = replace(_V20, since=(0, 20, 1), tokens_by_concurrency=True)
-_V22 = replace(_V20_1, since=(0, 22, 0), second_runner="named")
+_V21 = replace(_V20_1, since=(0, 21, 0), sampler_bytes=COPIED_BYTES)
+_V22 = replace(_V21, since=(0, 22, 0), second_runner="named")
 _V25 = replace(_V22, since=(0, 25, 0), second_runner="dense")
 _V26 = replace(_V25, since=(0, 26, 0), batches_in_flight=2)
 _V28 = replace(_V26, since=(0, 28, 0), huge_tier=True, aligned_states=True)
@@ -124,8 +148,8 @@ _V33 = replace(
 )
 
 RANGES = (
-    *(_V0, _V8, _V9, _V9_1, _V11, _V12, _V14, _V17, _V18),
-    *(_V20, _V20_1, _V22, _V25, _V26, _V28, _V29, _V33),
+    *(_V0, _V8, _V9, _V9_1, _V11, _V12, _V13, _V14, _V17, _V18),
+    *(_V20, _V20_1, _V21, _V22, _V25, _V26, _V28, _V29, _V33),
 )
 """Every range, oldest first."""
 

@@ -36,6 +36,7 @@ _NVIDIA = Vendor(0.12, 0.42, 0.3, 1.3e-4)
 _VENDORS: Mapping[str, Vendor] = {
     "nvidia": _NVIDIA,
     "amd": Vendor(0.9, 0.6, 0.5, 3e-4),
+    "habana": Vendor(0.9, 0.6, 0.3, 1.3e-4),
     "intel": Vendor(0.9, 0.6, 0.3, 1.3e-4),
 }
 
@@ -43,6 +44,10 @@ _FUSED_MIB: Mapping[tuple[int, int], float] = {
     (90, 2): 64, (90, 4): 2, (90, 8): 0.5, (100, 2): 64, (100, 4): 32, (100, 8): 1,
 }  # fmt: skip
 """(compute capability, ranks) to MiB of one fused all-reduce."""
+
+_SWITCHED_GIB = 0.98
+"""What ranks on Hopper and Blackwell hold besides from 0.17 on, however many they are; fitted on
+the 0.19 logs of two and four H100."""
 
 _FUSED_BUFFERS = 4
 """Buffers of that size from every rank: one to send, three to receive in turns."""
@@ -58,12 +63,16 @@ def non_torch(shape: ModelShape, choice: Choice, version: VllmVersion) -> float:
     vendor = vendor_of(choice.gpu.vendor)
     doublings = (choice.ranks * choice.data_parallel).bit_length() - 1
     fused = _fused(choice) if version.fused_reduce else 0.0
-    return vendor.context + vendor.per_doubling * doublings + fused
+    more = version.more_context_gib if choice.gpu.capability >= 80 else 0.0
+    return vendor.context + more + vendor.per_doubling * doublings + fused
 
 
 def _fused(choice: Choice) -> float:
-    """Return the GiB of the buffers in which all-reduce is fused with the norm."""
-    if choice.pp > 1 or choice.data_parallel > 1:
+    """Return the GiB of what came with the fused all-reduce, its own buffers included."""
+    capability = choice.gpu.capability // 10 * 10
+    if choice.tp == 1 or capability not in (90, 100):
         return 0.0
-    size = _FUSED_MIB.get((choice.gpu.capability // 10 * 10, choice.tp), 0.0)
-    return size * choice.tp * _FUSED_BUFFERS / 1024
+    if choice.pp > 1 or choice.data_parallel > 1:
+        return _SWITCHED_GIB
+    size = _FUSED_MIB.get((capability, choice.tp), 0.0)
+    return _SWITCHED_GIB + size * choice.tp * _FUSED_BUFFERS / 1024

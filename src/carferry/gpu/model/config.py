@@ -229,7 +229,7 @@ def _learned(fields: Fields, traits: Family) -> int:
     if not traits.learned:
         return 0
     types = fields.integer("type_vocab_size", default=0)
-    return fields.number("max_position_embeddings") + types
+    return fields.number("max_position_embeddings", default=1024) + types
 
 
 def _dtype(fields: Fields, config: Mapping[str, Any]) -> str:

@@ -45,12 +45,13 @@ _METHODS: Mapping[str, _Online] = {
 }
 
 
-def online_methods(release: tuple[int, int]) -> tuple[str, ...]:
+def online_methods(release: tuple[int, ...]) -> tuple[str, ...]:
     """Return the methods with which a vLLM release packs weights while it loads them."""
-    return tuple(name for name, one in _METHODS.items() if one.since <= release <= one.until)
+    minor = release[:2]
+    return tuple(name for name, one in _METHODS.items() if one.since <= minor <= one.until)
 
 
-def check_online(method: str, release: tuple[int, int]) -> None:
+def check_online(method: str, release: tuple[int, ...]) -> None:
     """Refuse what a vLLM release cannot do to a checkpoint that is not packed.
 
     Args:
@@ -62,7 +63,7 @@ def check_online(method: str, release: tuple[int, int]) -> None:
     """
     known = online_methods(release)
     if method and method not in known:
-        version = ".".join(map(str, release))
+        version = ".".join(map(str, release[:2]))
         reason = f"vLLM {version} packs no weights that way while loading"
         raise InputError("quantize", repr(method), reason, f"one of: {', '.join(known)}")
 

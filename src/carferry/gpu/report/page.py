@@ -17,7 +17,7 @@ _BODY = "font:15px/1.5 system-ui,sans-serif;color:#1c2127;background:#fff;max-wi
 _STYLE = """
 h1,h2{color:#1c2127;overflow-wrap:anywhere;line-height:1.25}
 h1{font-size:22px;margin:0 0 4px}h2{font-size:17px;margin:28px 0 8px}
-p,li,td,summary{overflow-wrap:anywhere}p{margin:6px 0}
+p,li,summary,td:last-child{overflow-wrap:anywhere}p{margin:6px 0}
 .answer{border-left:8px solid;padding:12px 14px;background:#f6f7f9}
 .answer.fits{border-color:#2e8b57}.answer.tight{border-color:#d08700}
 .answer.unchecked{border-color:#6a4fb3}.answer.no{border-color:#c0392b}
@@ -41,8 +41,8 @@ svg{display:block;overflow:visible;width:100%;height:34px;margin:4px 0 2px}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-size:13px;margin:0}
 td,th{border-bottom:1px solid #e3e6ea;padding:5px 8px;text-align:left;vertical-align:top;
-color:#1c2127;background:#fff}
-td:first-child,th{white-space:nowrap}td:last-child{min-width:220px}
+color:#1c2127;background:#fff;white-space:nowrap}
+td:last-child{white-space:normal;min-width:160px}
 pre{background:#f1f3f5;color:#1c2127;padding:10px 14px;overflow:auto;font-size:13px}
 details,summary{font-size:13px}summary{cursor:pointer}
 """

@@ -73,8 +73,8 @@ def columns(plan: GpuPlan) -> tuple[str, ...]:
 
 def rows(plan: GpuPlan) -> tuple[tuple[str, ...], ...]:
     """Return the cells of every option that is not folded into ``ruled_out``."""
-    cached = keeps_cache(plan)
-    return tuple(_row(option, cached) for option in plan.options if not _is_folded(plan, option))
+    cached, (kept, _) = keeps_cache(plan), _folded(plan)
+    return tuple(_row(option, cached) for option in kept)
 
 
 def ruled_out(plan: GpuPlan) -> tuple[str, ...]:
@@ -83,9 +83,8 @@ def ruled_out(plan: GpuPlan) -> tuple[str, ...]:
     A GPU that no way is left for keeps a row of its own besides.
     """
     by_gpu: dict[str, list[Option]] = {}
-    for option in plan.options:
-        if _is_folded(plan, option):
-            by_gpu.setdefault(option.group.gpu.name, []).append(option)
+    for option in _folded(plan)[1]:
+        by_gpu.setdefault(option.group.gpu.name, []).append(option)
     return tuple(f"{gpu}: {_refusals(options)}" for gpu, options in by_gpu.items())
 
 
@@ -130,12 +129,18 @@ def _row(option: Option, cached: bool) -> tuple[str, ...]:
     return (place(option), best.verdict.value, weights, left, length, *at_once, why)
 
 
-def _is_folded(plan: GpuPlan, option: Option) -> bool:
-    """Return whether an option says only why it is none, while its GPU has a row that says more."""
-    if option.best:
-        return False
-    others = [each for each in plan.options if each.group.gpu.name == option.group.gpu.name]
-    return any(each.best for each in others) or option is not others[0]
+def _folded(plan: GpuPlan) -> tuple[list[Option], list[Option]]:
+    """Return the options that keep a row, and those that say only why they are none.
+
+    Of a GPU that no way is left for the first keeps its row.
+    """
+    seen = {option.group.gpu.name for option in plan.options if option.best}
+    kept, folded = list[Option](), list[Option]()
+    for option in plan.options:
+        name = option.group.gpu.name
+        (kept if option.best or name not in seen else folded).append(option)
+        seen.add(name)
+    return kept, folded
 
 
 def _refusals(options: Iterable[Option]) -> str:

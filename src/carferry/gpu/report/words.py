@@ -125,7 +125,8 @@ def _where(option: Option) -> Iterator[str]:
 def _arithmetic(best: Estimate, cached: bool) -> Iterator[str]:
     choice = best.choice
     overhead = best.overhead
-    graphs = f", {amount(gib(overhead.graphs))} CUDA graphs" if best.graphs_budgeted else ""
+    taken = best.graphs_budgeted and overhead.graphs
+    graphs = f", {amount(gib(overhead.graphs))} CUDA graphs" if taken else ""
     yield (
         f"Each {choice.gpu.name} has {choice.gpu.memory_gib:.1f} GiB; vLLM takes "
         f"{choice.utilization:.0%} of it, {gib(best.requested):.1f} GiB."

@@ -15,6 +15,7 @@ from carferry.gpu.model.families import FORCED
 from carferry.gpu.model.mistral import from_params
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
 from carferry.weights.layout import PARAMS, Layout, read_layout
+from carferry.weights.numbered import missing_shards
 from carferry.weights.safetensors import Header, ReadRange, Tensor, read_tensors
 
 _MODELOPT = "hf_quant_config.json"
@@ -125,8 +126,13 @@ def _tensors(
     read: ReadRange,
     headers: Mapping[str, Header] | None,
 ) -> tuple[Tensor, ...]:
+    if layout.missing:
+        reason = f"missing: {layout.index} names it"
+        raise InputError("read weights", layout.missing[0], reason, "download it")
     if not layout.files:
         return ()
+    for fault in missing_shards(layout.files if not layout.index else ()):
+        raise fault
     return read_tensors({path: files[path] for path in layout.files}, read, headers)
 
 

@@ -9,18 +9,17 @@ from typing import Any
 
 from carferry.errors import InputError
 from carferry.form.closest import did_you_mean
+from carferry.gpu.memory.blocks import release_of
 from carferry.gpu.memory.calibration import Calibration
 from carferry.gpu.memory.estimate import Model
-from carferry.gpu.memory.vllm_version import LATEST
+from carferry.gpu.memory.vllm_version import LATEST, find_version
+from carferry.gpu.model.online import online_methods
 
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 """What ``--dtype`` takes and the plan counts with; vLLM's ``half`` and ``float`` are spellings."""
 
 KV_DTYPES = ("auto", "fp8")
 """What ``--kv-cache-dtype`` takes and the plan counts with."""
-
-QUANTIZATIONS = ("fp8",)
-"""What vLLM makes of 16-bit weights itself while it loads them, in every version."""
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """Ranks that vLLM 0.9 to 0.33 takes for ``--max-lora-rank`` (``config/lora.py``)."""
@@ -83,8 +82,9 @@ class Goal:
         Raises:
             InputError: Names the option, and those that exist.
         """
+        quantizations = online_methods(release_of(find_version(self.vllm)))
         for option, value, known in (
-            ("--quantization", self.quantization or None, QUANTIZATIONS),
+            ("--quantization", self.quantization or None, quantizations),
             ("--dtype", self.dtype, DTYPES),
             ("--kv-cache-dtype", self.kv_dtype, KV_DTYPES),
             ("--lora-rank", self.lora_rank or None, LORA_RANKS),

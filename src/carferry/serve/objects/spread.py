@@ -14,6 +14,8 @@ earlier ones count nodes by the GPUs of a worker and come to the same number), v
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from carferry.cluster.kinds import Object
@@ -30,6 +32,9 @@ ADDRESS: Object = {
 """Variable of every pod: its own address, which vLLM tells the others."""
 _KNOWN = ("nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu", "habana.ai/gaudi")
 """Resources that KServe takes for GPUs; others it refuses unless an annotation names them."""
+_TAG = re.compile(r":v?0\.(\d{1,3})\.(\d{1,3})")
+_JOINS = (11, 1)
+"""Minor and patch of the first vLLM that has ``--nnodes``."""
 _PERIOD_S = 10
 _JOIN = """\
 import os, socket, sys, time
@@ -75,25 +80,47 @@ def check_spread(deployment: Deployment) -> None:
     Raises:
         InputError: Names it, and what is possible.
     """
-    reason, remedy = "", "write nodes 1, or change the other setting"
     if deployment.nodes < 2:
         return
-    if deployment.kind is Kind.LLM:
-        reason = "KServe ships no LLMInferenceService for stages of a pipeline on several nodes"
-        remedy = "leave kind at isvc"
-    elif deployment.deployment_mode is not Mode.STANDARD:
-        reason, remedy = "Knative serves one pod a replica", "use deployment_mode Standard"
-    elif deployment.mount is Mount.NATIVE:
-        reason = "KServe takes a model for several nodes from oci:// and pvc:// alone"
-        remedy = "leave mount at modelcar"
-    elif (deployment.min_replicas, deployment.max_replicas) != (1, 1):
-        reason = "KServe scales no service of several nodes"
-        remedy = "leave min_replicas and max_replicas at 1, and deploy it twice"
-    elif not deployment.gpu_count:
-        reason, remedy = "gpu_count says how many GPUs each has, and it is 0", "write 1 or more"
-    if reason:
-        title = f"{deployment.name} on {deployment.nodes} nodes"
-        raise InputError("deploy", title, reason, remedy)
+    for holds, reason, remedy in _refused(deployment):
+        if holds:
+            title = f"{deployment.name} on {deployment.nodes} nodes"
+            raise InputError("deploy", title, reason, remedy)
+
+
+def _refused(deployment: Deployment) -> Iterator[tuple[bool, str, str]]:
+    """Yield whether something stands in the way, what it is, and what to do."""
+    yield (
+        deployment.kind is Kind.LLM,
+        "KServe ships no LLMInferenceService for stages of a pipeline on several nodes",
+        "leave kind at isvc",
+    )
+    yield (
+        deployment.deployment_mode is not Mode.STANDARD,
+        "Knative serves one pod a replica",
+        "use deployment_mode Standard",
+    )
+    yield (
+        deployment.mount is Mount.NATIVE,
+        "KServe takes a model for several nodes from oci:// and pvc:// alone",
+        "leave mount at modelcar",
+    )
+    yield (
+        (deployment.min_replicas, deployment.max_replicas) != (1, 1),
+        "KServe scales no service of several nodes",
+        "leave min_replicas and max_replicas at 1, and deploy it twice",
+    )
+    tag = _TAG.search(deployment.runtime_image)
+    yield (
+        tag is not None and (int(tag[1]), int(tag[2])) < _JOINS,
+        "vLLM joins nodes by itself from 0.11.1 on",
+        "name a newer runtime_image",
+    )
+    yield (
+        not deployment.gpu_count,
+        "gpu_count says how many GPUs each has, and it is 0",
+        "write 1 or more",
+    )
 
 
 def spread_notes(deployment: Deployment) -> dict[str, str]:

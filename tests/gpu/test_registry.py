@@ -1,0 +1,58 @@
+"""How much of what vLLM 0.33 serves is known, and that the rest is planned all the same."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from carferry.gpu.model.config import parse_config
+from carferry.gpu.model.shape import ModelShape
+
+REGISTRY: dict[str, list[str]] = json.loads(
+    (Path(__file__).parents[1] / "data" / "gpu" / "registry.json").read_text()
+)
+SIZES = {
+    "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2,
+    "num_attention_heads": 8, "vocab_size": 1000, "d_model": 256, "decoder_ffn_dim": 512,
+    "decoder_layers": 2, "decoder_attention_heads": 8, "encoder_layers": 2,
+    "encoder_attention_heads": 8, "encoder_ffn_dim": 512, "linear_num_heads": 8,
+    "mamba_n_heads": 8, "mamba_num_heads": 8, "mamba_d_state": 16, "ssm_state_size": 16,
+    "shared_intermediate_size": 512, "num_key_value_heads": 8,
+    "linear_num_value_heads": 8, "linear_num_key_heads": 8, "linear_key_head_dim": 32,
+    "linear_value_head_dim": 32, "linear_conv_kernel_dim": 4,
+}  # fmt: skip
+PURE = {"state_size": 16, "num_heads": 8}
+LATENT = {"kv_lora_rank": 32, "qk_rope_head_dim": 16, "qk_nope_head_dim": 16, "v_head_dim": 16}
+
+
+def shape_of(architecture: str) -> ModelShape:
+    """Return what is made of a small config of an architecture."""
+    _, model_type, inner = REGISTRY[architecture]
+    sizes = {**SIZES, **(PURE if "mamba" in model_type else {}), **LATENT}
+    named = {"architectures": [architecture], "model_type": model_type}
+    if not inner:
+        return parse_config({**named, **sizes})
+    return parse_config({**named, "text_config": {"model_type": inner, **sizes}})
+
+
+@pytest.mark.parametrize("architecture", REGISTRY)
+def test_every_architecture_that_vllm_serves_has_a_shape(architecture: str) -> None:
+    shape = shape_of(architecture)
+
+    assert shape.hidden == SIZES["hidden_size"]
+    assert shape.unknown in ("", f"architecture {shape.model_type!r}") or not shape.model_type
+
+
+def test_most_of_what_vllm_serves_is_known() -> None:
+    all_of, known = Counter[str](), Counter[str]()
+    for architecture, (section, *_) in REGISTRY.items():
+        all_of[section] += 1
+        known[section] += not shape_of(architecture).unknown
+
+    shares = {section: known[section] / count for section, count in all_of.items()}
+    assert shares["text_generation"] > 0.82
+    assert shares["multimodal"] > 0.73
+    assert sum(known.values()) / sum(all_of.values()) > 0.79
