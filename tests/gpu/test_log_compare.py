@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from gpu.samples import config_of, shape_of
-from gpu.vllm_logs import VERSIONS, Start, lines, messages
+from gpu.vllm_logs import VERSIONS, Start, lines, messages, v0_messages
 
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import find
@@ -79,6 +79,17 @@ def test_a_log_that_is_as_predicted_is_within_the_band_in_every_term(
     assert [line for line in found.lines if not line.is_within] == []
     assert {WEIGHTS, CACHE, LAYOUT, TOKENS, GRAPHS} <= {line.term for line in found.lines}
     assert found.verdict == "Every term is within our band."
+
+
+def test_log_of_the_first_engine_is_compared_in_every_term() -> None:
+    right = exact("0.9.2")
+    log = lines(v0_messages(right, int(right.kv * GIB) // (131_072 * 16)))
+
+    found = compared(log, LLAMA)
+
+    assert {WEIGHTS, ACTIVATION, NON_TORCH, CACHE, LAYOUT} <= {line.term for line in found.lines}
+    layout = found.line(LAYOUT)
+    assert layout and layout.is_within
 
 
 OFF = [

@@ -82,6 +82,7 @@ def test_log_of_the_first_engine(version: str) -> None:
     assert (found.total_gib, found.utilization, found.requested_gib) == (23.64, 0.9, 21.28)
     assert (found.weights_gib, found.activation_gib, found.non_torch_gib) == (14.99, 1.2, 0.13)
     assert (found.kv_gib, found.blocks, found.max_model_len) == (5.03, 2575, 16000)
+    assert found.tokens == 2575 * 16
 
 
 def test_sign_of_newer_servers_tells_the_version() -> None:

@@ -40,6 +40,7 @@ _BLOCK = 1 << 16  # bytes
 _LEAST = {"kv_gib", "tokens", "concurrency", "blocks"}
 _LAST = {"max_model_len", "max_num_batched_tokens", "utilization"}
 _KINDS = {each.name: str(each.type) for each in fields(StartLog)}
+_V0_BLOCK = 16  # tokens, unless --block-size is given (config.py, CacheConfig)
 _GENERAL = "the engine failed to start"
 
 
@@ -140,10 +141,12 @@ def _number(field: str, text: str) -> int | float:
 
 
 def _finished(log: StartLog) -> StartLog:
-    """Split what vLLM tells together since 0.27: weights and non-torch, activations and graphs."""
+    """Split what vLLM tells together since 0.27, and count what V0 tells in blocks."""
     if log.consumed_gib is not None and log.weights_gib is not None and log.non_torch_gib is None:
         log = replace(log, non_torch_gib=round(log.consumed_gib - log.weights_gib, 2))
     if log.peak_gib is not None and log.activation_gib is None:
         reserved = 0.0 if log.reserves is False else log.reserved_gib or 0.0
         log = replace(log, activation_gib=round(max(log.peak_gib - reserved, 0.0), 2))
+    if log.blocks is not None and log.tokens is None:
+        log = replace(log, tokens=log.blocks * (log.block or _V0_BLOCK))
     return log

@@ -27,7 +27,7 @@ class StartLog:
         reserved_gib: What was set aside for them (from 0.18).
         kv_gib: What was left for the KV cache.
         needed_gib: What one request would have taken, if that is why it did not start.
-        tokens: Of the KV cache, as logged.
+        tokens: Of the KV cache, as logged, or those of its blocks (V0).
         concurrency: Requests of max_model_len at once, as logged.
         blocks: Of the KV cache (V0).
         fixed_kv: The KV cache's size was given, and nothing was measured.
