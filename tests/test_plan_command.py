@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -171,6 +173,21 @@ def test_the_page_of_a_plan_goes_to_stdout(run: Run, model: str) -> None:
     assert page.out.rstrip().endswith("</html>")
     both = run("plan", model, "--gpu", "L4", "--html", "-", "--json")
     assert (both.code, "plan --html -: --json goes to stdout too" in both.err) == (2, True)
+
+
+def test_a_plan_for_gpus_loads_only_what_it_needs(tmp_path: Path) -> None:
+    """Loading all commands took longer than planning."""
+    (tmp_path / "config.json").write_text(json.dumps(BERT))
+    rooms = ("assembly", "serve", "endpoint", "warming", "lint", "runtime", "image.compose")
+    heavy = tuple(f"carferry.{room}" for room in rooms)
+    code = (
+        "import sys; from carferry.cli import main; "
+        f"code = main(['plan', {str(tmp_path)!r}, '--gpu', 'L4', '--json']); "
+        f"found = [each for each in sys.modules if each.startswith({heavy!r})]; "
+        "print(code, *found, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.split() == ["0"]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ WORDS = {
     "--family": ("banana", "NaN"),
     "--expert-parallel": ("banana", "yes", "NaN"),
     "--on-unknown": ("banana", "warn", "NaN"),
-    "--gpu": ("banana", "NaN x2", "L40S x0"),
+    "--gpu": ("banana", "NaN x2", "L40S x0", "L40S x-2"),
 }
 TABLE = [
     *((option, value) for option in NUMBERS for value in NO_NUMBERS if value.strip()),

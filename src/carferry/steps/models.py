@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
-from carferry.image.source import ImageSource
 from carferry.io.show.progress import Progress
 from carferry.refs import ImageRef, LayoutRef
 from carferry.registry.access import Access
 from carferry.source.open import Reach, open_source
 from carferry.source.source import Source
+
+if TYPE_CHECKING:
+    from carferry.image.source import ImageSource
 
 
 def open_model(
@@ -33,4 +36,7 @@ def open_model(
 def _open_image(
     access: Access, progress: Progress | None, ref: ImageRef | LayoutRef
 ) -> ImageSource:
+    # What reads images takes longer to load than a plan of a model on the hub.
+    from carferry.image.source import ImageSource
+
     return ImageSource(access.open(ref), retry=access.retry, progress=progress)

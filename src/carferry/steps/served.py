@@ -14,11 +14,9 @@ from typing import Any
 
 from carferry.errors import CarferryError
 from carferry.gpu.memory.vllm_version import find_version
-from carferry.image.kinds import first_image
 from carferry.io.net.retry import Retry
 from carferry.refs import ImageRef
 from carferry.registry.access import Access
-from carferry.registry.read import read_config, read_image, read_manifests
 from carferry.shown import one_line
 
 _TRIES = 2
@@ -92,6 +90,10 @@ def version_in(config: Mapping[str, Any], ref: ImageRef) -> str:
 
 
 def _config(ref: ImageRef, access: Access) -> dict[str, Any]:
+    # Most plans are for a version, and pay for none of this.
+    from carferry.image.kinds import first_image
+    from carferry.registry.read import read_config, read_image, read_manifests
+
     target = replace(access, retry=Retry(attempts=_TRIES)).open(ref)
     top = read_image(target)
     manifest = first_image(read_manifests(target, top), top.manifests if top.is_index else ())
