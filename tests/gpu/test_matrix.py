@@ -45,7 +45,8 @@ def broken(facts: Facts, card: Card, version: str) -> list[str]:
     if not plan.is_fit:
         roomy = facts.weights_gib < _ROOMY * card.memory_gib - 6 and card.capability >= 80
         said = f"{facts.name} on {card.text}: {plan.verdict.value}, {plan.binding}"
-        return [said] if roomy or not plan.binding else []
+        classless = "came with" in plan.binding  # an older vLLM has no class for the model
+        return [said] if (roomy and not classless) or not plan.binding else []
     starts = [option for option in plan.options if option.verdict is not Verdict.NO]
     return [
         f"{facts.name} on {option.tp * option.pp} of {card.text}: {what}"

@@ -190,6 +190,8 @@ def test_a_model_needs_a_release_that_still_has_its_class(version: str, words: s
     reason = refused("meta-llama/Llama-3.2-11B-Vision-Instruct", version)
 
     assert words in reason and bool(words) == ("no longer has" in reason)
+
+
 @pytest.mark.parametrize(("version", "words"), [("0.16.0", ""), ("0.15.0", "came with 0.17.0")])
 def test_images_of_other_vendors_may_be_a_release_ahead(version: str, words: str) -> None:
     assert words in refused("Qwen/Qwen3.5-27B", version, "MI300X", tp=8)
