@@ -212,7 +212,6 @@ def test_a_build_is_the_same_for_every_step() -> None:
         (["settings.vllm=nightly"], "not a version"),
         (["settings.family=mla"], "the one to force"),
         (["settings.base=Foo"], "no registry host"),
-        (["serve_image=quay.io/me/vllm:mine"], "its tag is no vLLM version"),
     ],
 )
 def test_what_no_pod_could_do_is_refused_before_one_starts(given: list[str], reason: str) -> None:

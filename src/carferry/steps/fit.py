@@ -33,7 +33,7 @@ from carferry.steps.defaults import GO_ON, SERVED, STOP
 from carferry.steps.fitted import Fit
 from carferry.steps.models import open_model
 from carferry.steps.seen import see
-from carferry.steps.served import check_served, served_by
+from carferry.steps.served import check_served, is_image, served_by
 from carferry.steps.signature import defaults_of, read_fields, takes
 
 if TYPE_CHECKING:
@@ -159,7 +159,9 @@ class FitSettings:
             raise InputError(
                 "read on_unknown", repr(self.on_unknown[:80]), "neither", f"{STOP!r} or {GO_ON!r}"
             )
-        self.goal(0).check("the model")
+        # Which vLLM an image holds is read later; what that takes is asked again then.
+        release = SERVED if is_image(self.vllm) else self.vllm
+        replace(self, vllm=release).goal(0).check("the model")
 
     def versioned(self) -> tuple[FitSettings, tuple[str, ...]]:
         """Return it with a version of vLLM for the image that it names, and what to know of it."""
