@@ -22,8 +22,10 @@ from gpu_rows import (
 
 from carferry.errors import CarferryError
 from carferry.gpu.inventory.catalogue import Gpu
-from carferry.gpu.memory import starts
-from carferry.gpu.memory.estimate import (
+from carferry.gpu.model.config import parse_config
+from carferry.gpu.shape.shape import ModelShape
+from carferry.gpu.sizing import starts
+from carferry.gpu.sizing.estimate import (
     Choice,
     Estimate,
     Model,
@@ -31,10 +33,8 @@ from carferry.gpu.memory.estimate import (
     estimate,
     loaded_shape,
 )
-from carferry.gpu.memory.vllm_version import VllmVersion
-from carferry.gpu.model.config import parse_config
-from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.units import GIB
+from carferry.gpu.vllm.version import VllmVersion
 
 NO_CONFIG = "find config"
 """How the remark of a row begins that we have no config for."""

@@ -23,9 +23,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from carferry.gpu.memory.estimate import Choice
-from carferry.gpu.memory.params import weight_parts
-from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.loaded.params import weight_parts
+from carferry.gpu.shape.shape import ModelShape
+from carferry.gpu.sizing.estimate import Choice
 from carferry.gpu.units import BITS, GIB
 
 _PROFILES = {

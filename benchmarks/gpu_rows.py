@@ -15,10 +15,10 @@ from typing import Any
 
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import Gpu, find
-from carferry.gpu.memory.estimate import Choice, default_choice
-from carferry.gpu.memory.vllm_version import UNDATED, VllmVersion, find_version
 from carferry.gpu.model.config import load_config
-from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.shape.shape import ModelShape
+from carferry.gpu.sizing.estimate import Choice, default_choice
+from carferry.gpu.vllm.version import UNDATED, VllmVersion, find_version
 
 Row = Mapping[str, Any]
 

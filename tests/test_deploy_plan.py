@@ -13,7 +13,7 @@ from serve_samples import settings
 
 from carferry.cluster.kinds import Object
 from carferry.errors import InputError
-from carferry.gpu.memory.estimate import Verdict
+from carferry.gpu.sizing.estimate import Verdict
 from carferry.gpu.vllm_args import VllmArgs
 from carferry.run.request import Run
 from carferry.run.sizing import Sizing, _sized
@@ -90,7 +90,7 @@ def test_a_plans_doubts_are_in_its_line(found: Fit) -> None:
 
 
 def test_the_nearest_version_is_in_its_line(found: Fit) -> None:
-    from carferry.gpu.memory.vllm_version import find_version
+    from carferry.gpu.vllm.version import find_version
 
     said = doubted(found, Verdict.FITS, vllm="0.99.0")
     assert find_version("0.99.0").note in said

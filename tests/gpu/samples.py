@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from carferry.gpu.model.config import parse_config
-from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.shape.shape import ModelShape
 
 CONFIGS = Path(__file__).parents[1] / "data" / "configs"
 LLAMA: dict[str, Any] = {

@@ -8,11 +8,11 @@ import pytest
 from gpu.samples import LLAMA, shape_of
 
 from carferry.gpu.inventory.catalogue import find
-from carferry.gpu.memory.allocator import Allocator, held
-from carferry.gpu.memory.vllm_version import find_version
-from carferry.gpu.memory.weights import weights_per_gpu
+from carferry.gpu.loaded.allocator import Allocator, held
+from carferry.gpu.loaded.weights import weights_per_gpu
 from carferry.gpu.model.config import parse_config
 from carferry.gpu.units import GIB
+from carferry.gpu.vllm.version import find_version
 
 MIB = 1 << 20
 

@@ -7,7 +7,7 @@ from gpu.samples import LLAMA, config_of, shape_of
 
 from carferry.errors import InputError
 from carferry.gpu.model.config import load_config, parse_config
-from carferry.gpu.model.shape import Heads, LayerKind
+from carferry.gpu.shape.shape import Heads, LayerKind
 
 
 def test_nested_text_config_decides_and_silence_means_the_class_default() -> None:

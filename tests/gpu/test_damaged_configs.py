@@ -13,7 +13,7 @@ import pytest
 from gpu.samples import CONFIGS
 
 from carferry.errors import InputError
-from carferry.gpu.memory.params import parameter_count
+from carferry.gpu.loaded.params import parameter_count
 from carferry.gpu.model.config import parse_config
 from carferry.gpu.model.mistral import from_params
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from carferry.gpu.memory.params import parameter_count
+from carferry.gpu.loaded.params import parameter_count
 from carferry.gpu.model.config import parse_config
-from carferry.gpu.model.shape import LayerKind
+from carferry.gpu.shape.shape import LayerKind
 
 FAMILIES: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "data" / "gpu" / "families.json").read_text()

@@ -11,9 +11,9 @@ from carferry.cluster.tolerations import Toleration
 from carferry.errors import ClusterError, DoesNotFit
 from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.inventory.read import read_inventory
-from carferry.gpu.memory.estimate import Verdict
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal
+from carferry.gpu.sizing.estimate import Verdict
 from carferry.gpu.units import GIB
 
 GPU = "nvidia.com/gpu"

@@ -10,9 +10,9 @@ from gpu.samples import shape_of
 from carferry.gpu.inventory.catalogue import find
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.kv import Cache, cache
-from carferry.gpu.memory.vllm_version import UNDATED, find_version
-from carferry.gpu.model.shape import LayerKind
+from carferry.gpu.shape.shape import LayerKind
 from carferry.gpu.units import GIB
+from carferry.gpu.vllm.version import UNDATED, find_version
 
 
 def laid_out(model: str, version: str = UNDATED, **given: object) -> Cache:

@@ -4,9 +4,9 @@ import pytest
 from gpu.samples import LLAMA, shape_of
 
 from carferry.gpu.inventory.catalogue import find
-from carferry.gpu.memory.limits import dtype_reason, kv_dtypes, quantization_reason, resolve_dtype
-from carferry.gpu.memory.vllm_version import find_version
 from carferry.gpu.model.config import parse_config
+from carferry.gpu.sizing.limits import dtype_reason, kv_dtypes, quantization_reason, resolve_dtype
+from carferry.gpu.vllm.version import find_version
 
 
 @pytest.mark.parametrize(

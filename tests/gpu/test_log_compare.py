@@ -29,12 +29,12 @@ from carferry.gpu.log.compare import (
 from carferry.gpu.log.kept import fitting, read_kept, render_kept, with_new
 from carferry.gpu.log.parse import parse_log
 from carferry.gpu.memory.calibration import Calibration, calibration_for
-from carferry.gpu.memory.estimate import Model, cache_of, default_choice, estimate
 from carferry.gpu.memory.overhead import Overhead
-from carferry.gpu.memory.vllm_version import find_version
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal
+from carferry.gpu.sizing.estimate import Model, cache_of, default_choice, estimate
 from carferry.gpu.units import GIB, gib
+from carferry.gpu.vllm.version import find_version
 
 LOGS = Path(__file__).parents[1] / "data" / "gpu" / "logs"
 LLAMA, QWEN = "meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen3-0.6B"

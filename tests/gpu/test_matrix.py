@@ -11,9 +11,9 @@ from gpu.matrix import CARDS, MODELS, Card, Command, Facts, violations
 from gpu.samples import config_of
 
 from carferry.gpu.inventory.nodes import named
-from carferry.gpu.memory.estimate import Verdict
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan, Option
+from carferry.gpu.sizing.estimate import Verdict
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cluster" / "images" / "vllm"))
 from vllm.standin.arguments import parser  # what each vLLM takes, from its sources

@@ -11,11 +11,11 @@ from gpu.samples import LLAMA, llama_file
 from servers.models import weights
 
 from carferry.errors import InputError
-from carferry.gpu.memory.params import parameter_count
+from carferry.gpu.loaded.params import parameter_count
 from carferry.gpu.model.config import parse_config
 from carferry.gpu.model.mistral import from_params
-from carferry.gpu.model.shape import LayerKind
 from carferry.gpu.search.decide import decide
+from carferry.gpu.shape.shape import LayerKind
 from carferry.steps.fit import fit
 
 CONFIGS = Path(__file__).parent.parent / "data" / "configs"

@@ -10,14 +10,14 @@ from gpu.samples import shape_of
 from carferry.gpu.inventory.catalogue import Gpu, find
 from carferry.gpu.memory.adapters import adapter_bytes
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.memory.estimate import Model, Verdict, estimate
 from carferry.gpu.memory.forward import expert_space
 from carferry.gpu.memory.graphs import captured, graphs_gib
 from carferry.gpu.memory.margin import margin
 from carferry.gpu.memory.overhead import overhead_of
 from carferry.gpu.memory.spread import spared_bytes
-from carferry.gpu.memory.vllm_version import UNDATED, find_version
+from carferry.gpu.sizing.estimate import Model, Verdict, estimate
 from carferry.gpu.units import GIB
+from carferry.gpu.vllm.version import UNDATED, find_version
 
 SERVER = {"max_num_seqs": 1024, "max_num_batched_tokens": 8192}
 QWEN3_CODER = "Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8"

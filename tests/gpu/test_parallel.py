@@ -3,12 +3,8 @@ from __future__ import annotations
 import pytest
 from gpu.samples import shape_of
 
-from carferry.gpu.memory.parallel import (
-    pipeline_reason,
-    stage_layers,
-    tensor_reason,
-    valid_tensor_sizes,
-)
+from carferry.gpu.loaded.stages import stage_layers
+from carferry.gpu.sizing.parallel import pipeline_reason, tensor_reason, valid_tensor_sizes
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from gpu.samples import shape_of
 
-from carferry.gpu.memory.params import parameter_count
+from carferry.gpu.loaded.params import parameter_count
 
 COUNTS = [
     ("ibm-granite/granite-3.1-2b-instruct", 2_533_531_648),

@@ -8,12 +8,12 @@ from gpu.samples import LLAMA, config_of, header, llama_file
 from carferry.errors import DoesNotFit, InputError
 from carferry.gpu.inventory.catalogue import find
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
-from carferry.gpu.memory.estimate import Choice, Model, Verdict, estimate
-from carferry.gpu.memory.vllm_version import UNDATED, find_version
 from carferry.gpu.model.config import parse_config
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan
+from carferry.gpu.sizing.estimate import Choice, Model, Verdict, estimate
 from carferry.gpu.units import GIB
+from carferry.gpu.vllm.version import UNDATED, find_version
 from carferry.weights.safetensors import FIRST_READ
 
 

@@ -10,10 +10,10 @@ from gpu.samples import LLAMA
 
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import find
-from carferry.gpu.memory.weights import weights_per_gpu
+from carferry.gpu.loaded.weights import weights_per_gpu
 from carferry.gpu.model.config import parse_config
-from carferry.gpu.model.online import check_online, online, online_methods
-from carferry.gpu.model.shape import Quantization
+from carferry.gpu.packing.online import check_online, online, online_methods
+from carferry.gpu.shape.shape import Quantization
 
 DENSE = LLAMA | {"num_hidden_layers": 10}
 MOE = DENSE | {

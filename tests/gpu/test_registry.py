@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from carferry.gpu.model.config import parse_config
-from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.shape.shape import ModelShape
 
 REGISTRY: dict[str, list[str]] = json.loads(
     (Path(__file__).parents[1] / "data" / "gpu" / "registry.json").read_text()

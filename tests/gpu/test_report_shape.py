@@ -12,7 +12,6 @@ from gpu.samples import config_of
 
 from carferry.gpu.inventory.catalogue import find
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
-from carferry.gpu.memory.estimate import Choice, Estimate, Verdict
 from carferry.gpu.memory.overhead import Overhead
 from carferry.gpu.report import text
 from carferry.gpu.report.chart import chart
@@ -21,6 +20,7 @@ from carferry.gpu.report.rows import place
 from carferry.gpu.report.words import planned
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan, Option
+from carferry.gpu.sizing.estimate import Choice, Estimate, Verdict
 from carferry.gpu.units import GIB
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"

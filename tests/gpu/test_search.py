@@ -10,12 +10,12 @@ from gpu.samples import config_of, shape_of
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import CENTRE, find
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup, named
-from carferry.gpu.memory.estimate import Model, Verdict
 from carferry.gpu.search import settings
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
 from carferry.gpu.search.scope import scope_of
 from carferry.gpu.search.ways import search
+from carferry.gpu.sizing.estimate import Model, Verdict
 
 OSS = "openai/gpt-oss-120b"
 LLAMA_8B = "meta-llama/Llama-3.1-8B-Instruct"

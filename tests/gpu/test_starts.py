@@ -9,10 +9,10 @@ from gpu.samples import shape_of
 
 from carferry.gpu.inventory.catalogue import find
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.memory.estimate import Model, Verdict, default_choice, estimate
-from carferry.gpu.memory.parallel import tensor_reason
-from carferry.gpu.memory.starts import least_batch, refusal
-from carferry.gpu.memory.vllm_version import LATEST, UNDATED, find_version
+from carferry.gpu.sizing.estimate import Model, Verdict, default_choice, estimate
+from carferry.gpu.sizing.parallel import tensor_reason
+from carferry.gpu.sizing.starts import least_batch, refusal
+from carferry.gpu.vllm.version import LATEST, UNDATED, find_version
 
 QWEN3_FP8 = "Qwen/Qwen3-235B-A22B-FP8"
 

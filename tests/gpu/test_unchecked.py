@@ -9,10 +9,10 @@ from gpu.samples import shape_of
 
 from carferry.errors import UnsupportedModel
 from carferry.gpu.inventory.nodes import Inventory, named
-from carferry.gpu.memory.estimate import Model, Verdict
 from carferry.gpu.search import decide as deciding
 from carferry.gpu.search.overview import overview
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
+from carferry.gpu.sizing.estimate import Model, Verdict
 from carferry.gpu.units import GIB
 from carferry.steps.fitted import Fit
 from carferry.weights.safetensors import Tensor

@@ -4,8 +4,8 @@ import pytest
 
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import find
-from carferry.gpu.memory.releases import READ
-from carferry.gpu.memory.vllm_version import find_version
+from carferry.gpu.vllm.releases import READ
+from carferry.gpu.vllm.version import find_version
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from gpu.samples import LLAMA, llama_file, shape_of
 
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import find
-from carferry.gpu.memory.cut import Ranks
-from carferry.gpu.memory.kernels import expert_padding
-from carferry.gpu.memory.stored import split_of
-from carferry.gpu.memory.weights import check_tensors, weights_per_gpu
+from carferry.gpu.loaded.cut import Ranks
+from carferry.gpu.loaded.kernels import expert_padding
+from carferry.gpu.loaded.stored import split_of
+from carferry.gpu.loaded.weights import check_tensors, weights_per_gpu
 from carferry.gpu.model.config import parse_config
 from carferry.gpu.units import GIB
 from carferry.weights.safetensors import Tensor, read_header

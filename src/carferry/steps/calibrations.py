@@ -10,7 +10,7 @@ from carferry.errors import InputError
 from carferry.form.readers import read_path
 from carferry.gpu.log.kept import MOST_BYTES, fitting, read_kept, render_kept, with_new
 from carferry.gpu.memory.calibration import Calibration
-from carferry.gpu.memory.vllm_version import find_version
+from carferry.gpu.vllm.version import find_version
 from carferry.io import named
 from carferry.io.files import failed
 from carferry.steps.served import is_image

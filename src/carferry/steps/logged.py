@@ -19,9 +19,9 @@ from carferry.gpu.log.compare import Comparison, compare
 from carferry.gpu.log.parse import parse_log
 from carferry.gpu.log.started import StartLog
 from carferry.gpu.memory.calibration import Calibration
-from carferry.gpu.memory.estimate import Choice, Model, default_choice
-from carferry.gpu.memory.vllm_version import VllmVersion, find_version
 from carferry.gpu.search.decide import understand
+from carferry.gpu.sizing.estimate import Choice, Model, default_choice
+from carferry.gpu.vllm.version import VllmVersion, find_version
 from carferry.io.net.retry import Retry
 from carferry.selection.patterns import Patterns
 from carferry.source.pieces import Pieces

@@ -10,7 +10,7 @@ from typing import Any
 
 from carferry.errors import InputError
 from carferry.form.readers import read_model
-from carferry.gpu.memory.params import parameter_count
+from carferry.gpu.loaded.params import parameter_count
 from carferry.gpu.search.decide import understand
 from carferry.gpu.search.overview import GpuFit, overview
 from carferry.image.layers import arrange

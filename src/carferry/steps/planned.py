@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from carferry.gpu.memory.estimate import Verdict
-from carferry.gpu.memory.vllm_version import find_version
 from carferry.gpu.report import words
 from carferry.gpu.search.plan import GpuPlan
+from carferry.gpu.sizing.estimate import Verdict
 from carferry.gpu.units import gib
+from carferry.gpu.vllm.version import find_version
 
 
 def line_of(plan: GpuPlan) -> str:

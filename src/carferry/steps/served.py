@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from carferry.errors import CarferryError
-from carferry.gpu.memory.vllm_version import find_version
+from carferry.gpu.vllm.version import find_version
 from carferry.io.net.retry import Retry
 from carferry.refs import ImageRef
 from carferry.registry.access import Access

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.log.started import StartLog
-from carferry.gpu.memory.estimate import (
+from carferry.gpu.sizing.estimate import (
     Choice,
     Estimate,
     Model,
@@ -20,8 +20,8 @@ from carferry.gpu.memory.estimate import (
     estimate,
     loaded_shape,
 )
-from carferry.gpu.memory.vllm_version import VllmVersion
 from carferry.gpu.units import GIB, gib
+from carferry.gpu.vllm.version import VllmVersion
 
 WEIGHTS, ACTIVATION, NON_TORCH = "weights", "activations", "non-torch"
 OVERHEAD, GRAPHS, CACHE = "activations and non-torch", "CUDA graphs", "KV cache"

@@ -7,7 +7,7 @@ a column-parallel layer, the second is cut; the other way round in a row-paralle
 from __future__ import annotations
 
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.model.shape import LayerKind, ModelShape
+from carferry.gpu.shape.shape import LayerKind, ModelShape
 from carferry.gpu.units import BITS
 
 

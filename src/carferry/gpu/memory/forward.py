@@ -8,9 +8,9 @@ Sources: vLLM 0.33 ``fused_moe/experts/triton_moe.py`` and ``deep_gemm_moe.py``
 from __future__ import annotations
 
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.memory.releases import VllmVersion
-from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.shape.shape import ModelShape
 from carferry.gpu.units import BITS
+from carferry.gpu.vllm.releases import VllmVersion
 
 _CONTEXT = 65536
 """Tokens of context that MLA up-projects at once, at most."""

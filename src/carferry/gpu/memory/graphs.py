@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.vendors import vendor_of
-from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.shape.shape import ModelShape
 
 _LARGEST = 512
 _LARGEST_OF_GPT_OSS = 1024

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from carferry.gpu.loaded.stages import stage_layers
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.pages import cache_width, heads_bytes, state_bytes, token_bytes
-from carferry.gpu.memory.parallel import stage_layers
-from carferry.gpu.memory.releases import VllmVersion
-from carferry.gpu.model.shape import LayerKind, ModelShape
+from carferry.gpu.shape.shape import LayerKind, ModelShape
 from carferry.gpu.units import ceil_div
+from carferry.gpu.vllm.releases import VllmVersion
 
 BLOCK = 16
 """Tokens per block unless a larger block is needed."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.memory.releases import COPIED_BYTES, SORTED_BYTES, VllmVersion
 from carferry.gpu.memory.terms import Overhead
-from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.shape.shape import ModelShape
 from carferry.gpu.units import GIB
+from carferry.gpu.vllm.releases import COPIED_BYTES, SORTED_BYTES, VllmVersion
 
 _BASE_GIB = 0.5
 _WEIGHTS, _PEAK = 0.02, 0.2

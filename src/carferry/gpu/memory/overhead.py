@@ -14,11 +14,11 @@ from carferry.gpu.memory.adapters import adapter_bytes
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.forward import encoder_output, encoder_peak, expert_space, forward_peak
 from carferry.gpu.memory.graphs import graphs_gib
-from carferry.gpu.memory.releases import COPIED_BYTES, VllmVersion
 from carferry.gpu.memory.terms import Overhead
 from carferry.gpu.memory.vendors import non_torch
-from carferry.gpu.model.shape import LayerKind, ModelShape
+from carferry.gpu.shape.shape import LayerKind, ModelShape
 from carferry.gpu.units import BITS, GIB
+from carferry.gpu.vllm.releases import COPIED_BYTES, VllmVersion
 
 __all__ = ["Overhead", "doubted_bytes", "late_bytes", "overhead_of"]
 

@@ -8,9 +8,9 @@ one fp32 scale per 128).
 from __future__ import annotations
 
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.memory.releases import VllmVersion
-from carferry.gpu.model.shape import Heads, ModelShape, RecurrentState
+from carferry.gpu.shape.shape import Heads, ModelShape, RecurrentState
 from carferry.gpu.units import BITS, ceil_div
+from carferry.gpu.vllm.releases import VllmVersion
 
 _SPARSE_FP8 = 656
 """Bytes a token of DeepSeek-V3.2's fp8 format: 512 values, their scales, 64 in 16 bits."""

@@ -7,7 +7,7 @@ over tensor times data parallel ranks), ``models/deepseek_mtp.py`` (a draft is o
 from __future__ import annotations
 
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.shape.shape import ModelShape
 from carferry.gpu.units import BITS
 
 

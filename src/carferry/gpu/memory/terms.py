@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carferry.gpu.memory.releases import VllmVersion
+from carferry.gpu.vllm.releases import VllmVersion
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.memory.releases import VllmVersion
-from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.shape.shape import ModelShape
+from carferry.gpu.vllm.releases import VllmVersion
 
 
 @dataclass(frozen=True, slots=True)

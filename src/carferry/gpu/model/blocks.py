@@ -7,8 +7,8 @@ Sources: vLLM 0.33 ``model_executor/models``, ``transformers_utils/model_arch_co
 from __future__ import annotations
 
 from carferry.gpu.model import nas
-from carferry.gpu.model.fields import Fields
-from carferry.gpu.model.shape import Heads, Latent, LayerKind
+from carferry.gpu.shape.fields import Fields
+from carferry.gpu.shape.shape import Heads, Latent, LayerKind
 
 
 def heads_of(fields: Fields) -> Heads:

@@ -14,12 +14,12 @@ from typing import Any
 from carferry.errors import InputError
 from carferry.gpu.model.decoder import read_decoder, read_whisper
 from carferry.gpu.model.families import FAMILIES, FORCED, Family
-from carferry.gpu.model.fields import Fields
 from carferry.gpu.model.names import plain, with_stand_ins
-from carferry.gpu.model.quantize import kv_cache_dtype, parse_quantization
 from carferry.gpu.model.rotary import rotary_elements
 from carferry.gpu.model.sections import architecture_of, quantized, text_section, type_of
-from carferry.gpu.model.shape import LayerKind, ModelShape
+from carferry.gpu.packing.quantize import kv_cache_dtype, parse_quantization
+from carferry.gpu.shape.fields import Fields
+from carferry.gpu.shape.shape import LayerKind, ModelShape
 
 
 def load_config(data: bytes, subject: str = "config.json") -> dict[str, Any]:

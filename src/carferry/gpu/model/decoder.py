@@ -18,13 +18,13 @@ from carferry.gpu.model.blocks import (
 from carferry.gpu.model.experts import dense_layers, experts_of
 from carferry.gpu.model.extras import extras_of, layer_embedding
 from carferry.gpu.model.family import Family
-from carferry.gpu.model.fields import Fields
 from carferry.gpu.model.layers import layer_count, layers_of, window_of
 from carferry.gpu.model.sections import architecture_of
-from carferry.gpu.model.shape import Heads, LayerKind, ModelShape
-from carferry.gpu.model.sounds import whisper_encoder
 from carferry.gpu.model.states import state_of
-from carferry.gpu.model.towers import parse_tower
+from carferry.gpu.shape.fields import Fields
+from carferry.gpu.shape.shape import Heads, LayerKind, ModelShape
+from carferry.gpu.towers.sounds import whisper_encoder
+from carferry.gpu.towers.towers import parse_tower
 
 _SPARE = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers")
 _HEADLESS = (

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from carferry.gpu.model.family import Family
-from carferry.gpu.model.fields import Fields
 from carferry.gpu.model.layers import letters_of
-from carferry.gpu.model.shape import Experts, LayerKind
+from carferry.gpu.shape.fields import Fields
+from carferry.gpu.shape.shape import Experts, LayerKind
 
 _COUNTS = (
     "num_local_experts",

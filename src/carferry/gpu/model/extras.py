@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from carferry.gpu.model.fields import Fields
-from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.shape.fields import Fields
+from carferry.gpu.shape.shape import ModelShape
 
 Weights = tuple[str, int, str]
 """(part, elements in all, split), as ``WeightPart`` has them."""

@@ -12,8 +12,8 @@ from typing import Any
 from carferry.errors import InputError
 from carferry.gpu.model import nas
 from carferry.gpu.model.family import Family
-from carferry.gpu.model.fields import Fields
-from carferry.gpu.model.shape import LayerKind
+from carferry.gpu.shape.fields import Fields
+from carferry.gpu.shape.shape import LayerKind
 
 _MOST_LAYERS = 1024
 _NAMES = {

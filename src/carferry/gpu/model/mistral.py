@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from carferry.gpu.model.fields import Fields
+from carferry.gpu.shape.fields import Fields
 
 _SUBJECT = "params.json"
 _NAMES = {

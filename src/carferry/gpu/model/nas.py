@@ -5,8 +5,8 @@ Source: vLLM 0.33 ``model_executor/models/nemotron_nas.py``.
 
 from __future__ import annotations
 
-from carferry.gpu.model.fields import Fields
-from carferry.gpu.model.shape import LayerKind
+from carferry.gpu.shape.fields import Fields
+from carferry.gpu.shape.shape import LayerKind
 
 _STEP = 256
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from carferry.gpu.model.fields import Fields
-from carferry.gpu.model.shape import LayerKind, ModelShape
+from carferry.gpu.shape.fields import Fields
+from carferry.gpu.shape.shape import LayerKind, ModelShape
 
 _VIDEO = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "qwen2_5_omni", "glm4v", "glm_ocr")
 _PARTIAL = {

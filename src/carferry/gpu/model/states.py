@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from carferry.gpu.model.family import Family
-from carferry.gpu.model.fields import Fields
-from carferry.gpu.model.shape import LayerKind, RecurrentState
+from carferry.gpu.shape.fields import Fields
+from carferry.gpu.shape.shape import LayerKind, RecurrentState
 
 _MIXERS = (LayerKind.STATE, LayerKind.BOTH)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from carferry.gpu.memory.estimate import Estimate
 from carferry.gpu.report.rows import amount, slices
 from carferry.gpu.search.plan import Option
+from carferry.gpu.sizing.estimate import Estimate
 from carferry.gpu.units import gib
 from carferry.io.markup import in_html
 

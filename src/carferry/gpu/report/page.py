@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from carferry.gpu.memory.estimate import Verdict
 from carferry.gpu.report.chart import chart
 from carferry.gpu.report.rows import MOST_ROWS, columns, facts, place, rows, ruled_out, shown
 from carferry.gpu.report.words import BADGES, change, headline, reasons, title
 from carferry.gpu.search.plan import GpuPlan, Option
+from carferry.gpu.sizing.estimate import Verdict
 from carferry.io.markup import in_html
 
 _BODY = "font:15px/1.5 system-ui,sans-serif;color:#1c2127;background:#fff;max-width:960px"

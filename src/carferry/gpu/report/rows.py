@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from carferry.gpu.memory.estimate import Estimate, requests
-from carferry.gpu.memory.vllm_version import find_version
 from carferry.gpu.search.plan import GpuPlan, Option
+from carferry.gpu.sizing.estimate import Estimate, requests
 from carferry.gpu.units import gib
+from carferry.gpu.vllm.version import find_version
 
 MOST_ROWS = 40
 _WITHOUT_CACHE = ("option", "verdict", "weights GiB", "free GiB", "longest input", "why")

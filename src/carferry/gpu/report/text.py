@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from carferry.gpu.memory.estimate import Estimate
 from carferry.gpu.report.rows import (
     MOST_ROWS,
     columns,
@@ -17,6 +16,7 @@ from carferry.gpu.report.rows import (
 )
 from carferry.gpu.report.words import change, headline, reasons, title
 from carferry.gpu.search.plan import GpuPlan, Option
+from carferry.gpu.sizing.estimate import Estimate
 from carferry.gpu.units import gib
 from carferry.io.markup import in_markdown
 from carferry.shown import printable

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from carferry.gpu.memory.estimate import Choice, Estimate, Verdict, requests
 from carferry.gpu.report.rows import amount, keeps_cache, place
 from carferry.gpu.search.plan import GpuPlan, Option
+from carferry.gpu.sizing.estimate import Choice, Estimate, Verdict, requests
 from carferry.gpu.units import gib
 
 BADGES = {

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.memory.estimate import Estimate, Model
-from carferry.gpu.model.shape import ModelShape, Quantization
 from carferry.gpu.search.goal import Goal
 from carferry.gpu.search.hardware import other_hardware
 from carferry.gpu.search.option import ORDER, Option
 from carferry.gpu.search.settings import FLOOR, SEQS
 from carferry.gpu.search.ways import search
+from carferry.gpu.shape.shape import ModelShape, Quantization
+from carferry.gpu.sizing.estimate import Estimate, Model
 
 _PACKED_BITS = 4.5
 """Bits of a weight with its scales and zeros in groups of 64 or 128 (AWQ, GPTQ, NVFP4)."""

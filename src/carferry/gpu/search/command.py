@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from carferry.gpu.memory.estimate import Choice, Estimate, Model
-from carferry.gpu.memory.vllm_version import find_version
 from carferry.gpu.search.goal import Goal
 from carferry.gpu.search.unchecked import takes_auto
+from carferry.gpu.sizing.estimate import Choice, Estimate, Model
+from carferry.gpu.vllm.version import find_version
 from carferry.gpu.vllm_args import VllmArgs
 
 

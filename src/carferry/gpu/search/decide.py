@@ -7,13 +7,13 @@ from typing import Any
 
 from carferry.errors import InputError, UnsupportedModel
 from carferry.gpu.inventory.nodes import Inventory, named
-from carferry.gpu.memory.alike import alike
-from carferry.gpu.memory.estimate import Model
-from carferry.gpu.memory.weights import check_tensors
+from carferry.gpu.loaded.alike import alike
+from carferry.gpu.loaded.weights import check_tensors
 from carferry.gpu.model.config import load_config, parse_config
 from carferry.gpu.model.families import FORCED
 from carferry.gpu.model.mistral import from_params
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
+from carferry.gpu.sizing.estimate import Model
 from carferry.weights.layout import PARAMS, Layout, read_layout
 from carferry.weights.numbered import missing_shards
 from carferry.weights.safetensors import Header, ReadRange, Tensor, read_tensors

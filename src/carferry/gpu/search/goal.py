@@ -9,11 +9,11 @@ from typing import Any
 
 from carferry.errors import InputError
 from carferry.form.closest import did_you_mean
-from carferry.gpu.memory.blocks import release_of
+from carferry.gpu.loaded.blocks import release_of
 from carferry.gpu.memory.calibration import Calibration
-from carferry.gpu.memory.estimate import Model
-from carferry.gpu.memory.vllm_version import LATEST, find_version
-from carferry.gpu.model.online import online_methods
+from carferry.gpu.packing.online import online_methods
+from carferry.gpu.sizing.estimate import Model
+from carferry.gpu.vllm.version import LATEST, find_version
 
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 """What ``--dtype`` takes and the plan counts with; vLLM's ``half`` and ``float`` are spellings."""

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from carferry.gpu.inventory.catalogue import Gpu
-from carferry.gpu.memory.estimate import Model, estimate
-from carferry.gpu.memory.limits import weight_only
-from carferry.gpu.memory.vllm_version import find_version
 from carferry.gpu.search.goal import Goal
 from carferry.gpu.search.option import Option
+from carferry.gpu.sizing.estimate import Model, estimate
+from carferry.gpu.sizing.limits import weight_only
+from carferry.gpu.vllm.version import find_version
 
 
 def notes_of(model: Model, goal: Goal, chosen: Option | None) -> Iterator[str]:

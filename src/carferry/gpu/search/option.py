@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from carferry.gpu.inventory.nodes import NodeGroup
-from carferry.gpu.memory.estimate import Estimate, Verdict
+from carferry.gpu.sizing.estimate import Estimate, Verdict
 
 ORDER = {Verdict.FITS: 0, Verdict.TIGHT: 1, Verdict.UNCHECKED: 2, Verdict.NO: 3}
 """Verdicts from best to worst."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from carferry.gpu.inventory.catalogue import COMMON, find
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
-from carferry.gpu.memory.estimate import Model, Verdict
 from carferry.gpu.search.goal import Goal, check_goal
 from carferry.gpu.search.option import Option
 from carferry.gpu.search.unchecked import is_roomy
 from carferry.gpu.search.ways import search
+from carferry.gpu.sizing.estimate import Model, Verdict
 from carferry.gpu.units import gib
 
 COUNTS = (1, 2, 4, 8)

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from carferry.errors import DoesNotFit
 from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.memory.estimate import Model, Verdict
 from carferry.gpu.search.changes import Change, smallest_change
 from carferry.gpu.search.command import command_of
 from carferry.gpu.search.goal import Goal, check_goal
 from carferry.gpu.search.notes import calibrated_notes, notes_of
 from carferry.gpu.search.option import Option
 from carferry.gpu.search.ways import search
+from carferry.gpu.sizing.estimate import Model, Verdict
 from carferry.gpu.units import GIB
 from carferry.gpu.vllm_args import VllmArgs
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from carferry.gpu.inventory.nodes import NodeGroup
-from carferry.gpu.memory.starts import refusals
-from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.search.goal import Goal
 from carferry.gpu.search.option import Cut
 from carferry.gpu.search.scope import Scope, base_choice
+from carferry.gpu.shape.shape import ModelShape
+from carferry.gpu.sizing.starts import refusals
 from carferry.gpu.units import GIB
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
 from carferry.gpu.memory.calibration import calibration_for
-from carferry.gpu.memory.estimate import Choice, Model, default_choice, loaded_shape
-from carferry.gpu.memory.starts import least_batch
-from carferry.gpu.memory.vllm_version import VllmVersion, find_version
-from carferry.gpu.model.shape import ModelShape
 from carferry.gpu.search.goal import Goal
 from carferry.gpu.search.option import Cut
+from carferry.gpu.shape.shape import ModelShape
+from carferry.gpu.sizing.estimate import Choice, Model, default_choice, loaded_shape
+from carferry.gpu.sizing.starts import least_batch
+from carferry.gpu.vllm.version import VllmVersion, find_version
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from carferry.gpu.inventory.nodes import NodeGroup
-from carferry.gpu.memory.estimate import (
+from carferry.gpu.search.option import Cut
+from carferry.gpu.search.scope import Scope, base_choice, batch_of
+from carferry.gpu.sizing.estimate import (
     Choice,
     Estimate,
     Verdict,
     cache_of,
 )
-from carferry.gpu.memory.limits import kv_dtype_reason, kv_dtypes
-from carferry.gpu.search.option import Cut
-from carferry.gpu.search.scope import Scope, base_choice, batch_of
+from carferry.gpu.sizing.limits import kv_dtype_reason, kv_dtypes
 
 FLOOR = 8192
 """Shortest context worth serving if the user names none, tokens."""

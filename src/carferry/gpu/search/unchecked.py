@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from carferry.gpu.inventory.nodes import NodeGroup
-from carferry.gpu.memory.estimate import Estimate, Verdict, estimate
-from carferry.gpu.memory.vllm_version import VllmVersion
 from carferry.gpu.search.option import Cut
 from carferry.gpu.search.scope import Scope, base_choice
 from carferry.gpu.search.settings import FLOOR
+from carferry.gpu.sizing.estimate import Estimate, Verdict, estimate
 from carferry.gpu.units import GIB
+from carferry.gpu.vllm.version import VllmVersion
 
 SEQUENCES = 64
 """Sequences at once if the user names none: states and samplers of any model have room for them."""

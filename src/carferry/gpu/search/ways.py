@@ -12,7 +12,6 @@ from typing import Any
 
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
-from carferry.gpu.memory.estimate import Choice, Estimate, Model, Verdict, estimate, weights_of
 from carferry.gpu.search.cuts import cuts
 from carferry.gpu.search.goal import Goal, effective
 from carferry.gpu.search.option import ORDER, Cut, Option, option_of
@@ -20,6 +19,7 @@ from carferry.gpu.search.rules import reason_against
 from carferry.gpu.search.scope import Scope, scope_of
 from carferry.gpu.search.settings import FLOOR, gentlest
 from carferry.gpu.search.unchecked import is_roomy, weigh_unknown
+from carferry.gpu.sizing.estimate import Choice, Estimate, Model, Verdict, estimate, weights_of
 from carferry.gpu.units import GIB
 
 _WEIGHTLESS: dict[str, Any] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from carferry.gpu.model.fields import Fields
+from carferry.gpu.shape.fields import Fields
 
 NVFP4 = 4 + 8 / 16
 MXFP4 = 4 + 8 / 32

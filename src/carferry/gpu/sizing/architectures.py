@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from carferry.gpu.inventory.catalogue import Gpu
-from carferry.gpu.memory.releases import Release, VllmVersion
-from carferry.gpu.model.shape import LayerKind, ModelShape
+from carferry.gpu.shape.shape import LayerKind, ModelShape
+from carferry.gpu.vllm.releases import Release, VllmVersion
 
 _CLASSES: Mapping[Release, tuple[str, ...]] = {
     (0, 9, 0): ("FalconH1ForCausalLM", "GraniteMoeHybridForCausalLM"),

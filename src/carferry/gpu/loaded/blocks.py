@@ -10,10 +10,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from carferry.gpu.inventory.catalogue import Gpu
-from carferry.gpu.memory.allocator import Allocator, Block
-from carferry.gpu.memory.buffers import Buffer, end_buffers, layer_buffers
-from carferry.gpu.memory.vllm_version import LATEST, VllmVersion
-from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.loaded.allocator import Allocator, Block
+from carferry.gpu.loaded.buffers import Buffer, end_buffers, layer_buffers
+from carferry.gpu.shape.shape import ModelShape
+from carferry.gpu.vllm.version import LATEST, VllmVersion
 
 _COUNTS_RESERVED = (0, 21)
 """Before this release an AMD GPU's log counts total minus free memory, holes included."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from carferry.gpu.model.shape import RecurrentState
+from carferry.gpu.shape.shape import RecurrentState
 
 
 def state_weights(state: RecurrentState, hidden: int) -> int:

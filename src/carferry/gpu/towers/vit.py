@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from carferry.gpu.model.fields import Fields
+from carferry.gpu.shape.fields import Fields
 
 CLASSES: Mapping[str, tuple[int, int, int, int, int, int]] = {
     "clip_vision_model": (768, 3072, 12, 12, 224, 32),

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 
 from carferry.errors import InputError
-from carferry.gpu.memory.releases import LATEST, PLATFORMS, RANGES, READ, Release, VllmVersion
+from carferry.gpu.vllm.releases import LATEST, PLATFORMS, RANGES, READ, Release, VllmVersion
 
 __all__ = ["LATEST", "UNDATED", "VllmVersion", "find_version"]
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from carferry.gpu.memory.params import VOCAB_STEP
-from carferry.gpu.model.modules import Module, modules_of
-from carferry.gpu.model.shape import ModelShape, Tower
+from carferry.gpu.loaded.params import VOCAB_STEP
+from carferry.gpu.packing.modules import Module, modules_of
+from carferry.gpu.shape.shape import ModelShape, Tower
 from carferry.gpu.units import BITS, round_up
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from carferry.gpu.model import widths
-from carferry.gpu.model.fields import Fields
-from carferry.gpu.model.patterns import NameSet, name_set
+from carferry.gpu.packing import widths
+from carferry.gpu.packing.patterns import NameSet, name_set
+from carferry.gpu.shape.fields import Fields
 
 _SKIPPED = (
     "modules_to_not_convert", "ignored_layers", "ignore", "exclude_modules", "exclude",

@@ -16,19 +16,19 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from carferry.gpu.inventory.catalogue import Gpu
+from carferry.gpu.loaded.weights import weights_per_gpu
 from carferry.gpu.memory.choice import Choice, requests
 from carferry.gpu.memory.kv import Cache, cache
-from carferry.gpu.memory.limits import resolve_dtype
 from carferry.gpu.memory.margin import margin, of_states, of_weights
 from carferry.gpu.memory.overhead import doubted_bytes, late_bytes, overhead_of
 from carferry.gpu.memory.spread import draft_bytes, spared_bytes
-from carferry.gpu.memory.starts import least_batch
 from carferry.gpu.memory.terms import Overhead
-from carferry.gpu.memory.vllm_version import LATEST, VllmVersion, find_version
-from carferry.gpu.memory.weights import weights_per_gpu
-from carferry.gpu.model.online import online
-from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.packing.online import online
+from carferry.gpu.shape.shape import ModelShape
+from carferry.gpu.sizing.limits import resolve_dtype
+from carferry.gpu.sizing.starts import least_batch
 from carferry.gpu.units import GIB
+from carferry.gpu.vllm.version import LATEST, VllmVersion, find_version
 from carferry.weights.safetensors import Tensor
 
 __all__ = [

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from carferry.gpu.model import widths
-from carferry.gpu.model.fields import Fields
-from carferry.gpu.model.modules import Module, modules_of, stems_of
-from carferry.gpu.model.patterns import name_set
-from carferry.gpu.model.recipes import READERS, Recipe, Rule, read_groups
-from carferry.gpu.model.shape import ModelShape, Quantization
+from carferry.gpu.packing import widths
+from carferry.gpu.packing.modules import Module, modules_of, stems_of
+from carferry.gpu.packing.patterns import name_set
+from carferry.gpu.packing.recipes import READERS, Recipe, Rule, read_groups
+from carferry.gpu.shape.fields import Fields
+from carferry.gpu.shape.shape import ModelShape, Quantization
 
 _SEVERAL = 8
 """A target of which just one layer among so many is named stands for all: no exporter packs a

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from carferry.gpu.model.modules import Module
+from carferry.gpu.packing.modules import Module
 
 _STEM = re.compile(r"(?:.*?\.)?(?:layers|h|blocks)\.(\d{1,6})(?=\.|$)")
 _ASIDE = re.compile(r"(?i)visual|vision|audio|(?:^|\.)mtp(?:\.|$)|mm_|multi_modal|merger|projector")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from carferry.gpu.model.fields import Fields
-from carferry.gpu.model.shape import Tower
+from carferry.gpu.shape.fields import Fields
+from carferry.gpu.shape.shape import Tower
 
 
 def whisper_encoder(config: Fields, outer: Fields | None = None, hidden: int = 0) -> Tower:

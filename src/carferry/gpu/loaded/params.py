@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from carferry.gpu.memory.state_params import state_weights
-from carferry.gpu.model.shape import Experts, Heads, Latent, LayerKind, ModelShape
+from carferry.gpu.loaded.state_params import state_weights
+from carferry.gpu.shape.shape import Experts, Heads, Latent, LayerKind, ModelShape
 from carferry.gpu.units import round_up
 
 VOCAB_STEP = 64

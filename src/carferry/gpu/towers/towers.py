@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from carferry.gpu.model.fields import Fields
-from carferry.gpu.model.images import IMAGES, plain_tower
-from carferry.gpu.model.shape import Tower
-from carferry.gpu.model.sounds import SOUNDS, whisper_encoder
+from carferry.gpu.shape.fields import Fields
+from carferry.gpu.shape.shape import Tower
+from carferry.gpu.towers.images import IMAGES, plain_tower
+from carferry.gpu.towers.sounds import SOUNDS, whisper_encoder
 
 _IMAGE_KEYS = ("vision_config", "vit_config", "vision_tower_config", "visual")
 _SOUND_KEYS = ("audio_config", "encoder_config", "sound_config", "speech_config")

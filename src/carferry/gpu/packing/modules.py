@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from carferry.gpu.model.shape import LayerKind, ModelShape
+from carferry.gpu.shape.shape import LayerKind, ModelShape
 
 _ATTENTION = ("self_attn", "attention", "mixer")
 _EXPERTS = tuple(

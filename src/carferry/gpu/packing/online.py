@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from carferry.errors import InputError
-from carferry.gpu.model import widths
-from carferry.gpu.model.shape import Quantization
+from carferry.gpu.packing import widths
+from carferry.gpu.shape.shape import Quantization
 
 _LINEAR = ("attention", "mlp", "shared", "experts", "state")
 

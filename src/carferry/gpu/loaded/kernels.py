@@ -7,9 +7,9 @@ Sources: vLLM ``layers/quantization/mxfp4.py`` (to 0.19) and ``layers/fused_moe/
 from __future__ import annotations
 
 from carferry.gpu.inventory.catalogue import Gpu
-from carferry.gpu.memory.cut import Ranks, ways
-from carferry.gpu.model.shape import LayerKind, ModelShape
-from carferry.gpu.model.widths import MXFP4
+from carferry.gpu.loaded.cut import Ranks, ways
+from carferry.gpu.packing.widths import MXFP4
+from carferry.gpu.shape.shape import LayerKind, ModelShape
 from carferry.gpu.units import BITS, round_up
 
 _HIDDEN_STEP = 256

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from carferry.gpu.memory.params import VOCAB_STEP
+from carferry.gpu.loaded.params import VOCAB_STEP
 from carferry.gpu.model.families import FAMILIES
-from carferry.gpu.model.shape import LayerKind, ModelShape, Quantization, RecurrentState
-from carferry.gpu.units import ceil_div, round_up
+from carferry.gpu.shape.shape import LayerKind, ModelShape, Quantization, RecurrentState
+from carferry.gpu.units import round_up
 
 
 def tensor_reason(
@@ -63,16 +63,6 @@ def pipeline_reason(shape: ModelShape, pp: int) -> str:
     if pp > len(shape.layers):
         return f"{len(shape.layers)} layers cannot fill {pp} stages"
     return ""
-
-
-def stage_layers(layers: int, pp: int) -> tuple[tuple[int, int], ...]:
-    """Return (first, end) layer of each stage; left-over layers go before the last stage."""
-    base, left = divmod(layers, pp)
-    sizes = [base] * pp
-    for step in range(left):
-        sizes[-(step + 2)] += 1
-    starts = [sum(sizes[:index]) for index in range(pp)]
-    return tuple((start, start + size) for start, size in zip(starts, sizes, strict=True))
 
 
 def _reasons(shape: ModelShape, tp: int) -> Iterator[str]:
@@ -177,8 +167,3 @@ def _sharded_widths(shape: ModelShape) -> Iterator[tuple[str, int]]:
 
 def _tower_width(shape: ModelShape) -> int:
     return shape.vision.intermediate if shape.vision else 0
-
-
-def largest_stage(layers: int, pp: int) -> int:
-    """Return the layers of the fullest stage."""
-    return ceil_div(layers, pp)

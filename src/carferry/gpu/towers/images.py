@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from carferry.gpu.model.fields import Fields
-from carferry.gpu.model.shape import Tower
-from carferry.gpu.model.vit import CLASSES, blocks, patches
+from carferry.gpu.shape.fields import Fields
+from carferry.gpu.shape.shape import Tower
+from carferry.gpu.towers.vit import CLASSES, blocks, patches
 
 
 def plain_tower(vision: Fields, config: Fields, hidden: int) -> Tower | None:

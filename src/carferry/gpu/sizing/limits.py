@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.memory.releases import VllmVersion
-from carferry.gpu.model.shape import ModelShape, Quantization
+from carferry.gpu.shape.shape import ModelShape, Quantization
+from carferry.gpu.vllm.releases import VllmVersion
 
 _NO_HALF = ("gemma2", "gemma3", "gemma3_text", "glm4")
 """Model types that vLLM refuses to run in float16 (numerical instability)."""

@@ -11,15 +11,15 @@ from collections.abc import Iterable, Sequence
 
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import Gpu
-from carferry.gpu.memory.blocks import allocated, release_of
-from carferry.gpu.memory.cut import Ranks, ways
-from carferry.gpu.memory.kernels import absorbed, expert_padding
-from carferry.gpu.memory.parallel import largest_stage
-from carferry.gpu.memory.params import WeightPart, weight_parts
-from carferry.gpu.memory.stored import Stored, read_stored
-from carferry.gpu.memory.vllm_version import VllmVersion
-from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.loaded.blocks import allocated, release_of
+from carferry.gpu.loaded.cut import Ranks, ways
+from carferry.gpu.loaded.kernels import absorbed, expert_padding
+from carferry.gpu.loaded.params import WeightPart, weight_parts
+from carferry.gpu.loaded.stages import largest_stage
+from carferry.gpu.loaded.stored import Stored, read_stored
+from carferry.gpu.shape.shape import ModelShape
 from carferry.gpu.units import BITS
+from carferry.gpu.vllm.version import VllmVersion
 from carferry.weights.safetensors import Tensor
 
 _EMBEDDINGS = ("embed_tokens.weight", "word_embeddings.weight", "tok_embeddings.weight")

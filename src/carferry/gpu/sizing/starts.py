@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from carferry.gpu.memory.architectures import architecture_reason
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.kv import cache
-from carferry.gpu.memory.limits import dtype_reason, kv_dtype_reason, quantization_reason
-from carferry.gpu.memory.parallel import context_reason, pipeline_reason, tensor_reason
-from carferry.gpu.memory.releases import VllmVersion
-from carferry.gpu.model.shape import ModelShape
+from carferry.gpu.shape.shape import ModelShape
+from carferry.gpu.sizing.architectures import architecture_reason
+from carferry.gpu.sizing.limits import dtype_reason, kv_dtype_reason, quantization_reason
+from carferry.gpu.sizing.parallel import context_reason, pipeline_reason, tensor_reason
+from carferry.gpu.vllm.releases import VllmVersion
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Largest ranks of adapters that vLLM takes."""

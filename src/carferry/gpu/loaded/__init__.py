@@ -1,0 +1,1 @@
+"""The weights as vLLM holds them on one GPU: parts, cuts, kernels' padding, the allocator."""

@@ -1,0 +1,1 @@
+"""How stored weights are packed, read layer by layer."""

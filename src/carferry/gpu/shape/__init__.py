@@ -1,0 +1,1 @@
+"""The shape of a model, and the fields of a config.json it is read from."""

@@ -1,0 +1,1 @@
+"""Encoders beside the decoder: images and sounds."""
