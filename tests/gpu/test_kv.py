@@ -283,3 +283,20 @@ def test_a_block_of_deepseek_v4_packs_its_layers_as_each_release_does(
     assert laid_out(model, version, kv_dtype="fp8").bytes_per_block == size
     staged = laid_out(model, version, kv_dtype="fp8", pp=2)
     assert size / 2 <= staged.bytes_per_block <= size * 0.6
+
+
+@pytest.mark.parametrize(
+    ("model", "tp", "per_token"),
+    [
+        ("openbmb/MiniCPM3-4B", 1, 62 * 40 * 2 * 96 * 2),
+        ("openbmb/MiniCPM3-4B", 4, 62 * 10 * 2 * 96 * 2),
+        ("MiniMaxAI/MiniMax-M3", 1, 60 * 4 * 2 * 128 * 2 + 57 * 128 * 2),
+        ("MiniMaxAI/MiniMax-M3", 8, 60 * 1 * 2 * 128 * 2 + 57 * 128 * 2),
+    ],
+)
+def test_what_a_token_keeps_beside_or_instead_of_plain_heads(
+    model: str, tp: int, per_token: int
+) -> None:
+    pool = laid_out(model, "0.33.0", tp=tp)
+
+    assert pool.bytes_per_block == per_token * pool.groups[0].block

@@ -82,7 +82,7 @@ def _encoder_tokens(shape: ModelShape, choice: Choice) -> int:
 
 def _context(shape: ModelShape, choice: Choice) -> float:
     """Return the context that MLA up-projects in the profile; 0 for other attention."""
-    latent = shape.latent
+    latent = shape.cached_latent
     if latent is None:
         return 0.0
     wanted = max(8 * choice.max_model_len, 4 * choice.max_num_seqs * (choice.block or 64))

@@ -18,7 +18,13 @@ from carferry.gpu.loaded.stages import stage_layers
 from carferry.gpu.memory import joined
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.groups import Group
-from carferry.gpu.memory.pages import cache_width, heads_bytes, state_bytes, token_bytes
+from carferry.gpu.memory.pages import (
+    cache_width,
+    heads_bytes,
+    indexer_bytes,
+    state_bytes,
+    token_bytes,
+)
 from carferry.gpu.shape.shape import LayerKind, ModelShape
 from carferry.gpu.units import ceil_div
 from carferry.gpu.vllm.releases import VllmVersion
@@ -28,6 +34,9 @@ BLOCK = 16
 
 LATENT_BLOCK = 64
 """Tokens per block of the MLA kernels (``platforms/cuda.py``; matches the one logged row)."""
+
+SPARSE_BLOCK = 128
+"""Tokens per block of MiniMax-M3's sparse kernels."""
 
 LATENT_HYBRID_BLOCK = 128
 """The same beside recurrent layers: blocks are split for the kernels in multiples of it."""
@@ -140,7 +149,7 @@ def _layout(
         return pool.groups, pool.bytes_per_block
     kinds = tuple(_kinds(shape, choice, version))
     groups = tuple(_grouped(_equal_pages(kinds), version.padding_ratio))
-    return groups, _bytes_per_block(groups, len(shape.layers), choice.pp)
+    return groups, _bytes_per_block(groups, shape, choice.pp)
 
 
 def draft_layers(shape: ModelShape, choice: Choice) -> int:
@@ -189,8 +198,8 @@ def _kept(shape: ModelShape, kind: LayerKind) -> tuple[int, ...]:
 
 
 def _smallest_block(shape: ModelShape) -> int:
-    if not shape.latent:
-        return BLOCK
+    if not shape.cached_latent:
+        return SPARSE_BLOCK if shape.indexer_dim else BLOCK
     return LATENT_HYBRID_BLOCK if shape.count(LayerKind.STATE) else LATENT_BLOCK
 
 
@@ -217,16 +226,25 @@ def _grouped(kinds: tuple[Group, ...], ratio: float) -> Iterator[Group]:
             yield replace(kind, layers=kind.layers[index::parts])
 
 
-def _bytes_per_block(groups: tuple[Group, ...], layers: int, pp: int) -> int:
+def _bytes_per_block(groups: tuple[Group, ...], shape: ModelShape, pp: int) -> int:
     """Return the bytes of one block on the rank whose stage holds most layers of any group."""
     if not groups:
         return 0
+    layers, page = len(shape.layers), groups[0].page
     stages = stage_layers(layers, pp)
     drafts = 1 + max(layer for group in groups for layer in group.layers)
     stages = (*stages[:-1], (stages[-1][0], max(layers, drafts)))
-    fullest = max(
-        sum(first <= layer < end for layer in group.layers)
+    return max(
+        sum(first <= layer < end for layer in group.layers) * page
+        + groups[0].block * _indexed(shape, first, end)
         for first, end in stages
         for group in groups
     )
-    return fullest * groups[0].page
+
+
+def _indexed(shape: ModelShape, first: int, end: int) -> int:
+    """Return the bytes a token of a stage's indexers, where they are no part of the pages."""
+    if shape.latent or not shape.indexer_dim:
+        return 0
+    start = len(shape.layers) - shape.indexed if shape.indexed else 0
+    return max(min(end, len(shape.layers)) - max(first, start), 0) * indexer_bytes(shape)
