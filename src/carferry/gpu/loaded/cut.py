@@ -47,7 +47,7 @@ def ways(shape: ModelShape, split: str, ranks: Ranks) -> float:
     if split == "experts":
         return _expert_ways(shape, ranks)
     if split == "tower":
-        return 1 if shape.vision is not None and shape.vision.copied else tp
+        return shape.vision.ways(tp) if shape.vision is not None else tp
     if split == "qkv":
         rows, keys = heads.query, 2 * heads.kv
         return (rows + keys) / (rows / tp + keys / min(tp, heads.kv))

@@ -67,7 +67,7 @@ def encoder_peak(shape: ModelShape, choice: Choice) -> float:
     tower = shape.vision
     if tower is None:
         return 0.0
-    ways = 1 if tower.copied else choice.tp
+    ways = tower.ways(choice.tp)
     patches = _encoder_tokens(shape, choice) * _PATCHES
     inner = tower.matrices * tower.intermediate // ways
     widest = 2 * tower.hidden + max(inner, 4 * tower.hidden // ways)

@@ -127,6 +127,7 @@ class Tower:
 
     Attributes:
         copied: Every rank holds the whole tower under tensor parallelism.
+        copyable: It may, if it is asked for (``--mm-encoder-tp-mode data``).
         levels: Features of how many of its layers reach into the decoder (Qwen3-VL).
     """
 
@@ -138,6 +139,15 @@ class Tower:
     extra: int
     copied: bool = False
     levels: int = 0
+    copyable: bool = False
+
+    def must_copy(self, tp: int) -> bool:
+        """Return whether the tower can only run whole on every rank, and must be asked to."""
+        return self.copyable and not self.copied and bool(self.heads % tp or self.intermediate % tp)
+
+    def ways(self, tp: int) -> int:
+        """Return into how many shares tensor parallelism cuts the tower."""
+        return 1 if self.copied or self.must_copy(tp) else tp
 
     @property
     def weights(self) -> int:
