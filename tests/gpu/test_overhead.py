@@ -14,8 +14,7 @@ from carferry.gpu.memory.forward import expert_space
 from carferry.gpu.memory.graphs import captured, graphs_gib
 from carferry.gpu.memory.margin import margin
 from carferry.gpu.memory.overhead import overhead_of
-from carferry.gpu.memory.spread import spared_bytes
-from carferry.gpu.sizing.estimate import Model, Verdict, estimate
+from carferry.gpu.sizing.estimate import Model, Verdict, estimate, weights_of
 from carferry.gpu.units import GIB
 from carferry.gpu.vllm.version import UNDATED, find_version
 
@@ -59,13 +58,17 @@ def test_experts_of_eight_engines_take_a_chunk_at_once(share: float, kv: float) 
     assert work.kv / GIB == pytest.approx(kv, rel=0.01)
 
 
-def test_experts_are_shared_by_the_engines() -> None:
+@pytest.mark.parametrize(("tp", "engines", "held"), [(1, 4, 32), (1, 3, 43), (2, 24, 3)])
+def test_experts_are_dealt_out_over_the_ranks_of_all_engines(
+    tp: int, engines: int, held: int
+) -> None:
     shape = shape_of("Qwen/Qwen3-30B-A3B-FP8")
+    alone = weights_of(Model(shape), chosen("L4", tp=tp), find_version())
+    given = {"tp": tp, "data_parallel": engines, "expert_parallel": True}
+    shared = weights_of(Model(shape), chosen("L4", **given), find_version())
 
-    spared = spared_bytes(shape, chosen("L4", data_parallel=4)) / GIB
-
-    assert spared == pytest.approx(0.75 * 27, rel=0.05)
-    assert spared_bytes(shape, chosen("L4")) == 0
+    experts = 48 * 3 * 2048 * 768 * 1.0
+    assert alone - shared == pytest.approx(experts * (128 / tp - held), rel=0.002)
 
 
 @pytest.mark.parametrize(
