@@ -49,7 +49,7 @@ def weigh_unknown(scope: Scope, group: NodeGroup, cut: Cut) -> Estimate:
     weights = int(stored * share / (cut.tp * cut.pp)) if stored else work.weights
     left = work.requested - weights
     verdict = Verdict.NO if stored and left < 0 else Verdict.UNCHECKED
-    kv = left if verdict is Verdict.NO else max(left - work.overhead.budgeted(scope.version), 0)
+    kv = left if verdict is Verdict.NO else max(left - work.overhead.budgeted(), 0)
     return replace(
         work,
         weights=weights,
