@@ -57,7 +57,7 @@ def place(option: Option) -> str:
     """Return where an option runs: ``2 x L40S in one node``, and how it differs from another."""
     name, count = option.group.gpu.name, option.gpu_count
     if option.pp > 1:
-        where = f"{option.pp} nodes with {count} x {name} each"
+        where = f"{option.pp} {option.spread} with {count} x {name} each"
     else:
         where = f"{count} x {name}" + (" in one node" if count > 1 else "")
     engines = f"{option.dp} engines of {option.tp}" if option.dp > 1 else ""

@@ -24,7 +24,8 @@ def notes_of(model: Model, goal: Goal, chosen: Option | None) -> Iterator[str]:
     if not model.shape.unknown:
         yield from _choice_notes(model, goal, chosen)
     if chosen.pp > 1:
-        yield f"{chosen.pp} nodes: KServe serves that as one InferenceService, a pod on each"
+        where = "a pod on each" if chosen.spread == "nodes" else "on fewer nodes"
+        yield f"{chosen.pp} {chosen.spread}: KServe serves that as one InferenceService, {where}"
     if not goal.prices:
         yield "cheapest by the catalogue's relative prices; pass prices to order by your own"
     yield from _gpu_notes(model, chosen.group.gpu)

@@ -89,7 +89,7 @@ def _option(
 
 
 def _rank(option: Option) -> tuple[object, ...]:
-    """Return the sort key: verdict, nodes are there, room, price, GPUs, how far off, most nodes."""
+    """Return the sort key: verdict, nodes are there, room, price, GPUs, nodes, how far off."""
     best, verdict = option.best, option.verdict
     missing = best.shortfall / GIB if best else float("inf")
     cramped = verdict is Verdict.UNCHECKED and best is not None and not is_roomy(best)
@@ -97,7 +97,7 @@ def _rank(option: Option) -> tuple[object, ...]:
     gpus = option.gpu_count * option.pp if price else 0
     return (
         ORDER[verdict], option.group.absent, cramped, -best.kv if cramped and best else 0, price,
-        gpus, missing, option.expert_parallel, -option.group.nodes,
+        gpus, option.pp if price else 0, missing, option.expert_parallel, -option.group.nodes,
     )  # fmt: skip
 
 

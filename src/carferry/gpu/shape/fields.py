@@ -9,6 +9,7 @@ from typing import Any
 from carferry.errors import InputError
 
 _LARGEST = 1 << 24
+_MOST_LAYERS = 1024
 _REMEDY = "take config.json from the hub"
 
 
@@ -41,6 +42,19 @@ class Fields:
             reason = f"{keys[0]} is {found!r}, not an integer from {least} to {_LARGEST}"
             raise InputError("read config", self.subject, reason, _REMEDY)
         return found
+
+    def layers(self, *keys: str, default: int | None = None, least: int = 1) -> int:
+        """Return a count of layers: of a decoder, a tower, or what drafts.
+
+        Raises:
+            InputError: As ``integer``, or more than any model has.
+        """
+        count = self.integer(*keys, default=default, least=least)
+        if count > _MOST_LAYERS:
+            name = next((key for key in keys if self.values.get(key) is not None), keys[0])
+            reason = f"{name} is {count}, over {_MOST_LAYERS} layers"
+            raise InputError("read config", self.subject, reason, _REMEDY)
+        return count
 
     def maybe(self, *keys: str) -> int | None:
         """Return the number, or None if no key is set or it is zero."""
