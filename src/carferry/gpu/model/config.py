@@ -64,7 +64,7 @@ def parse_config(
     check_family(family)
     section = text_section(config)
     kind = type_of(section)
-    traits, fields, unknown = _read_as(section, kind, subject, family, measured)
+    traits, fields, unknown, assumed = _read_as(section, kind, subject, family, measured)
     read = read_whisper if kind == "whisper" else read_decoder
     bare = read(fields, config, kind, traits)
     bare = replace(bare, rotary=rotary_elements(fields, bare))
@@ -72,10 +72,10 @@ def parse_config(
     packed, strange = parse_quantization(whole, bare)
     shape = replace(
         bare,
-        rotary=rotary_elements(fields, bare),
         quantization=packed,
         kv_dtype=kv_cache_dtype(whole),
         unknown=", ".join(part for part in (unknown, bare.unknown, strange) if part),
+        assumed=assumed,
     )
     _check(shape, subject)
     return shape
@@ -87,18 +87,19 @@ def _read_as(
     subject: str,
     forced: str,
     measured: Mapping[str, int],
-) -> tuple[Family, Fields, str]:
-    """Return the traits a section is read with, its fields, and what is not known of it."""
+) -> tuple[Family, Fields, str, tuple[str, ...]]:
+    """Return the traits a section is read with, its fields, what is not known, what made up."""
     known = plain(section)
     if forced:
-        return Family(), Fields(known, subject), ""
+        return Family(), Fields(known, subject), "", ()
     traits = FAMILIES.get(kind)
     if traits:
-        return traits, Fields({**traits.defaults, **known}, subject), ""
+        return traits, Fields({**traits.defaults, **known}, subject), "", ()
     known, missing = with_stand_ins(known, measured)
     named = kind or architecture_of(section) or "without model_type"
     made_up = f" (assumed: {', '.join(missing)})" if missing else ""
-    return Family(sliding="never"), Fields(known, subject), f"architecture {named!r}{made_up}"
+    unknown = f"architecture {named!r}{made_up}"
+    return Family(sliding="never"), Fields(known, subject), unknown, missing
 
 
 def check_family(family: str) -> None:

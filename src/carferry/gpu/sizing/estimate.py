@@ -93,6 +93,9 @@ class Estimate:
         most_seqs: Most sequences vLLM starts with, if each holds a state; None if any number.
         doubted: What may be taken less than estimated, so that nothing is refused for it.
         late: What is taken after the KV cache was sized, and not profiled.
+        is_weighed: Whether the weights are known, from headers or a whole config.
+        is_sized: Whether all the rest is: cache, context, activations. If not, only the weights
+            may be told.
     """
 
     choice: Choice
@@ -110,6 +113,8 @@ class Estimate:
     most_seqs: int | None = None
     late: int = 0
     doubted: int = 0
+    is_weighed: bool = True
+    is_sized: bool = True
 
     @property
     def total(self) -> int:
