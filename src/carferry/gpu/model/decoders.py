@@ -87,7 +87,7 @@ DECODERS: Mapping[str, Family] = {
     "glm4v_moe_text": _GLM,
     "chatglm": Family(bias=True),
     "minicpm": Family(defaults=_TIED),
-    "minicpm3": replace(_LATENT, defaults={"q_lora_rank": None, **_TIED}),
+    "minicpm3": replace(_LATENT, expanded=True, defaults={"q_lora_rank": None, **_TIED}),
     "gemma": Family(defaults=_GEMMA),
     "gemma2": Family(sliding="alternate", norms=4, defaults={**_GEMMA, "sliding_window": 4096}),
     "vaultgemma": Family(sliding="alternate", norms=2, defaults=_GEMMA3),

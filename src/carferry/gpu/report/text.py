@@ -74,9 +74,10 @@ def _text_lines(plan: GpuPlan) -> Iterator[str]:
     if drawn:
         yield ""
         yield _key(drawn)
+    wide = max((len(place(option)) for option in drawn), default=0)
     for option in drawn:
         if option.best:
-            yield f"{place(option)[:28]:<28} {_bar(option.best)} {option.verdict.value}"
+            yield f"{place(option):<{wide}} {_bar(option.best)} {option.verdict.value}"
     if plan.arguments:
         yield ""
         yield from (f"  {argument}" for argument in plan.arguments)

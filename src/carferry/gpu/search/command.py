@@ -13,7 +13,7 @@ from carferry.gpu.vllm_args import VllmArgs
 
 def command_of(model: Model, goal: Goal, best: Estimate) -> VllmArgs:
     """Return the arguments of an option; of a known model, nothing is left to a default."""
-    choice = best.choice
+    choice, vision = best.choice, model.shape.vision
     if model.shape.unknown:
         return _unknown(model, goal, choice)
     return VllmArgs(
@@ -28,6 +28,7 @@ def command_of(model: Model, goal: Goal, best: Estimate) -> VllmArgs:
         max_num_seqs=choice.max_num_seqs,
         max_num_batched_tokens=choice.max_num_batched_tokens,
         gpu_memory_utilization=choice.utilization,
+        mm_encoder_tp_mode="data" if vision and vision.must_copy(choice.tp) else None,
         enable_lora=True if choice.lora_rank else None,
         max_loras=choice.loras or None,
         max_lora_rank=choice.lora_rank or None,

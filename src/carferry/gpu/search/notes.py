@@ -41,10 +41,14 @@ def calibrated_notes(model: Model, goal: Goal, option: Option) -> Iterator[str]:
 
 def unchecked_note(model: Model) -> str:
     """Return the warning of a model that the plan does not know."""
-    counted = "its weights' headers" if model.tensors else "nothing, since no header was read"
+    held = (
+        "only the headers of its weights were held against the memory"
+        if model.tensors
+        else "no header of its weights was read, so nothing was held against the memory"
+    )
+    unknown = model.shape.unknown
     return (
-        f"unchecked: the plan does not know {model.shape.unknown}; only {counted} "
-        "stood against the memory, and vLLM may need more or not serve it"
+        f"unchecked: the plan does not know {unknown}; {held}: vLLM may need more or not serve it"
     )
 
 

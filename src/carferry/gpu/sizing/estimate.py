@@ -18,10 +18,10 @@ from enum import Enum
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.loaded.weights import weights_per_gpu
 from carferry.gpu.memory.choice import Choice, requests
+from carferry.gpu.memory.drafts import draft_bytes
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.margin import margin, of_states, of_weights
 from carferry.gpu.memory.overhead import doubted_bytes, late_bytes, overhead_of
-from carferry.gpu.memory.spread import draft_bytes, spared_bytes
 from carferry.gpu.memory.terms import Overhead
 from carferry.gpu.packing.online import online
 from carferry.gpu.shape.shape import ModelShape
@@ -203,9 +203,9 @@ def weights_of(model: Model, choice: Choice, version: VllmVersion) -> int:
         version=version,
         batched_tokens=choice.max_num_batched_tokens,
         expert_parallel=choice.expert_parallel,
+        data_parallel=choice.data_parallel,
     )
-    held = stored - spared_bytes(shape, choice)
-    return int(held + draft_bytes(shape, choice, held))
+    return int(stored + draft_bytes(shape, choice, stored))
 
 
 def _has_states(pool: Cache, choice: Choice, version: VllmVersion) -> bool:

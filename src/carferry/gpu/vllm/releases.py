@@ -60,6 +60,8 @@ class VllmVersion:
         states_checked: Full CUDA graphs need a block of states for every sequence.
         sliding_as_full: A sliding window's layers keep the whole request, as full attention does.
         chunks_as_full: A chunked layer (Llama 4) keeps the whole request too.
+        packing: How DeepSeek V4's layers share a block: ``tuples`` (a slot of each size for every
+            layer), ``slots`` (as many of each size as a group has) or ``dense``.
         batches_in_flight: Batches whose tokens a sliding window must still hold.
         huge_tier: GPUs of 160 GiB and more batch 16384 tokens.
         whole_prompts: A batch must hold the longest prompt (engine V0 chunks none of up to 32k).
@@ -68,7 +70,6 @@ class VllmVersion:
         space_kept: The workspace of the experts' kernels stays, so it adds to other peaks.
         more_context_gib: What a context takes more than in earlier releases, from Ampere on.
         lowest_capability: Oldest GPUs the wheels carry kernels for.
-        dropped: Quantization methods that are gone.
         dated: The release that is planned, as shown.
         note: What a reader must know of it: planned as the nearest release that is known.
         is_guessed: The release that was asked for is not known; this is the nearest.
@@ -94,6 +95,7 @@ class VllmVersion:
     states_checked: bool = False
     sliding_as_full: bool = False
     chunks_as_full: bool = True
+    packing: str = "tuples"
     batches_in_flight: int = 1
     huge_tier: bool = False
     whole_prompts: bool = False
@@ -102,7 +104,6 @@ class VllmVersion:
     space_kept: bool = False
     more_context_gib: float = 0.0
     lowest_capability: int = 70
-    dropped: tuple[str, ...] = ()
     dated: str = ""
     note: str = ""
     is_guessed: bool = False
@@ -152,13 +153,19 @@ _V23 = replace(
     second_models=("LlamaForCausalLM", "MistralForCausalLM", "Qwen3ForCausalLM"),
 )
 _SECOND = ("DeepseekV2ForCausalLM", "GraniteMoeForCausalLM", "Qwen2MoeForCausalLM")
-_V24 = replace(_V23, since=(0, 24, 0), second_models=(*_V23.second_models, *_SECOND))
+_V24 = replace(
+    _V23,
+    since=(0, 24, 0),
+    second_models=(*_V23.second_models, *_SECOND),
+    packing="slots",
+)
 _V25 = replace(_V24, since=(0, 25, 0), second_runner="dense", second_models=_SECOND)
 _V26 = replace(_V25, since=(0, 26, 0), batches_in_flight=2)
 _V27 = replace(
     _V26,
     since=(0, 27, 0),
     second_models=(*_SECOND, "KimiK3ForConditionalGeneration"),
+    packing="dense",
     second_encodes=True,
 )
 _V28 = replace(
@@ -170,17 +177,17 @@ _V28 = replace(
     blackwell_graphs=1024,
 )
 _V29 = replace(_V28, since=(0, 29, 0), second_runner="all", second_reserves=True)
+_V30 = replace(_V29, since=(0, 30, 0))
 _V33 = replace(
-    _V29,
+    _V30,
     since=(0, 33, 0),
     second_sampler_bytes=COPIED_BYTES,
     lowest_capability=75,
-    dropped=("bitsandbytes", "gguf"),
 )
 
 RANGES = (
     *(_V0, _V8, _V9, _V9_1, _V11, _V11_1, _V12, _V13, _V14, _V17, _V18),
-    *(_V20, _V20_1, _V21, _V22, _V23, _V24, _V25, _V26, _V27, _V28, _V29, _V33),
+    *(_V20, _V20_1, _V21, _V22, _V23, _V24, _V25, _V26, _V27, _V28, _V29, _V30, _V33),
 )
 """Every range, oldest first."""
 
@@ -197,6 +204,17 @@ READ: frozenset[Release] = frozenset(
     | {(0, 6, 6), (0, 7, 3)}
 )
 """Releases whose source was read, or that lie between two patch releases that are alike."""
+
+GONE: Mapping[str, Release] = {
+    "aqlm": (0, 10, 1),
+    "marlin": (0, 10, 2),
+    "qqq": (0, 10, 2),
+    "rtn": (0, 16, 0),
+    "ptpc_fp8": (0, 19, 0),
+    "gguf": (0, 24, 0),
+    "bitsandbytes": (0, 28, 0),
+}
+"""Quantization method to the first release without it (``layers/quantization/__init__.py``)."""
 
 PLATFORMS: Mapping[Release, Release] = {
     (2, 22, 99): (0, 9, 1),
