@@ -100,7 +100,7 @@ _ENDED = {name: release for release, names in _LAST.items() for name in names}
 
 def first_release(shape: ModelShape) -> Release | None:
     """Return the first release that can run a model; None if any known one may."""
-    special = shape.latent is not None or shape.count(LayerKind.STATE) > 0
+    special = shape.latent is not None or shape.ratios or shape.count(LayerKind.STATE) > 0
     return _FIRST.get(shape.architecture) if special else None
 
 

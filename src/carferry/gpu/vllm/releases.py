@@ -165,6 +165,7 @@ _V27 = replace(
     _V26,
     since=(0, 27, 0),
     second_models=(*_SECOND, "KimiK3ForConditionalGeneration"),
+    packing="dense",
     second_encodes=True,
     packing="dense",
 )
