@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from gpu.samples import LLAMA, shape_of
+from gpu.samples import shape_of
 
 from carferry.gpu.inventory.catalogue import find
-from carferry.gpu.model.config import parse_config
 from carferry.gpu.sizing.limits import dtype_reason, kv_dtypes, quantization_reason, resolve_dtype
 from carferry.gpu.vllm.version import find_version
 
@@ -40,16 +39,6 @@ def test_auto_dtype_follows_capability_and_model(model: str, gpu: str, dtype: st
 )
 def test_quantization_needs_a_capability(model: str, gpu: str, version: str, reason: str) -> None:
     assert quantization_reason(shape_of(model), find(gpu), find_version(version)) == reason
-
-
-def test_method_that_left_vllm_is_refused() -> None:
-    config = {"quant_method": "bitsandbytes", "load_in_4bit": True}
-    shape = parse_config(LLAMA | {"quantization_config": config})
-
-    assert (
-        quantization_reason(shape, find("L40S"), find_version("0.33.0"))
-        == "this vLLM has no bitsandbytes"
-    )
 
 
 def test_half_precision_is_refused_as_vllm_refuses_it() -> None:

@@ -31,6 +31,8 @@ def title(plan: GpuPlan) -> str:
 
 def headline(plan: GpuPlan) -> str:
     """Return the answer in one line."""
+    if plan.chosen is None and plan.other_release:
+        return f"vLLM {plan.version.dated} does not serve {plan.model.subject}"
     if plan.chosen is None:
         return f"{plan.model.subject} does not fit any GPU option here"
     if plan.verdict is Verdict.TIGHT:
@@ -84,6 +86,8 @@ def change(plan: GpuPlan) -> str:
         return "nothing."
     if plan.change is None:
         watch = "nothing that the plan knows of; when it has started, compare its log with --log."
+        if plan.other_release:
+            return f"serve it with {plan.other_release}; even then, {_NOTHING_HELPS.lower()}"
         return watch if plan.verdict is Verdict.UNCHECKED else _NOTHING_HELPS
     option = plan.change.option
     length = f", up to {option.best.choice.max_model_len} tokens" if option.best else ""

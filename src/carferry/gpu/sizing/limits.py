@@ -62,8 +62,6 @@ def quantization_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> st
     packed = shape.quantization
     if packed is None:
         return ""
-    if packed.method in version.dropped:
-        return f"this vLLM has no {packed.method}"
     least = _LEAST.get(packed.method, 75)
     if gpu.vendor == "nvidia" and gpu.capability and gpu.capability < least:
         have = f"{gpu.name} has {_capability(gpu)}"

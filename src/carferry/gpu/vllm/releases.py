@@ -63,7 +63,6 @@ class VllmVersion:
         space_kept: The workspace of the experts' kernels stays, so it adds to other peaks.
         more_context_gib: What a context takes more than in earlier releases, from Ampere on.
         lowest_capability: Oldest GPUs the wheels carry kernels for.
-        dropped: Quantization methods that are gone.
         dated: The release that is planned, as shown.
         note: What a reader must know of it: planned as the nearest release that is known.
         is_guessed: The release that was asked for is not known; this is the nearest.
@@ -92,7 +91,6 @@ class VllmVersion:
     space_kept: bool = False
     more_context_gib: float = 0.0
     lowest_capability: int = 70
-    dropped: tuple[str, ...] = ()
     dated: str = ""
     note: str = ""
     is_guessed: bool = False
@@ -144,7 +142,6 @@ _V33 = replace(
     since=(0, 33, 0),
     second_sampler_bytes=COPIED_BYTES,
     lowest_capability=75,
-    dropped=("bitsandbytes", "gguf"),
 )
 
 RANGES = (
