@@ -338,3 +338,8 @@ def test_what_transformers_may_run_in_an_older_release_is_unchecked() -> None:
         older.notes
     )
     assert plan(model, named("H100"), Goal(vllm="0.10.1")).verdict is Verdict.FITS
+
+
+@pytest.mark.parametrize("model", ["microsoft/Phi-4-multimodal-instruct", "google/gemma-3n-E4B-it"])
+def test_a_class_without_stages_is_not_spread_over_nodes(model: str) -> None:
+    assert "has no pipeline parallelism" in refused(model, pp=2)
