@@ -5,6 +5,7 @@ from gpu.samples import shape_of
 
 from carferry.gpu.loaded.stages import stage_layers
 from carferry.gpu.sizing.parallel import pipeline_reason, tensor_reason, valid_tensor_sizes
+from carferry.gpu.vllm.version import find_version
 
 
 @pytest.mark.parametrize(
@@ -61,4 +62,4 @@ def test_left_over_layers_avoid_the_last_stage() -> None:
     ],
 )
 def test_refused_pipeline_says_why(model: str, pp: int, reason: str) -> None:
-    assert reason in pipeline_reason(shape_of(model), pp)
+    assert reason in pipeline_reason(shape_of(model), pp, find_version())
