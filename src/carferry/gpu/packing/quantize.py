@@ -50,7 +50,13 @@ def parse_quantization(config: Fields, shape: ModelShape) -> tuple[Quantization 
     recipe = reader(method, section)
     if shape.model_type.startswith("deepseek_v4") and recipe.method == "fp8":
         recipe = _with_small_experts(recipe, config, section)
-    return replace(_tallied(recipe, shape), needs=(vllm_method(method, section),)), ""
+    return replace(_tallied(recipe, shape), needs=(_reader(method, section),)), ""
+
+
+def _reader(method: str, section: Fields) -> str:
+    """Return the method of vLLM that reads a section; ModelOpt's own names an algorithm alone."""
+    is_named = section.text("quant_method", "quantization_method")
+    return vllm_method(method if is_named else "modelopt", section)
 
 
 def _with_small_experts(recipe: Recipe, config: Fields, section: Fields) -> Recipe:
