@@ -123,13 +123,30 @@ def _looser(model: Model, goal: Goal) -> Iterator[tuple[str, Goal]]:
     if goal.kv_dtype == "auto":
         said = "let the KV cache be fp8: --kv-cache-dtype=fp8, which you set to auto"
         yield said, replace(goal, kv_dtype="fp8")
-    if goal.utilization:
-        said = (
-            "raise --gpu-memory-utilization to {share:g}, which you set to "
-            + f"{goal.utilization:g}"
-        )
-        yield said, replace(goal, utilization=None)
+    yield from _other_share(goal)
+    yield from _without_extras(goal)
     yield from _other_cut(goal)
+
+
+def _other_share(goal: Goal) -> Iterator[tuple[str, Goal]]:
+    usual = find_version(goal.vllm).utilization
+    if goal.utilization and goal.utilization != usual:
+        word = "raise" if usual > goal.utilization else "lower"
+        said = f"{word} --gpu-memory-utilization to {{share:g}}, which you set to "
+        yield said + f"{goal.utilization:g}", replace(goal, utilization=None)
+
+
+def _without_extras(goal: Goal) -> Iterator[tuple[str, Goal]]:
+    """Yield the question with fewer adapters, with none, and without drafts."""
+    if goal.lora_rank and (goal.loras or 1) > 1:
+        said = f"serve one adapter in a batch: --max-loras=1, which you set to {goal.loras}"
+        yield said, replace(goal, loras=1)
+    if goal.lora_rank:
+        said = f"leave --lora-rank out, which you set to {goal.lora_rank}"
+        yield said, replace(goal, lora_rank=None, loras=None)
+    if goal.speculative_tokens:
+        said = f"leave --speculative-tokens out, which you set to {goal.speculative_tokens}"
+        yield said, replace(goal, speculative_tokens=None)
 
 
 def _shorter(model: Model, goal: Goal) -> Iterator[tuple[str, Goal]]:
