@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from carferry.gpu.search.plan import GpuPlan, Option
-from carferry.gpu.sizing.estimate import Estimate, requests
-from carferry.gpu.units import gib
+from carferry.gpu.sizing.estimate import Estimate
+from carferry.gpu.units import gib, in_words
 from carferry.gpu.vllm.version import find_version
 
 MOST_ROWS = 40
@@ -36,7 +36,7 @@ def slices(best: Estimate) -> tuple[Slice, ...]:
             "activation", f"activations ({best.overhead.binding})", gib(best.overhead.activation)
         ),
         Slice("graphs", "CUDA graphs", graphs),
-        Slice("request", f"KV cache, {requests(best.choice)}", gib(best.needed)),
+        Slice("request", f"KV cache, {best.holds}", gib(best.needed)),
         Slice("spare", "KV cache, more requests", gib(spare)),
     )
     return tuple(part for part in parts if part.gib > 0)
@@ -122,7 +122,7 @@ def _row(option: Option, cached: bool) -> tuple[str, ...]:
     best = option.best
     if best is None:
         return (place(option), "no", *("-" * (4 if cached else 3)), option.reason)
-    missing = f"{gib(best.shortfall):.1f} GiB short: {best.binding}"
+    missing = f"{in_words(best.shortfall)} short: {best.binding}"
     left, length = amount(gib(max(best.kv, 0))), str(best.choice.max_model_len)
     at_once = (f"{best.concurrency:.1f}" if best.needed else "-",) if cached else ()
     weights, why = amount(gib(best.weights)), missing if best.shortfall else settings(best)

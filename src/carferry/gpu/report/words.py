@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from carferry.gpu.report.rows import amount, keeps_cache, place
 from carferry.gpu.search.plan import GpuPlan, Option
-from carferry.gpu.sizing.estimate import Choice, Estimate, Verdict, requests
-from carferry.gpu.units import gib
+from carferry.gpu.sizing.estimate import Estimate, Verdict
+from carferry.gpu.units import GIB, gib, in_words
 
 BADGES = {
     Verdict.FITS: "fits",
@@ -69,7 +69,7 @@ def reasons(plan: GpuPlan) -> Iterator[str]:
     if plan.chosen is None:
         yield (
             f"What stands in the way is {plan.binding}: "
-            f"{plan.shortfall_gib:.1f} GiB are missing on each GPU."
+            f"{in_words(plan.shortfall_gib * GIB)} are missing on each GPU."
         )
     elif plan.verdict is Verdict.TIGHT:
         yield (
@@ -144,15 +144,16 @@ def _arithmetic(best: Estimate, cached: bool) -> Iterator[str]:
         return
     if best.kv <= 0:
         yield (
-            f"Nothing is left for the KV cache; {requests(choice)} "
-            f"need{_s(choice)} {gib(best.needed):.1f} GiB."
+            f"Nothing is left for the KV cache; {best.holds} "
+            f"need{_s(best)} {gib(best.needed):.1f} GiB."
         )
         return
+    which = f"requests of {choice.max_model_len} tokens " if best.by_states else ""
     yield (
-        f"{gib(best.kv):.1f} GiB are left for the KV cache; {requests(choice)} "
-        f"need{_s(choice)} {gib(best.needed):.1f}, and {best.concurrency:.1f} can run at once."
+        f"{gib(best.kv):.1f} GiB are left for the KV cache; {best.holds} "
+        f"need{_s(best)} {gib(best.needed):.1f}, and {best.concurrency:.1f} {which}can run at once."
     )
 
 
-def _s(choice: Choice) -> str:
-    return "" if choice.concurrency != 1 else "s"
+def _s(best: Estimate) -> str:
+    return "" if best.by_states or best.choice.concurrency != 1 else "s"
