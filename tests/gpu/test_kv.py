@@ -247,3 +247,58 @@ def test_states_of_nemotron_are_exact_if_no_type_is_said() -> None:
     old, new = (cache(shape, choice, find_version(v)).bytes_per_block for v in ("0.12.0", "0.20.0"))
 
     assert new / old == pytest.approx(2, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("version", "given", "gib", "length", "tokens"),
+    [
+        ("0.22.1", {"tp": 8, "max_num_batched_tokens": 8192}, 37.93, 256000, 2497693),
+        ("0.27.1", {"tp": 2, "max_num_batched_tokens": 8192}, 50.51, 98304, 752889),
+        # No release named: as the first that serves it logs.
+        (UNDATED, {"tp": 8, "max_num_batched_tokens": 8192}, 37.93, 256000, 2497693),
+    ],
+)
+def test_joined_entries_windows_and_unfinished_sums_make_the_tokens_of_deepseek_v4(
+    version: str, given: dict[str, object], gib: float, length: int, tokens: int
+) -> None:
+    pool = laid_out("deepseek-ai/DeepSeek-V4-Flash", version, kv_dtype="fp8", **given)
+
+    assert pool.tokens(int(gib * GIB), length) == pytest.approx(tokens, rel=0.001)
+
+
+def test_deepseek_v4_names_what_a_request_lacks() -> None:
+    given = {"tp": 2, "kv_dtype": "fp8", "max_num_batched_tokens": 16384}
+    pool = laid_out("deepseek-ai/DeepSeek-V4-Flash", "0.22.0", **given)
+
+    assert pool.bytes_per_request(30000) / GIB == pytest.approx(6.66, abs=0.005)
+    assert pool.longest(int(5.44 * GIB), 30000) == pytest.approx(13528, abs=8)
+
+
+@pytest.mark.parametrize(
+    ("version", "size"), [("0.23.0", 1051776), ("0.24.0", 1039680), ("0.33.0", 1002240)]
+)
+def test_a_block_of_deepseek_v4_packs_its_layers_as_each_release_does(
+    version: str, size: int
+) -> None:
+    model = "deepseek-ai/DeepSeek-V4-Flash"
+
+    assert laid_out(model, version, kv_dtype="fp8").bytes_per_block == size
+    staged = laid_out(model, version, kv_dtype="fp8", pp=2)
+    assert size / 2 <= staged.bytes_per_block <= size * 0.6
+
+
+@pytest.mark.parametrize(
+    ("model", "tp", "per_token"),
+    [
+        ("openbmb/MiniCPM3-4B", 1, 62 * 40 * 2 * 96 * 2),
+        ("openbmb/MiniCPM3-4B", 4, 62 * 10 * 2 * 96 * 2),
+        ("MiniMaxAI/MiniMax-M3", 1, 60 * 4 * 2 * 128 * 2 + 57 * 128 * 2),
+        ("MiniMaxAI/MiniMax-M3", 8, 60 * 1 * 2 * 128 * 2 + 57 * 128 * 2),
+    ],
+)
+def test_what_a_token_keeps_beside_or_instead_of_plain_heads(
+    model: str, tp: int, per_token: int
+) -> None:
+    pool = laid_out(model, "0.33.0", tp=tp)
+
+    assert pool.bytes_per_block == per_token * pool.groups[0].block

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from gpu.samples import LLAMA, shape_of
 
 from carferry.gpu.inventory.catalogue import find
+from carferry.gpu.memory.choice import Choice
 from carferry.gpu.model.config import parse_config
-from carferry.gpu.sizing.limits import dtype_reason, kv_dtypes, quantization_reason, resolve_dtype
+from carferry.gpu.shape.shape import Quantization
+from carferry.gpu.sizing.limits import (
+    dtype_reason,
+    kv_dtype_reason,
+    kv_dtypes,
+    quantization_reason,
+    resolve_dtype,
+)
 from carferry.gpu.vllm.version import find_version
 
 
@@ -64,3 +74,31 @@ def test_old_gpu_keeps_the_cache_in_the_model_dtype() -> None:
     tried = {gpu: kv_dtypes(shape, find(gpu)) for gpu in ("T4", "A10", "L4")}
 
     assert tried == {"T4": ("auto",), "A10": ("auto",), "L4": ("auto", "fp8")}
+
+
+@pytest.mark.parametrize(
+    ("version", "kv_dtype", "refused"),
+    [("0.29.0", "auto", True), ("0.29.0", "fp8", False), ("0.30.0", "auto", False)],
+)
+def test_deepseek_v4_asked_for_its_fp8_cache_until_0_30(
+    version: str, kv_dtype: str, refused: bool
+) -> None:
+    choice = Choice(find("H200"), kv_dtype=kv_dtype)
+    shape = shape_of("deepseek-ai/DeepSeek-V4-Flash")
+
+    assert bool(kv_dtype_reason(shape, choice, find_version(version))) is refused
+
+
+@pytest.mark.parametrize(
+    ("method", "last", "first_without"),
+    [("gguf", "0.23.0", "0.24.0"), ("bitsandbytes", "0.27.1", "0.28.0"), ("awq", "0.33.0", "")],
+)
+def test_a_release_without_a_quantization_is_refused(
+    method: str, last: str, first_without: str
+) -> None:
+    shape = replace(parse_config(LLAMA), quantization=Quantization(method, (("mlp", 4.5),)))
+
+    assert quantization_reason(shape, find("H100"), find_version(last)) == ""
+    if first_without:
+        said = quantization_reason(shape, find("H100"), find_version(first_without))
+        assert said == f"this vLLM has no {method}"

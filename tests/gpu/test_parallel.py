@@ -3,8 +3,16 @@ from __future__ import annotations
 import pytest
 from gpu.samples import shape_of
 
+from carferry.gpu.inventory.catalogue import find
+from carferry.gpu.loaded.cut import Ranks, ways
 from carferry.gpu.loaded.stages import stage_layers
+from carferry.gpu.memory.choice import Choice
+from carferry.gpu.search.command import command_of
+from carferry.gpu.search.goal import Goal
+from carferry.gpu.sizing.estimate import Model, estimate
 from carferry.gpu.sizing.parallel import pipeline_reason, tensor_reason, valid_tensor_sizes
+from carferry.gpu.sizing.starts import refusals
+from carferry.gpu.vllm.version import find_version
 
 
 @pytest.mark.parametrize(
@@ -62,3 +70,29 @@ def test_left_over_layers_avoid_the_last_stage() -> None:
 )
 def test_refused_pipeline_says_why(model: str, pp: int, reason: str) -> None:
     assert reason in pipeline_reason(shape_of(model), pp)
+
+
+@pytest.mark.parametrize(
+    ("model", "tp", "copied"),
+    [
+        ("moonshotai/Kimi-K3", 8, True),
+        ("moonshotai/Kimi-K3", 4, False),
+        ("zai-org/GLM-4.1V-9B-Thinking", 8, True),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", 4, False),
+    ],
+)
+def test_a_tower_whose_heads_do_not_divide_runs_whole_on_every_rank(
+    model: str, tp: int, copied: bool
+) -> None:
+    """The old code refused: 12 encoder heads do not divide by 8."""
+    shape = shape_of(model)
+    given = Choice(find("H200"), tp=tp, kv_dtype="fp8")
+    best = estimate(Model(shape), given, find_version("0.33.0"))
+    mode = command_of(Model(shape), Goal(), best).mm_encoder_tp_mode
+
+    assert tensor_reason(shape, tp) == ""
+    assert mode == ("data" if copied else None)
+    assert shape.vision is not None
+    assert ways(shape, "tower", Ranks(tp)) == (1 if copied else tp)
+    old = " ".join(refusals(shape, given, find_version("0.10.1")))
+    assert ("encoder heads do not divide" in old) is copied

@@ -37,6 +37,7 @@ class VllmArgs:
     max_num_seqs: int | None = None
     max_num_batched_tokens: int | None = None
     gpu_memory_utilization: float | None = None
+    mm_encoder_tp_mode: str | None = None
     enable_lora: bool | None = None
     max_loras: int | None = None
     max_lora_rank: int | None = None

@@ -64,7 +64,7 @@ def end_buffers(shape: ModelShape, tp: int, dtype: str) -> list[Buffer]:
 
 
 def _tower(tower: Tower, tp: int, width: int) -> list[Buffer]:
-    ways = 1 if tower.copied else tp
+    ways = tower.ways(tp)
     mlp = tower.hidden * tower.intermediate
     first = (tower.matrices - 1) * mlp
     counts = (3 * tower.hidden**2, tower.hidden**2, first, mlp)

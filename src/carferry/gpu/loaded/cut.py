@@ -21,11 +21,18 @@ class Ranks:
         tp: Tensor parallel size.
         pp: Pipeline parallel size.
         whole_experts: Experts are dealt out whole (``--enable-expert-parallel``).
+        engines: Data parallel size; experts are shared by the ranks of all engines.
     """
 
     tp: int
     pp: int = 1
     whole_experts: bool = False
+    engines: int = 1
+
+    @property
+    def of_experts(self) -> int:
+        """Ranks that share the experts of a layer, dealt out or cut."""
+        return self.tp * self.engines
 
 
 def ways(shape: ModelShape, split: str, ranks: Ranks) -> float:
@@ -40,7 +47,7 @@ def ways(shape: ModelShape, split: str, ranks: Ranks) -> float:
     if split == "experts":
         return _expert_ways(shape, ranks)
     if split == "tower":
-        return 1 if shape.vision is not None and shape.vision.copied else tp
+        return shape.vision.ways(tp) if shape.vision is not None else tp
     if split == "qkv":
         rows, keys = heads.query, 2 * heads.kv
         return (rows + keys) / (rows / tp + keys / min(tp, heads.kv))
@@ -49,5 +56,5 @@ def ways(shape: ModelShape, split: str, ranks: Ranks) -> float:
 
 def _expert_ways(shape: ModelShape, ranks: Ranks) -> float:
     if not ranks.whole_experts or shape.experts is None:
-        return ranks.tp
-    return shape.experts.count / ceil_div(shape.experts.count, ranks.tp)
+        return ranks.of_experts
+    return shape.experts.count / ceil_div(shape.experts.count, ranks.of_experts)

@@ -21,7 +21,7 @@ def expert_padding(shape: ModelShape, gpu: Gpu, ranks: Ranks, release: tuple[int
     if packed is None or experts is None or packed.of("experts") != MXFP4:
         return 0.0
     width = experts.latent or shape.hidden
-    share = experts.intermediate // (1 if ranks.whole_experts else ranks.tp)
+    share = experts.intermediate // (1 if ranks.whole_experts else ranks.of_experts)
     step, beside = _steps(shape, gpu, release)
     grown = round_up(width, beside) * round_up(share, step) / (width * max(share, 1)) - 1
     matrices = 3 if shape.gated else 2
@@ -43,7 +43,7 @@ def _steps(shape: ModelShape, gpu: Gpu, release: tuple[int, ...]) -> tuple[int, 
 
 def absorbed(shape: ModelShape, ranks: Ranks, dtype: str) -> float:
     """Return the bytes on one rank of MLA's up-projection, kept again inside queries and values."""
-    latent = shape.latent
+    latent = shape.cached_latent
     if latent is None:
         return 0.0
     per_layer = shape.heads.query * latent.kv_rank * (latent.nope + latent.value)

@@ -39,6 +39,7 @@ def weights_per_gpu(
     version: VllmVersion | None = None,
     batched_tokens: int = 0,
     expert_parallel: bool = False,
+    data_parallel: int = 1,
 ) -> int:
     """Return the bytes of weights on the fullest GPU.
 
@@ -53,8 +54,9 @@ def weights_per_gpu(
         version: The vLLM that loads them; the newest if not given.
         batched_tokens: Most tokens of one step, for which image features have buffers.
         expert_parallel: Experts are dealt out whole.
+        data_parallel: Engines that share the experts.
     """
-    ranks = Ranks(tp, pp, expert_parallel)
+    ranks = Ranks(tp, pp, expert_parallel, data_parallel)
     release = release_of(version)
     places = _from_tensors(shape, tensors, ranks, dtype) if tensors else {}
     places = places or _from_shape(shape, ranks, dtype)

@@ -67,7 +67,7 @@ def encoder_peak(shape: ModelShape, choice: Choice) -> float:
     tower = shape.vision
     if tower is None:
         return 0.0
-    ways = 1 if tower.copied else choice.tp
+    ways = tower.ways(choice.tp)
     patches = _encoder_tokens(shape, choice) * _PATCHES
     inner = tower.matrices * tower.intermediate // ways
     widest = 2 * tower.hidden + max(inner, 4 * tower.hidden // ways)
@@ -82,7 +82,7 @@ def _encoder_tokens(shape: ModelShape, choice: Choice) -> int:
 
 def _context(shape: ModelShape, choice: Choice) -> float:
     """Return the context that MLA up-projects in the profile; 0 for other attention."""
-    latent = shape.latent
+    latent = shape.cached_latent
     if latent is None:
         return 0.0
     wanted = max(8 * choice.max_model_len, 4 * choice.max_num_seqs * (choice.block or 64))

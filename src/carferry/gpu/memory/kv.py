@@ -15,8 +15,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from carferry.gpu.loaded.stages import stage_layers
+from carferry.gpu.memory import joined
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.memory.pages import cache_width, heads_bytes, state_bytes, token_bytes
+from carferry.gpu.memory.groups import Group
+from carferry.gpu.memory.pages import (
+    cache_width,
+    heads_bytes,
+    indexer_bytes,
+    state_bytes,
+    token_bytes,
+)
 from carferry.gpu.shape.shape import LayerKind, ModelShape
 from carferry.gpu.units import ceil_div
 from carferry.gpu.vllm.releases import VllmVersion
@@ -27,30 +35,21 @@ BLOCK = 16
 LATENT_BLOCK = 64
 """Tokens per block of the MLA kernels (``platforms/cuda.py``; matches the one logged row)."""
 
+SPARSE_BLOCK = 128
+"""Tokens per block of MiniMax-M3's sparse kernels."""
+
 LATENT_HYBRID_BLOCK = 128
 """The same beside recurrent layers: blocks are split for the kernels in multiples of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Layers that share one block table.
+class Cache:
+    """The pool's layout on one rank, and how many blocks a request takes from it.
 
     Attributes:
-        kind: ``full``, ``sliding``, ``chunked``, ``state`` or ``cross``.
-        block: Tokens per block.
-        page: Bytes of one layer's part of a block.
-        layers: Indices of the decoder layers in it; a draft's layers come after the model's.
+        by_bytes: The log weighs a request's blocks by the bytes of their groups, though each
+            takes as much of the pool (DeepSeek V4 before 0.27).
     """
-
-    kind: str
-    block: int
-    page: int
-    layers: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Cache:
-    """The pool's layout on one rank, and how many blocks a request takes from it."""
 
     groups: tuple[Group, ...]
     bytes_per_block: int
@@ -61,6 +60,7 @@ class Cache:
     state_blocks: int
     context_ranks: int
     by_concurrency: bool
+    by_bytes: bool = False
 
     def blocks(self, size_bytes: int) -> int:
         """Return how many blocks fit a budget; 0 if the model keeps no cache."""
@@ -76,7 +76,7 @@ class Cache:
 
     def concurrency(self, size_bytes: int, length: int) -> float:
         """Return how many requests of ``length`` tokens fit a budget at once."""
-        return self.blocks(size_bytes) / self.blocks_per_request(length) if self.groups else 0.0
+        return self.blocks(size_bytes) / self._logged(length) if self.groups else 0.0
 
     def tokens(self, size_bytes: int, length: int) -> int:
         """Return the token count vLLM logs for a budget."""
@@ -101,13 +101,20 @@ class Cache:
         """Tokens per block beside recurrent layers; None if there are none."""
         return next((group.block for group in self.groups if group.kind == "state"), None)
 
+    def _logged(self, length: int) -> int:
+        """Return the blocks one request takes by the log's account."""
+        if not self.by_bytes:
+            return self.blocks_per_request(length)
+        held = sum(self._group_blocks(group, length) * group.page for group in self.groups)
+        return ceil_div(held, self.groups[0].page)
+
     def _group_blocks(self, group: Group, length: int) -> int:
         if group.kind == "state":
             return self.state_blocks
         if group.kind == "cross":
             return ceil_div(self.encoder_tokens, group.block)
         if group.kind == "sliding":
-            held = min(self.window - 1 + self.in_flight, length)
+            held = min((group.window or self.window) - 1 + self.in_flight, length)
             return ceil_div(held, group.block) + 1
         if group.kind == "chunked":
             return ceil_div(min(self.chunk + self.in_flight, length), group.block)
@@ -116,20 +123,33 @@ class Cache:
 
 def cache(shape: ModelShape, choice: Choice, version: VllmVersion) -> Cache:
     """Lay out the cache of the fullest rank."""
-    kinds = tuple(_kinds(shape, choice, version))
-    groups = tuple(_grouped(_equal_pages(kinds), version.padding_ratio))
+    is_joined = joined.is_joined(shape)
+    groups, size = _layout(shape, choice, version)
     aligned = version.aligned_states if choice.prefix_caching is None else choice.prefix_caching
     return Cache(
         groups=groups,
-        bytes_per_block=_bytes_per_block(groups, len(shape.layers), choice.pp),
+        bytes_per_block=size,
         window=shape.window or 0,
         chunk=shape.chunk,
         in_flight=choice.max_num_batched_tokens * max(version.batches_in_flight, choice.pp),
         encoder_tokens=choice.max_num_batched_tokens,
         state_blocks=(2 if aligned else 1) + choice.speculative_tokens,
         context_ranks=choice.context_ranks,
-        by_concurrency=version.tokens_by_concurrency,
+        by_concurrency=version.tokens_by_concurrency or (is_joined and version.release is None),
+        by_bytes=is_joined and version.packing != "dense",
     )
+
+
+def _layout(
+    shape: ModelShape, choice: Choice, version: VllmVersion
+) -> tuple[tuple[Group, ...], int]:
+    """Return the groups and the bytes of one block."""
+    if joined.is_joined(shape):
+        pool = joined.pool(shape, choice, version, draft_layers(shape, choice))
+        return pool.groups, pool.bytes_per_block
+    kinds = tuple(_kinds(shape, choice, version))
+    groups = tuple(_grouped(_equal_pages(kinds), version.padding_ratio))
+    return groups, _bytes_per_block(groups, shape, choice.pp)
 
 
 def draft_layers(shape: ModelShape, choice: Choice) -> int:
@@ -178,8 +198,8 @@ def _kept(shape: ModelShape, kind: LayerKind) -> tuple[int, ...]:
 
 
 def _smallest_block(shape: ModelShape) -> int:
-    if not shape.latent:
-        return BLOCK
+    if not shape.cached_latent:
+        return SPARSE_BLOCK if shape.indexer_dim else BLOCK
     return LATENT_HYBRID_BLOCK if shape.count(LayerKind.STATE) else LATENT_BLOCK
 
 
@@ -206,16 +226,25 @@ def _grouped(kinds: tuple[Group, ...], ratio: float) -> Iterator[Group]:
             yield replace(kind, layers=kind.layers[index::parts])
 
 
-def _bytes_per_block(groups: tuple[Group, ...], layers: int, pp: int) -> int:
+def _bytes_per_block(groups: tuple[Group, ...], shape: ModelShape, pp: int) -> int:
     """Return the bytes of one block on the rank whose stage holds most layers of any group."""
     if not groups:
         return 0
+    layers, page = len(shape.layers), groups[0].page
     stages = stage_layers(layers, pp)
     drafts = 1 + max(layer for group in groups for layer in group.layers)
     stages = (*stages[:-1], (stages[-1][0], max(layers, drafts)))
-    fullest = max(
-        sum(first <= layer < end for layer in group.layers)
+    return max(
+        sum(first <= layer < end for layer in group.layers) * page
+        + groups[0].block * _indexed(shape, first, end)
         for first, end in stages
         for group in groups
     )
-    return fullest * groups[0].page
+
+
+def _indexed(shape: ModelShape, first: int, end: int) -> int:
+    """Return the bytes a token of a stage's indexers, where they are no part of the pages."""
+    if shape.latent or not shape.indexer_dim:
+        return 0
+    start = len(shape.layers) - shape.indexed if shape.indexed else 0
+    return max(min(end, len(shape.layers)) - max(first, start), 0) * indexer_bytes(shape)

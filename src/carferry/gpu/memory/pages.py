@@ -2,10 +2,12 @@
 
 Sources: vLLM 0.33 ``v1/kv_cache_interface.py`` (page sizes), ``layers/mamba/mamba_utils.py``
 (states), ``models/config.py`` (their types), ``models/deepseek_v2.py`` (the indexer's keys: fp8 and
-one fp32 scale per 128).
+one fp32 scale per 128), ``models/minimax_m3/common/indexer.py`` (16 bits), ``models/minicpm3.py``.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.shape.shape import Heads, ModelShape, RecurrentState
@@ -30,14 +32,23 @@ def cache_width(choice: Choice) -> int:
 def token_bytes(shape: ModelShape, choice: Choice) -> int:
     """Return the bytes per token of a full-attention layer on one rank; MLA is not divided."""
     width = cache_width(choice)
-    if not shape.latent:
+    latent = shape.latent
+    if latent is None:
         return heads_bytes(shape.global_heads, choice.tp, width)
-    plain = (shape.latent.kv_rank + shape.latent.rope) * width
+    if latent.expanded:
+        dim = latent.nope + latent.rope
+        return heads_bytes(replace(shape.heads, dim=dim, value=0), choice.tp, width)
+    plain = (latent.kv_rank + latent.rope) * width
     if not shape.indexer_dim:
         return plain
     scale, shared = _SCALE
     keys = shape.indexer_dim + scale * ceil_div(shape.indexer_dim, shared)
     return (_SPARSE_FP8 if choice.kv_dtype == "fp8" else plain) + keys
+
+
+def indexer_bytes(shape: ModelShape) -> int:
+    """Return the bytes a token of an indexer beside whole keys and values: 16-bit keys."""
+    return 2 * shape.indexer_dim
 
 
 def heads_bytes(heads: Heads, tp: int, width: int) -> int:

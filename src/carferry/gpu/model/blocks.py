@@ -7,6 +7,7 @@ Sources: vLLM 0.33 ``model_executor/models``, ``transformers_utils/model_arch_co
 from __future__ import annotations
 
 from carferry.gpu.model import nas
+from carferry.gpu.model.family import Family
 from carferry.gpu.shape.fields import Fields
 from carferry.gpu.shape.shape import Heads, Latent, LayerKind
 
@@ -74,8 +75,8 @@ def global_heads(fields: Fields, heads: Heads, sliding: Heads) -> Heads | None:
     return None if heads == sliding else heads
 
 
-def latent_of(fields: Fields) -> Latent | None:
-    """Return the latent attention; None if keys and values are cached whole."""
+def latent_of(fields: Fields, traits: Family) -> Latent | None:
+    """Return the latent attention; None if keys and values are projected at once."""
     rank = fields.maybe("kv_lora_rank")
     if rank is None:
         return None
@@ -88,6 +89,7 @@ def latent_of(fields: Fields) -> Latent | None:
             default=max(fields.number("hidden_size") // fields.number("num_attention_heads"), 1),
         ),
         query_rank=fields.maybe("q_lora_rank"),
+        expanded=traits.expanded,
     )
 
 

@@ -21,6 +21,8 @@ from carferry.gpu.packing.quantize import kv_cache_dtype, parse_quantization
 from carferry.gpu.shape.fields import Fields
 from carferry.gpu.shape.shape import LayerKind, ModelShape
 
+_NOTHING: Mapping[str, int] = {}
+
 
 def load_config(data: bytes, subject: str = "config.json") -> dict[str, Any]:
     """Parse the bytes of a config.json.
@@ -38,7 +40,11 @@ def load_config(data: bytes, subject: str = "config.json") -> dict[str, Any]:
 
 
 def parse_config(
-    config: Mapping[str, Any], *, subject: str = "config.json", family: str = ""
+    config: Mapping[str, Any],
+    *,
+    subject: str = "config.json",
+    family: str = "",
+    measured: Mapping[str, int] = _NOTHING,
 ) -> ModelShape:
     """Parse config.json into the shape that decides memory.
 
@@ -46,6 +52,7 @@ def parse_config(
         config: The whole config.json.
         subject: What to call it in errors, for example the repository.
         family: ``gqa`` treats an unknown architecture as a plain grouped-attention decoder.
+        measured: Sizes that the headers tell, for an unknown architecture that names none.
 
     Returns:
         The shape. What the plan does not know, an architecture or a way to pack weights, is named
@@ -57,7 +64,7 @@ def parse_config(
     check_family(family)
     section = text_section(config)
     kind = type_of(section)
-    traits, fields, unknown = _read_as(section, kind, subject, family)
+    traits, fields, unknown, assumed = _read_as(section, kind, subject, family, measured)
     read = read_whisper if kind == "whisper" else read_decoder
     bare = read(fields, config, kind, traits)
     bare = replace(bare, rotary=rotary_elements(fields, bare))
@@ -65,29 +72,34 @@ def parse_config(
     packed, strange = parse_quantization(whole, bare)
     shape = replace(
         bare,
-        rotary=rotary_elements(fields, bare),
         quantization=packed,
         kv_dtype=kv_cache_dtype(whole),
         unknown=", ".join(part for part in (unknown, bare.unknown, strange) if part),
+        assumed=assumed,
     )
     _check(shape, subject)
     return shape
 
 
 def _read_as(
-    section: Mapping[str, Any], kind: str, subject: str, forced: str
-) -> tuple[Family, Fields, str]:
-    """Return the traits a section is read with, its fields, and what is not known of it."""
+    section: Mapping[str, Any],
+    kind: str,
+    subject: str,
+    forced: str,
+    measured: Mapping[str, int],
+) -> tuple[Family, Fields, str, tuple[str, ...]]:
+    """Return the traits a section is read with, its fields, what is not known, what made up."""
     known = plain(section)
     if forced:
-        return Family(), Fields(known, subject), ""
+        return Family(), Fields(known, subject), "", ()
     traits = FAMILIES.get(kind)
     if traits:
-        return traits, Fields({**traits.defaults, **known}, subject), ""
-    known, missing = with_stand_ins(known)
+        return traits, Fields({**traits.defaults, **known}, subject), "", ()
+    known, missing = with_stand_ins(known, measured)
     named = kind or architecture_of(section) or "without model_type"
     made_up = f" (assumed: {', '.join(missing)})" if missing else ""
-    return Family(sliding="never"), Fields(known, subject), f"architecture {named!r}{made_up}"
+    unknown = f"architecture {named!r}{made_up}"
+    return Family(sliding="never"), Fields(known, subject), unknown, missing
 
 
 def check_family(family: str) -> None:

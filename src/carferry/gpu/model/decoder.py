@@ -103,9 +103,10 @@ def _with_caches(shape: ModelShape, fields: Fields, traits: Family) -> ModelShap
         shared_kv=fields.flag("attention_k_eq_v"),
         window=window_of(fields) if LayerKind.SLIDING in layers else None,
         chunk=chunk if LayerKind.CHUNKED in layers else 0,
-        latent=latent_of(fields),
+        latent=latent_of(fields, traits),
         state=state_of(fields, traits, layers),
         indexer_dim=_indexer(fields),
+        indexed=_indexed(fields),
         ratios=_ratios(fields, len(layers)),
         spare_layers=fields.layers(*_SPARE, default=0, least=0),
         kv_shared=min(fields.maybe("num_kv_shared_layers") or 0, len(layers)),
@@ -115,6 +116,12 @@ def _with_caches(shape: ModelShape, fields: Fields, traits: Family) -> ModelShap
 def _indexer(fields: Fields) -> int:
     sparse = fields.section("sparse_attention_config")
     return fields.maybe("index_head_dim") or sparse.maybe("sparse_index_dim") or 0
+
+
+def _indexed(fields: Fields) -> int:
+    """Return from how many layers on the list of sparse ones (MiniMax) is not all zeros."""
+    marks = fields.section("sparse_attention_config").items("sparse_attention_freq")
+    return len(marks) - next((index for index, mark in enumerate(marks) if mark), 0)
 
 
 def _ratios(fields: Fields, count: int) -> tuple[int, ...]:

@@ -32,6 +32,7 @@ class Family:
         copies_kv: KV heads may be copied to more ranks than there are heads.
         chunked: Layers with rotary positions see no further than their chunk.
         twice: A layer holds two attentions and two dense MLPs beside its experts.
+        expanded: Latent attention keeps keys and values of every head, as its own code attends.
         more: Which weights come on top, by the name of a function of ``extras``.
     """
 
@@ -52,6 +53,7 @@ class Family:
     more: str = ""
     chunked: bool = False
     twice: bool = False
+    expanded: bool = False
 
 
 FORCED = "gqa"

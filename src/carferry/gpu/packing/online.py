@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from carferry.errors import InputError
 from carferry.gpu.packing import widths
 from carferry.gpu.shape.shape import Quantization
+from carferry.gpu.vllm.releases import GONE
 
 _LINEAR = ("attention", "mlp", "shared", "experts", "state")
 
 
 @dataclass(frozen=True, slots=True)
 class _Online:
-    """One method: bits per weight, the parts it packs, first and last (major, minor) with it."""
+    """One method: bits per weight, the parts it packs, first (major, minor) with it."""
 
     bits: float
     parts: tuple[str, ...] = _LINEAR
     since: tuple[int, int] = (0, 0)
-    until: tuple[int, int] = (1 << 16, 0)
     kind: str = "fp8"
     block: tuple[int, int] | None = None
 
@@ -34,21 +34,22 @@ _METHODS: Mapping[str, _Online] = {
     "fp8_per_tensor": _Online(8.0, since=(0, 20)),
     "fp8_per_block": _Online(widths.blocked((128, 128)), since=(0, 20), block=(128, 128)),
     "fp8_per_channel": _Online(8.0, since=(0, 24)),
-    "ptpc_fp8": _Online(8.0, until=(0, 19)),
+    "ptpc_fp8": _Online(8.0),
     "mxfp8": _Online(widths.MXFP8, since=(0, 20), kind="mxfp8"),
     "mxfp4": _Online(widths.MXFP4, since=(0, 28), kind="mxfp4-online"),
     "nvfp4_per_token": _Online(widths.NVFP4, ("experts",), since=(0, 26), kind="nvfp4"),
     "experts_int8": _Online(8.0, ("experts",), kind="experts-int8"),
     "int8_per_channel_weight_only": _Online(8.0, ("experts",), since=(0, 20), kind="experts-int8"),
-    "bitsandbytes": _Online(widths.NF4, until=(0, 27), kind="bitsandbytes"),
-    "rtn": _Online(8 + 16 / 128, since=(0, 9), until=(0, 15), kind="rtn"),
+    "bitsandbytes": _Online(widths.NF4, kind="bitsandbytes"),
+    "rtn": _Online(8 + 16 / 128, since=(0, 9), kind="rtn"),
 }
 
 
 def online_methods(release: tuple[int, ...]) -> tuple[str, ...]:
     """Return the methods with which a vLLM release packs weights while it loads them."""
     minor = release[:2]
-    return tuple(name for name, one in _METHODS.items() if one.since <= minor <= one.until)
+    started = (name for name, one in _METHODS.items() if one.since <= minor)
+    return tuple(name for name in started if name not in GONE or minor < GONE[name][:2])
 
 
 def check_online(method: str, release: tuple[int, ...]) -> None:

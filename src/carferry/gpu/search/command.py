@@ -13,8 +13,8 @@ from carferry.gpu.vllm_args import VllmArgs
 
 def command_of(model: Model, goal: Goal, best: Estimate) -> VllmArgs:
     """Return the arguments of an option; of a known model, nothing is left to a default."""
-    choice = best.choice
-    if model.shape.unknown:
+    choice, vision = best.choice, model.shape.vision
+    if not best.is_sized:
         return _unknown(model, goal, choice)
     return VllmArgs(
         tensor_parallel_size=choice.tp,
@@ -28,6 +28,7 @@ def command_of(model: Model, goal: Goal, best: Estimate) -> VllmArgs:
         max_num_seqs=choice.max_num_seqs,
         max_num_batched_tokens=choice.max_num_batched_tokens,
         gpu_memory_utilization=choice.utilization,
+        mm_encoder_tp_mode="data" if vision and vision.must_copy(choice.tp) else None,
         enable_lora=True if choice.lora_rank else None,
         max_loras=choice.loras or None,
         max_lora_rank=choice.lora_rank or None,
@@ -36,7 +37,7 @@ def command_of(model: Model, goal: Goal, best: Estimate) -> VllmArgs:
 
 
 def _unknown(model: Model, goal: Goal, choice: Choice) -> VllmArgs:
-    """Return what is sure of a model that the plan does not know; the rest is vLLM's.
+    """Return what is sure where the plan does not know the model or the GPU; the rest is vLLM's.
 
     The context is what the user said, else what vLLM finds to fit, else a short one if the
     config tells how long the model's own is.

@@ -8,6 +8,7 @@ from typing import Any
 from carferry.errors import InputError, UnsupportedModel
 from carferry.gpu.inventory.nodes import Inventory, named
 from carferry.gpu.loaded.alike import alike
+from carferry.gpu.loaded.measured import measured_sizes
 from carferry.gpu.loaded.weights import check_tensors
 from carferry.gpu.model.config import load_config, parse_config
 from carferry.gpu.model.families import FORCED
@@ -106,7 +107,7 @@ def understand(
         raise InputError("plan", subject, "no config.json", "vLLM cannot serve it without one")
     config = _with_beside(config, layout, held, read)
     tensors = _tensors(layout, held, read, headers)
-    shape = parse_config(config, subject=subject, family=family)
+    shape = parse_config(config, subject=subject, family=family, measured=measured_sizes(tensors))
     check_tensors(shape, tensors, subject)
     return Model(shape, alike(tensors), subject, arguments, notes)
 

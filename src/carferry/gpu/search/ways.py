@@ -18,7 +18,7 @@ from carferry.gpu.search.option import ORDER, Cut, Option, option_of
 from carferry.gpu.search.rules import reason_against
 from carferry.gpu.search.scope import Scope, scope_of
 from carferry.gpu.search.settings import FLOOR, gentlest
-from carferry.gpu.search.unchecked import is_roomy, weigh_unknown
+from carferry.gpu.search.unchecked import is_roomy, unserved, weigh_unknown
 from carferry.gpu.sizing.estimate import Choice, Estimate, Model, Verdict, estimate, weights_of
 from carferry.gpu.units import GIB
 
@@ -83,7 +83,7 @@ def _option(
     cost = _price(group.gpu, scope.goal) * cut.gpus
     if reason := reason_against(scope, group, cut):
         return option_of(group, cut, cost, None, reason)
-    if scope.shape.unknown:
+    if scope.shape.unknown or unserved(group.gpu):
         return option_of(group, cut, cost, weigh_unknown(scope, group, cut))
     return option_of(group, cut, cost, gentlest(scope, group, cut, weigh))
 

@@ -54,13 +54,18 @@ class Heads:
 
 @dataclass(frozen=True, slots=True)
 class Latent:
-    """Multi-head latent attention (DeepSeek): ranks and head widths in elements."""
+    """Multi-head latent attention (DeepSeek): ranks and head widths in elements.
+
+    Attributes:
+        expanded: The cache keeps every head's keys and values, not what they are made from.
+    """
 
     kv_rank: int
     rope: int
     nope: int
     value: int
     query_rank: int | None
+    expanded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,7 @@ class Tower:
 
     Attributes:
         copied: Every rank holds the whole tower under tensor parallelism.
+        copyable: It may, if it is asked for (``--mm-encoder-tp-mode data``).
         levels: Features of how many of its layers reach into the decoder (Qwen3-VL).
     """
 
@@ -133,6 +139,15 @@ class Tower:
     extra: int
     copied: bool = False
     levels: int = 0
+    copyable: bool = False
+
+    def must_copy(self, tp: int) -> bool:
+        """Return whether the tower can only run whole on every rank, and must be asked to."""
+        return self.copyable and not self.copied and bool(self.heads % tp or self.intermediate % tp)
+
+    def ways(self, tp: int) -> int:
+        """Return into how many shares tensor parallelism cuts the tower."""
+        return 1 if self.copied or self.must_copy(tp) else tp
 
     @property
     def weights(self) -> int:
@@ -172,7 +187,8 @@ class ModelShape:
     """A model as vLLM will see it, parsed from config.json; widths in elements.
 
     Attributes:
-        indexer_dim: Width of a sparse-attention indexer's key, cached beside every layer.
+        indexer_dim: Width of a sparse-attention indexer's key, cached beside a layer's own.
+        indexed: Last layers that have an indexer; 0 if all have.
         spare_layers: Multi-token-prediction layers that only speculative decoding loads.
         kv_shared: Last layers that read an earlier layer's cache and keep none.
         layer_embedding: Elements of per-layer embeddings, all layers together.
@@ -183,6 +199,7 @@ class ModelShape:
             ``intermediate`` wide.
         more: Weights beyond the plain layers: (part, elements in all, split), as WeightPart's.
         unknown: What the plan does not know of the model, in words; empty if it knows it.
+        assumed: What its config does not say, and a stand-in's number was taken for.
         rotary: Elements of cached rotary angles.
     """
 
@@ -214,6 +231,7 @@ class ModelShape:
     quantization: Quantization | None = None
     kv_dtype: str | None = None
     indexer_dim: int = 0
+    indexed: int = 0
     spare_layers: int = 0
     kv_shared: int = 0
     layer_embedding: int = 0
@@ -222,6 +240,7 @@ class ModelShape:
     mlp_widths: int = 0
     more: tuple[tuple[str, int, str], ...] = ()
     unknown: str = ""
+    assumed: tuple[str, ...] = ()
     rotary: int = 0
 
     def indices(self, kind: LayerKind) -> tuple[int, ...]:
@@ -239,12 +258,17 @@ class ModelShape:
         return self.full_heads or self.heads
 
     @property
+    def cached_latent(self) -> Latent | None:
+        """Latent attention whose cache is latent too."""
+        return None if self.latent and self.latent.expanded else self.latent
+
+    @property
     def family(self) -> str:
         """Name of the cache family: mla, hybrid, sliding, encoder-decoder, encoder or gqa."""
         tests = (
             ("encoder", self.pooling and not self.count(LayerKind.FULL)),
             ("encoder-decoder", self.encoder is not None),
-            ("mla", self.latent is not None),
+            ("mla", self.cached_latent is not None),
             ("hybrid", self.state is not None),
             ("sliding", self.count(LayerKind.SLIDING) > 0),
         )

@@ -18,10 +18,10 @@ from enum import Enum
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.loaded.weights import weights_per_gpu
 from carferry.gpu.memory.choice import Choice, requests
+from carferry.gpu.memory.drafts import draft_bytes
 from carferry.gpu.memory.kv import Cache, cache
 from carferry.gpu.memory.margin import margin, of_states, of_weights
 from carferry.gpu.memory.overhead import doubted_bytes, late_bytes, overhead_of
-from carferry.gpu.memory.spread import draft_bytes, spared_bytes
 from carferry.gpu.memory.terms import Overhead
 from carferry.gpu.packing.online import online
 from carferry.gpu.shape.shape import ModelShape
@@ -45,6 +45,9 @@ __all__ = [
 
 _CONTEXT, _SURE_CONTEXT = GIB // 4, 6 * GIB // 10
 """What the driver's context takes before vLLM asks what is free: surely, and at most."""
+
+_BROKEN = 0.2
+"""Share of the activations that the pieces may not hold again: as sure as the activations are."""
 
 
 class Verdict(Enum):
@@ -91,6 +94,9 @@ class Estimate:
         doubted: What may be taken less than estimated, so that nothing is refused for it.
         late: What is taken after the KV cache was sized, and not profiled.
         by_states: Whether ``needed`` is for the states of all sequences, not for requests.
+        is_weighed: Whether the weights are known, from headers or a whole config.
+        is_sized: Whether all the rest is: cache, context, activations. If not, only the weights
+            may be told.
     """
 
     choice: Choice
@@ -109,6 +115,8 @@ class Estimate:
     late: int = 0
     doubted: int = 0
     by_states: bool = False
+    is_weighed: bool = True
+    is_sized: bool = True
 
     @property
     def total(self) -> int:
@@ -148,7 +156,7 @@ def estimate(
     weights = weights_of(model, choice, version) if weights is None else weights
     overhead = _overhead(shape, choice, version)
     pool = cache_of(shape, choice, version)
-    kv = requested - weights - overhead.budgeted(version)
+    kv = requested - weights - overhead.budgeted()
     states = _has_states(pool, choice, version)
     asked, held = _blocks_asked(pool, choice), choice.max_num_seqs if states else 0
     work = Estimate(
@@ -156,7 +164,7 @@ def estimate(
         requested=requested,
         weights=weights,
         overhead=overhead,
-        graphs_budgeted=version.graphs_budgeted,
+        graphs_budgeted=overhead.reserved,
         kv=kv,
         needed=max(asked, held) * pool.bytes_per_block,
         band=_band(shape, choice, version, overhead, pool if states else None)
@@ -166,7 +174,7 @@ def estimate(
         verdict=Verdict.NO,
         binding="",
         most_seqs=pool.blocks(kv) if states else None,
-        late=late_bytes(shape, choice, version),
+        late=late_bytes(shape, choice, version, overhead),
         doubted=doubted_bytes(shape, choice, version),
         by_states=held > asked,
     )
@@ -211,9 +219,9 @@ def weights_of(model: Model, choice: Choice, version: VllmVersion) -> int:
         version=version,
         batched_tokens=choice.max_num_batched_tokens,
         expert_parallel=choice.expert_parallel,
+        data_parallel=choice.data_parallel,
     )
-    held = stored - spared_bytes(shape, choice)
-    return int(held + draft_bytes(shape, choice, held))
+    return int(stored + draft_bytes(shape, choice, stored))
 
 
 def _has_states(pool: Cache, choice: Choice, version: VllmVersion) -> bool:
@@ -265,11 +273,12 @@ def _outside(work: Estimate) -> int:
 def _is_crowded(work: Estimate) -> bool:
     """Return whether what vLLM does not ask for may be too little for what it takes there.
 
-    Before 0.20 that is the graphs too; they leave the allocator in pieces, so the warm-up of the
-    sampler that follows may not find room in what the profile gave back.
+    The driver's context is there in any case; graphs that are not reserved are captured there,
+    and leave in pieces what the profile gave back, so the sampler's warm-up may want some anew.
     """
-    graphs = 0 if work.graphs_budgeted else work.overhead.graphs + work.overhead.activation
-    return _outside(work) < max(work.late + graphs, _SURE_CONTEXT)
+    overhead = work.overhead
+    graphs = 0 if work.graphs_budgeted else overhead.graphs + _BROKEN * overhead.activation
+    return _outside(work) < _SURE_CONTEXT + work.late + graphs
 
 
 def _binding(work: Estimate) -> str:

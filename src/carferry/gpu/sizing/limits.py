@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.choice import Choice
+from carferry.gpu.memory.joined import is_joined
 from carferry.gpu.shape.shape import ModelShape, Quantization
-from carferry.gpu.vllm.releases import VllmVersion
+from carferry.gpu.vllm.releases import GONE, VllmVersion
 
 _NO_HALF = ("gemma2", "gemma3", "gemma3_text", "glm4")
 """Model types that vLLM refuses to run in float16 (numerical instability)."""
@@ -33,6 +34,9 @@ _CONSUMER = 120
 
 _LATENT_FP8 = 0, 18, 0
 """The first release whose Triton kernels read an fp8 cache of latent attention."""
+
+_JOINED_AUTO = 0, 30, 0
+"""From here on DeepSeek V4's cache is fp8 without being asked."""
 
 _FP8_KV = 89
 """Below, not every attention backend reads an fp8 cache, so none is proposed."""
@@ -62,7 +66,7 @@ def quantization_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> st
     packed = shape.quantization
     if packed is None:
         return ""
-    if packed.method in version.dropped:
+    if (version.release or version.since) >= GONE.get(packed.method, (1 << 16, 0, 0)):
         return f"this vLLM has no {packed.method}"
     least = _LEAST.get(packed.method, 75)
     if gpu.vendor == "nvidia" and gpu.capability and gpu.capability < least:
@@ -74,7 +78,9 @@ def quantization_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> st
 def kv_dtype_reason(shape: ModelShape, choice: Choice, version: VllmVersion) -> str:
     """Return why a type of cache cannot be used on a GPU; empty if it can."""
     gpu = choice.gpu
-    if gpu.vendor != "nvidia" or not gpu.capability or shape.latent is None:
+    if is_joined(shape) and choice.kv_dtype != "fp8" and version.since < _JOINED_AUTO:
+        return "this vLLM wants --kv-cache-dtype fp8 for DeepSeek V4"
+    if gpu.vendor != "nvidia" or not gpu.capability or shape.cached_latent is None:
         return ""
     if shape.indexer_dim and gpu.capability < _SPARSE:
         return f"sparse attention needs compute capability 9.0, {gpu.name} has {_capability(gpu)}"

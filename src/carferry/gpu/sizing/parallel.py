@@ -106,7 +106,7 @@ def _head_reasons(shape: ModelShape, tp: int) -> Iterator[str]:
         if family and not family.copies_kv and tp > kv:
             yield f"{kv} KV heads cannot be copied to {tp} ranks by this model's code"
     for tower in (shape.vision, shape.encoder):
-        if tower and not tower.copied and tower.heads % tp:
+        if tower and tower.heads % tower.ways(tp):
             yield f"{tower.heads} encoder heads do not divide by {tp}"
 
 
@@ -115,7 +115,7 @@ def _width_reasons(shape: ModelShape, tp: int) -> Iterator[str]:
     widths = (
         (shape.dense_layers, shape.intermediate, "MLP width"),
         (experts, experts.shared if experts else 0, "shared expert width"),
-        (shape.vision and not shape.vision.copied, _tower_width(shape), "image MLP width"),
+        (shape.vision and shape.vision.ways(tp) > 1, _tower_width(shape), "image MLP width"),
         (True, round_up(shape.vocab, VOCAB_STEP), "padded vocabulary"),
     )
     for used, width, name in widths:

@@ -26,6 +26,9 @@ _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 _ADAPTED_VOCABULARY = 257024
 """Largest vocabulary with adapters (258048 from 0.33 on)."""
 
+_COPIED_TOWERS = 0, 11, 0
+"""From here on classes of many towers run them whole on every rank, if asked to."""
+
 _CLIP = 1500
 """Tokens of one clip of audio in Whisper's decoder, which are never split."""
 
@@ -49,6 +52,8 @@ def refusals(shape: ModelShape, choice: Choice, version: VllmVersion) -> Iterato
     )
     yield from (reason for reason in reasons if reason)
     yield from _number_reasons(shape, choice, version)
+    if shape.vision and shape.vision.must_copy(choice.tp) and version.since < _COPIED_TOWERS:
+        yield f"{shape.vision.heads} encoder heads do not divide by {choice.tp}"
     yield from _adapter_reasons(shape, choice)
     yield from _block_reasons(shape, choice, version)
 

@@ -29,6 +29,13 @@ _COPIED = (
 )
 """Outer types whose tower vLLM 0.33 takes from another library, whole on every rank."""
 
+_COPYABLE = (
+    *("cosmos3", "dots_ocr", "exaone4_5", "glm4v", "glm46v", "internvl", "isaac", "kimi"),
+    *("llama4", "minicpmv", "minimax_m3", "opencua", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"),
+    *("qwen3_5", "step3"),
+)
+"""Outer types whose class says ``supports_encoder_tp_data``."""
+
 
 def parse_tower(config: Fields, hidden: int) -> Tower | None:
     """Return the image and audio encoders a config describes; None for a text model.
@@ -45,7 +52,9 @@ def parse_tower(config: Fields, hidden: int) -> Tower | None:
         else _built(outer, kind, hidden, _SOUND_KEYS, SOUNDS, whisper_encoder)
     )
     found = _together(image, sound)
-    return replace(found, copied=True) if found and kind.startswith(_COPIED) else found
+    if found is None:
+        return None
+    return replace(found, copied=kind.startswith(_COPIED), copyable=kind.startswith(_COPYABLE))
 
 
 def _owner(config: Fields) -> Fields:
