@@ -75,7 +75,8 @@ def summary_tables(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"unchecked: {_names(seen['unchecked'])}."
     if summary.get("plan seconds"):
         yield ""
-        yield f"One `carferry plan` from config and headers: {summary['plan seconds']:.2f} s."
+        told = (f"{pair} {seconds:.2f} s" for pair, seconds in summary["plan seconds"].items())
+        yield f"One `carferry plan` from config and headers: {', '.join(told)}."
     yield ""
     yield from _columns(summary["peers"])
 

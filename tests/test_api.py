@@ -27,7 +27,7 @@ import carferry
 from carferry.cluster.api import connect
 from carferry.errors import CarferryError
 from carferry.serve.form import PARAMETERS, DeploymentForm
-from carferry.steps.fit import FitKeywords, FitSettings
+from carferry.steps.fit_settings import FitKeywords, FitSettings
 from carferry.steps.settings import BuildKeywords, BuildSettings
 
 ROOT = Path(__file__).parent.parent

@@ -14,7 +14,7 @@ from gpu.samples import LLAMA
 from carferry.errors import InputError
 from carferry.gpu.search.plan import Goal
 from carferry.run.request import Run
-from carferry.steps.fit import FitSettings
+from carferry.steps.fit_settings import FitSettings
 
 NUMBERS = (
     "--max-model-len", "--max-num-seqs", "--gpu-count", "--nodes", "--data-parallel",

@@ -13,7 +13,7 @@ import carferry
 from carferry.errors import CarferryError
 from carferry.pipelines.reference.table import table
 from carferry.serve.form import PARAMETERS
-from carferry.steps.fit import FitSettings
+from carferry.steps.fit_settings import FitSettings
 from carferry.steps.settings import BuildSettings
 
 PAGE = Path("docs/reference/python.md")

@@ -57,7 +57,8 @@ if TYPE_CHECKING:
     from carferry.steps.deploy import deploy, render
     from carferry.steps.download import download
     from carferry.steps.endpoint import test_endpoint
-    from carferry.steps.fit import FitSettings, fit
+    from carferry.steps.fit import fit
+    from carferry.steps.fit_settings import FitSettings
     from carferry.steps.fitted import Fit
     from carferry.steps.inspect import inspect
     from carferry.steps.inspected import Inspected
@@ -110,7 +111,8 @@ _HOMES = {
     "carferry.steps.deploy": ("deploy", "render"),
     "carferry.steps.download": ("download",),
     "carferry.steps.endpoint": ("test_endpoint",),
-    "carferry.steps.fit": ("FitSettings", "fit"),
+    "carferry.steps.fit": ("fit",),
+    "carferry.steps.fit_settings": ("FitSettings",),
     "carferry.steps.fitted": ("Fit",),
     "carferry.steps.inspect": ("inspect",),
     "carferry.steps.inspected": ("Inspected",),

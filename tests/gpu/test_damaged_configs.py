@@ -72,6 +72,15 @@ def test_a_damaged_config_gives_a_shape_or_one_line(name: str) -> None:
             assert count > 0, config
 
 
+@pytest.mark.parametrize("name", ["openai--whisper-large-v3", "Qwen--Qwen3-8B"])
+def test_more_heads_than_width_are_planned_or_refused_in_one_line(name: str) -> None:
+    config = copy.deepcopy(SAMPLES[name])
+    for key in [key for key in config if key.endswith("attention_heads")]:
+        config[key] = 1_000_000
+    with contextlib.suppress(InputError):
+        decide(config, gpus="24GiB x2", subject=name)
+
+
 @pytest.mark.parametrize("seed", range(200))
 def test_damaged_params_give_a_shape_or_one_line(seed: int) -> None:
     whole: dict[str, Any] = {

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 
 import pytest
 from gpu.samples import config_of, shape_of
 
 from carferry.errors import InputError
-from carferry.gpu.inventory.catalogue import CENTRE, find
+from carferry.gpu.inventory.catalogue import CENTRE, Gpu, advised, find, products
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup, named
-from carferry.gpu.report.words import headline
+from carferry.gpu.report.page import html
+from carferry.gpu.report.text import summary, text
+from carferry.gpu.report.words import headline, reasons
 from carferry.gpu.search import settings
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
@@ -23,6 +27,8 @@ LLAMA_8B = "meta-llama/Llama-3.1-8B-Instruct"
 LLAMA_70B = "meta-llama/Llama-3.1-70B-Instruct"
 QWEN_FP8 = "Qwen/Qwen3-235B-A22B-FP8"
 DEEPSEEK = "deepseek-ai/DeepSeek-V3"
+LLAMA_405B = "meta-llama/Llama-3.1-405B"
+GEMMA_3N = "google/gemma-3n-E4B-it"
 
 
 def planned(model: str, gpus: Inventory | str, **goal: object) -> GpuPlan:
@@ -71,7 +77,7 @@ def test_sequences_that_the_user_pins_above_their_blocks_are_refused_with_the_nu
     found = planned("Qwen/Qwen3.5-27B", "H100", max_num_seqs=1024)
 
     assert found.verdict is Verdict.NO
-    assert found.binding.startswith("blocks for the states of")
+    assert re.fullmatch(r"states of 1024 sequences, of which \d+ have a block", found.binding)
     assert found.change
     assert found.change.what.endswith("which you set to 1024")
     assert found.change.option.verdict is Verdict.FITS
@@ -229,7 +235,8 @@ def test_changes_are_tried_from_flags_to_cards(monkeypatch: pytest.MonkeyPatch) 
     model = Model(shape_of(LLAMA_70B), subject="m")
     goal = Goal(max_num_seqs=64, max_model_len=16384, kv_dtype="auto", gpu_count=1)
     inventory = Inventory((group("L40S", 1, 2), group("H100-MIG-1g.10gb", 7, 7)), "nodes")
-    trials = [each.what for each in changes._trials(model, inventory, goal)]
+    stages = changes._stages(model, inventory, goal)
+    trials = [each.what for stage in stages for each in stage]
     firsts = [
         "lower --max-num-seqs", "lower --max-model-len", "let the KV cache be fp8",
         "quantize to 8 bits", "take a 4-bit revision", "free the GPUs", "use nodes with",
@@ -239,11 +246,98 @@ def test_changes_are_tried_from_flags_to_cards(monkeypatch: pytest.MonkeyPatch) 
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("gpu", ["T4", "L4", "L40S", "A100-40GB", "H100"])
-def test_a_question_of_data_centres_is_answered_with_their_cards(gpu: str) -> None:
-    for model in (OSS, LLAMA_70B, "Qwen/Qwen3-32B", DEEPSEEK):
-        change = planned(model, gpu, max_model_len=8192).change
-        assert change is None or change.option.group.gpu.segment == CENTRE
+@pytest.mark.parametrize("gpu", products(), ids=lambda gpu: gpu.name)
+def test_what_is_added_is_a_card_that_people_add_and_the_same_image_serves(gpu: Gpu) -> None:
+    usual = {each.name for cards in advised() for each in cards}
+    for model in (OSS, "Qwen/Qwen3-8B", DEEPSEEK):
+        change = planned(model, gpu.name, max_model_len=8192).change
+        if change and change.what.startswith("add a node"):
+            found = change.option.group.gpu
+            assert (found.vendor, found.segment) == (gpu.vendor, CENTRE)
+            assert found.name in usual
+
+
+def test_no_board_or_machine_is_advised() -> None:
+    names = {each.name for cards in advised() for each in cards}
+
+    assert not [name for name in names if name.startswith(("GB", "GH", "Jetson", "Gaudi"))]
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "what", "length"),
+    [
+        ("deepseek-ai/DeepSeek-V3.2", "A100-80GB x8", "add a node with 8 x H200", 163840),
+        ("Qwen/Qwen3-8B", "GTX 1080", "add a node with 1 x L4", 0),
+        ("deepseek-ai/DeepSeek-R1-0528", "RTX 4090", "add a node with 8 x H200", 163840),
+        (LLAMA_405B, "T4 x4", "add a node with 8 x H200", 131072),
+        ("Qwen/Qwen3.5-27B", "GTX 1080", "add a node with 1 x A100-80GB", 0),
+    ],
+)
+def test_a_fit_comes_before_a_tight_fit(model: str, gpus: str, what: str, length: int) -> None:
+    change = planned(model, gpus).change
+
+    assert change
+    assert (change.what, change.option.verdict) == (what, Verdict.FITS)
+    assert change.option.best
+    assert change.option.best.choice.max_model_len >= length
+
+
+@pytest.mark.parametrize(
+    ("model", "goal", "what"),
+    [
+        (LLAMA_8B, {"lora_rank": 64, "loras": 200},
+         "lower --max-loras to 64, which you set to 200"),
+        ("Qwen/Qwen3-32B", {"lora_rank": 512, "loras": 1},
+         "lower --lora-rank to 320, which you set to 512"),
+        (GEMMA_3N, {"lora_rank": 8}, "serve no adapters: leave --lora-rank out"),
+        ("Qwen/Qwen3-32B", {"dtype": "float32"}, "serve --dtype bfloat16, which you set to"),
+        (LLAMA_8B, {"utilization": 1.0}, "lower --gpu-memory-utilization to 0.92, which you set"),
+        (LLAMA_8B, {"utilization": 0.1}, "raise --gpu-memory-utilization to 0.92"),
+    ],
+)  # fmt: skip
+def test_every_wish_that_stands_in_the_way_may_be_loosened(
+    model: str, goal: dict[str, object], what: str
+) -> None:
+    found = planned(model, "H100", **goal)
+
+    assert found.verdict is not Verdict.FITS
+    assert found.change
+    assert found.change.what.startswith(what)
+
+
+def test_what_is_missing_for_the_driver_is_told_in_mib() -> None:
+    found = planned(LLAMA_8B, "H100", utilization=0.998)
+
+    assert "driver's context beside vLLM's share: 94 MiB are missing" in " ".join(reasons(found))
+
+
+def test_states_of_sequences_are_not_called_one_request() -> None:
+    roomy = planned("Qwen/Qwen3.5-27B", "MI300X")
+    short = planned("Qwen/Qwen3.5-27B", "H100", max_num_seqs=1024)
+    told = "states of 1024 sequences need 49.0"
+
+    for found in (roomy, short):
+        assert told in " ".join(reasons(found))
+        assert "KV cache, states of 1024 sequences" in html(found)
+        assert "K what must fit" in text(found)
+        assert "one request of" not in " ".join(reasons(found))
+        assert told in json.dumps(summary(found))
+    assert "one request of" in " ".join(reasons(planned(LLAMA_8B, "H100")))
+
+
+@pytest.mark.parametrize("gpus", ["RTX 4090", "RTX 3060 x2", "T4", "GTX 1080", "24GiB x2"])
+@pytest.mark.parametrize("model", ["moonshotai/Kimi-K3", "deepseek-ai/DeepSeek-R1-0528", DEEPSEEK])
+def test_a_plan_that_does_not_fit_weighs_few_options(
+    model: str, gpus: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from carferry.gpu.search import ways
+
+    seen: list[object] = []
+    real = ways.weights_of
+    monkeypatch.setattr(ways, "weights_of", lambda *each: seen.append(each) or real(*each))
+
+    assert planned(model, gpus).verdict is Verdict.NO
+    assert len(seen) < 90
 
 
 def test_a_change_is_searched_like_the_question() -> None:

@@ -100,6 +100,15 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
         default=SERVED,
         help="vLLM that will serve: a version, rhoai-3.4, or its image (%(default)s)",
     )
+    _add_wishes(group)
+    group.add_argument(
+        "--html", default="", metavar="FILE", help="write the report as a page; - is stdout"
+    )
+    add_log(group)
+
+
+def _add_wishes(group: argparse._ArgumentGroup) -> None:
+    """Add what vLLM is to be told; what is left out is the plan's to choose."""
     group.add_argument("--max-model-len", default="", help="context that must fit, tokens")
     group.add_argument("--max-num-seqs", default="", help="sequences at once")
     group.add_argument("--gpu-count", default="", help="GPUs in one pod")
@@ -118,10 +127,6 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     add("--max-loras", default="", metavar="N", help="adapters in one batch")
     add("--on-unknown", default=GO_ON, choices=(GO_ON, STOP),
         help="stop: refuse a model that the plan does not know (default: warn)")  # fmt: skip
-    group.add_argument(
-        "--html", default="", metavar="FILE", help="write the report as a page; - is stdout"
-    )
-    add_log(group)
 
 
 def _plan(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
@@ -141,6 +146,12 @@ def _plan(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     opened = _opened(arguments) if is_fit and arguments.image else None
     fitted = _fit(arguments, opened) if is_fit else None
     moves = _moves(arguments, opened) if arguments.image else None
+    _show(arguments, fitted, moves)
+    return DoesNotFit.exit_code if fitted and not fitted.ok else 0
+
+
+def _show(arguments: argparse.Namespace, fitted: Fit | None, moves: Any) -> None:
+    """Print the answers as a page, as JSON or as lines."""
     if arguments.html == "-" and fitted:
         say(fitted.html.rstrip("\n"))
     elif arguments.json:
@@ -156,7 +167,6 @@ def _plan(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
         ]
         between = [""] if all(parts) else []
         options.show_lines([*parts[0], *between, *parts[1]])
-    return DoesNotFit.exit_code if fitted and not fitted.ok else 0
 
 
 def _look(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 GIB = 1 << 30
+MIB = 1 << 20
 
 BITS: dict[str, int] = {
     "float64": 64,
@@ -26,3 +27,10 @@ def round_up(value: int, step: int) -> int:
 def gib(size_bytes: float) -> float:
     """Return bytes as GiB."""
     return size_bytes / GIB
+
+
+def in_words(size_bytes: float) -> str:
+    """Return bytes as GiB in words; as MiB where GiB would round to nothing."""
+    if 0 < size_bytes < GIB / 10:
+        return f"{max(round(size_bytes / MIB), 1)} MiB"
+    return f"{gib(size_bytes):,.1f} GiB"

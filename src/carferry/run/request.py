@@ -28,7 +28,7 @@ from carferry.serve.arguments import planned_by
 from carferry.serve.form import DeploymentForm
 from carferry.serve.settings import VLLM_IMAGE, Kind
 from carferry.source.open import check_model, claim_of
-from carferry.steps.fit import FitKeywords, FitSettings
+from carferry.steps.fit_settings import FitKeywords, FitSettings
 from carferry.steps.rights import DEPLOY, NO, SERVE, UNCHECKED
 from carferry.steps.settings import BuildKeywords, BuildSettings, check_security
 

@@ -16,7 +16,8 @@ from carferry.serve.arguments import without
 from carferry.serve.platforms import AUTO
 from carferry.source.pieces import Pieces
 from carferry.steps import rights as asking
-from carferry.steps.fit import FitKeywords, Lists, fit
+from carferry.steps.fit import Lists, fit
+from carferry.steps.fit_settings import FitKeywords
 from carferry.steps.fitted import Fit
 from carferry.steps.rights import NO, UNCHECKED, Rights, check_rights
 

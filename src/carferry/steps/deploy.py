@@ -127,15 +127,16 @@ def deploy(
         report=teller(progress, warns=True),
         retry=retry,
     )
+    again = retry or patience()
     if file or warm:
-        ready = (retry or patience()).call(lambda: _tried(cluster, made, force=force))
+        ready = again.call(lambda: _tried(cluster, made, force=force))
         if file:
             write(ready.shown, file)
         if warm and not dry_run:
             warm_for(ready, cluster, report)
     return apply(
         made, cluster, wait_s=seconds, force=force, dry_run=dry_run, rollback=rollback,
-        retry=retry or patience(), report=report, asked=asked,
+        retry=again, report=report, asked=asked,
         question=_question(test, cluster, ca_file, report),
     )  # fmt: skip
 

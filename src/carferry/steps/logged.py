@@ -29,7 +29,8 @@ from carferry.steps.access import open_access, patience
 from carferry.steps.calibrations import OFF, keep_calibration
 from carferry.steps.compared import Compared
 from carferry.steps.defaults import SERVED
-from carferry.steps.fit import FIT_DEFAULTS, FitKeywords, FitSettings, reach_cluster
+from carferry.steps.fit import reach_cluster
+from carferry.steps.fit_settings import FIT_DEFAULTS, FitKeywords, FitSettings
 from carferry.steps.logs import Log, open_log
 from carferry.steps.models import open_model
 from carferry.steps.seen import see

@@ -22,7 +22,7 @@ from carferry.source.open import pinned
 from carferry.source.pieces import Pieces
 from carferry.steps.access import open_access, patience, shown
 from carferry.steps.defaults import SERVED
-from carferry.steps.fit import FitSettings
+from carferry.steps.fit_settings import FitSettings
 from carferry.steps.looked import Look, Nature
 from carferry.steps.models import open_model
 from carferry.steps.remarks import remarks

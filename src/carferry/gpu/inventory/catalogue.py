@@ -13,7 +13,7 @@ from functools import cache
 
 from carferry.errors import InputError
 from carferry.form.closest import did_you_mean
-from carferry.gpu.inventory.products import CENTRE, LOG, RARE, TABLES, Row
+from carferry.gpu.inventory.products import CENTRE, LOG, TABLES, Row
 from carferry.gpu.inventory.slices import (
     Profile,
     compute_slices,
@@ -82,6 +82,12 @@ COMMON = (
     "L4", "A10", "L40S", "A100-40GB", "A100-80GB", "H100-80GB", "H200", "B200", "MI300X",
 )  # fmt: skip
 """What clouds and data centres mostly have, smallest first: what an overview names."""
+
+NEWER = "MI325X", "MI355X", "B300"
+"""What a plan advises besides: what people add to a cluster, and vLLM's usual images serve.
+
+Boards of a CPU and a GPU come as whole machines; other accelerators take another image.
+"""
 
 
 def find(name: str, *, label_mib: int | None = None) -> Gpu:
@@ -156,10 +162,11 @@ def products() -> tuple[Gpu, ...]:
 
 
 @cache
-def advised() -> tuple[Gpu, ...]:
-    """Return the products that advice may name, cheapest first: those that people can get."""
-    able = (gpu for gpu in products() if gpu.name not in RARE and "Laptop" not in gpu.name)
-    return tuple(sorted(able, key=lambda gpu: gpu.cost))
+def advised() -> tuple[tuple[Gpu, ...], ...]:
+    """Return the products that advice may name, cheapest first: the common ones, then others."""
+    return tuple(
+        tuple(sorted(map(find, names), key=lambda gpu: gpu.cost)) for names in (COMMON, NEWER)
+    )
 
 
 @cache

@@ -244,18 +244,6 @@ TABLES = (
 )
 """Vendor, segment and the products, smallest generation first."""
 
-RARE = frozenset(
-    (
-        "P4", "P40", "P100-16GB", "P100-12GB", "M60", "V100-16GB", "V100-32GB", "T4G", "A10M",
-        "A16", "L2", "L20", "L40G", "A100-64GB", "A100X", "A800-80GB", "A800-40GB", "H800", "H20",
-        "H20-141GB", "H100-64GB", "H100-96GB", "B100", "MI100", "MI250", "MI250X", "MI300A",
-        "MI308X", "Gaudi-1", "Flex-140", "Flex-170", "TITAN-V", "TITAN-Xp", "GTX-1080",
-        "GTX-1080-Ti", "RTX-4090-48GB", "RTX-4090-D", "RTX-4090-D-48GB", "RTX-5090-D",
-        "RTX-5090-D-24GB",
-    )
-)  # fmt: skip
-"""What is sold no more, or in few places: read where it stands, and advised to nobody."""
-
 AMD_DEVICES = {
     "738c": "MI100",
     "738e": "MI100",

@@ -158,7 +158,7 @@ def read_whisper(
         vocab=fields.number("vocab_size"),
         positions=fields.number("max_target_positions", default=448),
         layers=(LayerKind.FULL,) * layer_count(fields),
-        heads=Heads(heads, heads, width // heads),
+        heads=Heads(heads, heads, max(width // heads, 1)),
         dense_layers=fields.layers("decoder_layers"),
         gated=False,
         attention_bias=True,

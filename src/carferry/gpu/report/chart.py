@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from carferry.gpu.report.rows import amount, slices
 from carferry.gpu.search.plan import Option
 from carferry.gpu.sizing.estimate import Estimate
-from carferry.gpu.units import gib
+from carferry.gpu.units import gib, in_words
 from carferry.io.markup import in_html
 
 COLOURS = {
@@ -94,7 +94,7 @@ def _frame(best: Estimate, scale: float) -> str:
     if not best.shortfall:
         return frame
     width = min(max(gib(best.shortfall) * scale, _STRIP_LEAST), WIDTH - share)
-    tip = f"{gib(best.shortfall):.2f} GiB missing"
+    tip = f"{in_words(best.shortfall)} missing"
     return (
         f'{frame}<rect x="{share:.1f}" y="{_STRIP_TOP}" width="{width:.1f}" '
         f'height="{_STRIP_HEIGHT}" class="missing"><title>{tip}</title></rect>'
@@ -113,7 +113,7 @@ def _keys(best: Estimate) -> Iterator[str]:
 
 def _remark(best: Estimate) -> str:
     if best.shortfall:
-        return f"{gib(best.shortfall):,.1f} GiB short"
+        return f"{in_words(best.shortfall)} short"
     if not best.is_sized:
         return "only the weights are known"
     if not best.needed:

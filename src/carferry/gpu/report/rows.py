@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from carferry.gpu.search.command import command_of
 from carferry.gpu.search.plan import GpuPlan, Option
-from carferry.gpu.sizing.estimate import Estimate, Verdict, requests
-from carferry.gpu.units import gib
+from carferry.gpu.sizing.estimate import Estimate, Verdict
+from carferry.gpu.units import gib, in_words
 from carferry.gpu.vllm.version import find_version
 
 MOST_ROWS = 40
@@ -40,7 +40,7 @@ def slices(best: Estimate) -> tuple[Slice, ...]:
             "activation", f"activations ({best.overhead.binding})", gib(best.overhead.activation)
         ),
         Slice("graphs", "graphs", graphs),
-        Slice("request", f"KV cache, {requests(best.choice)}", gib(best.needed)),
+        Slice("request", f"KV cache, {best.holds}", gib(best.needed)),
         Slice("spare", "KV cache, more requests", gib(spare)),
     )
     return tuple(part for part in parts if part.gib > 0)
@@ -148,7 +148,7 @@ def _row(plan: GpuPlan, option: Option, cached: bool) -> tuple[str, ...]:
     best = option.best
     if best is None:
         return (place(option), "no", *("-" * (4 if cached else 3)), option.reason)
-    missing = f"{gib(best.shortfall):.1f} GiB short: {best.binding}"
+    missing = f"{in_words(best.shortfall)} short: {best.binding}"
     length, known = str(context(plan, best)), best.is_sized
     left = amount(gib(max(best.kv, 0))) if known else "-"
     at_once = (f"{best.concurrency:.1f}" if best.needed and known else "-",) if cached else ()

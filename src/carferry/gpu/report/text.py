@@ -91,8 +91,14 @@ def _text_lines(plan: GpuPlan) -> Iterator[str]:
 def _key(drawn: Iterable[Option]) -> str:
     """Return what the letters of the bars stand for; no cache where none is kept."""
     caches = any(option.best and option.best.needed for option in drawn)
-    kept = "K one request  k more  " if caches else ""
+    kept = f"K {_held(drawn)}  k more  " if caches else ""
     return f"W weights  o driver, communication  a activations  g graphs  {kept}| capacity"
+
+
+def _held(drawn: Iterable[Option]) -> str:
+    """Return what the bars keep of the cache before more requests: in most plans one request."""
+    single = (o.best.choice.concurrency == 1 and not o.best.by_states for o in drawn if o.best)
+    return "one request" if all(single) else "what must fit"
 
 
 def _bar(best: Estimate) -> str:

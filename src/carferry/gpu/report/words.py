@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from carferry.gpu.report.rows import amount, context, keeps_cache, place, runtime
 from carferry.gpu.search.plan import GpuPlan, Option
 from carferry.gpu.search.unchecked import unknown_of
-from carferry.gpu.sizing.estimate import Choice, Estimate, Model, Verdict, requests
-from carferry.gpu.units import gib
+from carferry.gpu.sizing.estimate import Estimate, Model, Verdict
+from carferry.gpu.units import GIB, gib, in_words
 
 BADGES = {
     Verdict.FITS: "fits",
@@ -168,13 +168,14 @@ def _arithmetic(best: Estimate, cached: bool) -> Iterator[str]:
         return
     if best.kv <= 0:
         yield (
-            f"Nothing is left for the KV cache; {requests(choice)} "
-            f"need{_s(choice)} {gib(best.needed):.1f} GiB."
+            f"Nothing is left for the KV cache; {best.holds} "
+            f"need{_s(best)} {gib(best.needed):.1f} GiB."
         )
         return
+    which = f"requests of {choice.max_model_len} tokens " if best.by_states else ""
     yield (
-        f"{gib(best.kv):.1f} GiB are left for the KV cache; {requests(choice)} "
-        f"need{_s(choice)} {gib(best.needed):.1f}, and {best.concurrency:.1f} can run at once."
+        f"{gib(best.kv):.1f} GiB are left for the KV cache; {best.holds} "
+        f"need{_s(best)} {gib(best.needed):.1f}, and {best.concurrency:.1f} {which}can run at once."
     )
 
 
@@ -188,13 +189,8 @@ def _share(best: Estimate) -> str:
 
 def _missing(short_gib: float) -> str:
     """Return how much is missing; nothing where a rule forbids and no memory is short."""
-    if not short_gib:
-        return ""
-    amount_said = (
-        f"{short_gib:.1f} GiB" if short_gib >= _LEAST_GIB else f"{short_gib * 1024:.0f} MiB"
-    )
-    return f": {amount_said} are missing on each GPU"
+    return f": {in_words(short_gib * GIB)} are missing on each GPU" if short_gib else ""
 
 
-def _s(choice: Choice) -> str:
-    return "" if choice.concurrency != 1 else "s"
+def _s(best: Estimate) -> str:
+    return "" if best.by_states or best.choice.concurrency != 1 else "s"

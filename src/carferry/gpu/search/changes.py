@@ -2,23 +2,24 @@
 
 Changes are tried from the gentlest to other hardware: fewer sequences, a shorter context, an
 8-bit cache, weights of fewer bits, more GPUs of the same node, a larger slice, a second node,
-another card. Each is searched like the question itself, so that what is named obeys every rule.
+another card. Each is searched like the question itself, so that what is named obeys every rule;
+of changes as gentle as each other, one that surely fits comes before a tight one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from carferry.gpu.inventory.nodes import Inventory
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.search.goal import Goal
+from carferry.gpu.search.goal import LORA_RANKS, Goal
 from carferry.gpu.search.hardware import other_hardware
-from carferry.gpu.search.option import ORDER, Option
+from carferry.gpu.search.option import Option
 from carferry.gpu.search.settings import FLOOR, SEQS
 from carferry.gpu.search.ways import search
 from carferry.gpu.shape.shape import ModelShape, Quantization
-from carferry.gpu.sizing.estimate import Estimate, Model
+from carferry.gpu.sizing.estimate import Estimate, Model, Verdict
 from carferry.gpu.sizing.served import other_release
 from carferry.gpu.vllm.version import find_version
 
@@ -27,6 +28,7 @@ _PACKED_BITS = 4.5
 
 _PARTS = ("attention", "mlp", "shared", "experts", "state")
 _SHORT = (4096, 2048)
+_FEWER_LORAS = (64, 16, 4, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +74,40 @@ def smallest_change(
         current: The best option as things are.
         held: As for ``search``.
     """
-    better = ORDER[current.verdict]
-    for trial in _trials(model, inventory, goal):
-        same = trial.model is model and trial.goal.vllm == goal.vllm
-        known = held if same else None
-        found = search(trial.model, trial.inventory, trial.goal, known)
-        if found and ORDER[found[0].verdict] < better and found[0].best:
-            what = trial.what.format(**_words(found[0].best))
-            return Change(what, found[0], trial.model, trial.goal)
+    for trials in _all_stages(model, inventory, goal):
+        nearly: Change | None = None
+        for trial in trials:
+            same = trial.model is model and trial.goal.vllm == goal.vllm
+            found = search(trial.model, trial.inventory, trial.goal, held if same else None)
+            if not (found and found[0].best and found[0].verdict in _HELPS[current.verdict]):
+                continue
+            what = trial.what.format(**_words(found[0].best, goal))
+            change = Change(what, found[0], trial.model, trial.goal)
+            if found[0].verdict is Verdict.FITS:
+                return change
+            nearly = nearly or change
+        if nearly:
+            return nearly
     return None
 
 
-def _trials(model: Model, inventory: Inventory, goal: Goal) -> Iterator[_Trial]:
-    """Yield what is tried: another vLLM if this one cannot, then a flag, then other hardware."""
+_HELPS: Mapping[Verdict, tuple[Verdict, ...]] = {
+    Verdict.TIGHT: (Verdict.FITS,),
+    Verdict.NO: (Verdict.FITS, Verdict.TIGHT, Verdict.UNCHECKED),
+}
+"""What is better than a verdict that asks for a change."""
+
+
+def _all_stages(model: Model, inventory: Inventory, goal: Goal) -> Iterator[Iterator[_Trial]]:
+    """Yield the stages with this vLLM or, if it serves the model on no GPU, with one that does."""
     release, said = _other_release(model, inventory, goal)
     if not release:
-        yield from _same_release(model, inventory, goal)
+        yield from _stages(model, inventory, goal)
         return
     with_it, goal = f"serve it with {said}: --vllm {release}", replace(goal, vllm=release)
-    yield _Trial(with_it, model, inventory, goal)
-    for trial in _same_release(model, inventory, goal):
-        yield replace(trial, what=f"{with_it}, and {trial.what}")
+    yield iter((_Trial(with_it, model, inventory, goal),))
+    for trials in _stages(model, inventory, goal):
+        yield (replace(trial, what=f"{with_it}, and {trial.what}") for trial in trials)
 
 
 def _other_release(model: Model, inventory: Inventory, goal: Goal) -> tuple[str, str]:
@@ -102,13 +117,12 @@ def _other_release(model: Model, inventory: Inventory, goal: Goal) -> tuple[str,
     return found[0] if found and all(release for release, _ in found) else ("", "")
 
 
-def _same_release(model: Model, inventory: Inventory, goal: Goal) -> Iterator[_Trial]:
-    for what, changed in _looser(model, goal):
-        yield _Trial(what, model, inventory, changed)
-    for what, revision, changed in _packed(model, goal):
-        yield _Trial(what, revision, inventory, changed)
-    for what, changed_inventory, changed in other_hardware(inventory, goal):
-        yield _Trial(what, model, changed_inventory, changed)
+def _stages(model: Model, inventory: Inventory, goal: Goal) -> Iterator[Iterator[_Trial]]:
+    """Yield what is tried together, from flags to other cards: a fit before a tight fit."""
+    yield (_Trial(what, model, inventory, changed) for what, changed in _looser(model, goal))
+    yield (_Trial(what, other, inventory, changed) for what, other, changed in _packed(model, goal))
+    for steps in other_hardware(inventory, goal):
+        yield (_Trial(what, model, gpus, changed) for what, gpus, changed in steps)
 
 
 def _looser(model: Model, goal: Goal) -> Iterator[tuple[str, Goal]]:
@@ -123,30 +137,12 @@ def _looser(model: Model, goal: Goal) -> Iterator[tuple[str, Goal]]:
     if goal.kv_dtype == "auto":
         said = "let the KV cache be fp8: --kv-cache-dtype=fp8, which you set to auto"
         yield said, replace(goal, kv_dtype="fp8")
-    yield from _other_share(goal)
-    yield from _without_extras(goal)
+    if goal.utilization:
+        set_to = f"which you set to {goal.utilization:g}"
+        said = f"{{turn}} --gpu-memory-utilization to {{share:g}}, {set_to}"
+        yield said, replace(goal, utilization=None)
+    yield from _fewer_extras(goal)
     yield from _other_cut(goal)
-
-
-def _other_share(goal: Goal) -> Iterator[tuple[str, Goal]]:
-    usual = find_version(goal.vllm).utilization
-    if goal.utilization and goal.utilization != usual:
-        word = "raise" if usual > goal.utilization else "lower"
-        said = f"{word} --gpu-memory-utilization to {{share:g}}, which you set to "
-        yield said + f"{goal.utilization:g}", replace(goal, utilization=None)
-
-
-def _without_extras(goal: Goal) -> Iterator[tuple[str, Goal]]:
-    """Yield the question with fewer adapters, with none, and without drafts."""
-    if goal.lora_rank and (goal.loras or 1) > 1:
-        said = f"serve one adapter in a batch: --max-loras=1, which you set to {goal.loras}"
-        yield said, replace(goal, loras=1)
-    if goal.lora_rank:
-        said = f"leave --lora-rank out, which you set to {goal.lora_rank}"
-        yield said, replace(goal, lora_rank=None, loras=None)
-    if goal.speculative_tokens:
-        said = f"leave --speculative-tokens out, which you set to {goal.speculative_tokens}"
-        yield said, replace(goal, speculative_tokens=None)
 
 
 def _shorter(model: Model, goal: Goal) -> Iterator[tuple[str, Goal]]:
@@ -157,6 +153,25 @@ def _shorter(model: Model, goal: Goal) -> Iterator[tuple[str, Goal]]:
         if length < min(goal.max_model_len or FLOOR, model.shape.positions):
             said = f", which you set to {goal.max_model_len}" if goal.max_model_len else ""
             yield f"serve --max-model-len {{length}}{said}", replace(goal, max_model_len=length)
+
+
+def _fewer_extras(goal: Goal) -> Iterator[tuple[str, Goal]]:
+    """Yield less of what comes on top of the model: adapters, drafts, a data type."""
+    for loras in _FEWER_LORAS:
+        if loras < (goal.loras or 1):
+            said = f"lower --max-loras to {loras}, which you set to {goal.loras}"
+            yield said, replace(goal, loras=loras)
+    for rank in reversed(LORA_RANKS):
+        if rank < (goal.lora_rank or 0):
+            said = f"lower --lora-rank to {rank}, which you set to {goal.lora_rank}"
+            yield said, replace(goal, lora_rank=rank)
+    if goal.lora_rank or goal.loras:
+        yield "serve no adapters: leave --lora-rank out", replace(goal, lora_rank=None, loras=None)
+    if goal.speculative_tokens:
+        said = "let no layers draft: leave --speculative-tokens out"
+        yield said, replace(goal, speculative_tokens=None)
+    if goal.dtype not in (None, "auto"):
+        yield f"serve --dtype {{dtype}}, which you set to {goal.dtype}", replace(goal, dtype=None)
 
 
 def _other_cut(goal: Goal) -> Iterator[tuple[str, Goal]]:
@@ -190,7 +205,7 @@ def _four_bits(shape: ModelShape) -> ModelShape:
     return replace(shape, quantization=packed)
 
 
-def _words(best: Estimate) -> dict[str, object]:
+def _words(best: Estimate, goal: Goal) -> dict[str, object]:
     choice = best.choice
     return {
         "seqs": choice.max_num_seqs,
@@ -199,5 +214,7 @@ def _words(best: Estimate) -> dict[str, object]:
         "gpus": choice.tp * choice.data_parallel,
         "stages": choice.pp,
         "gpu": choice.gpu.name,
+        "dtype": choice.dtype,
         "share": choice.utilization,
+        "turn": "lower" if choice.utilization < (goal.utilization or 0) else "raise",
     }

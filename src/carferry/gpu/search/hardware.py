@@ -1,6 +1,6 @@
 """Other hardware that a plan may advise, from more of the same to another card.
 
-A question about data centres is answered with cards of data centres (``Gpu.segment``).
+Of what is not there, only cards are advised that people add to a cluster (``advised``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from carferry.gpu.inventory.catalogue import Gpu, advised, find
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
-from carferry.gpu.inventory.products import CENTRE
 from carferry.gpu.inventory.resources import MIG
 from carferry.gpu.inventory.slices import Profile, parents_of, profiles_of
 from carferry.gpu.search.goal import Goal
@@ -24,13 +23,16 @@ _MORE = 1.05
 Step = tuple[str, Inventory, Goal]
 
 
-def other_hardware(inventory: Inventory, goal: Goal) -> Iterator[Step]:
-    """Yield (what changes, GPUs, goal), from the GPUs of the same node to another card."""
+def other_hardware(inventory: Inventory, goal: Goal) -> Iterator[Iterator[Step]]:
+    """Yield steps of (what changes, GPUs, goal), from GPUs of the same node to another card.
+
+    What the cluster and its profiles have is in the inventory, and so comes before what is not.
+    """
     open_goal = replace(goal, gpu_count=None, nodes=None)
-    yield from _more_of_the_node(inventory, open_goal)
-    yield from _larger_slices(inventory, open_goal)
-    yield from _more_nodes(inventory, open_goal)
-    yield from _other_cards(inventory, open_goal)
+    yield _more_of_the_node(inventory, open_goal)
+    yield _larger_slices(inventory, open_goal)
+    yield _more_nodes(inventory, open_goal)
+    yield _other_cards(inventory, open_goal)
 
 
 def _more_of_the_node(inventory: Inventory, goal: Goal) -> Iterator[Step]:
@@ -97,18 +99,25 @@ def _more_nodes(inventory: Inventory, goal: Goal) -> Iterator[Step]:
 
 
 def _other_cards(inventory: Inventory, goal: Goal) -> Iterator[Step]:
-    """Yield whole cards of the same vendors that hold more in all, the smallest count first."""
+    """Yield whole cards of the same vendors that hold more in all, the smallest count first.
+
+    A node of any of these counts is weighed with all of its GPUs: fewer were weighed before.
+    """
     held = {group.gpu.name for group in inventory.groups}
     vendors = {group.gpu.vendor for group in inventory.groups}
     have = max((group.gpu.memory_gib for group in inventory.groups), default=0.0)
-    centre = any(group.gpu.segment == CENTRE for group in inventory.groups)
-    for count in (1, *_COUNTS):
-        for gpu in advised():
-            fitting = gpu.vendor in vendors and (gpu.segment == CENTRE or not centre)
-            if fitting and gpu.name not in held and gpu.memory_gib * count > have:
-                group = NodeGroup(gpu, count, count, resource=gpu.resource)
-                said = f"add a node with {count} x {gpu.name}"
-                yield said, Inventory((group,), "named"), replace(goal, nodes=1)
+    for count, gpu in _nodes_to_add():
+        other = gpu.vendor in vendors and gpu.name not in held
+        if other and gpu.memory_gib * count > have:
+            group = NodeGroup(gpu, count, count, resource=gpu.resource)
+            said = f"add a node with {count} x {gpu.name}"
+            yield said, Inventory((group,), "named"), replace(goal, nodes=1, gpu_count=count)
+
+
+def _nodes_to_add() -> Iterator[tuple[int, Gpu]]:
+    """Yield (GPUs, card): what most have, the smallest count first, then newer cards."""
+    for cards in advised():
+        yield from ((count, gpu) for count in (1, *_COUNTS) for gpu in cards)
 
 
 def _unlimited(inventory: Inventory, groups: tuple[NodeGroup, ...]) -> Inventory:

@@ -12,7 +12,7 @@ from carferry.gpu.search.option import Option
 from carferry.gpu.search.unchecked import as_served, is_roomy
 from carferry.gpu.search.ways import search
 from carferry.gpu.sizing.estimate import Model, Verdict
-from carferry.gpu.units import gib
+from carferry.gpu.units import in_words
 
 COUNTS = (1, 2, 4, 8)
 """GPUs that nodes have."""
@@ -67,7 +67,7 @@ def _row(model: Model, options: Sequence[Option]) -> GpuFit:
         why = (_WHY[verdict] if found.best.is_weighed else _UNWEIGHED).format(model.shape.unknown)
         return GpuFit(gpu.name, gpu.memory_gib, found.tp, verdict.value, known, why)
     closest = min(by_count, key=lambda o: o.best.shortfall if o.best else float("inf"))
-    why = f"{gib(closest.best.shortfall):.1f} GiB short" if closest.best else closest.reason
+    why = f"{in_words(closest.best.shortfall)} short" if closest.best else closest.reason
     return GpuFit(gpu.name, gpu.memory_gib, closest.tp, Verdict.NO.value, 0, why)
 
 

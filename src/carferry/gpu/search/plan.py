@@ -110,12 +110,8 @@ def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPla
     goal = goal or Goal()
     model = as_served(model, goal)
     if not any(group.total for group in inventory.groups):
-        raise DoesNotFit(
-            "plan",
-            model.subject,
-            "no GPU nodes here",
-            "add a GPU node or plan with --gpu 'L40S x2'",
-        )
+        remedy = "add a GPU node or plan with --gpu 'L40S x2'"
+        raise DoesNotFit("plan", model.subject, "no GPU nodes here", remedy)
     check_goal(model, goal)
     held: dict[Choice, int] = {}
     options = search(model, inventory, goal, held)

@@ -107,7 +107,7 @@ def _refused(work: Estimate) -> Estimate:
     most = work.most_seqs or 0
     verdict = Verdict.NO if work.choice.max_num_seqs > most else Verdict.TIGHT
     worse = max(verdict, work.verdict, key=list(Verdict).index)
-    binding = f"blocks for the states of {most} sequences"
+    binding = f"states of {work.choice.max_num_seqs} sequences, of which {most} have a block"
     return replace(work, verdict=worse, binding=binding)
 
 

@@ -93,6 +93,7 @@ class Estimate:
         most_seqs: Most sequences vLLM starts with, if each holds a state; None if any number.
         doubted: What may be taken less than estimated, so that nothing is refused for it.
         late: What is taken after the KV cache was sized, and not profiled.
+        by_states: Whether ``needed`` is for the states of all sequences, not for requests.
         is_weighed: Whether the weights are known, from headers or a whole config.
         is_sized: Whether all the rest is: cache, context, activations. If not, only the weights
             may be told.
@@ -113,6 +114,7 @@ class Estimate:
     most_seqs: int | None = None
     late: int = 0
     doubted: int = 0
+    by_states: bool = False
     is_weighed: bool = True
     is_sized: bool = True
 
@@ -123,8 +125,15 @@ class Estimate:
 
     @property
     def shortfall(self) -> int:
-        """Bytes missing; 0 if it fits."""
-        return max(self.needed - self.kv, 0)
+        """Bytes missing, of the cache or for the driver's context; 0 if it fits."""
+        outside = _CONTEXT - _outside(self) if self.verdict is Verdict.NO else 0
+        return max(self.needed - self.kv, outside, 0)
+
+    @property
+    def holds(self) -> str:
+        """What ``needed`` is for, in words."""
+        several = f"states of {self.choice.max_num_seqs} sequences"
+        return several if self.by_states else requests(self.choice)
 
 
 def estimate(
@@ -149,6 +158,7 @@ def estimate(
     pool = cache_of(shape, choice, version)
     kv = requested - weights - overhead.budgeted()
     states = _has_states(pool, choice, version)
+    asked, held = _blocks_asked(pool, choice), choice.max_num_seqs if states else 0
     work = Estimate(
         choice=choice,
         requested=requested,
@@ -156,7 +166,7 @@ def estimate(
         overhead=overhead,
         graphs_budgeted=overhead.reserved,
         kv=kv,
-        needed=_needed(pool, choice, states),
+        needed=max(asked, held) * pool.bytes_per_block,
         band=_band(shape, choice, version, overhead, pool if states else None)
         + of_weights(weights),
         tokens=pool.tokens(kv, choice.max_model_len),
@@ -166,6 +176,7 @@ def estimate(
         most_seqs=pool.blocks(kv) if states else None,
         late=late_bytes(shape, choice, version, overhead),
         doubted=doubted_bytes(shape, choice, version),
+        by_states=held > asked,
     )
     return _with_verdict(work)
 
@@ -232,10 +243,9 @@ def _band(
     return known + max(of_states(held) + min(held - asked, 0), 0)
 
 
-def _needed(pool: Cache, choice: Choice, states: bool) -> int:
-    """Return the bytes of the requests and the null block, or of a state for every sequence."""
-    blocks = math.ceil(pool.blocks_per_request(choice.max_model_len) * choice.concurrency) + 1
-    return max(blocks, choice.max_num_seqs if states else 0) * pool.bytes_per_block
+def _blocks_asked(pool: Cache, choice: Choice) -> int:
+    """Return the blocks of the requests that must fit at once, and the null block."""
+    return math.ceil(pool.blocks_per_request(choice.max_model_len) * choice.concurrency) + 1
 
 
 def _overhead(shape: ModelShape, choice: Choice, version: VllmVersion) -> Overhead:
@@ -282,4 +292,4 @@ def _binding(work: Estimate) -> str:
     seqs = work.choice.max_num_seqs
     if work.most_seqs is not None and work.most_seqs < seqs:
         return f"states of {seqs} sequences"
-    return f"KV cache for {requests(work.choice)}"
+    return f"KV cache for {work.holds}"

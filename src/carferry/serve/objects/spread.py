@@ -82,14 +82,14 @@ def check_spread(deployment: Deployment) -> None:
     """
     if deployment.nodes < 2:
         return
-    for holds, reason, remedy in _refused(deployment):
+    for holds, reason, remedy in (*_refused(deployment), *_not_joined(deployment)):
         if holds:
             title = f"{deployment.name} on {deployment.nodes} nodes"
             raise InputError("deploy", title, reason, remedy)
 
 
 def _refused(deployment: Deployment) -> Iterator[tuple[bool, str, str]]:
-    """Yield whether something stands in the way, what it is, and what to do."""
+    """Yield whether KServe would not serve it, why, and what to do."""
     yield (
         deployment.kind is Kind.LLM,
         "KServe ships no LLMInferenceService for stages of a pipeline on several nodes",
@@ -110,6 +110,10 @@ def _refused(deployment: Deployment) -> Iterator[tuple[bool, str, str]]:
         "KServe scales no service of several nodes",
         "leave min_replicas and max_replicas at 1, and deploy it twice",
     )
+
+
+def _not_joined(deployment: Deployment) -> Iterator[tuple[bool, str, str]]:
+    """Yield whether its servers could not join, why, and what to do."""
     tag = _TAG.search(deployment.runtime_image)
     yield (
         tag is not None and (int(tag[1]), int(tag[2])) < _JOINS,
