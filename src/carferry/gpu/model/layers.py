@@ -105,7 +105,7 @@ def layers_of(fields: Fields, traits: Family) -> tuple[tuple[LayerKind, ...], st
         return _derived(fields, traits, count), ""
     if len(listed) != count:
         reason = f"{len(listed)} layer types for {count} layers"
-        raise InputError("read config", fields.subject, reason, "take config.json from the hub")
+        raise fields.refused(reason)
     table = _OF_LETTER if letters else _NAMES
     strange = next((str(name) for name in listed if str(name) not in table), "")
     kinds = tuple(table.get(str(name), LayerKind.FULL) for name in listed)

@@ -9,6 +9,7 @@ from carferry.gpu.search.goal import Goal
 from carferry.gpu.search.option import Cut
 from carferry.gpu.search.scope import Scope, base_choice
 from carferry.gpu.shape.shape import ModelShape
+from carferry.gpu.sizing.architectures import architecture_reason
 from carferry.gpu.sizing.starts import refusals
 from carferry.gpu.units import GIB
 
@@ -25,12 +26,13 @@ def reason_against(scope: Scope, group: NodeGroup, cut: Cut) -> str:
 
 def rule_against(scope: Scope, group: NodeGroup, cut: Cut) -> str:
     """Return the rule of vLLM that forbids an option; empty if none does."""
-    return next(_rules(scope, group, cut), "")
+    return next(filter(None, _rules(scope, group, cut)), "")
 
 
 def _rules(scope: Scope, group: NodeGroup, cut: Cut) -> Iterator[str]:
     shape = scope.shape
     if shape.unknown:
+        yield architecture_reason(shape, group.gpu, scope.version)
         yield from _unknown_rules(shape, cut)
         return
     yield from refusals(shape, base_choice(scope, group, cut), scope.version)

@@ -1,7 +1,8 @@
 """The vLLM releases with a model's class: the first, where no other can run it, and the last.
 
 A plain decoder, dense or of experts, runs through vLLM's Transformers classes if it has none of its
-own; one with recurrent layers or latent attention does not.
+own; those with recurrent layers, latent or sparse attention do not, and are named here. An
+encoder-decoder does not either.
 
 Source: ``model_executor/models/registry.py`` of every minor release from 0.8 to 0.33; for the last
 release, its ``_PREVIOUSLY_SUPPORTED_MODELS``, save those that transformers has a class for, which
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from carferry.gpu.inventory.catalogue import Gpu
-from carferry.gpu.shape.shape import LayerKind, ModelShape
+from carferry.gpu.shape.shape import ModelShape
 from carferry.gpu.vllm.releases import Release, VllmVersion
 
 _CLASSES: Mapping[Release, tuple[str, ...]] = {
@@ -40,6 +41,8 @@ _CLASSES: Mapping[Release, tuple[str, ...]] = {
     ),
     (0, 18, 0): ("OlmoHybridForCausalLM", "SarvamMLAForCausalLM"),
     (0, 20, 0): ("DeepseekV4ForCausalLM", "NemotronH_Nano_Omni_Reasoning_V3"),
+    (0, 23, 0): ("Step3p7ForConditionalGeneration",),
+    (0, 24, 0): ("MiniMaxM3SparseForCausalLM", "MiniMaxM3SparseForConditionalGeneration"),
     (0, 27, 0): (
         "KimiK3ForConditionalGeneration",
         "Qwen3_5ForCausalLM",
@@ -59,7 +62,11 @@ _FIRST = {name: release for release, names in _CLASSES.items() for name in names
 _LAST: Mapping[Release, tuple[str, ...]] = {
     (0, 9, 2): ("Phi3SmallForCausalLM",),
     (0, 10, 2): (
+        "BartForConditionalGeneration",
+        "BartModel",
         "DonutForConditionalGeneration",
+        "Florence2ForConditionalGeneration",
+        "MBartForConditionalGeneration",
         "MllamaForConditionalGeneration",
         "MotifForCausalLM",
         "Phi4FlashForCausalLM",
@@ -100,8 +107,7 @@ _ENDED = {name: release for release, names in _LAST.items() for name in names}
 
 def first_release(shape: ModelShape) -> Release | None:
     """Return the first release that can run a model; None if any known one may."""
-    special = shape.latent is not None or shape.count(LayerKind.STATE) > 0
-    return _FIRST.get(shape.architecture) if special else None
+    return _FIRST.get(shape.architecture)
 
 
 def architecture_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> str:
