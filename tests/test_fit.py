@@ -155,7 +155,7 @@ def test_on_unknown_stop_refuses_it(
     stopped = carferry(capsys, "plan", model, "--gpu", "L4", "--on-unknown", "stop")
     assert (stopped.code, stopped.err.count("\n")) == (2, 1)
     went_on = carferry(capsys, "plan", model, "--gpu", "L4")
-    assert (went_on.code, "[unchecked]" in went_on.out, "note: unchecked" in went_on.out) == (
+    assert (went_on.code, "[unchecked]" in went_on.out, "warning: unchecked" in went_on.out) == (
         0, True, True,
     )  # fmt: skip
 

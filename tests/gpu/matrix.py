@@ -50,6 +50,8 @@ CARDS = (
     Card("MI300X x8", 192.0, 0, 8),
     Card("RTX 4090 x2", 23.7, 89, 2),
     Card("A100-40GB-MIG-3g.20gb", 19.9, 80, joined=False),
+    Card("mig-3g.40gb", 39.9, 80, joined=False),
+    Card("mig-1g.5gb", 4.9, 80, joined=False),
     Card("24GiB x2", 24.0, 0, 2),
 )
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import math
 import random
+import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from carferry.errors import InputError
 from carferry.gpu.loaded.params import parameter_count
 from carferry.gpu.model.config import parse_config
 from carferry.gpu.model.mistral import from_params
+from carferry.gpu.search.decide import decide
 
 DATA = Path(__file__).parents[1] / "data" / "gpu" / "families.json"
 JUNK: tuple[Any, ...] = (
@@ -82,3 +87,30 @@ def test_damaged_params_give_a_shape_or_one_line(seed: int) -> None:
         parse_config(from_params(damaged(whole, random.Random(seed))))
     except InputError as error:
         assert "\n" not in str(error)
+
+
+def deepened() -> Iterator[tuple[str, str]]:
+    """Yield (config, key) for every count of layers that any kind of config names."""
+    seen = set[tuple[str, str]]()
+    for name, config in SAMPLES.items():
+        for section, key in spots(config):
+            whole = isinstance(section[key], int) and not isinstance(section[key], bool)
+            one = (str(section.get("model_type")), key)
+            if whole and re.search(_DEPTH, key) and one not in seen:
+                seen.add(one)
+                yield name, key
+
+
+_DEPTH = r"depth$|^n_layers?$|num_(hidden_|global_|mtp_|nextn_predict_)?layers$|coder_layers$"
+
+
+@pytest.mark.parametrize(("name", "key"), tuple(deepened()))
+def test_no_count_of_layers_makes_a_plan_slow(name: str, key: str) -> None:
+    config = copy.deepcopy(SAMPLES[name])
+    for section, each in spots(config):
+        if each == key:
+            section[key] = 1_000_000
+    started = time.process_time()
+    with contextlib.suppress(InputError):
+        decide(config, gpus="24GiB x2", subject=name)
+    assert time.process_time() - started < 2

@@ -254,6 +254,8 @@ def test_states_of_nemotron_are_exact_if_no_type_is_said() -> None:
     [
         ("0.22.1", {"tp": 8, "max_num_batched_tokens": 8192}, 37.93, 256000, 2497693),
         ("0.27.1", {"tp": 2, "max_num_batched_tokens": 8192}, 50.51, 98304, 752889),
+        # No release named: as the first that serves it logs.
+        (UNDATED, {"tp": 8, "max_num_batched_tokens": 8192}, 37.93, 256000, 2497693),
     ],
 )
 def test_joined_entries_windows_and_unfinished_sums_make_the_tokens_of_deepseek_v4(

@@ -14,6 +14,7 @@ from carferry.gpu.memory.forward import expert_space
 from carferry.gpu.memory.graphs import captured, graphs_gib
 from carferry.gpu.memory.margin import margin
 from carferry.gpu.memory.overhead import overhead_of
+from carferry.gpu.memory.runner import is_second
 from carferry.gpu.sizing.estimate import Model, Verdict, estimate, weights_of
 from carferry.gpu.units import GIB
 from carferry.gpu.vllm.version import UNDATED, find_version
@@ -100,17 +101,20 @@ def test_sampler_is_that_of_the_model_runner() -> None:
 def test_graphs_are_as_many_as_the_sizes(seqs: int, graphs: int) -> None:
     choice = chosen(max_num_seqs=seqs, max_num_batched_tokens=8192)
 
-    assert captured(shape_of("Qwen/Qwen3-8B"), choice) == graphs
-    assert (captured(shape_of("openai/gpt-oss-20b"), choice) > graphs) is (seqs == 1024)
+    version = find_version()
+    assert captured(shape_of("Qwen/Qwen3-8B"), choice, version) == graphs
+    doubled = captured(shape_of("openai/gpt-oss-20b"), choice, version)
+    assert (doubled > graphs) is (seqs == 1024)
 
 
 def test_graphs_of_few_sequences_take_little() -> None:
     """Logged reserves: 1.11 GiB at 256 sequences, 0.45 at 4; main said 1.9 and 1.4."""
-    large = graphs_gib(shape_of("Qwen/Qwen3.5-27B"), chosen("L40S", max_num_seqs=256))
-    small = graphs_gib(shape_of("Qwen/Qwen3.5-35B-A3B"), chosen("L40S", max_num_seqs=4))
+    version = find_version()
+    large = graphs_gib(shape_of("Qwen/Qwen3.5-27B"), chosen("L40S", max_num_seqs=256), version)
+    small = graphs_gib(shape_of("Qwen/Qwen3.5-35B-A3B"), chosen("L40S", max_num_seqs=4), version)
 
     assert (large, small) == (pytest.approx(1.11, abs=0.15), pytest.approx(0.45, abs=0.15))
-    assert graphs_gib(shape_of("Qwen/Qwen3.5-27B"), chosen(eager=True)) == 0
+    assert graphs_gib(shape_of("Qwen/Qwen3.5-27B"), chosen(eager=True), version) == 0
 
 
 @pytest.mark.parametrize(
@@ -211,3 +215,100 @@ def test_nothing_is_refused_for_the_sampler_of_a_release_that_is_not_known() -> 
 
     assert known.kv == undated.kv < known.needed
     assert (known.verdict, undated.verdict) == (Verdict.NO, Verdict.TIGHT)
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "second"),
+    [
+        ("Qwen/Qwen3-0.6B", "0.22.0", True),
+        ("meta-llama/Llama-3.1-8B-Instruct", "0.22.0", False),  # main: True
+        ("meta-llama/Llama-3.1-8B-Instruct", "0.23.0", True),
+        ("Qwen/Qwen2.5-7B-Instruct", "0.24.0", False),
+        ("Qwen/Qwen2.5-7B-Instruct", "0.25.0", True),
+        ("deepseek-ai/DeepSeek-V4-Flash", "0.27.0", False),
+        ("deepseek-ai/DeepSeek-V4-Flash", "0.28.0", True),  # main: False
+        ("Qwen/Qwen3-30B-A3B", "0.28.0", False),
+        ("Qwen/Qwen3-30B-A3B", "0.29.0", True),
+    ],
+)
+def test_the_second_runner_takes_over_by_architecture(
+    model: str, version: str, second: bool
+) -> None:
+    assert is_second(shape_of(model), chosen(), find_version(version)) is second
+
+
+def test_the_second_runner_of_amd_leaves_deepseek_to_the_first() -> None:
+    shape = shape_of("deepseek-ai/DeepSeek-V4-Flash")
+
+    assert not is_second(shape, chosen("MI300X"), find_version())
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "reserved"),
+    [
+        ("Qwen/Qwen3-0.6B", "0.19.0", False),
+        ("Qwen/Qwen3-0.6B", "0.20.0", True),
+        ("Qwen/Qwen3-0.6B", "0.25.0", False),  # main: True
+        ("Qwen/Qwen3-30B-A3B", "0.25.0", True),
+        ("Qwen/Qwen3-0.6B", "0.29.0", True),
+    ],
+)
+def test_graphs_are_reserved_by_the_runner_that_measures_them(
+    model: str, version: str, reserved: bool
+) -> None:
+    """Two H100 logs of Qwen3-0.6B on 0.25 have 0.57 GiB in all; main said 1.22."""
+    overhead = overhead_of(shape_of(model), chosen(**SERVER), find_version(version))
+
+    assert overhead.reserved is reserved
+    assert (overhead.budgeted() > overhead.activation + overhead.non_torch) is reserved
+
+
+def test_an_image_that_no_profile_ran_is_taken_late() -> None:
+    """Model runner V2 profiles encoders from 0.27 on; main counted them from the start."""
+    model = Model(shape_of("Qwen/Qwen3-VL-8B-Instruct"))
+    choice = chosen(max_num_seqs=16, max_num_batched_tokens=8192)
+
+    before, after = (estimate(model, choice, find_version(v)) for v in ("0.26.0", "0.27.0"))
+
+    assert before.overhead.activation < after.overhead.activation
+    assert before.late > after.late
+
+
+def test_adapters_double_the_graphs_from_0_11_1() -> None:
+    """Eight B200 with nemotron-ultra and rank 64 left 8.49 GiB; main said 10.62."""
+    shape = shape_of("Qwen/Qwen3-8B")
+    plain, lora = chosen(), chosen(lora_rank=16, loras=1)
+
+    for release, times in (("0.11.0", 1), ("0.11.1", 2)):
+        version = find_version(release)
+        assert captured(shape, lora, version) == times * captured(shape, plain, version)
+
+
+def test_blackwell_captures_larger_batches_from_0_28() -> None:
+    shape = shape_of("Qwen/Qwen3-8B")
+    old, new = find_version("0.27.0"), find_version("0.28.0")
+
+    hopper, blackwell = (chosen(gpu, **SERVER) for gpu in ("H100", "B200"))
+
+    assert captured(shape, blackwell, new) > captured(shape, blackwell, old)
+    assert captured(shape, hopper, new) == captured(shape, hopper, old)
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "share", "verdict"),
+    [
+        ("openai/gpt-oss-20b", "0.19.0", 0.95, Verdict.TIGHT),  # ran out of memory
+        ("openai/gpt-oss-20b", "0.11.0", 0.90, Verdict.FITS),  # started; main: tight
+        ("Qwen/Qwen3-14B", "0.15.0", 0.95, Verdict.FITS),  # started; main: tight
+        ("Qwen/Qwen3-14B", "0.15.0", 0.99, Verdict.TIGHT),
+    ],
+)
+def test_much_room_is_tight_only_if_the_rest_of_the_gpu_is(
+    model: str, version: str, share: float, verdict: Verdict
+) -> None:
+    choice = chosen(utilization=share, max_model_len=8192, **SERVER)
+
+    work = estimate(Model(shape_of(model)), choice, find_version(version))
+
+    assert work.kv > 35 * GIB
+    assert work.verdict is verdict

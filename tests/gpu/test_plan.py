@@ -123,7 +123,7 @@ def test_shortfall_is_what_the_arithmetic_lacks() -> None:
     best = plan.options[0].best
     assert best is not None
     assert plan.shortfall_gib == pytest.approx((best.needed - best.kv) / GIB)
-    assert best.kv == best.requested - best.weights - best.overhead.budgeted(find_version())
+    assert best.kv == best.requested - best.weights - best.overhead.budgeted()
 
 
 def test_logged_failure_is_not_called_fits() -> None:

@@ -10,6 +10,7 @@ from gpu.samples import config_of, shape_of
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import CENTRE, find
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup, named
+from carferry.gpu.report.words import headline
 from carferry.gpu.search import settings
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
@@ -140,6 +141,36 @@ def test_one_node_is_any_number_of_its_gpus() -> None:
     found = planned(LLAMA_70B, "A100-80GB x8", nodes=1)
 
     assert found.chosen and found.chosen.tp > 1
+
+
+@pytest.mark.parametrize(
+    ("gpus", "where"),
+    [
+        ("2 nodes of H100 x1", "2 nodes with 1 x H100-80GB each"),
+        ("3 nodes of H100 x1", "2 nodes with 1 x H100-80GB each"),
+        ("4 nodes of L40S x1", "4 nodes with 1 x L40S each"),
+        ("H100 x2, 2 nodes of H100 x1", "2 x H100-80GB in one node"),
+        ("2 nodes of H100 x2", "2 x H100-80GB in one node"),
+    ],
+)
+def test_a_second_node_counts_whatever_a_node_holds(gpus: str, where: str) -> None:
+    found = planned(LLAMA_70B, gpus)
+
+    assert found.verdict is Verdict.FITS
+    assert headline(found) == f"{LLAMA_70B} fits on {where}"
+
+
+@pytest.mark.parametrize("gpus", ["2 nodes of mig-3g.40gb", "2 nodes of T4-SHARED"])
+def test_parts_of_gpus_are_no_stages_of_a_pipeline(gpus: str) -> None:
+    assert {option.pp for option in planned(LLAMA_8B, gpus).options} == {1}
+
+
+def test_stages_on_one_node_are_called_pods() -> None:
+    two, one = planned(DEEPSEEK, "2 nodes of H200 x4"), planned(DEEPSEEK, "H200 x8", nodes=2)
+
+    assert headline(two).endswith("fits on 2 nodes with 4 x H200 each")
+    assert headline(one).endswith("fits on 2 pods with 4 x H200 each")
+    assert any(note.startswith("2 pods:") for note in one.notes)
 
 
 def test_quantized_weights_are_not_quantized_again() -> None:

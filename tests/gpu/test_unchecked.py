@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from gpu.samples import shape_of
+from gpu.samples import llama_file, shape_of
 
 from carferry.errors import UnsupportedModel
 from carferry.gpu.inventory.nodes import Inventory, named
+from carferry.gpu.loaded.measured import measured_sizes
+from carferry.gpu.model.config import parse_config
 from carferry.gpu.search import decide as deciding
 from carferry.gpu.search.overview import overview
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
@@ -131,3 +133,42 @@ def test_a_version_that_is_not_known_is_said_in_every_report() -> None:
 
     for report in (fit.text, fit.markdown, str(fit.as_json())):
         assert "planned as vLLM" in report
+
+
+@pytest.mark.parametrize("said", [{}, {"num_attention_heads": 4}, {"head_dim": 64}])
+def test_sizes_that_an_unknown_config_leaves_out_are_those_of_the_headers(
+    said: dict[str, int],
+) -> None:
+    """The old code took a 7B's, and refused embeddings that were not 32000 x 4096."""
+    sizes = {"hidden_size": 256, "intermediate_size": 512, "vocab_size": 1000}
+    sizes |= {"num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2}
+    data = llama_file(sizes)
+    config = {"model_type": "foo", "max_position_embeddings": 4096, **said}
+
+    found = deciding.understand(
+        config,
+        read_range=lambda path, start, end: data[start:end],
+        files={"model.safetensors": len(data)},
+    )
+
+    assert found.shape.unknown == "architecture 'foo'"
+    assert (found.shape.vocab, found.shape.hidden, found.shape.intermediate) == (1000, 256, 512)
+    assert len(found.shape.layers) == 3
+    assert found.shape.heads.kv * found.shape.heads.dim == 128
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        {"model.embed_tokens.weight": (0, 0)},
+        {"model.layers.999999.self_attn.q_proj.weight": (7, 3)},
+        {"h.0.attn.q_proj.weight": (96, 3), "h.0.attn.k_proj.weight": (0, 3)},
+        {"h.0.attn.q_proj.weight": (96, 3), "h.0.attn.k_proj.weight": (36, 3)},
+    ],
+)
+def test_headers_that_make_no_sense_are_no_sizes(shapes: dict[str, tuple[int, int]]) -> None:
+    tensors = [Tensor(name, "BF16", shape, 0) for name, shape in shapes.items()]
+    shape = parse_config({"model_type": "foo"}, measured=measured_sizes(tensors))
+
+    assert (shape.hidden, shape.vocab, shape.heads.query) == (4096, 32000, 32)
+    assert len(shape.layers) in (1, 32)

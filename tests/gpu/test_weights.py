@@ -296,3 +296,13 @@ def test_small_experts_are_padded_as_their_kernel_wants(
     assert found == pytest.approx(
         36 * 128 * 3 * (3072 * wide - 2880 * 2880 / tp) * 4.25 / 8, rel=1e-6
     )
+
+
+@pytest.mark.parametrize("logged", [74.34, 74.08])
+def test_deepseek_v4_loads_what_joins_its_cache_whole_on_every_rank(logged: float) -> None:
+    """The old code said 72.88 GiB."""
+    shape = shape_of("deepseek-ai/DeepSeek-V4-Flash")
+
+    weights = weights_per_gpu(shape, find("H200"), tp=2, dtype="bfloat16")
+
+    assert weights / GIB == pytest.approx(logged, rel=0.008)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from carferry.cli.following import NEXT
+from carferry.gpu.search.notes import is_doubt
 from carferry.io.shell import word
 from carferry.io.show.cells import cut
 from carferry.shown import one_line
@@ -28,7 +29,8 @@ def look_lines(found: Look, *, with_remarks: bool = True, choice: str = "") -> l
     name = f"{found.repo or found.model} {found.commit[:_COMMIT_DIGITS]}".rstrip()
     head = [name, *found.facts]
     if not with_remarks:
-        return [cut(one_line(line), _COLUMNS) for line in [*head, *_table(found)]]
+        doubts = [f"warning {note}" for note in found.notes if is_doubt(note)]
+        return [cut(one_line(line), _COLUMNS) for line in [*head, *doubts, *_table(found)]]
     tail = [*_table(found), *_next(found, choice)]
     noted = [f"note    {note}" for note in found.notes]
     said = [*noted, *(f"left    {line}" for line in found.left_out)]

@@ -9,6 +9,7 @@ from carferry.errors import DoesNotFit
 from carferry.gpu.report import text, words
 from carferry.gpu.search.notes import unchecked_note
 from carferry.gpu.search.plan import GpuPlan
+from carferry.gpu.search.unchecked import unknown_of
 from carferry.gpu.vllm_args import VllmArgs
 from carferry.steps.planned import line_of
 
@@ -50,9 +51,10 @@ class Fit:
 
     @property
     def warning(self) -> str:
-        """What the plan does not know of the model; empty if it knows it."""
-        model = self.plan.model
-        return unchecked_note(model) if model.shape.unknown else ""
+        """What the plan does not know of the model or the GPU; empty if it knows them."""
+        model, chosen = self.plan.model, self.plan.chosen
+        gpu = chosen.group.gpu if chosen else None
+        return unchecked_note(model, gpu) if unknown_of(model, gpu) else ""
 
     @property
     def vllm_args(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from carferry.form.readers import read_model
 from carferry.gpu.loaded.params import parameter_count
 from carferry.gpu.search.decide import understand
 from carferry.gpu.search.overview import GpuFit, overview
+from carferry.gpu.vllm.version import find_version
 from carferry.image.layers import arrange
 from carferry.io.net.retry import Retry
 from carferry.io.show.progress import Progress
@@ -92,18 +93,21 @@ def look(
         allow_no_weights=allow_no_weights, plain_http=plain_http, ca_file=ca_file,
     )  # fmt: skip
     how.check()
-    how, _ = how.versioned()
+    how, said = how.versioned()
     again, name, display = retry or patience(), read_model(model), shown(progress)
     access = replace(open_access(how.plain_http, how.ca_file), retry=again).reporting(display)
     pieces = opened or Pieces(open_model(name, how.revision, access, display))
     wanted = Patterns.parse(how.include, how.exclude, how.allow_no_weights)
     with display.phase(f"reading what {name} holds", pieces.source.host):
-        return _looked(name, see(pieces, wanted, again), how)
+        return _looked(name, see(pieces, wanted, again), how, said)
 
 
-def _looked(name: str, seen: Seen, how: FitSettings) -> Look:
+def _looked(name: str, seen: Seen, how: FitSettings, said: tuple[str, ...]) -> Look:
     files, listed = seen.selection.files, seen.pieces.listing
     nature, fits, reason = _weighed(seen, files.repo or name, how)
+    known = remarks(seen.selection)
+    version = find_version(how.vllm or SERVED).note
+    known["notes"] = (*known["notes"], *said, *filter(None, (version,)))
     return Look(
         pinned(name, files),
         files.repo,
@@ -119,7 +123,7 @@ def _looked(name: str, seen: Seen, how: FitSettings) -> Look:
         how.vllm,
         fits,
         reason,
-        **remarks(seen.selection),
+        **known,
     )
 
 

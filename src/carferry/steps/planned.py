@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from carferry.gpu.report import words
 from carferry.gpu.search.plan import GpuPlan
+from carferry.gpu.search.unchecked import unknown_of
 from carferry.gpu.sizing.estimate import Verdict
 from carferry.gpu.units import gib
 from carferry.gpu.vllm.version import find_version
@@ -19,7 +20,9 @@ def line_of(plan: GpuPlan) -> str:
 
 def _doubts(plan: GpuPlan, said: str) -> Iterator[str]:
     """Yield what the line does not say yet, and may explain a server that does not start."""
-    unknown, best = plan.model.shape.unknown, plan.chosen.best if plan.chosen else None
+    chosen = plan.chosen
+    best, gpu = (chosen.best, chosen.group.gpu) if chosen else (None, None)
+    unknown = unknown_of(plan.model, gpu)
     if plan.verdict is Verdict.UNCHECKED or unknown:
         about = unknown or "the plan does not know this model"
         if about not in said:

@@ -28,6 +28,8 @@ _VERSION = re.compile(
 )
 _NAMED = re.compile(r"(?i)(?:^|[._-])vllm[._-](?:image[._-]|build[._-])?(?:version|tag)$")
 _PRODUCT = re.compile(r"(?:rhoai-|v)?([23]\.[0-9]{1,2})(?![0-9])")
+_SHORT = re.compile(r"[a-z0-9][a-z0-9_-]*/[^/]+")
+"""``organization/image`` as people type it, and as every tool for containers but ours reads it."""
 _LABELS = ("ai.vllm.image.tag", "org.opencontainers.image.version", "version")
 
 
@@ -43,7 +45,7 @@ def check_served(text: str) -> None:
         InputError: As ``find_version`` or ``ImageRef.parse``.
     """
     if is_image(text):
-        ImageRef.parse(text)
+        _reference(text)
     else:
         find_version(text)
 
@@ -63,7 +65,7 @@ def served_by(text: str, access: Access, default: str) -> tuple[str, str]:
     """
     if not is_image(text):
         return text, ""
-    ref = ImageRef.parse(text)
+    ref = _reference(text)
     try:
         found, why = version_in(_config(ref, access), ref), f"nothing says which {ref} holds"
     except CarferryError as error:
@@ -87,6 +89,12 @@ def version_in(config: Mapping[str, Any], ref: ImageRef) -> str:
     name, version = labels.get("name", ref.repository), labels.get("version", ref.tag or "")
     product = _PRODUCT.match(version)
     return f"rhoai-{product[1]}" if product and _is_openshift_ai(name, version) else ""
+
+
+def _reference(text: str) -> ImageRef:
+    """Return an image's reference; a short name is Docker Hub's, whose tags name the version."""
+    short = _SHORT.fullmatch(text) and not text.startswith("localhost/")
+    return ImageRef.parse(f"docker.io/{text}" if short else text)
 
 
 def _config(ref: ImageRef, access: Access) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class Gpu:
         shared: True for a time-sliced GPU: other pods hold memory on the same device.
         segment: ``data centre``, ``workstation`` or ``consumer``: whom it is sold to.
         arch: AMD's gfx target; empty for others.
+        typed: True for a memory that somebody typed: no product, no price.
         plugin: Resource that hands it out; empty for the usual one of its vendor.
     """
 
@@ -69,6 +70,7 @@ class Gpu:
     segment: str = CENTRE
     arch: str = ""
     plugin: str = ""
+    typed: bool = False
 
     @property
     def resource(self) -> str:
@@ -136,6 +138,13 @@ def unnamed(gib: float, name: str = "") -> Gpu:
         name: What to call it; default its memory.
     """
     return Gpu(name or f"{gib:g}GiB", gib, 0, max(gib / 8, 0.5), measured=False)
+
+
+def made_by(gpu: Gpu, maker: str, resource: str) -> Gpu:
+    """Return a GPU that no row describes as its maker's, whose resource hands it out."""
+    if not maker or gpu.name in _named() or gpu.vendor != "nvidia" or maker == "nvidia":
+        return gpu
+    return replace(gpu, vendor=maker, plugin=resource)
 
 
 @cache

@@ -16,11 +16,17 @@ from typing import Any
 from carferry.cluster.quantity import Quantity
 from carferry.cluster.tolerations import Toleration
 from carferry.errors import InputError
-from carferry.gpu.inventory.catalogue import Gpu, find, mig_slice
+from carferry.gpu.inventory.catalogue import Gpu, find, made_by, mig_slice
 from carferry.gpu.inventory.labels import memory_of, product_of
 from carferry.gpu.inventory.listing import Json
 from carferry.gpu.inventory.nodes import NodeGroup
-from carferry.gpu.inventory.resources import UNNAMED, is_accelerator, is_shared, mig_profile
+from carferry.gpu.inventory.resources import (
+    UNNAMED,
+    is_accelerator,
+    is_shared,
+    maker_of,
+    mig_profile,
+)
 
 Lister = Callable[[str, str], list[Json]]
 _NEW, _OLD = "/apis/infrastructure.opendatahub.io", "/apis/dashboard.opendatahub.io"
@@ -237,6 +243,7 @@ def _named(product: str, label_mib: int | None, resource: str) -> Gpu | None:
         )
     except InputError:
         return None
+    gpu = made_by(gpu, maker_of(resource), resource)
     sliced = is_shared(resource) and not gpu.shared
     return replace(gpu, name=f"{gpu.name}-SHARED", shared=True) if sliced else gpu
 

@@ -17,13 +17,19 @@ from carferry.cluster.quantity import Quantity
 from carferry.cluster.tolerations import Toleration
 from carferry.errors import InputError
 from carferry.gpu.inventory import labels as said
-from carferry.gpu.inventory.catalogue import Gpu, find, mig_slice
+from carferry.gpu.inventory.catalogue import Gpu, find, made_by, mig_slice
 from carferry.gpu.inventory.hardware_profiles import HardwareProfiles, read_profiles
 from carferry.gpu.inventory.limits import allowances, per_pods
 from carferry.gpu.inventory.listing import Json, List, cluster_or_projects, optional, permitted
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
 from carferry.gpu.inventory.pods import Use, used_by_node
-from carferry.gpu.inventory.resources import UNNAMED, amd_parts, is_accelerator, mig_profile
+from carferry.gpu.inventory.resources import (
+    UNNAMED,
+    amd_parts,
+    is_accelerator,
+    maker_of,
+    mig_profile,
+)
 
 _BLOCKING = ("NoSchedule", "NoExecute")
 _ROUTINE = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
@@ -161,7 +167,7 @@ def _gpu(node: Json, resource: str, seen: _Seen) -> Gpu | None:
         why = f"{resource} without a product label; install GPU discovery"
         seen.unknown.setdefault(why, []).append(name)
         return None
-    found = _cut(found, resource, labels)
+    found = _cut(made_by(found, maker_of(resource), resource), resource, labels)
     found = replace(found, capability=found.capability or said.capability_of(labels))
     if found.shared or not said.is_sharing(labels, resource):
         return found

@@ -27,6 +27,8 @@ _MAKERS = frozenset(
         "rebellions.ai", "tenstorrent.com", "qualcomm.com",
     )
 )  # fmt: skip
+_VENDORS = {"nvidia.com": "nvidia", "amd.com": "amd", "habana.ai": "habana"}
+_VENDORS |= dict.fromkeys(("gpu.intel.com", "intel.com"), "intel")
 _BY_WORD_ONLY = frozenset({"aws.amazon.com", "ibm.com", "google.com", "huawei.com", "amd.com"})
 """Makers of many things: the name has to say it."""
 _SAYS_SO = re.compile(
@@ -75,6 +77,15 @@ def amd_parts(name: str) -> int:
     """Return into how many devices a compute partition such as ``cpx_nps4`` cuts a GPU."""
     match = _PARTITION.fullmatch(name.lower())
     return _PARTS[match[1]] if match else 1
+
+
+def maker_of(resource: str) -> str:
+    """Return who makes what a resource hands out, as ``Gpu.vendor``; empty if its domain is open.
+
+    A maker whose products the catalogue lacks is its domain.
+    """
+    domain = vendor_domain(resource)
+    return _VENDORS.get(domain, domain if domain in _MAKERS else "")
 
 
 def vendor_domain(resource: str) -> str:

@@ -6,7 +6,7 @@ A product's name may hold digits, so a number counts GPUs only after ``x`` or ``
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import Gpu, find, unnamed
@@ -112,7 +112,8 @@ def _by_memory(name: str, amount: float, *, binary: bool) -> Gpu:
     gib = amount if binary else amount * 1e9 / (1 << 30)
     if not 1 <= gib <= _MOST_GIB:
         raise InputError("parse --gpu", repr(name), "no GPU's memory", f"1 to {_MOST_GIB} GiB")
-    return unnamed(round(gib, 2), f"{amount:g}{'GiB' if binary else 'GB'}")
+    gpu = unnamed(round(gib, 2), f"{amount:g}{'GiB' if binary else 'GB'}")
+    return replace(gpu, typed=True)
 
 
 def _number(item: str, text: str, what: str, most: int) -> int:

@@ -91,14 +91,15 @@ def _attention(shape: ModelShape) -> Iterator[WeightPart]:
         keys = heads.kv * (heads.dim if same else heads.dim + heads.value_dim)
         bias = shape.attention_bias
         yield WeightPart("attention", layers * _around(heads, shape.hidden, shape.output_gate))
+        yield WeightPart("attention", layers * heads.query_rank * shape.hidden, "copy")
         yield WeightPart("attention", layers * keys * shape.hidden, "kv")
         yield WeightPart("small", layers * bias * (rows + 2 * heads.kv * heads.dim), "copy")
 
 
 def _around(heads: Heads, hidden: int, gate: bool) -> int:
-    """Count what makes a layer's queries and what takes its values out, through ranks if any."""
+    """Count what makes a layer's queries and what takes its values out, past any query rank."""
     rows, values = heads.query * heads.dim * (2 if gate else 1), heads.query * heads.value_dim
-    into = heads.query_rank * (hidden + rows) if heads.query_rank else hidden * rows
+    into = (heads.query_rank or hidden) * rows
     if not heads.out_rank:
         return into + values * hidden
     groups = max(heads.out_groups, 1)

@@ -15,7 +15,9 @@ def adapter_bytes(shape: ModelShape, choice: Choice) -> int:
     """Return the bytes of the adapters' buffers on one rank."""
     if not choice.lora_rank:
         return 0
-    elements = (_attention(shape, choice.tp) + _dense(shape, choice.tp)) + _experts(shape, choice)
+    tp = choice.tp
+    plain = _attention(shape, tp) + _dense(shape, tp) + _states(shape, tp)
+    elements = plain + _experts(shape, choice)
     slots = max(choice.loras, 1) * choice.lora_rank
     return int(elements * slots * BITS[choice.dtype] / 8 / choice.pp)
 
@@ -34,6 +36,14 @@ def _dense(shape: ModelShape, tp: int) -> float:
     return shape.dense_layers * (up + inner + shape.hidden)
 
 
+def _states(shape: ModelShape, tp: int) -> float:
+    """Return the same for recurrent layers: one projection into the state, one out of it."""
+    if shape.state is None:
+        return 0.0
+    inner, wide = shape.state.inner / tp, shape.state.convolved / tp
+    return shape.count(LayerKind.STATE) * (shape.hidden + 2 * inner + wide + shape.hidden)
+
+
 def _experts(shape: ModelShape, choice: Choice) -> float:
     """Return the same for experts, of which every one has matrices of its own."""
     experts = shape.experts
@@ -43,4 +53,7 @@ def _experts(shape: ModelShape, choice: Choice) -> float:
     inner = experts.intermediate / (1 if choice.expert_parallel else choice.tp)
     outer = experts.latent or shape.hidden
     up = (2 if shape.gated else 1) * (outer + inner)
-    return experts.layers * experts.count / ranks * (up + inner + outer)
+    routed = experts.count / ranks * (up + inner + outer)
+    shared = experts.shared / choice.tp
+    beside = (3 if shape.gated else 2) * (shape.hidden + shared) if experts.shared else 0.0
+    return experts.layers * (routed + beside)

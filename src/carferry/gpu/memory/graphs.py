@@ -2,7 +2,8 @@
 
 The sizes are vLLM's (``config/vllm.py``, _set_cudagraph_sizes): one graph per size for mixed
 batches, cut at the attention of every layer, and one whole per size that a batch of decoding
-sequences can have. What a layer of one graph takes is fitted on published logs.
+sequences can have; both with adapters and without (``v1/cudagraph_dispatcher.py``). What a layer of
+one graph takes is fitted on published logs.
 """
 
 from __future__ import annotations
@@ -10,27 +11,35 @@ from __future__ import annotations
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.vendors import vendor_of
 from carferry.gpu.shape.shape import ModelShape
+from carferry.gpu.vllm.releases import VllmVersion
 
 _LARGEST = 512
 _LARGEST_OF_GPT_OSS = 1024
 """``models/config.py`` doubles it for gpt-oss."""
 
 
-def graphs_gib(shape: ModelShape, choice: Choice) -> float:
+def graphs_gib(shape: ModelShape, choice: Choice, version: VllmVersion) -> float:
     """Return the GiB of one rank's graphs; 0 if none are captured."""
     if choice.eager or shape.pooling:
         return 0.0
     vendor = vendor_of(choice.gpu.vendor)
     layers = len(shape.layers) / choice.pp
-    return vendor.graphs + vendor.per_graph * captured(shape, choice) * layers
+    return vendor.graphs + vendor.per_graph * captured(shape, choice, version) * layers
 
 
-def captured(shape: ModelShape, choice: Choice) -> int:
+def captured(shape: ModelShape, choice: Choice, version: VllmVersion) -> int:
     """Return how many graphs are captured: of mixed batches, and of decoding alone."""
-    largest = _LARGEST_OF_GPT_OSS if shape.model_type == "gpt_oss" else _LARGEST
-    sizes = _sizes(choice, largest)
+    sizes = _sizes(choice, _largest(shape, choice, version))
     alone = choice.max_num_seqs * (1 + choice.speculative_tokens)
-    return len(sizes) + sum(size <= alone for size in sizes)
+    cases = version.lora_graphs if choice.lora_rank else 1
+    return cases * (len(sizes) + sum(size <= alone for size in sizes))
+
+
+def _largest(shape: ModelShape, choice: Choice, version: VllmVersion) -> int:
+    """Return the largest batch of a graph."""
+    if shape.model_type == "gpt_oss":
+        return _LARGEST_OF_GPT_OSS
+    return version.blackwell_graphs if 100 <= choice.gpu.capability < 110 else _LARGEST
 
 
 def _sizes(choice: Choice, largest: int) -> tuple[int, ...]:

@@ -135,7 +135,7 @@ def cache(shape: ModelShape, choice: Choice, version: VllmVersion) -> Cache:
         encoder_tokens=choice.max_num_batched_tokens,
         state_blocks=(2 if aligned else 1) + choice.speculative_tokens,
         context_ranks=choice.context_ranks,
-        by_concurrency=version.tokens_by_concurrency,
+        by_concurrency=version.tokens_by_concurrency or (is_joined and version.release is None),
         by_bytes=is_joined and version.packing != "dense",
     )
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carferry.gpu.vllm.releases import VllmVersion
-
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
@@ -17,6 +15,7 @@ class Overhead:
         binding: Which activation is the largest: ``sampler``, ``forward`` or ``encoder``.
         graphs: CUDA graphs; outside the budget before vLLM 0.20.
         adapters: Buffers of LoRA adapters.
+        reserved: The graphs are in the budget.
     """
 
     activation: int
@@ -24,8 +23,9 @@ class Overhead:
     graphs: int
     binding: str
     adapters: int = 0
+    reserved: bool = False
 
-    def budgeted(self, version: VllmVersion) -> int:
+    def budgeted(self) -> int:
         """Return what comes out of the KV cache's share."""
-        graphs = self.graphs if version.graphs_budgeted else 0
+        graphs = self.graphs if self.reserved else 0
         return self.activation + self.non_torch + self.adapters + graphs

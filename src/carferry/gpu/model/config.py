@@ -28,6 +28,8 @@ from carferry.gpu.packing.quantize import kv_cache_dtype, parse_quantization
 from carferry.gpu.shape.fields import CONFIG, Fields
 from carferry.gpu.shape.shape import LayerKind, ModelShape
 
+_NOTHING: Mapping[str, int] = {}
+
 
 def load_config(data: bytes, subject: str = "config.json") -> dict[str, Any]:
     """Parse the bytes of a config.json.
@@ -51,6 +53,7 @@ def parse_config(
     family: str = "",
     file: str = CONFIG,
     packing: str = "",
+    measured: Mapping[str, int] = _NOTHING,
 ) -> ModelShape:
     """Parse config.json into the shape that decides memory.
 
@@ -60,6 +63,7 @@ def parse_config(
         family: ``gqa`` treats an unknown architecture as a plain grouped-attention decoder.
         file: Where it stands, which errors name.
         packing: Where its ``quantization_config`` stands, if elsewhere.
+        measured: Sizes that the headers tell, for an unknown architecture that names none.
 
     Returns:
         The shape. What the plan does not know, an architecture or a way to pack weights, is named
@@ -71,7 +75,8 @@ def parse_config(
     check_family(family)
     section = text_section(config)
     kind = type_of(section)
-    traits, fields, unknown = _read_as(section, kind, Fields({}, subject, file), family)
+    bare = Fields({}, subject, file)
+    traits, fields, unknown, assumed = _read_as(section, kind, bare, family, measured)
     unknown = unknown or ("" if family else _unserved(config))
     read = read_whisper if kind == "whisper" else read_decoder
     bare = read(fields, config, kind, traits)
@@ -80,31 +85,35 @@ def parse_config(
     packed, strange = parse_quantization(whole, bare)
     shape = replace(
         bare,
-        rotary=rotary_elements(fields, bare),
         quantization=packed,
         kv_dtype=kv_cache_dtype(whole),
         unknown=", ".join(part for part in (unknown, bare.unknown, strange) if part),
+        assumed=assumed,
     )
     _check(shape, fields)
     return shape
 
 
 def _read_as(
-    section: Mapping[str, Any], kind: str, bare: Fields, forced: str
-) -> tuple[Family, Fields, str]:
-    """Return the traits a section is read with, its fields, and what is not known of it."""
+    section: Mapping[str, Any],
+    kind: str,
+    bare: Fields,
+    forced: str,
+    measured: Mapping[str, int],
+) -> tuple[Family, Fields, str, tuple[str, ...]]:
+    """Return the traits a section is read with, its fields, what is not known, what made up."""
     known = plain(section)
     if forced:
-        return Family(), bare.with_(known), ""
+        return Family(), bare.with_(known), "", ()
     traits = FAMILIES.get(kind)
     if traits:
-        return traits, bare.with_({**traits.defaults, **known}), ""
-    known, missing = with_stand_ins(known)
+        return traits, bare.with_({**traits.defaults, **known}), "", ()
+    known, missing = with_stand_ins(known, measured)
     named = kind or architecture_of(section) or "without model_type"
     made_up = f" (assumed: {', '.join(missing)})" if missing else ""
     both = ", an encoder-decoder" if section.get("is_encoder_decoder") is True else ""
-    said = f"architecture {named!r}{both}{made_up}"
-    return Family(sliding="never"), bare.with_(known), said
+    unknown = f"architecture {named!r}{both}{made_up}"
+    return Family(sliding="never"), bare.with_(known), unknown, missing
 
 
 def _unserved(config: Mapping[str, Any]) -> str:

@@ -107,7 +107,7 @@ def _with_caches(shape: ModelShape, fields: Fields, traits: Family) -> ModelShap
         indexer_dim=_indexer(fields),
         indexed=_indexed(fields),
         ratios=_ratios(fields, len(layers)),
-        spare_layers=fields.maybe(*_SPARE) or 0,
+        spare_layers=fields.layers(*_SPARE, default=0, least=0),
         kv_shared=min(fields.maybe("num_kv_shared_layers") or 0, len(layers)),
     )
 
@@ -158,7 +158,7 @@ def read_whisper(
         positions=fields.number("max_target_positions", default=448),
         layers=(LayerKind.FULL,) * layer_count(fields),
         heads=Heads(heads, heads, width // heads),
-        dense_layers=fields.number("decoder_layers"),
+        dense_layers=fields.layers("decoder_layers"),
         gated=False,
         attention_bias=True,
         tied=True,

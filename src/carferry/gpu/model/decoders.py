@@ -129,7 +129,7 @@ DECODERS: Mapping[str, Family] = {
     "dots1": Family(sliding="switch", defaults={"sliding_window": 4096}),
     "llama4": Family(chunked=True),
     "llama4_text": Family(chunked=True),
-    "deepseek_v4": Family(sliding="never"),
+    "deepseek_v4": Family(sliding="never", more="joined"),
     "minimax_m3": _LLAMA,
     "longcat_flash": replace(_LATENT, twice=True),
     "mimo_v2": _LLAMA,

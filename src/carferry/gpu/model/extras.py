@@ -14,6 +14,9 @@ from carferry.gpu.shape.shape import ModelShape
 Weights = tuple[str, int, str]
 """(part, elements in all, split), as ``WeightPart`` has them."""
 
+_INDEXED = 4
+"""Tokens that a layer of DeepSeek V4 joins where an indexer chooses among its entries."""
+
 
 def extras_of(fields: Fields, shape: ModelShape, rule: str) -> tuple[Weights, ...]:
     """Return the other weights of a decoder.
@@ -73,7 +76,22 @@ def _gemma3n(fields: Fields, shape: ModelShape) -> Iterator[Weights]:
     yield "small", 2 * (inputs - 1) * hidden**2, "copy"
 
 
+def _joined(fields: Fields, shape: ModelShape) -> Iterator[Weights]:
+    """Yield what joins the cache of DeepSeek V4, its indexers, and the mixing of residuals."""
+    hidden, dim, width = shape.hidden, shape.indexer_dim, shape.heads.dim
+    heads = fields.maybe("index_n_heads") or 0
+    for ratio in shape.ratios:
+        if ratio == _INDEXED:
+            yield "attention", shape.heads.query_rank * heads * dim, "copy"
+            yield "small", hidden * (4 * (width + dim) + heads), "copy"
+        elif ratio > 1:
+            yield "small", hidden * 2 * width, "copy"
+    streams = fields.maybe("hc_mult") or 0
+    yield "small", len(shape.layers) * 2 * streams * hidden * (streams + 2) * streams, "copy"
+
+
 _RULES: Mapping[str, Callable[[Fields, ModelShape], Iterator[Weights]]] = {
     "layer_embeddings": _layer_embeddings,
     "gemma3n": _gemma3n,
+    "joined": _joined,
 }

@@ -15,7 +15,6 @@ from carferry.gpu.model.family import Family
 from carferry.gpu.shape.fields import Fields
 from carferry.gpu.shape.shape import LayerKind
 
-_MOST_LAYERS = 1024
 _NAMES = {
     "full_attention": LayerKind.FULL,
     "attention": LayerKind.FULL,
@@ -79,11 +78,7 @@ def layer_count(fields: Fields) -> int:
         InputError: More than any model has.
     """
     implied = len(letters_of(fields)) or None
-    count = fields.number("num_hidden_layers", default=implied)
-    if count > _MOST_LAYERS:
-        reason = f"num_hidden_layers is {count}, over {_MOST_LAYERS}"
-        raise InputError("read config", fields.subject, reason)
-    return count
+    return fields.layers("num_hidden_layers", default=implied)
 
 
 def layers_of(fields: Fields, traits: Family) -> tuple[tuple[LayerKind, ...], str]:

@@ -60,7 +60,7 @@ def _mamba(fields: Fields) -> dict[str, Any]:
         "model_type": "mamba2",
         "architectures": ["Mamba2ForCausalLM"],
         "hidden_size": width,
-        "num_hidden_layers": fields.number("n_layers"),
+        "num_hidden_layers": fields.layers("n_layers"),
         "vocab_size": fields.number("vocab_size"),
         "n_groups": fields.number("n_groups", default=8),
         "num_heads": max(2 * width // 64, 1),
@@ -82,7 +82,7 @@ def _attention(fields: Fields, config: Mapping[str, Any]) -> dict[str, Any]:
     window = config.get("sliding_window")
     if not isinstance(window, list) or not window:
         return {}
-    count = fields.number("n_layers")
+    count = fields.layers("n_layers")
     kinds = ["sliding_attention" if each else "full_attention" for each in window]
     return {
         "layer_types": (kinds * count)[:count],
@@ -147,7 +147,7 @@ def _voxtral(audio: Fields, text: Mapping[str, Any]) -> dict[str, Any]:
     bins = encoder.section("audio_encoding_args").number("num_mel_bins", default=128)
     section = {
         "d_model": width,
-        "encoder_layers": encoder.number("n_layers"),
+        "encoder_layers": encoder.layers("n_layers"),
         "encoder_ffn_dim": encoder.number("hidden_dim"),
         "encoder_attention_heads": heads,
         "num_mel_bins": bins,

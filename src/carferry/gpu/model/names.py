@@ -50,6 +50,9 @@ _STAND_INS: Mapping[str, object] = {
 }
 """A 7B decoder: what an unknown architecture is taken for where its config says nothing."""
 
+_HEAD = 128
+"""Width of a head where only that of all is known; the cache depends on all alone."""
+
 
 def plain(section: Mapping[str, Any]) -> dict[str, Any]:
     """Return a section's fields that are set, each under its common name too."""
@@ -61,16 +64,44 @@ def plain(section: Mapping[str, Any]) -> dict[str, Any]:
     return known
 
 
-def with_stand_ins(fields: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def with_stand_ins(
+    fields: Mapping[str, Any], measured: Mapping[str, int]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return fields that can be planned, and the names of those that were made up.
 
     Only for an architecture the plan does not know, whose config may use any name.
+
+    Args:
+        fields: What the config says.
+        measured: What the headers say of sizes; it counts where the config says nothing.
     """
+    told = {**measured, **_heads(fields, measured)}
+    lacking = {
+        name: size
+        for name, size in told.items()
+        if _is_count(size) and not _is_count(fields.get(name))
+    }
+    fields = {**fields, **lacking}
     missing = tuple(name for name in _STAND_INS if not _is_count(fields.get(name)))
     whole = {**fields, **{name: _STAND_INS[name] for name in missing}}
     if not _is_count(whole.get("intermediate_size")):
         whole["intermediate_size"] = 4 * whole["hidden_size"]
     return whole, missing
+
+
+def _heads(fields: Mapping[str, Any], measured: Mapping[str, int]) -> dict[str, int]:
+    """Return the widths of all queries and keys as heads; nothing if they do not come out even."""
+    queries, keys = measured.get("query_width", 0), measured.get("key_width", 0)
+    width, count = fields.get("head_dim"), fields.get("num_attention_heads")
+    dim = _HEAD
+    if isinstance(width, int) and _is_count(width):
+        dim = width
+    elif isinstance(count, int) and _is_count(count):
+        dim = max(queries // count, 1)
+    if not keys or queries % dim or keys % dim or queries % keys:
+        return {}
+    heads = queries // dim, keys // dim
+    return {"head_dim": dim, "num_attention_heads": heads[0], "num_key_value_heads": heads[1]}
 
 
 def _is_count(value: object) -> bool:

@@ -25,9 +25,9 @@ COLOURS = {
 }
 NAMES = {
     "weights": "weights",
-    "other": "CUDA and NCCL",
+    "other": "driver, libraries, communication",
     "activation": "activations",
-    "graphs": "CUDA graphs",
+    "graphs": "graphs",
     "request": "KV cache, what must fit",
     "spare": "KV cache, more requests",
 }
@@ -40,7 +40,9 @@ _STRIP_TOP, _STRIP_HEIGHT, _STRIP_LEAST = 29, 4, 8
 
 def chart(options: Iterable[tuple[str, Option]]) -> str:
     """Return a bar for every (label, option) with an estimate."""
-    return "".join(_row(label, option.best) for label, option in options if option.best)
+    return "".join(
+        _row(label, option.best) for label, option in options if option.best and slices(option.best)
+    )
 
 
 def _row(label: str, best: Estimate) -> str:
@@ -101,15 +103,19 @@ def _frame(best: Estimate, scale: float) -> str:
 
 def _keys(best: Estimate) -> Iterator[str]:
     for part in slices(best):
+        own = part.key == "other" or not best.is_sized
+        name = part.label if own else NAMES[part.key]
         yield (
             f'<span class="key"><i style="background:{COLOURS[part.key]}"></i>'
-            f"{amount(part.gib)} {in_html(NAMES[part.key])}</span> "
+            f"{amount(part.gib)} {in_html(name)}</span> "
         )
 
 
 def _remark(best: Estimate) -> str:
     if best.shortfall:
         return f"{gib(best.shortfall):,.1f} GiB short"
+    if not best.is_sized:
+        return "only the weights are known"
     if not best.needed:
         return "no room left" if best.kv <= 0 else "no KV cache"
     return f"{best.concurrency:.1f} x {best.choice.max_model_len} tokens"

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from carferry.gpu.search.command import command_of
 from carferry.gpu.search.plan import GpuPlan, Option
 from carferry.gpu.sizing.estimate import Estimate, requests
 from carferry.gpu.units import gib
 from carferry.gpu.vllm.version import find_version
 
 MOST_ROWS = 40
+_LAYERS = "num_hidden_layers"
 _WITHOUT_CACHE = ("option", "verdict", "weights GiB", "free GiB", "longest input", "why")
 _WITH_CACHE = ("option", "verdict", "weights GiB", "KV GiB", "context", "at once", "why")
 
@@ -27,19 +29,42 @@ class Slice:
 
 def slices(best: Estimate) -> tuple[Slice, ...]:
     """Return how one GPU's memory is spent, as it is stacked; no cache if none is kept."""
+    if not best.is_sized:
+        return _weighed(best)
     graphs = gib(best.overhead.graphs) if best.graphs_budgeted else 0.0
     spare = max(best.kv - best.needed, 0) if best.needed else 0
     parts = (
         Slice("weights", "weights", gib(best.weights)),
-        Slice("other", "CUDA and NCCL", gib(best.overhead.non_torch)),
+        Slice("other", runtime(best), gib(best.overhead.non_torch)),
         Slice(
             "activation", f"activations ({best.overhead.binding})", gib(best.overhead.activation)
         ),
-        Slice("graphs", "CUDA graphs", graphs),
+        Slice("graphs", "graphs", graphs),
         Slice("request", f"KV cache, {requests(best.choice)}", gib(best.needed)),
         Slice("spare", "KV cache, more requests", gib(spare)),
     )
     return tuple(part for part in parts if part.gib > 0)
+
+
+def _weighed(best: Estimate) -> tuple[Slice, ...]:
+    """Return the weights and what they leave, where nothing else is known."""
+    if not best.is_weighed:
+        return ()
+    left = Slice("spare", "left for all else", gib(max(best.requested - best.weights, 0)))
+    return tuple(
+        part for part in (Slice("weights", "weights", gib(best.weights)), left) if part.gib
+    )
+
+
+def runtime(best: Estimate) -> str:
+    """Return what a GPU's vendor calls what torch does not hold."""
+    return "CUDA and NCCL" if best.choice.gpu.vendor == "nvidia" else "driver and communication"
+
+
+def context(plan: GpuPlan, best: Estimate) -> int | str:
+    """Return the context that the command of an option gives, tokens; ``auto`` is vLLM's choice."""
+    length = command_of(plan.model, plan.goal, best).max_model_len
+    return best.choice.max_model_len if length is None else length
 
 
 def amount(size_gib: float) -> str:
@@ -57,7 +82,7 @@ def place(option: Option) -> str:
     """Return where an option runs: ``2 x L40S in one node``, and how it differs from another."""
     name, count = option.group.gpu.name, option.gpu_count
     if option.pp > 1:
-        where = f"{option.pp} nodes with {count} x {name} each"
+        where = f"{option.pp} {option.spread} with {count} x {name} each"
     else:
         where = f"{count} x {name}" + (" in one node" if count > 1 else "")
     engines = f"{option.dp} engines of {option.tp}" if option.dp > 1 else ""
@@ -74,7 +99,7 @@ def columns(plan: GpuPlan) -> tuple[str, ...]:
 def rows(plan: GpuPlan) -> tuple[tuple[str, ...], ...]:
     """Return the cells of every option that is not folded into ``ruled_out``."""
     cached, (kept, _) = keeps_cache(plan), _folded(plan)
-    return tuple(_row(option, cached) for option in kept)
+    return tuple(_row(plan, option, cached) for option in kept)
 
 
 def ruled_out(plan: GpuPlan) -> tuple[str, ...]:
@@ -103,9 +128,10 @@ def facts(plan: GpuPlan) -> Iterator[tuple[str, str]]:
     packed = shape.quantization.method if shape.quantization else "none"
     yield "architecture", shape.architecture or shape.model_type
     yield "cache family", shape.family
-    yield "layers", str(len(shape.layers))
+    yield "layers", "unknown" if _LAYERS in shape.assumed else str(len(shape.layers))
     yield "quantization", packed
     read = "safetensors headers" if plan.model.tensors else "counted from config.json"
+    read = "unknown" if shape.assumed and not plan.model.tensors else read
     yield "weights from", read
     yield "vLLM version", _version(plan)
     yield "GPUs from", plan.inventory.source
@@ -118,14 +144,16 @@ def settings(best: Estimate) -> str:
     return f"{choice.dtype}, {choice.max_num_seqs} sequences{cache}"
 
 
-def _row(option: Option, cached: bool) -> tuple[str, ...]:
+def _row(plan: GpuPlan, option: Option, cached: bool) -> tuple[str, ...]:
     best = option.best
     if best is None:
         return (place(option), "no", *("-" * (4 if cached else 3)), option.reason)
     missing = f"{gib(best.shortfall):.1f} GiB short: {best.binding}"
-    left, length = amount(gib(max(best.kv, 0))), str(best.choice.max_model_len)
-    at_once = (f"{best.concurrency:.1f}" if best.needed else "-",) if cached else ()
+    length, known = str(context(plan, best)), best.is_sized
+    left = amount(gib(max(best.kv, 0))) if known else "-"
+    at_once = (f"{best.concurrency:.1f}" if best.needed and known else "-",) if cached else ()
     weights, why = amount(gib(best.weights)), missing if best.shortfall else settings(best)
+    weights = weights if best.is_weighed else "unknown"
     return (place(option), best.verdict.value, weights, left, length, *at_once, why)
 
 

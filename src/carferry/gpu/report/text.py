@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from carferry.gpu.report.rows import (
     MOST_ROWS,
     columns,
+    context,
     facts,
     place,
     rows,
@@ -15,6 +16,7 @@ from carferry.gpu.report.rows import (
     slices,
 )
 from carferry.gpu.report.words import change, headline, reasons, title
+from carferry.gpu.search.notes import is_doubt
 from carferry.gpu.search.plan import GpuPlan, Option
 from carferry.gpu.sizing.estimate import Estimate
 from carferry.gpu.units import gib
@@ -58,8 +60,10 @@ def summary(plan: GpuPlan) -> dict[str, object]:
         "nodes": chosen.pp if chosen else 0,
         "tolerations": [rule.object for rule in chosen.group.tolerations] if chosen else [],
         "profile": chosen.group.profile if chosen else "",
-        "max_model_len": best.choice.max_model_len if best else 0,
-        "kv_tokens": int(best.concurrency * best.choice.max_model_len) if best else 0,
+        "max_model_len": context(plan, best) if best else 0,
+        "kv_tokens": int(best.concurrency * best.choice.max_model_len)
+        if best and best.is_sized
+        else 0,
         "arguments": list(plan.arguments),
         "notes": list(plan.notes),
     }
@@ -70,7 +74,7 @@ def _text_lines(plan: GpuPlan) -> Iterator[str]:
     yield f"[{plan.verdict.value}] {headline(plan)}"
     yield from (f"  {line}" for line in reasons(plan))
     yield f"  What to change: {change(plan)}"
-    drawn = [option for option in shown(plan, 8) if option.best]
+    drawn = [option for option in shown(plan, 8) if option.best and slices(option.best)]
     if drawn:
         yield ""
         yield _key(drawn)
@@ -81,14 +85,14 @@ def _text_lines(plan: GpuPlan) -> Iterator[str]:
     if plan.arguments:
         yield ""
         yield from (f"  {argument}" for argument in plan.arguments)
-    yield from (f"note: {note}" for note in plan.notes)
+    yield from (f"{'warning' if is_doubt(note) else 'note'}: {note}" for note in plan.notes)
 
 
 def _key(drawn: Iterable[Option]) -> str:
     """Return what the letters of the bars stand for; no cache where none is kept."""
     caches = any(option.best and option.best.needed for option in drawn)
     kept = "K one request  k more  " if caches else ""
-    return f"W weights  o CUDA/NCCL  a activations  g graphs  {kept}| capacity"
+    return f"W weights  o driver, communication  a activations  g graphs  {kept}| capacity"
 
 
 def _bar(best: Estimate) -> str:

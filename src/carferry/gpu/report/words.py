@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from carferry.gpu.report.rows import amount, keeps_cache, place
+from carferry.gpu.report.rows import amount, context, keeps_cache, place, runtime
 from carferry.gpu.search.plan import GpuPlan, Option
-from carferry.gpu.sizing.estimate import Choice, Estimate, Verdict, requests
+from carferry.gpu.search.unchecked import unknown_of
+from carferry.gpu.sizing.estimate import Choice, Estimate, Model, Verdict, requests
 from carferry.gpu.units import gib
 
 BADGES = {
@@ -46,10 +47,12 @@ def planned(plan: GpuPlan) -> str:
     if option is None or option.best is None:
         return ""
     best = option.best
-    cache = f" + KV {gib(best.kv):.1f} GiB" if best.needed else ""
-    doubt = f", unchecked: {plan.model.shape.unknown}" if plan.model.shape.unknown else ""
+    cache = f" + KV {gib(best.kv):.1f} GiB" if best.needed and best.is_sized else ""
+    unknown = unknown_of(plan.model, option.group.gpu)
+    doubt = f", unchecked: {unknown}" if unknown else ""
+    weights = f"{gib(best.weights):.1f} GiB" if best.is_weighed else "unknown"
     return (
-        f"planned: {place(option)}, weights {gib(best.weights):.1f} GiB"
+        f"planned: {place(option)}, weights {weights}"
         f"{cache} of {gib(best.total):.1f} GiB each{doubt}"
     )
 
@@ -57,14 +60,16 @@ def planned(plan: GpuPlan) -> str:
 def reasons(plan: GpuPlan) -> Iterator[str]:
     """Yield the sentences that explain the answer."""
     option = plan.chosen or next((o for o in plan.options if o.best), None)
-    if plan.verdict is Verdict.UNCHECKED or plan.model.shape.unknown:
-        yield from _unchecked(plan)
+    gpu = option.group.gpu if option else None
+    if unknown := unknown_of(plan.model, gpu):
+        yield _unchecked(plan.model, unknown)
     if option is None or option.best is None:
         yield f"No option may run it: {plan.binding}."
         return
     if plan.chosen is None:
         yield f"The closest option is {place(option)}."
-    yield from _arithmetic(option.best, keeps_cache(plan))
+    told = _arithmetic(option.best, keeps_cache(plan))
+    yield from told if option.best.is_sized else _weights_alone(plan, option.best)
     yield from _where(option)
     if plan.chosen is None:
         yield (
@@ -86,7 +91,8 @@ def change(plan: GpuPlan) -> str:
         watch = "nothing that the plan knows of; when it has started, compare its log with --log."
         return watch if plan.verdict is Verdict.UNCHECKED else _NOTHING_HELPS
     option = plan.change.option
-    length = f", up to {option.best.choice.max_model_len} tokens" if option.best else ""
+    sized = option.best if option.best and option.best.is_sized else None
+    length = f", up to {sized.choice.max_model_len} tokens" if sized else ""
     outcome = _OUTCOMES.get(option.verdict, "it fits")
     return f"{plan.change.what}: then {outcome} on {place(option)}{length}."
 
@@ -94,14 +100,33 @@ def change(plan: GpuPlan) -> str:
 _NOTHING_HELPS = "No single change that was tried makes it fit."
 
 
-def _unchecked(plan: GpuPlan) -> Iterator[str]:
-    """Yield what the plan does not know of the model, and what that makes of its figures."""
-    read = "the headers of its weights" if plan.model.tensors else "its config"
-    yield (
-        f"Not checked: this plan does not know {plan.model.shape.unknown or 'all of it'}. "
-        f"The weights are counted from {read}, the rest as for a plain decoder: "
-        "whether vLLM serves it, and what it holds besides, only its first start shows."
+def _unchecked(model: Model, unknown: str) -> str:
+    """Return what the plan does not know, and what that makes of its figures."""
+    if model.tensors:
+        weights = "The weights are counted from the headers of its weights"
+    elif model.shape.assumed:
+        weights = "What its weights take is not known: no header was read"
+    else:
+        weights = "The weights are counted from its config"
+    return (
+        f"Not checked: this plan does not know {unknown}. {weights}: whether vLLM serves it, "
+        "and what it holds besides, only its first start shows."
     )
+
+
+def _weights_alone(plan: GpuPlan, best: Estimate) -> Iterator[str]:
+    """Yield what is sure where only the weights are known, or not even they."""
+    yield _share(best)
+    if best.is_weighed and best.weights > best.requested:
+        yield f"The weights take {amount(gib(best.weights))} GiB."
+    elif best.is_weighed:
+        left = gib(best.requested - best.weights)
+        yield (
+            f"The weights take {amount(gib(best.weights))} GiB of that; {amount(left)} are left "
+            "for activations, graphs and the cache."
+        )
+    if context(plan, best) == "auto":
+        yield "vLLM finds the longest context that fits (--max-model-len=auto)."
 
 
 def _where(option: Option) -> Iterator[str]:
@@ -126,15 +151,12 @@ def _arithmetic(best: Estimate, cached: bool) -> Iterator[str]:
     choice = best.choice
     overhead = best.overhead
     taken = best.graphs_budgeted and overhead.graphs
-    graphs = f", {amount(gib(overhead.graphs))} CUDA graphs" if taken else ""
-    yield (
-        f"Each {choice.gpu.name} has {choice.gpu.memory_gib:.1f} GiB; vLLM takes "
-        f"{choice.utilization:.0%} of it, {gib(best.requested):.1f} GiB."
-    )
+    graphs = f", {amount(gib(overhead.graphs))} graphs" if taken else ""
+    yield _share(best)
     yield (
         f"Out of that come {amount(gib(best.weights))} GiB weights, "
         f"{amount(gib(overhead.activation))} activations (the {overhead.binding} peaks), "
-        f"{amount(gib(overhead.non_torch))} CUDA and NCCL{graphs}."
+        f"{amount(gib(overhead.non_torch))} {runtime(best)}{graphs}."
     )
     if not cached:
         yield "The model keeps no KV cache."
@@ -151,6 +173,14 @@ def _arithmetic(best: Estimate, cached: bool) -> Iterator[str]:
     yield (
         f"{gib(best.kv):.1f} GiB are left for the KV cache; {requests(choice)} "
         f"need{_s(choice)} {gib(best.needed):.1f}, and {best.concurrency:.1f} can run at once."
+    )
+
+
+def _share(best: Estimate) -> str:
+    choice = best.choice
+    return (
+        f"Each {choice.gpu.name} has {choice.gpu.memory_gib:.1f} GiB; vLLM takes "
+        f"{choice.utilization:.0%} of it, {gib(best.requested):.1f} GiB."
     )
 
 

@@ -14,7 +14,7 @@ from carferry.gpu.vllm_args import VllmArgs
 def command_of(model: Model, goal: Goal, best: Estimate) -> VllmArgs:
     """Return the arguments of an option; of a known model, nothing is left to a default."""
     choice, vision = best.choice, model.shape.vision
-    if model.shape.unknown:
+    if not best.is_sized:
         return _unknown(model, goal, choice)
     return VllmArgs(
         tensor_parallel_size=choice.tp,
@@ -37,7 +37,7 @@ def command_of(model: Model, goal: Goal, best: Estimate) -> VllmArgs:
 
 
 def _unknown(model: Model, goal: Goal, choice: Choice) -> VllmArgs:
-    """Return what is sure of a model that the plan does not know; the rest is vLLM's.
+    """Return what is sure where the plan does not know the model or the GPU; the rest is vLLM's.
 
     The context is what the user said, else what vLLM finds to fit, else a short one if the
     config tells how long the model's own is.

@@ -46,7 +46,8 @@ def _plain(scope: Scope, group: NodeGroup) -> Iterator[Cut]:
     if goal.gpu_count:
         sizes = range(max(goal.gpu_count // engines, 1), max(goal.gpu_count // engines, 1) + 1)
     yield from (Cut(tp, goal.nodes or 1, engines) for tp in sizes)
-    if most > 1 and engines == 1 and not (goal.nodes or goal.gpu_count):
+    alone = group.gpu.slices or group.gpu.shared
+    if not alone and engines == 1 and not (goal.nodes or goal.gpu_count):
         yield from (Cut(most, pp) for pp in range(2, _stages(scope, group, most) + 1))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from carferry.errors import InputError, UnsupportedModel
 from carferry.gpu.inventory.nodes import Inventory, named
 from carferry.gpu.loaded.alike import alike
+from carferry.gpu.loaded.measured import measured_sizes
 from carferry.gpu.loaded.weights import check_tensors
 from carferry.gpu.model.config import parse_config
 from carferry.gpu.model.families import FORCED
@@ -107,8 +108,9 @@ def understand(
         found = with_beside(found, held, read)
     tensors = _tensors(layout, held, read, headers)
     shape = parse_config(
-        found.config, subject=subject, family=family, file=found.file, packing=found.packing
-    )
+        found.config, subject=subject, family=family, file=found.file, packing=found.packing,
+        measured=measured_sizes(tensors),
+    )  # fmt: skip
     check_tensors(shape, tensors, subject)
     return Model(shape, alike(tensors), subject, arguments, notes)
 

@@ -9,17 +9,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import Gpu, advised, find
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
 from carferry.gpu.inventory.products import CENTRE
+from carferry.gpu.inventory.resources import MIG
+from carferry.gpu.inventory.slices import Profile, parents_of, profiles_of
 from carferry.gpu.search.goal import Goal
 
 _COUNTS = (2, 4, 8)
-_SLICES = ("1g.10gb", "1g.20gb", "2g.20gb", "3g.40gb", "4g.40gb", "7g.80gb")
-"""Profiles of an 80 GB card; others scale with its memory (mig-parted ``examples/config.yaml``)."""
+_SLICE = re.compile(r"(?:(.+)-)?MIG-([0-9]+g\.[0-9]+gb)(?:-SHARED)?")
+_MORE = 1.05
+"""How much more a slice must hold than another to be worth a change."""
 
-_PROFILE = re.compile(r"-MIG-\d+g\.\d+gb$")
 Step = tuple[str, Inventory, Goal]
 
 
@@ -56,28 +57,30 @@ def _more_of_the_node(inventory: Inventory, goal: Goal) -> Iterator[Step]:
 def _larger_slices(inventory: Inventory, goal: Goal) -> Iterator[Step]:
     """Yield larger slices of the same card, then the whole card, smallest first."""
     for group in inventory.groups:
-        if not group.gpu.slices:
-            continue
-        parent = _PROFILE.sub("", group.gpu.name)
-        for gpu in _above(parent, group.gpu):
+        for gpu in _above(group.gpu):
             said = "use a larger MIG slice: {gpu}" if gpu.slices else "use a whole {gpu}"
-            resource = group.resource if gpu.slices else gpu.resource
-            larger = NodeGroup(gpu, 1, 1, resource=resource)
+            # The single strategy offers slices by the name of whole GPUs.
+            own = group.resource.startswith(MIG) or not gpu.slices
+            larger = NodeGroup(gpu, 1, 1, resource=gpu.resource if own else group.resource)
             yield said, Inventory((larger,), "named"), replace(goal, nodes=1)
 
 
-def _above(parent: str, gpu: Gpu) -> Iterator[Gpu]:
-    try:
-        whole = find(parent)
-    except InputError:
+def _above(gpu: Gpu) -> Iterator[Gpu]:
+    """Yield what holds more of the card that a slice is of; nothing for a GPU that is none.
+
+    If nobody says which card it is of, first what every such card has.
+    """
+    match = _SLICE.fullmatch(gpu.name)
+    profile = Profile.parse(match[2]) if match else None
+    if match is None or profile is None:
         return
-    scale = max(round(whole.memory_gib / 80 * 4) / 4, 0.25)
-    for profile in _SLICES:
-        compute, size = profile.removesuffix("gb").split("g.")
-        larger = find(f"{parent}-MIG-{compute}g.{int(int(size) * scale)}gb")
-        if larger.memory_gib > gpu.memory_gib * 1.05 and compute != "7":
-            yield larger
-    yield whole
+    held = [profiles_of(parent) for parent in ((match[1],) if match[1] else parents_of(profile))]
+    found = dict.fromkeys(name for names in held for name in names)
+    for name in sorted(found, key=lambda each: sum(each not in names for names in held)):
+        larger = find(f"{match[1]}-MIG-{name}" if match[1] else f"MIG-{name}")
+        is_whole = bool(match[1]) and name == held[0][-1]
+        if larger.memory_gib > gpu.memory_gib * _MORE:
+            yield find(match[1]) if is_whole else larger
 
 
 def _more_nodes(inventory: Inventory, goal: Goal) -> Iterator[Step]:

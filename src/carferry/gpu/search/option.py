@@ -72,6 +72,11 @@ class Option:
         return self.group.resource
 
     @property
+    def spread(self) -> str:
+        """What a pipeline's stages are on: ``pods``, if there are fewer nodes than stages."""
+        return "nodes" if self.pp <= self.group.nodes else "pods"
+
+    @property
     def gpu_count(self) -> int:
         """GPUs each pod asks for."""
         return self.tp * self.dp

@@ -62,8 +62,8 @@ def _row(model: Model, options: Sequence[Option]) -> GpuFit:
     found = next(filter(None, (_first(by_count, verdict) for verdict in _GOOD)), None)
     if found and found.best:
         verdict = found.verdict
-        known = 0 if verdict is Verdict.UNCHECKED else found.best.choice.max_model_len
-        why = _WHY[verdict].format(model.shape.unknown)
+        known = found.best.choice.max_model_len if found.best.is_sized else 0
+        why = (_WHY[verdict] if found.best.is_weighed else _UNWEIGHED).format(model.shape.unknown)
         return GpuFit(gpu.name, gpu.memory_gib, found.tp, verdict.value, known, why)
     closest = min(by_count, key=lambda o: o.best.shortfall if o.best else float("inf"))
     why = f"{gib(closest.best.shortfall):.1f} GiB short" if closest.best else closest.reason
@@ -74,12 +74,13 @@ def _first(by_count: Sequence[Option], verdict: Verdict) -> Option | None:
     """Return the fewest GPUs with a verdict; of what is unknown, the fewest with room to spare."""
     found = [option for option in by_count if option.verdict is verdict and option.best]
     roomy = [option for option in found if option.best and is_roomy(option.best)]
-    if verdict is Verdict.UNCHECKED:
+    if verdict is Verdict.UNCHECKED and found and found[0].best and found[0].best.is_weighed:
         return next(iter(roomy), found[-1] if found else None)
     return next(iter(found), None)
 
 
 _GOOD = (Verdict.FITS, Verdict.TIGHT, Verdict.UNCHECKED)
+_UNWEIGHED = "nothing is known of its weights: {}"
 _WHY = {
     Verdict.FITS: "",
     Verdict.TIGHT: "the margin is below our own error",

@@ -18,7 +18,7 @@ from carferry.gpu.search.option import ORDER, Cut, Option, option_of
 from carferry.gpu.search.rules import reason_against
 from carferry.gpu.search.scope import Scope, scope_of
 from carferry.gpu.search.settings import FLOOR, gentlest
-from carferry.gpu.search.unchecked import is_roomy, weigh_unknown
+from carferry.gpu.search.unchecked import is_roomy, unserved, weigh_unknown
 from carferry.gpu.sizing.estimate import Choice, Estimate, Model, Verdict, estimate, weights_of
 from carferry.gpu.units import GIB
 
@@ -83,13 +83,13 @@ def _option(
     cost = _price(group.gpu, scope.goal) * cut.gpus
     if reason := reason_against(scope, group, cut):
         return option_of(group, cut, cost, None, reason)
-    if scope.shape.unknown:
+    if scope.shape.unknown or unserved(group.gpu):
         return option_of(group, cut, cost, weigh_unknown(scope, group, cut))
     return option_of(group, cut, cost, gentlest(scope, group, cut, weigh))
 
 
 def _rank(option: Option) -> tuple[object, ...]:
-    """Return the sort key: verdict, nodes are there, room, price, GPUs, how far off, most nodes."""
+    """Return the sort key: verdict, nodes are there, room, price, GPUs, nodes, how far off."""
     best, verdict = option.best, option.verdict
     missing = best.shortfall / GIB if best else float("inf")
     cramped = verdict is Verdict.UNCHECKED and best is not None and not is_roomy(best)
@@ -97,7 +97,7 @@ def _rank(option: Option) -> tuple[object, ...]:
     gpus = option.gpu_count * option.pp if price else 0
     return (
         ORDER[verdict], option.group.absent, cramped, -best.kv if cramped and best else 0, price,
-        gpus, missing, option.expert_parallel, -option.group.nodes,
+        gpus, option.pp if price else 0, missing, option.expert_parallel, -option.group.nodes,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from carferry.errors import InputError
 
 _LARGEST = 1 << 24
+_MOST_LAYERS = 1024
 CONFIG = "config.json"
 
 
@@ -43,6 +44,19 @@ class Fields:
             reason = f"{keys[0]} {'is missing' if found is None else bad}"
             raise self.refused(reason)
         return found
+
+    def layers(self, *keys: str, default: int | None = None, least: int = 1) -> int:
+        """Return a count of layers: of a decoder, a tower, or what drafts.
+
+        Raises:
+            InputError: As ``integer``, or more than any model has.
+        """
+        count = self.integer(*keys, default=default, least=least)
+        if count > _MOST_LAYERS:
+            name = next((key for key in keys if self.values.get(key) is not None), keys[0])
+            reason = f"{name} is {count}, over {_MOST_LAYERS} layers"
+            raise self.refused(reason)
+        return count
 
     def maybe(self, *keys: str) -> int | None:
         """Return the number, or None if no key is set or it is zero."""

@@ -199,6 +199,7 @@ class ModelShape:
             ``intermediate`` wide.
         more: Weights beyond the plain layers: (part, elements in all, split), as WeightPart's.
         unknown: What the plan does not know of the model, in words; empty if it knows it.
+        assumed: What its config does not say, and a stand-in's number was taken for.
         rotary: Elements of cached rotary angles.
     """
 
@@ -239,6 +240,7 @@ class ModelShape:
     mlp_widths: int = 0
     more: tuple[tuple[str, int, str], ...] = ()
     unknown: str = ""
+    assumed: tuple[str, ...] = ()
     rotary: int = 0
 
     def indices(self, kind: LayerKind) -> tuple[int, ...]:

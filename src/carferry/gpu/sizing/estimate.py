@@ -46,6 +46,9 @@ __all__ = [
 _CONTEXT, _SURE_CONTEXT = GIB // 4, 6 * GIB // 10
 """What the driver's context takes before vLLM asks what is free: surely, and at most."""
 
+_BROKEN = 0.2
+"""Share of the activations that the pieces may not hold again: as sure as the activations are."""
+
 
 class Verdict(Enum):
     """Whether a choice starts: surely, within our error, not known, or not."""
@@ -90,6 +93,9 @@ class Estimate:
         most_seqs: Most sequences vLLM starts with, if each holds a state; None if any number.
         doubted: What may be taken less than estimated, so that nothing is refused for it.
         late: What is taken after the KV cache was sized, and not profiled.
+        is_weighed: Whether the weights are known, from headers or a whole config.
+        is_sized: Whether all the rest is: cache, context, activations. If not, only the weights
+            may be told.
     """
 
     choice: Choice
@@ -107,6 +113,8 @@ class Estimate:
     most_seqs: int | None = None
     late: int = 0
     doubted: int = 0
+    is_weighed: bool = True
+    is_sized: bool = True
 
     @property
     def total(self) -> int:
@@ -139,14 +147,14 @@ def estimate(
     weights = weights_of(model, choice, version) if weights is None else weights
     overhead = _overhead(shape, choice, version)
     pool = cache_of(shape, choice, version)
-    kv = requested - weights - overhead.budgeted(version)
+    kv = requested - weights - overhead.budgeted()
     states = _has_states(pool, choice, version)
     work = Estimate(
         choice=choice,
         requested=requested,
         weights=weights,
         overhead=overhead,
-        graphs_budgeted=version.graphs_budgeted,
+        graphs_budgeted=overhead.reserved,
         kv=kv,
         needed=_needed(pool, choice, states),
         band=_band(shape, choice, version, overhead, pool if states else None)
@@ -156,7 +164,7 @@ def estimate(
         verdict=Verdict.NO,
         binding="",
         most_seqs=pool.blocks(kv) if states else None,
-        late=late_bytes(shape, choice, version),
+        late=late_bytes(shape, choice, version, overhead),
         doubted=doubted_bytes(shape, choice, version),
     )
     return _with_verdict(work)
@@ -255,11 +263,12 @@ def _outside(work: Estimate) -> int:
 def _is_crowded(work: Estimate) -> bool:
     """Return whether what vLLM does not ask for may be too little for what it takes there.
 
-    Before 0.20 that is the graphs too; they leave the allocator in pieces, so the warm-up of the
-    sampler that follows may not find room in what the profile gave back.
+    The driver's context is there in any case; graphs that are not reserved are captured there,
+    and leave in pieces what the profile gave back, so the sampler's warm-up may want some anew.
     """
-    graphs = 0 if work.graphs_budgeted else work.overhead.graphs + work.overhead.activation
-    return _outside(work) < max(work.late + graphs, _SURE_CONTEXT)
+    overhead = work.overhead
+    graphs = 0 if work.graphs_budgeted else overhead.graphs + _BROKEN * overhead.activation
+    return _outside(work) < _SURE_CONTEXT + work.late + graphs
 
 
 def _binding(work: Estimate) -> str:

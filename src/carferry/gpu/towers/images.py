@@ -47,7 +47,7 @@ def _siglip_mlp(vision: Fields, config: Fields, hidden: int) -> Tower:
 def _clip(vision: Fields, config: Fields, hidden: int) -> Tower:
     """Read CLIP as LLaVA loads it: layers after the chosen feature layer are dropped."""
     width = vision.number("hidden_size", default=1024)
-    depth = vision.number("num_hidden_layers", default=24)
+    depth = vision.layers("num_hidden_layers", default=24)
     layer = config.values.get("vision_feature_layer", -2)
     dropped = -layer - 1 if isinstance(layer, int) and -depth <= layer < 0 else 0
     patch = vision.side("patch_size", 14)
@@ -67,7 +67,7 @@ def _pixtral(vision: Fields, config: Fields, hidden: int) -> Tower:
     width, patch = vision.number("hidden_size", default=1024), vision.side("patch_size", 14)
     merge = config.number("spatial_merge_size", default=2) ** 2
     return Tower(
-        layers=vision.number("num_hidden_layers", default=24),
+        layers=vision.layers("num_hidden_layers", default=24),
         heads=vision.number("num_attention_heads", default=16),
         hidden=width,
         intermediate=vision.number("intermediate_size", default=4096),
@@ -83,7 +83,7 @@ def _qwen(vision: Fields, config: Fields, hidden: int) -> Tower:
     gated = vision.values.get("fullatt_block_indexes") is not None or kind.startswith("qwen2_5")
     layers, heads, width, inner, matrices = blocks(vision, 3 if gated else 2)
     wide = width * vision.number("spatial_merge_size", default=2) ** 2
-    levels = len(vision.items("deepstack_visual_indexes"))
+    levels = min(len(vision.items("deepstack_visual_indexes")), layers)
     positions = vision.integer("num_position_embeddings", default=0) * width
     extra = _frames(vision, width) + positions + (1 + levels) * wide * (wide + out)
     return Tower(layers, heads, width, inner, matrices, extra, levels=levels)
@@ -170,7 +170,7 @@ def _llama4(vision: Fields, config: Fields, hidden: int) -> Tower:
 def _mllama(vision: Fields, config: Fields, hidden: int) -> Tower:
     """Read Llama 3.2 Vision: global layers after the local ones, tables for tiles."""
     layers, heads, width, inner, _ = blocks(vision)
-    layers += vision.integer("num_global_layers", default=8)
+    layers += vision.layers("num_global_layers", default=8, least=0)
     tiles = vision.number("max_num_tiles", default=4)
     shapes = 1 + len(vision.items("supported_aspect_ratios"))
     patch = vision.side("patch_size", 14)

@@ -24,7 +24,7 @@ def whisper_encoder(config: Fields, outer: Fields | None = None, hidden: int = 0
     bins = config.number("num_mel_bins", "mel_bins", default=80)
     positions = config.number("max_source_positions", default=1500)
     return Tower(
-        layers=config.number("encoder_layers", "num_hidden_layers", default=32),
+        layers=config.layers("encoder_layers", "num_hidden_layers", default=32),
         heads=config.number("encoder_attention_heads", "num_attention_heads", default=20),
         hidden=width,
         intermediate=config.number("encoder_ffn_dim", "intermediate_size", default=4 * width),
@@ -55,7 +55,7 @@ def _qwen3(config: Fields, outer: Fields, hidden: int) -> Tower:
 def _conformer(config: Fields, outer: Fields, hidden: int) -> Tower:
     """Read Granite's Conformer and its querying projector."""
     width = config.number("hidden_dim", "hidden_size", default=1024)
-    layers = config.number("num_layers", "num_hidden_layers", default=10)
+    layers = config.layers("num_layers", "num_hidden_layers", default=10)
     inner = width * config.number("feedforward_mult", default=4)
     expanded = width * config.number("conv_expansion_factor", default=2)
     attention = config.number("num_heads", default=8) * config.number("dim_head", default=128)
@@ -63,7 +63,7 @@ def _conformer(config: Fields, outer: Fields, hidden: int) -> Tower:
     second = 2 * width * inner + 4 * width * attention - 4 * width * width
     query = outer.section("projector_config")
     narrow = query.number("hidden_size", default=1024)
-    depth = query.number("num_hidden_layers", default=2)
+    depth = query.layers("num_hidden_layers", default=2)
     wide = query.number("intermediate_size", default=4096)
     projector = depth * (8 * narrow * narrow + 2 * narrow * wide) + narrow * hidden
     extra = layers * (convolution + second) + projector
@@ -73,7 +73,7 @@ def _conformer(config: Fields, outer: Fields, hidden: int) -> Tower:
 def _gemma(config: Fields, outer: Fields, hidden: int) -> Tower:
     """Read Gemma's Conformer: two feed-forwards, attention and a convolution in each layer."""
     width = config.number("hidden_size", default=1536)
-    layers = config.number("conf_num_hidden_layers", "num_hidden_layers", default=12)
+    layers = config.layers("conf_num_hidden_layers", "num_hidden_layers", default=12)
     heads = config.number("conf_num_attention_heads", "num_attention_heads", default=8)
     other = layers * (24 - 12) * width * width
     return Tower(layers, heads, width, 4 * width, 2, other + width * (width + hidden))

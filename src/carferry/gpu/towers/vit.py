@@ -37,7 +37,7 @@ def blocks(vision: Fields, matrices: int = 2) -> tuple[int, int, int, int, int]:
     ratio = vision.values.get("mlp_ratio")
     scaled = int(ratio * width) if isinstance(ratio, int | float) and 0 < ratio < 64 else 4 * width
     return (
-        vision.number("num_hidden_layers", "depth", "layers", "num_layers",
+        vision.layers("num_hidden_layers", "depth", "layers", "num_layers",
                       default=own[2] if own else 24),
         vision.number("num_attention_heads", "num_heads", "heads", "attention_heads",
                       default=own[3] if own else 16),

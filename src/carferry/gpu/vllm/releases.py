@@ -44,10 +44,15 @@ class VllmVersion:
         utilization: Default of ``--gpu-memory-utilization``, a share of the GPU's total memory.
         sampler_bytes: Peak bytes per sequence and vocabulary entry while sampling.
         plain_sampler_bytes: The same where FlashInfer does not run: other vendors, old GPUs.
-        second_runner: Models that model runner V2 runs by default: ``none``, ``named`` (a few
-            dense ones), ``dense`` (all but experts and hybrids) or ``all``.
+        second_runner: Models that model runner V2 runs by default: ``named`` (``second_models``),
+            ``dense`` (these, and all but experts and hybrids) or ``all``.
+        second_models: Architectures that are named.
+        second_reserves: That runner reserves memory for CUDA graphs too.
+        second_encodes: Its profile runs the image encoder too.
         second_sampler_bytes: What sampling takes there.
         graphs_budgeted: CUDA graphs come out of the KV cache's share.
+        lora_graphs: Graphs of each size where adapters are on: with them, and without.
+        blackwell_graphs: Largest batch of a graph on data-centre Blackwell.
         tokens_by_concurrency: The log's token count is concurrency times max_model_len.
         padding_ratio: Layer kinds closer than this share one group size (1 means never).
         aligned_states: Prefix caching is on for hybrids, so each state takes two blocks.
@@ -75,9 +80,14 @@ class VllmVersion:
     utilization: float = 0.90
     sampler_bytes: float = SORTED_BYTES
     plain_sampler_bytes: float = SORTED_BYTES
-    second_runner: str = "none"
+    second_runner: str = "named"
+    second_models: tuple[str, ...] = ()
+    second_reserves: bool = False
+    second_encodes: bool = False
     second_sampler_bytes: float = BARE_BYTES
     graphs_budgeted: bool = False
+    lora_graphs: int = 1
+    blackwell_graphs: int = 512
     tokens_by_concurrency: bool = False
     padding_ratio: float = 1.0
     aligned_states: bool = False
@@ -114,7 +124,8 @@ _V8 = replace(_V0, since=(0, 8, 0), whole_prompts=False)
 _V9 = replace(_V8, since=(0, 9, 0), sampler_bytes=COPIED_BYTES)
 _V9_1 = replace(_V9, since=(0, 9, 1), sliding_as_full=False)
 _V11 = replace(_V9_1, since=(0, 11, 0), sampler_bytes=SORTED_BYTES)
-_V12 = replace(_V11, since=(0, 12, 0), padding_ratio=1.25, expert_chunk=16384)
+_V11_1 = replace(_V11, since=(0, 11, 1), lora_graphs=2)
+_V12 = replace(_V11_1, since=(0, 12, 0), padding_ratio=1.25, expert_chunk=16384)
 _V13 = replace(_V12, since=(0, 13, 0), exact_states=True)
 _V14 = replace(_V13, since=(0, 14, 0), chunks_as_full=False)
 _V17 = replace(
@@ -135,13 +146,37 @@ _V18 = replace(
 _V20 = replace(_V18, since=(0, 20, 0), utilization=0.92, graphs_budgeted=True, states_checked=True)
 _V20_1 = replace(_V20, since=(0, 20, 1), tokens_by_concurrency=True)
 _V21 = replace(_V20_1, since=(0, 21, 0), sampler_bytes=COPIED_BYTES)
-_V22 = replace(_V21, since=(0, 22, 0), second_runner="named")
-_V24 = replace(_V22, since=(0, 24, 0), packing="slots")
-_V25 = replace(_V24, since=(0, 25, 0), second_runner="dense")
+_V22 = replace(_V21, since=(0, 22, 0), second_models=("Qwen3ForCausalLM",))
+_V23 = replace(
+    _V22,
+    since=(0, 23, 0),
+    second_models=("LlamaForCausalLM", "MistralForCausalLM", "Qwen3ForCausalLM"),
+)
+_SECOND = ("DeepseekV2ForCausalLM", "GraniteMoeForCausalLM", "Qwen2MoeForCausalLM")
+_V24 = replace(
+    _V23,
+    since=(0, 24, 0),
+    second_models=(*_V23.second_models, *_SECOND),
+    packing="slots",
+)
+_V25 = replace(_V24, since=(0, 25, 0), second_runner="dense", second_models=_SECOND)
 _V26 = replace(_V25, since=(0, 26, 0), batches_in_flight=2)
-_V27 = replace(_V26, since=(0, 27, 0), packing="dense")
-_V28 = replace(_V27, since=(0, 28, 0), huge_tier=True, aligned_states=True)
-_V29 = replace(_V28, since=(0, 29, 0), second_runner="all")
+_V27 = replace(
+    _V26,
+    since=(0, 27, 0),
+    second_models=(*_SECOND, "KimiK3ForConditionalGeneration"),
+    second_encodes=True,
+    packing="dense",
+)
+_V28 = replace(
+    _V27,
+    since=(0, 28, 0),
+    second_models=(*_V27.second_models, "DeepseekV4ForCausalLM"),
+    huge_tier=True,
+    aligned_states=True,
+    blackwell_graphs=1024,
+)
+_V29 = replace(_V28, since=(0, 29, 0), second_runner="all", second_reserves=True)
 _V30 = replace(_V29, since=(0, 30, 0))
 _V33 = replace(
     _V30,
@@ -151,8 +186,8 @@ _V33 = replace(
 )
 
 RANGES = (
-    *(_V0, _V8, _V9, _V9_1, _V11, _V12, _V13, _V14, _V17, _V18),
-    *(_V20, _V20_1, _V21, _V22, _V24, _V25, _V26, _V27, _V28, _V29, _V30, _V33),
+    *(_V0, _V8, _V9, _V9_1, _V11, _V11_1, _V12, _V13, _V14, _V17, _V18),
+    *(_V20, _V20_1, _V21, _V22, _V23, _V24, _V25, _V26, _V27, _V28, _V29, _V30, _V33),
 )
 """Every range, oldest first."""
 
