@@ -75,8 +75,8 @@ def parse_config(
     check_family(family)
     section = text_section(config)
     kind = type_of(section)
-    bare = Fields({}, subject, file)
-    traits, fields, unknown, assumed = _read_as(section, kind, bare, family, measured)
+    empty = Fields({}, subject, file)
+    traits, fields, unknown, assumed = _read_as(section, kind, empty, family, measured)
     unknown = unknown or ("" if family else _unserved(config))
     read = read_whisper if kind == "whisper" else read_decoder
     bare = read(fields, config, kind, traits)

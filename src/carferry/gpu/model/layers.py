@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from carferry.errors import InputError
 from carferry.gpu.model import nas
 from carferry.gpu.model.family import Family
 from carferry.gpu.shape.fields import Fields
