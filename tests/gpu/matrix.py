@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gpu.class_rules import class_violations
+
 GIB = 1 << 30
 _ELEMENT = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -143,6 +145,7 @@ def violations(
     yield from _heads(text, command)
     yield from _widths(text, config, command)
     yield from _types(config, card, command)
+    yield from class_violations(config, card.capability, command.given, command.version[1])
     yield from _memory(facts, text, card, command)
 
 
@@ -213,11 +216,6 @@ def _types(config: Mapping[str, Any], card: Card, command: Command) -> Iterator[
         yield f"float16 for {kind}"
     if command.version >= (0, 33) and 0 < card.capability < 75:
         yield "no kernels"
-    method = (config.get("quantization_config") or {}).get("quant_method")
-    if method == "mxfp4" and 0 < card.capability < 80:
-        yield "MXFP4 below 8.0"
-    if method == "fp8" and 0 < card.capability < 75:
-        yield "FP8 below 7.5"
 
 
 def _memory(facts: Facts, text: Mapping[str, Any], card: Card, command: Command) -> Iterator[str]:

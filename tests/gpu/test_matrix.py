@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import pytest
+from gpu.class_rules import class_violations
 from gpu.matrix import CARDS, MODELS, Card, Command, Facts, violations
 from gpu.samples import config_of
 
+from carferry.errors import InputError
 from carferry.gpu.inventory.nodes import named
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.plan import Goal, GpuPlan, Option
@@ -22,7 +26,7 @@ VERSIONS = ("0.11.0", "0.20.2", "0.24.0", "0.33.0")
 _ROOMY = 0.75
 
 
-PARSERS = {version: parser(version) for version in VERSIONS}
+PARSERS = {version: parser(version) for version in ("0.12.0", *VERSIONS)}
 
 
 @cache
@@ -91,6 +95,47 @@ def test_every_smallest_change_obeys_every_rule(card: Card) -> None:
         found = violations(revision, config_of(facts.name), told, read)
         wrong += [f"{facts.name} on {card.text}: {plan.change.what}: {what}" for what in found]
     assert wrong == []
+
+
+CLASSES = (
+    "google/gemma-3-27b-it", "google/gemma-3n-E4B-it", "microsoft/Phi-4-multimodal-instruct",
+    "tiiuae/falcon-7b", "openai/gpt-oss-20b", "Qwen/Qwen3-8B-FP8", "Qwen/Qwen2.5-7B-Instruct-AWQ",
+    "nvidia/Llama-3.1-70B-Instruct-FP8", "nvidia/Qwen3-235B-A22B-NVFP4",
+    "deepseek-ai/DeepSeek-V3.2", "deepseek-ai/DeepSeek-V4-Flash", "zai-org/GLM-5-FP8",
+    "bigcode/starcoder2-7b", "sentence-transformers/all-MiniLM-L6-v2", "moonshotai/Kimi-K2.5",
+)  # fmt: skip
+WISHES = (
+    Goal(), Goal(lora_rank=8), Goal(nodes=2), Goal(dtype="float32"), Goal(dtype="float16"),
+    Goal(quantization="fp8"),
+)  # fmt: skip
+PLACES = (
+    *(card for card in CARDS if card.text in ("L4 x4", "2 nodes of H100 x8")),
+    Card("T4 x8", 14.8, 75, 8),
+    Card("A100-80GB x8", 79.4, 80, 8),
+    Card("RTX PRO 6000 x8", 95.0, 120, 8),
+)
+
+
+def refused_by_classes(card: Card, version: str) -> list[str]:
+    """Return every command that a plan prints as starting, and a class of vLLM refuses."""
+    wrong, minor = [], int(version.split(".")[1])
+    for model, wish in product(CLASSES, WISHES):
+        config, goal = config_of(model), replace(wish, vllm=version)
+        with suppress(InputError):  # packed already
+            plan = decide(config, gpus=named(card.text), goal=goal, subject=model)
+            change = [plan.change.option] if plan.change and plan.change.model is plan.model else []
+            for option in (*plan.options, *change):
+                if option.verdict is not Verdict.NO:
+                    given = printed(plan, option, version).given
+                    found = class_violations(config, option.group.gpu.capability, given, minor)
+                    wrong += [f"{model} on {card.text}, {goal}: {what}" for what in found]
+    return wrong
+
+
+@pytest.mark.parametrize("card", PLACES, ids=lambda card: card.text)
+@pytest.mark.parametrize("version", ["0.12.0", "0.24.0"])
+def test_no_printed_command_is_refused_by_a_class(card: Card, version: str) -> None:
+    assert refused_by_classes(card, version) == []
 
 
 def test_the_matrix_is_wide() -> None:

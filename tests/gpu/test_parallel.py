@@ -69,7 +69,7 @@ def test_left_over_layers_avoid_the_last_stage() -> None:
     ],
 )
 def test_refused_pipeline_says_why(model: str, pp: int, reason: str) -> None:
-    assert reason in pipeline_reason(shape_of(model), pp)
+    assert reason in pipeline_reason(shape_of(model), pp, find_version())
 
 
 @pytest.mark.parametrize(

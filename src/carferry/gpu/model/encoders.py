@@ -29,5 +29,5 @@ ENCODERS: Mapping[str, Family] = {
     "nomic_bert": _ROTARY,
     "gte": replace(_ROTARY, bias=True),
     "jina_embeddings_v3": replace(_ENCODER, learned=False),
-    "whisper": Family(gated=False, bias=True, norms=6, pipeline=False),
+    "whisper": Family(gated=False, bias=True, norms=6),
 }

@@ -47,7 +47,6 @@ class Family:
     pooling: bool = False
     learned: bool = False
     pooler: bool = False
-    pipeline: bool = True
     copies_kv: bool = True
     offset: int = 0
     more: str = ""

@@ -20,6 +20,8 @@ from carferry.gpu.search.settings import FLOOR, SEQS
 from carferry.gpu.search.ways import search
 from carferry.gpu.shape.shape import ModelShape, Quantization
 from carferry.gpu.sizing.estimate import Estimate, Model, Verdict
+from carferry.gpu.sizing.served import other_release
+from carferry.gpu.vllm.version import find_version
 
 _PACKED_BITS = 4.5
 """Bits of a weight with its scales and zeros in groups of 64 or 128 (AWQ, GPTQ, NVFP4)."""
@@ -75,8 +77,8 @@ def smallest_change(
     for trials in _stages(model, inventory, goal):
         nearly: Change | None = None
         for trial in trials:
-            known = held if trial.model is model else None
-            found = search(trial.model, trial.inventory, trial.goal, known)
+            same = trial.model is model and trial.goal.vllm == goal.vllm
+            found = search(trial.model, trial.inventory, trial.goal, held if same else None)
             if not (found and found[0].best and found[0].verdict in _HELPS[current.verdict]):
                 continue
             what = trial.what.format(**_words(found[0].best, goal))
@@ -97,7 +99,25 @@ _HELPS: Mapping[Verdict, tuple[Verdict, ...]] = {
 
 
 def _stages(model: Model, inventory: Inventory, goal: Goal) -> Iterator[Iterator[_Trial]]:
-    """Yield what is tried together, from flags to other cards: a fit before a tight fit."""
+    """Yield what is tried together: another vLLM if this one cannot, flags, other hardware."""
+    release, said = _other_release(model, inventory, goal)
+    if not release:
+        yield from _same_release(model, inventory, goal)
+        return
+    with_it, goal = f"serve it with {said}: --vllm {release}", replace(goal, vllm=release)
+    yield iter((_Trial(with_it, model, inventory, goal),))
+    for stage in _same_release(model, inventory, goal):
+        yield (replace(trial, what=f"{with_it}, and {trial.what}") for trial in stage)
+
+
+def _other_release(model: Model, inventory: Inventory, goal: Goal) -> tuple[str, str]:
+    """Return the vLLM that serves the model where this one does on none of the GPUs."""
+    version = find_version(goal.vllm)
+    found = [other_release(model.shape, group.gpu, version) for group in inventory.groups]
+    return found[0] if found and all(release for release, _ in found) else ("", "")
+
+
+def _same_release(model: Model, inventory: Inventory, goal: Goal) -> Iterator[Iterator[_Trial]]:
     yield (_Trial(what, model, inventory, changed) for what, changed in _looser(model, goal))
     yield (_Trial(what, other, inventory, changed) for what, other, changed in _packed(model, goal))
     for steps in other_hardware(inventory, goal):

@@ -1,7 +1,7 @@
 """What a GPU's compute capability forbids: dtypes, quantizations and types of cache.
 
 Source: vLLM 0.33 ``config/model.py`` (``_resolve_auto_dtype``), ``platforms/cuda.py``, the
-``get_min_capability`` of each quantization config and ``v1/attention/backends/mla``.
+``config/vllm.py`` (``_get_quantization_config``), ``v1/attention/backends/mla``.
 """
 
 from __future__ import annotations
@@ -10,24 +10,23 @@ from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.joined import is_joined
 from carferry.gpu.shape.shape import ModelShape, Quantization
-from carferry.gpu.vllm.releases import GONE, VllmVersion
+from carferry.gpu.vllm.quantizations import Method, method_of
+from carferry.gpu.vllm.releases import Release, VllmVersion
 
 _NO_HALF = ("gemma2", "gemma3", "gemma3_text", "glm4")
 """Model types that vLLM refuses to run in float16 (numerical instability)."""
 
-_LEAST = {
-    "gptq": 60,
-    "awq": 75,
-    "fp8": 75,
-    "bitsandbytes": 70,
-    "mxfp4": 80,
-    "nvfp4": 75,
-    "compressed-tensors-int8": 75,
-    "compressed-tensors-int4": 75,
-}
 _NATIVE_FP8 = 89
-_SPARSE = 90
-"""FlashMLA and its sparse form start at Hopper."""
+_HOPPER = 90
+"""FlashMLA starts here."""
+
+_SPARSE: tuple[tuple[Release, tuple[int, ...]], ...] = (
+    ((0, 0, 0), (9, 10)),
+    ((0, 24, 0), (9, 10, 12)),
+)
+"""Major compute capabilities with kernels for sparse attention: those of FlashMLA, and from 0.24 on
+those of FlashInfer as well (``supports_compute_capability`` of ``v1/attention/backends/mla`` and
+``models/deepseek_v4``)."""
 
 _CONSUMER = 120
 """From here on only the Triton kernels run latent attention, as below Hopper."""
@@ -66,13 +65,31 @@ def quantization_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> st
     packed = shape.quantization
     if packed is None:
         return ""
-    if (version.release or version.since) >= GONE.get(packed.method, (1 << 16, 0, 0)):
-        return f"this vLLM has no {packed.method}"
-    least = _LEAST.get(packed.method, 75)
+    least = _method(packed).capability(version)
     if gpu.vendor == "nvidia" and gpu.capability and gpu.capability < least:
         have = f"{gpu.name} has {_capability(gpu)}"
-        return f"{packed.method} needs compute capability {least / 10:.1f}, {have}"
+        return f"{_reader(packed)} needs compute capability {least / 10:.1f}, {have}"
     return ""
+
+
+def packed_dtype_reason(packed: Quantization | None, dtype: str) -> str:
+    """Return why vLLM would refuse a dtype for a way of packing; empty if it takes it."""
+    if packed is None or dtype in _method(packed).dtypes:
+        return ""
+    return f"{_reader(packed)} takes {' or '.join(_method(packed).dtypes)}, not {dtype}"
+
+
+def sparse_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> str:
+    """Return why sparse attention cannot run on a GPU; empty if it can, or the model has none."""
+    is_sparse = shape.ratios or (shape.indexer_dim and shape.latent)
+    if gpu.vendor != "nvidia" or not gpu.capability or not is_sparse:
+        return ""
+    release = version.release or _SPARSE[-1][0]
+    majors = [majors for since, majors in _SPARSE if since <= release][-1]
+    if gpu.capability // 10 in majors:
+        return ""
+    listed = ", ".join(f"{major}.x" for major in majors)
+    return f"sparse attention needs compute capability {listed}, {gpu.name} has {_capability(gpu)}"
 
 
 def kv_dtype_reason(shape: ModelShape, choice: Choice, version: VllmVersion) -> str:
@@ -82,9 +99,7 @@ def kv_dtype_reason(shape: ModelShape, choice: Choice, version: VllmVersion) -> 
         return "this vLLM wants --kv-cache-dtype fp8 for DeepSeek V4"
     if gpu.vendor != "nvidia" or not gpu.capability or shape.cached_latent is None:
         return ""
-    if shape.indexer_dim and gpu.capability < _SPARSE:
-        return f"sparse attention needs compute capability 9.0, {gpu.name} has {_capability(gpu)}"
-    triton = gpu.capability < _SPARSE or gpu.capability >= _CONSUMER
+    triton = gpu.capability < _HOPPER or gpu.capability >= _CONSUMER
     if choice.kv_dtype == "fp8" and triton and version.since < _LATENT_FP8:
         return f"this vLLM has no fp8 cache for latent attention on {gpu.name}"
     return ""
@@ -107,6 +122,15 @@ def _dtypes(shape: ModelShape, gpu: Gpu) -> tuple[str, ...]:
     half = () if shape.model_type in _NO_HALF else ("float16",)
     brain = ("bfloat16",) if gpu.capability == 0 or gpu.capability >= 80 else ()
     return (*brain, *half, "float32")
+
+
+def _method(packed: Quantization) -> Method:
+    return method_of(_reader(packed), packed.method)
+
+
+def _reader(packed: Quantization) -> str:
+    """Return the method of vLLM that reads what is packed."""
+    return packed.needs[0] if packed.needs else packed.method
 
 
 def _capability(gpu: Gpu) -> str:

@@ -13,6 +13,8 @@ from carferry.gpu.loaded.params import VOCAB_STEP
 from carferry.gpu.model.families import FAMILIES
 from carferry.gpu.shape.shape import LayerKind, ModelShape, Quantization, RecurrentState
 from carferry.gpu.units import round_up
+from carferry.gpu.vllm.interfaces import runs_in_stages
+from carferry.gpu.vllm.releases import VllmVersion
 
 
 def tensor_reason(
@@ -55,10 +57,9 @@ def valid_tensor_sizes(shape: ModelShape, most: int = 16) -> tuple[int, ...]:
     return tuple(tp for tp in range(1, most + 1) if not tensor_reason(shape, tp))
 
 
-def pipeline_reason(shape: ModelShape, pp: int) -> str:
+def pipeline_reason(shape: ModelShape, pp: int, version: VllmVersion) -> str:
     """Return why vLLM would refuse a pipeline parallel size; empty if it starts."""
-    family = FAMILIES.get(shape.model_type)
-    if pp > 1 and ((family and not family.pipeline) or shape.pooling):
+    if pp > 1 and (shape.pooling or not runs_in_stages(shape.architecture, version)):
         return f"{shape.architecture or shape.model_type} has no pipeline parallelism"
     if pp > len(shape.layers):
         return f"{len(shape.layers)} layers cannot fill {pp} stages"

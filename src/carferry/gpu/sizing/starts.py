@@ -15,9 +15,16 @@ from collections.abc import Iterator
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.kv import cache
 from carferry.gpu.shape.shape import ModelShape
-from carferry.gpu.sizing.architectures import architecture_reason
-from carferry.gpu.sizing.limits import dtype_reason, kv_dtype_reason, quantization_reason
+from carferry.gpu.sizing.limits import (
+    dtype_reason,
+    kv_dtype_reason,
+    packed_dtype_reason,
+    quantization_reason,
+    sparse_reason,
+)
 from carferry.gpu.sizing.parallel import context_reason, pipeline_reason, tensor_reason
+from carferry.gpu.sizing.served import release_reason
+from carferry.gpu.vllm.interfaces import takes_adapters
 from carferry.gpu.vllm.releases import VllmVersion
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -42,19 +49,21 @@ def refusals(shape: ModelShape, choice: Choice, version: VllmVersion) -> Iterato
     """Yield every reason for which vLLM would refuse a choice, memory apart."""
     gpu = choice.gpu
     reasons = (
-        architecture_reason(shape, gpu, version),
+        release_reason(shape, gpu, version),
         quantization_reason(shape, gpu, version),
         dtype_reason(shape, gpu, choice.dtype),
+        packed_dtype_reason(shape.quantization, choice.dtype),
+        sparse_reason(shape, gpu, version),
         kv_dtype_reason(shape, choice, version),
         tensor_reason(shape, choice.tp, _expert_ranks(choice), choice.data_parallel),
         context_reason(shape, choice.tp, choice.context_ranks),
-        pipeline_reason(shape, choice.pp),
+        pipeline_reason(shape, choice.pp, version),
     )
     yield from (reason for reason in reasons if reason)
     yield from _number_reasons(shape, choice, version)
     if shape.vision and shape.vision.must_copy(choice.tp) and version.since < _COPIED_TOWERS:
         yield f"{shape.vision.heads} encoder heads do not divide by {choice.tp}"
-    yield from _adapter_reasons(shape, choice)
+    yield from _adapter_reasons(shape, choice, version)
     yield from _block_reasons(shape, choice, version)
 
 
@@ -83,9 +92,11 @@ def _number_reasons(shape: ModelShape, choice: Choice, version: VllmVersion) -> 
         yield f"utilization {choice.utilization:g} is not above 0 and at most 1"
 
 
-def _adapter_reasons(shape: ModelShape, choice: Choice) -> Iterator[str]:
+def _adapter_reasons(shape: ModelShape, choice: Choice, version: VllmVersion) -> Iterator[str]:
     if not choice.lora_rank:
         return
+    if not takes_adapters(shape.architecture, version):
+        yield f"{shape.architecture} of vLLM {version.dated} takes no LoRA adapters"
     if choice.lora_rank not in _RANKS:
         yield f"adapters of rank {choice.lora_rank}; vLLM takes {', '.join(map(str, _RANKS))}"
     if shape.vocab > _ADAPTED_VOCABULARY:
