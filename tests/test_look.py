@@ -206,7 +206,7 @@ def test_a_notebook_shows_a_table(tmp_path: Path) -> None:
     assert "| GPU | Memory GiB | GPUs | Verdict | Context | Why not |" in found.markdown
     assert found.as_json()["fits"][0]["gpu"] == "L4"
     broken = api.look(folder_of({"model_type": "llama"}, tmp_path / "n"), allow_no_weights=True)
-    assert "No table of GPUs: num_hidden_layers is None" in broken.markdown
+    assert "No table of GPUs: num_hidden_layers is missing" in broken.markdown
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def _check(command: Command, done: Done, expected: str, *, unproved: bool) -> No
         raise Wrong(f"exit code {done.code}")
     if done.seconds > DEADLINE_S:
         raise Wrong(f"took {done.seconds:.1f} s")
-    _check_words(done)
+    check_words(done)
     tagged = command.tagged() if command.tagged else ""
     if unproved and tagged:
         expected = tagged
@@ -188,7 +188,12 @@ def _check(command: Command, done: Done, expected: str, *, unproved: bool) -> No
         raise Wrong(f"{peak} KiB of memory")
 
 
-def _check_words(done: Done) -> None:
+def check_words(done: Done) -> None:
+    """Refuse words that no user should read, and a failure without a line that says why.
+
+    Raises:
+        Wrong: Names them.
+    """
     for sign in ("Traceback", "please report it", "object at 0x"):
         if sign in done.err:
             raise Wrong(f"it says {sign!r}")

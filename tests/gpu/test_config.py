@@ -110,7 +110,7 @@ def test_forced_family_plans_an_unknown_architecture_as_a_plain_decoder() -> Non
 @pytest.mark.parametrize(
     ("lie", "reason"),
     [
-        ({"hidden_size": None}, "hidden_size is None"),
+        ({"hidden_size": None}, "hidden_size is missing"),
         ({"num_hidden_layers": True}, "num_hidden_layers is True"),
         ({"num_hidden_layers": 5000}, "num_hidden_layers is 5000"),
         ({"vocab_size": 1 << 40}, "vocab_size is"),
@@ -205,3 +205,21 @@ def test_ignored_modules_keep_their_dtype() -> None:
 
     assert packed is not None
     assert (packed.of("experts"), packed.of("attention"), packed.of("mlp")) == (4.5, None, None)
+
+
+@pytest.mark.parametrize("key", ["hidden_size", "num_hidden_layers", "vocab_size"])
+def test_what_a_known_family_lacks_is_missing(key: str) -> None:
+    for gone in ({k: v for k, v in LLAMA.items() if k != key}, LLAMA | {key: None}):
+        with pytest.raises(InputError) as refused:
+            parse_config(gone, subject="org/gone")
+
+        said = f"read config org/gone: {key} is missing; take config.json from the hub"
+        assert str(refused.value) == said
+
+
+@pytest.mark.parametrize("kind", ["t5", "mt5", "pegasus"])
+def test_an_unknown_encoder_decoder_is_called_one(kind: str) -> None:
+    config = LLAMA | {"model_type": kind, "is_encoder_decoder": True}
+
+    assert parse_config(config).unknown == f"architecture {kind!r}, an encoder-decoder"
+    assert parse_config(config | {"is_encoder_decoder": "yes"}).unknown == f"architecture {kind!r}"

@@ -156,6 +156,22 @@ def test_an_image_is_named_as_people_type_it(text: str, version: str) -> None:
     assert version_in({}, ImageRef.parse(name)) == version
 
 
+@pytest.mark.parametrize(
+    ("goal", "change"),
+    [
+        (Goal(utilization=1.0), "lower --gpu-memory-utilization to 0.92, which you set to 1"),
+        (Goal(utilization=0.3), "raise --gpu-memory-utilization to 0.92, which you set to 0.3"),
+        (Goal(lora_rank=64, loras=200),
+         "lower --max-loras to 64, which you set to 200"),
+    ],
+)  # fmt: skip
+def test_what_the_user_set_is_what_to_change(goal: Goal, change: str) -> None:
+    found = Fit(decide(LLAMA_8B, gpus="L40S", goal=goal, subject="org/model"))
+
+    assert found.plan.changes == (change,)
+    assert not any("0.0 GiB" in report for report in (found.text, found.markdown, found.html))
+
+
 @pytest.mark.parametrize("text", ["24GiB x2", "24GB", "141 GiB"])
 def test_a_typed_memory_is_no_product(text: str) -> None:
     said = " ".join(fitted(LLAMA_8B, text).plan.notes)

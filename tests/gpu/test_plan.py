@@ -306,10 +306,14 @@ def test_encoder_fits_without_a_cache() -> None:
 
 def test_sentence_encoder_takes_no_more_than_it_was_trained_for() -> None:
     bert = config_of("sentence-transformers/all-MiniLM-L6-v2")
-    empty = {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}
+    size = 12 << 20
     names = ["embeddings.x", *(f"encoder.layer.{layer}.x" for layer in range(6))]
+    entries = {
+        name: {"dtype": "U8", "shape": [size], "data_offsets": [at * size, (at + 1) * size]}
+        for at, name in enumerate(names)
+    }
     files = {
-        "model.safetensors": header(dict.fromkeys(names, empty)),
+        "model.safetensors": header(entries),
         "sentence_bert_config.json": b'{"max_seq_length": 256}',
     }
 
@@ -317,7 +321,10 @@ def test_sentence_encoder_takes_no_more_than_it_was_trained_for() -> None:
         bert,
         gpus="T4",
         read_range=lambda path, start, end: files[path][start:end],
-        files={name: len(data) for name, data in files.items()},
+        files={
+            "model.safetensors": len(files["model.safetensors"]) + len(names) * size,
+            "sentence_bert_config.json": 23,
+        },
     )
 
     assert "--max-model-len=256" in plan.arguments

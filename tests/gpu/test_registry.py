@@ -7,7 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from gpu.samples import CONFIGS, LLAMA
 
+from carferry.gpu.model.classes import is_served_class
 from carferry.gpu.model.config import parse_config
 from carferry.gpu.shape.shape import ModelShape
 
@@ -56,3 +58,54 @@ def test_most_of_what_vllm_serves_is_known() -> None:
     assert shares["text_generation"] > 0.82
     assert shares["multimodal"] > 0.73
     assert sum(known.values()) / sum(all_of.values()) > 0.79
+
+
+@pytest.mark.parametrize("architecture", REGISTRY)
+def test_every_class_that_vllm_serves_is_one(architecture: str) -> None:
+    assert is_served_class(architecture)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in CONFIGS.glob("*.json")))
+def test_every_config_here_names_a_class_that_is_served(name: str) -> None:
+    config = json.loads((CONFIGS / name).read_text())
+
+    assert any(is_served_class(each) for each in config["architectures"])
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "FooForCausalLM",
+        "MiniMaxM3ForCausalLM",
+        "Step3p7FlashForCausalLM",
+        "LlamaForCausalLMEagle3",
+        "EagleLlamaForCausalLM",
+        "Eagle3Qwen3ForCausalLM",
+        "DeepSeekMTPModel",
+        "Qwen3NextMTP",
+        "MedusaModel",
+        "MLPSpeculatorPreTrainedModel",
+    ],
+)
+def test_a_class_that_nobody_serves_is_not_known_whatever_its_type(architecture: str) -> None:
+    config = {**LLAMA, "architectures": [architecture]}
+
+    assert parse_config(config).unknown == f"architecture {architecture!r}"
+    assert parse_config(config, family="gqa").unknown == ""
+
+
+@pytest.mark.parametrize(
+    "architectures",
+    [
+        ["LlamaForCausalLM"],
+        ["FooForCausalLM", "LlamaForCausalLM"],  # vLLM takes the first that it has
+        ["LlamaModel"],
+        ["LlamaForSequenceClassification"],
+        ["LlamaForTokenClassification"],
+        ["LlamaRewardModel"],
+        [],
+        None,
+    ],
+)
+def test_a_class_that_vllm_has_or_adapts_is_known(architectures: list[str] | None) -> None:
+    assert parse_config({**LLAMA, "architectures": architectures}).unknown == ""

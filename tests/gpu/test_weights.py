@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from gpu.samples import LLAMA, llama_file, shape_of
 
@@ -7,6 +9,7 @@ from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import find
 from carferry.gpu.loaded.cut import Ranks
 from carferry.gpu.loaded.kernels import expert_padding
+from carferry.gpu.loaded.params import parameter_count
 from carferry.gpu.loaded.stored import split_of
 from carferry.gpu.loaded.weights import check_tensors, weights_per_gpu
 from carferry.gpu.model.config import parse_config
@@ -159,6 +162,45 @@ def test_first_shard_is_not_a_model_either() -> None:
 
     with pytest.raises(InputError, match="layers 0 to 1, 4 to 6 and the token embeddings"):
         check_tensors(parse_config(config), shard, "org/shard")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("x", "a tensor of no model"),
+        ("base_model.model.model.layers.27.mlp.up_proj.lora_A.weight", "an adapter"),
+        ("multi_modal_projector.linear_1.weight", "a projector"),
+        ("model.embed_tokens_extra.weight", "half a save"),
+    ],
+)
+@pytest.mark.parametrize("model", ["Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen3-8B-FP8"])
+def test_less_than_half_of_what_the_config_counts_is_not_its_model(
+    model: str, name: str, what: str
+) -> None:
+    shape = shape_of(model)
+    counted, method = ("14.2", "bfloat16") if "2.5" in model else ("8.8", "fp8")
+    with pytest.raises(InputError) as refused:
+        check_tensors(shape, [Tensor(name, "BF16", (4, 4), 32)], "org/half")
+
+    said = str(refused.value)
+    assert "\n" not in said
+    if "layers" not in said:  # an adapter's layers are named one by one
+        assert f"weights come to 0.00 GiB, config.json counts {counted} GiB ({method})" in said
+
+
+@pytest.mark.parametrize(("share", "is_refused"), [(0.4, True), (0.6, False), (1.3, False)])
+def test_half_of_the_weights_is_the_least(share: float, is_refused: bool) -> None:
+    shape = shape_of("Qwen/Qwen2.5-7B-Instruct")
+    count = int(share * parameter_count(shape))
+    strange = [Tensor("blob", "BF16", (count,), 2 * count)]
+
+    if not is_refused:
+        check_tensors(shape, strange, "org/strange")
+        check_tensors(replace(shape, unknown="architecture 'x'"), strange[:0], "org/strange")
+        return
+    check_tensors(replace(shape, unknown="architecture 'x'"), strange, "org/strange")
+    with pytest.raises(InputError, match="weights come to"):
+        check_tensors(shape, strange, "org/strange")
 
 
 def test_names_that_are_not_known_say_nothing() -> None:

@@ -18,14 +18,20 @@ from carferry.gpu.loaded.params import WeightPart, weight_parts
 from carferry.gpu.loaded.stages import largest_stage
 from carferry.gpu.loaded.stored import Stored, read_stored
 from carferry.gpu.shape.shape import ModelShape
-from carferry.gpu.units import BITS
+from carferry.gpu.units import BITS, GIB
 from carferry.gpu.vllm.version import VllmVersion
 from carferry.weights.safetensors import Tensor
 
 _EMBEDDINGS = ("embed_tokens.weight", "word_embeddings.weight", "tok_embeddings.weight")
 _OTHERS = ("mtp.", "model.mtp.", "talker.", "model.visual", "model.vision", "vision", "audio")
 _WHOLE = 0.9
-"""Headers below this share of the counted weights are not all of a model's."""
+"""Headers below this share of the counted weights are not all of a model's, if parts are absent."""
+
+_HALF = 0.5
+"""Headers below this share are another model's, or a part's: an adapter, a projector."""
+
+_SMALL = 64 << 20
+"""Bytes that no plan depends on: models for tests are not held to their configs."""
 
 
 def weights_per_gpu(
@@ -99,12 +105,22 @@ def _check_widths(
 
 
 def _check_total(shape: ModelShape, stored: Stored, subject: str) -> None:
-    """Refuse headers of a part of the weights: what the config counts, they must hold.
-
-    Only where something is plainly absent: a total alone may be low for reasons we do not know,
-    and names that we do not know say nothing.
-    """
+    """Refuse headers of a part of the weights: what the config counts, they must hold."""
     counted = sum(_part_bytes(shape, part, Ranks(1), shape.dtype) for part in weight_parts(shape))
+    _check_absent(shape, stored, counted, subject)
+    if stored.total < _HALF * counted and counted > _SMALL:
+        packed = shape.quantization.method if shape.quantization else shape.dtype
+        said = f"config.json counts {_gib(counted)} GiB ({packed})"
+        reason = f"weights come to {_gib(stored.total)} GiB, {said}"
+        remedy = "take weights and config.json of one model; an adapter alone is none"
+        raise InputError("check weights", subject, reason, remedy)
+
+
+def _check_absent(shape: ModelShape, stored: Stored, counted: float, subject: str) -> None:
+    """Refuse less than nearly all, where something is plainly absent.
+
+    A total alone may be low for reasons we do not know, and names that we do not know say nothing.
+    """
     absent = sorted(set(range(len(shape.layers))) - stored.layers)
     what = [f"layers {_spans(absent)}"] if absent else []
     what += [] if stored.embeds else ["the token embeddings"]
@@ -116,6 +132,10 @@ def _check_total(shape: ModelShape, stored: Stored, subject: str) -> None:
         )
         remedy = "download the missing shards, or leave out --include and --exclude"
         raise InputError("check weights", subject, reason, remedy)
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.2f}" if size < GIB else f"{size / GIB:.1f}"
 
 
 def _spans(numbers: Sequence[int]) -> str:

@@ -125,7 +125,7 @@ def _width_list(fields: Fields) -> tuple[int, ...]:
     listed = fields.values.get("intermediate_size")
     if not isinstance(listed, list) or not listed:
         return ()
-    return tuple(Fields({"width": one}, fields.subject).number("width") for one in listed)
+    return tuple(fields.with_({"width": one}).number("width") for one in listed)
 
 
 def _adjusted(fields: Fields, width: int) -> int:

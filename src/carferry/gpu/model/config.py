@@ -12,13 +12,20 @@ from dataclasses import replace
 from typing import Any
 
 from carferry.errors import InputError
+from carferry.gpu.model.classes import is_served_class
 from carferry.gpu.model.decoder import read_decoder, read_whisper
 from carferry.gpu.model.families import FAMILIES, FORCED, Family
 from carferry.gpu.model.names import plain, with_stand_ins
 from carferry.gpu.model.rotary import rotary_elements
-from carferry.gpu.model.sections import architecture_of, quantized, text_section, type_of
+from carferry.gpu.model.sections import (
+    architecture_of,
+    architectures_of,
+    quantized,
+    text_section,
+    type_of,
+)
 from carferry.gpu.packing.quantize import kv_cache_dtype, parse_quantization
-from carferry.gpu.shape.fields import Fields
+from carferry.gpu.shape.fields import CONFIG, Fields
 from carferry.gpu.shape.shape import LayerKind, ModelShape
 
 _NOTHING: Mapping[str, int] = {}
@@ -44,6 +51,8 @@ def parse_config(
     *,
     subject: str = "config.json",
     family: str = "",
+    file: str = CONFIG,
+    packing: str = "",
     measured: Mapping[str, int] = _NOTHING,
 ) -> ModelShape:
     """Parse config.json into the shape that decides memory.
@@ -52,6 +61,8 @@ def parse_config(
         config: The whole config.json.
         subject: What to call it in errors, for example the repository.
         family: ``gqa`` treats an unknown architecture as a plain grouped-attention decoder.
+        file: Where it stands, which errors name.
+        packing: Where its ``quantization_config`` stands, if elsewhere.
         measured: Sizes that the headers tell, for an unknown architecture that names none.
 
     Returns:
@@ -64,11 +75,13 @@ def parse_config(
     check_family(family)
     section = text_section(config)
     kind = type_of(section)
-    traits, fields, unknown, assumed = _read_as(section, kind, subject, family, measured)
+    empty = Fields({}, subject, file)
+    traits, fields, unknown, assumed = _read_as(section, kind, empty, family, measured)
+    unknown = unknown or ("" if family else _unserved(config))
     read = read_whisper if kind == "whisper" else read_decoder
     bare = read(fields, config, kind, traits)
     bare = replace(bare, rotary=rotary_elements(fields, bare))
-    whole = Fields(quantized(config), subject)
+    whole = Fields(quantized(config), subject, packing or file)
     packed, strange = parse_quantization(whole, bare)
     shape = replace(
         bare,
@@ -77,29 +90,40 @@ def parse_config(
         unknown=", ".join(part for part in (unknown, bare.unknown, strange) if part),
         assumed=assumed,
     )
-    _check(shape, subject)
+    _check(shape, fields)
     return shape
 
 
 def _read_as(
     section: Mapping[str, Any],
     kind: str,
-    subject: str,
+    bare: Fields,
     forced: str,
     measured: Mapping[str, int],
 ) -> tuple[Family, Fields, str, tuple[str, ...]]:
     """Return the traits a section is read with, its fields, what is not known, what made up."""
     known = plain(section)
     if forced:
-        return Family(), Fields(known, subject), "", ()
+        return Family(), bare.with_(known), "", ()
     traits = FAMILIES.get(kind)
     if traits:
-        return traits, Fields({**traits.defaults, **known}, subject), "", ()
+        return traits, bare.with_({**traits.defaults, **known}), "", ()
     known, missing = with_stand_ins(known, measured)
     named = kind or architecture_of(section) or "without model_type"
     made_up = f" (assumed: {', '.join(missing)})" if missing else ""
-    unknown = f"architecture {named!r}{made_up}"
-    return Family(sliding="never"), Fields(known, subject), unknown, missing
+    both = ", an encoder-decoder" if section.get("is_encoder_decoder") is True else ""
+    unknown = f"architecture {named!r}{both}{made_up}"
+    return Family(sliding="never"), bare.with_(known), unknown, missing
+
+
+def _unserved(config: Mapping[str, Any]) -> str:
+    """Name the class of a config if no vLLM has any of those it names: they decide, not its type.
+
+    It is not refused: a release to come, or code that the model brings, may have it.
+    """
+    names = architectures_of(config)
+    served = not names or any(is_served_class(name) for name in names)
+    return "" if served else f"architecture {names[0]!r}"
 
 
 def check_family(family: str) -> None:
@@ -114,7 +138,7 @@ def check_family(family: str) -> None:
         )
 
 
-def _check(shape: ModelShape, subject: str) -> None:
+def _check(shape: ModelShape, fields: Fields) -> None:
     """Refuse numbers that no weights could have.
 
     Raises:
@@ -136,4 +160,4 @@ def _check(shape: ModelShape, subject: str) -> None:
     )
     for holds, reason in contradictions:
         if holds:
-            raise InputError("read config", subject, reason, "take config.json from the hub")
+            raise fields.refused(reason)

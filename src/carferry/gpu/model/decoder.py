@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from carferry.errors import InputError
 from carferry.gpu.model.blocks import (
     global_heads,
     heads_of,
@@ -67,7 +66,7 @@ def read_decoder(
         full_heads=global_heads(fields, heads, sliding),
         tied=fields.flag("tie_word_embeddings") or _headless(config),
         learned_positions=_learned(fields, traits),
-        vision=parse_tower(Fields(config, fields.subject), hidden),
+        vision=parse_tower(fields.with_(config), hidden),
         unknown=f"layer type {strange!r}" if strange else "",
     )
     shape = _with_caches(_with_blocks(shape, fields, traits), fields, traits)
@@ -131,7 +130,7 @@ def _ratios(fields: Fields, count: int) -> tuple[int, ...]:
     if not listed and rates.values:
         kinds = (str(kind) for kind in fields.items("layer_types"))
         return tuple(rates.maybe(kind) or 0 for kind in kinds)[:count]
-    each = (Fields({"ratio": one}, fields.subject).integer("ratio") for one in listed[:count])
+    each = (fields.with_({"ratio": one}).integer("ratio") for one in listed[:count])
     return tuple(each)
 
 
@@ -186,5 +185,5 @@ def _dtype(fields: Fields, config: Mapping[str, Any]) -> str:
     found = fields.text("dtype", "torch_dtype") or config.get("torch_dtype")
     name = str(found or "bfloat16").removeprefix("torch.")
     if name not in ("float64", "float32", "float16", "bfloat16"):
-        raise InputError("read config", fields.subject, f"dtype {name!r} is not a float type")
+        raise fields.refused(f"dtype {name!r} is not a float type")
     return name

@@ -95,7 +95,7 @@ def _firsts(fields: Fields) -> Fields:
     each = fields.values.get("moe_intermediate_size")
     if isinstance(each, list) and each and all(type(one) is int for one in each):
         firsts["moe_intermediate_size"] = sum(each)  # Ernie VL: text and image experts
-    return Fields({**fields.values, **firsts}, fields.subject)
+    return fields.with_({**fields.values, **firsts})
 
 
 def _first(value: Any) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from carferry.errors import InputError
 from carferry.gpu.model import nas
 from carferry.gpu.model.family import Family
 from carferry.gpu.shape.fields import Fields
@@ -100,7 +99,7 @@ def layers_of(fields: Fields, traits: Family) -> tuple[tuple[LayerKind, ...], st
         return _derived(fields, traits, count), ""
     if len(listed) != count:
         reason = f"{len(listed)} layer types for {count} layers"
-        raise InputError("read config", fields.subject, reason, "take config.json from the hub")
+        raise fields.refused(reason)
     table = _OF_LETTER if letters else _NAMES
     strange = next((str(name) for name in listed if str(name) not in table), "")
     kinds = tuple(table.get(str(name), LayerKind.FULL) for name in listed)

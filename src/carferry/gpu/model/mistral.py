@@ -41,7 +41,7 @@ def from_params(params: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: A part that is not of its form.
     """
-    fields = Fields(params, _SUBJECT)
+    fields = Fields(params, _SUBJECT, _SUBJECT)
     if params.get("model_type") == "mamba":
         return _mamba(fields)
     config = {_NAMES.get(key, key): value for key, value in params.items()}

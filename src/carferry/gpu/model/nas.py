@@ -41,7 +41,7 @@ def mlp_widths(fields: Fields) -> tuple[int, ...]:
 
 def _blocks(fields: Fields) -> tuple[Fields, ...]:
     listed = fields.items("block_configs")
-    return tuple(Fields({"block": one}, fields.subject).section("block") for one in listed)
+    return tuple(fields.with_({"block": one}).section("block") for one in listed)
 
 
 def _is_left_out(part: Fields) -> bool:

@@ -26,6 +26,7 @@ _NESTED = (
 _KEPT = ("dtype", "torch_dtype", "tie_word_embeddings", "quantization_config")
 _MARKS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "model_type", "architectures")
 _DEEPEST = 4
+_MOST = 16
 _LONGEST = 80
 
 
@@ -63,8 +64,13 @@ def type_of(section: Mapping[str, Any]) -> str:
 
 def architecture_of(section: Mapping[str, Any]) -> str:
     """Return the first architecture a section names; empty if it names none."""
+    return next(iter(architectures_of(section)), "")
+
+
+def architectures_of(section: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the architectures a section names, as a report may show them."""
     names = section.get("architectures")
-    return _shown(names[0]) if isinstance(names, list) and names else ""
+    return tuple(_shown(name) for name in names[:_MOST]) if isinstance(names, list) else ()
 
 
 def _shown(name: object) -> str:

@@ -41,7 +41,7 @@ def _delta(fields: Fields) -> RecurrentState:
 def _kda(fields: Fields) -> RecurrentState:
     """Read Kimi delta attention: keys and values of one width, each with its convolution."""
     section = fields.section("linear_attn_config")
-    within = Fields({**fields.values, **section.values}, fields.subject)
+    within = fields.with_({**fields.values, **section.values})
     heads = within.number("linear_num_heads", "num_heads", "num_attention_heads")
     dim = within.number("linear_head_dim", "head_dim", default=128)
     return RecurrentState(

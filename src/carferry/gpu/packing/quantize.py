@@ -88,7 +88,7 @@ def _section(config: Fields) -> Fields:
 
 def _inner(config: Fields) -> Fields:
     nested = config.values.get("text_config") or config.values.get("llm_config")
-    return Fields(nested if isinstance(nested, Mapping) else {}, config.subject)
+    return config.with_(nested if isinstance(nested, Mapping) else {})
 
 
 def _tallied(recipe: Recipe, shape: ModelShape) -> Quantization:

@@ -78,7 +78,7 @@ def _dynamic(section: Fields, bits: int, group: int | None, zero: float) -> Iter
         if str(pattern).startswith("-:") or not isinstance(change, Mapping):
             yield Rule(named, None)
             continue
-        fields = Fields(change, section.subject)
+        fields = section.with_(change)
         own = fields.number("bits", default=bits)
         yield Rule(named, widths.grouped(own, _group(fields, default=group), 16, zero * own))
 
@@ -91,7 +91,7 @@ def _auto_round(method: str, section: Fields) -> Recipe:
 
     def read(entry: tuple[str, object]) -> tuple[bool, float | None]:
         name, change = entry
-        own = Fields(change if isinstance(change, Mapping) else {}, section.subject)
+        own = section.with_(change if isinstance(change, Mapping) else {})
         width = own.number("bits", default=bits)
         wide = widths.grouped(width, group, scale, width) if width < 16 else None
         return any(sign in name for sign in "*+?^$()[]{}|\\"), wide
@@ -115,9 +115,7 @@ def _fp8(method: str, section: Fields) -> Recipe:
     sides = section.items("weight_block_size")
     block = None
     if sides:
-        rows, columns = (
-            Fields({"side": side}, section.subject).number("side") for side in _two(sides)
-        )
+        rows, columns = (section.with_({"side": side}).number("side") for side in _two(sides))
         block = (rows, columns)
     return Recipe("fp8", (_skipped(section),), widths.blocked(block), block=block)
 
@@ -152,7 +150,7 @@ def _torchao(method: str, section: Fields) -> Recipe:
     default = kind.get("default", kind) if isinstance(kind, Mapping) else kind
     data = default.get("_data") if isinstance(default, Mapping) else None
     name = str(default.get("_type") if isinstance(default, Mapping) else default).lower()
-    inner = Fields(data if isinstance(data, Mapping) else {}, section.subject)
+    inner = section.with_(data if isinstance(data, Mapping) else {})
     group = _group(inner, default=128)
     rest = widths.grouped(4, group, 32) if "int4" in name or "uint4" in name else 8.0
     return Recipe("torchao", (_skipped(section),), rest)
@@ -178,7 +176,7 @@ def _quark(method: str, section: Fields) -> Recipe:
     """Read Quark: a width for all, others for layers that a glob names."""
     rules = [_skipped(section)]
     for name, one in islice(section.section("layer_quant_config").values.items(), _MOST_RULES):
-        own = Fields(one if isinstance(one, Mapping) else {}, section.subject)
+        own = section.with_(one if isinstance(one, Mapping) else {})
         wide = widths.quark(own.values.get("weight"), section.subject)
         rules.append(Rule(name_set([str(name)]), wide))
     rest = widths.quark(section.section("global_quant_config").values.get("weight"), "Quark")
@@ -212,7 +210,7 @@ def _modelopt(method: str, section: Fields) -> Recipe:
     rest = widths.modelopt(algorithm, group)
     by_width: dict[float, list[str]] = {}
     for name, one in section.section("quantized_layers").values.items():
-        own = Fields(one if isinstance(one, Mapping) else {}, section.subject)
+        own = section.with_(one if isinstance(one, Mapping) else {})
         wide = widths.modelopt(own.text("quant_algo"), _group(own))
         by_width.setdefault(wide or 16.0, []).append(str(name))
     rules = [Rule(name_set(names), wide) for wide, names in by_width.items()]

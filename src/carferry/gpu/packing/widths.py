@@ -53,7 +53,7 @@ def compressed(weights: Fields) -> float:
     bits, group = weights.number("num_bits", default=16), group_size(weights)
     block = weights.values.get("block_structure")
     if isinstance(block, list) and block:
-        return bits + 32 / prod(Fields({"side": n}, weights.subject).number("side") for n in block)
+        return bits + 32 / prod(weights.with_({"side": n}).number("side") for n in block)
     is_float = weights.text("type") == "float"
     zero = 0.0 if is_float or weights.flag("symmetric", True) else float(bits)
     return grouped(bits, group, 8 if is_float else 16, zero)

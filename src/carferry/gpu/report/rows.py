@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from carferry.gpu.search.command import command_of
 from carferry.gpu.search.plan import GpuPlan, Option
-from carferry.gpu.sizing.estimate import Estimate
+from carferry.gpu.sizing.estimate import Estimate, Verdict
 from carferry.gpu.units import gib, in_words
 from carferry.gpu.vllm.version import find_version
 
@@ -152,8 +152,10 @@ def _row(plan: GpuPlan, option: Option, cached: bool) -> tuple[str, ...]:
     length, known = str(context(plan, best)), best.is_sized
     left = amount(gib(max(best.kv, 0))) if known else "-"
     at_once = (f"{best.concurrency:.1f}" if best.needed and known else "-",) if cached else ()
-    weights, why = amount(gib(best.weights)), missing if best.shortfall else settings(best)
-    weights = weights if best.is_weighed else "unknown"
+    why = missing if best.shortfall else settings(best)
+    if best.verdict is Verdict.NO and not best.shortfall:
+        why = best.binding
+    weights = amount(gib(best.weights)) if best.is_weighed else "unknown"
     return (place(option), best.verdict.value, weights, left, length, *at_once, why)
 
 

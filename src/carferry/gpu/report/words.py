@@ -74,10 +74,7 @@ def reasons(plan: GpuPlan) -> Iterator[str]:
     yield from told if option.best.is_sized else _weights_alone(plan, option.best)
     yield from _where(option)
     if plan.chosen is None:
-        yield (
-            f"What stands in the way is {plan.binding}: "
-            f"{in_words(plan.shortfall_gib * GIB)} are missing on each GPU."
-        )
+        yield f"What stands in the way is {plan.binding}{_missing(plan.shortfall_gib)}."
     elif plan.verdict is Verdict.TIGHT:
         yield (
             f"The margin is below our own error of {gib(option.best.band):.1f} GiB, "
@@ -101,6 +98,7 @@ def change(plan: GpuPlan) -> str:
     return f"{plan.change.what}: then {outcome} on {place(option)}{length}."
 
 
+_LEAST_GIB = 0.1
 _NOTHING_HELPS = "No single change that was tried makes it fit."
 
 
@@ -187,6 +185,11 @@ def _share(best: Estimate) -> str:
         f"Each {choice.gpu.name} has {choice.gpu.memory_gib:.1f} GiB; vLLM takes "
         f"{choice.utilization:.0%} of it, {gib(best.requested):.1f} GiB."
     )
+
+
+def _missing(short_gib: float) -> str:
+    """Return how much is missing; nothing where a rule forbids and no memory is short."""
+    return f": {in_words(short_gib * GIB)} are missing on each GPU" if short_gib else ""
 
 
 def _s(best: Estimate) -> str:

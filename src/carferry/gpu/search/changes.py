@@ -74,7 +74,7 @@ def smallest_change(
         current: The best option as things are.
         held: As for ``search``.
     """
-    for trials in _stages(model, inventory, goal):
+    for trials in _all_stages(model, inventory, goal):
         nearly: Change | None = None
         for trial in trials:
             same = trial.model is model and trial.goal.vllm == goal.vllm
@@ -98,16 +98,16 @@ _HELPS: Mapping[Verdict, tuple[Verdict, ...]] = {
 """What is better than a verdict that asks for a change."""
 
 
-def _stages(model: Model, inventory: Inventory, goal: Goal) -> Iterator[Iterator[_Trial]]:
-    """Yield what is tried together: another vLLM if this one cannot, flags, other hardware."""
+def _all_stages(model: Model, inventory: Inventory, goal: Goal) -> Iterator[Iterator[_Trial]]:
+    """Yield the stages with this vLLM or, if it serves the model on no GPU, with one that does."""
     release, said = _other_release(model, inventory, goal)
     if not release:
-        yield from _same_release(model, inventory, goal)
+        yield from _stages(model, inventory, goal)
         return
     with_it, goal = f"serve it with {said}: --vllm {release}", replace(goal, vllm=release)
     yield iter((_Trial(with_it, model, inventory, goal),))
-    for stage in _same_release(model, inventory, goal):
-        yield (replace(trial, what=f"{with_it}, and {trial.what}") for trial in stage)
+    for trials in _stages(model, inventory, goal):
+        yield (replace(trial, what=f"{with_it}, and {trial.what}") for trial in trials)
 
 
 def _other_release(model: Model, inventory: Inventory, goal: Goal) -> tuple[str, str]:
@@ -117,7 +117,8 @@ def _other_release(model: Model, inventory: Inventory, goal: Goal) -> tuple[str,
     return found[0] if found and all(release for release, _ in found) else ("", "")
 
 
-def _same_release(model: Model, inventory: Inventory, goal: Goal) -> Iterator[Iterator[_Trial]]:
+def _stages(model: Model, inventory: Inventory, goal: Goal) -> Iterator[Iterator[_Trial]]:
+    """Yield what is tried together, from flags to other cards: a fit before a tight fit."""
     yield (_Trial(what, model, inventory, changed) for what, changed in _looser(model, goal))
     yield (_Trial(what, other, inventory, changed) for what, other, changed in _packed(model, goal))
     for steps in other_hardware(inventory, goal):

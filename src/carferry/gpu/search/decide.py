@@ -10,18 +10,15 @@ from carferry.gpu.inventory.nodes import Inventory, named
 from carferry.gpu.loaded.alike import alike
 from carferry.gpu.loaded.measured import measured_sizes
 from carferry.gpu.loaded.weights import check_tensors
-from carferry.gpu.model.config import load_config, parse_config
+from carferry.gpu.model.config import parse_config
 from carferry.gpu.model.families import FORCED
-from carferry.gpu.model.mistral import from_params
+from carferry.gpu.search.beside import Configured, mistral_config, with_beside
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
 from carferry.gpu.search.unchecked import as_served
 from carferry.gpu.sizing.estimate import Model
-from carferry.weights.layout import PARAMS, Layout, read_layout
+from carferry.weights.layout import Layout, read_layout
 from carferry.weights.numbered import missing_shards
 from carferry.weights.safetensors import Header, ReadRange, Tensor, read_tensors
-
-_MODELOPT = "hf_quant_config.json"
-_SENTENCE = "sentence_bert_config.json"
 
 
 def decide(
@@ -104,23 +101,20 @@ def understand(
     held, read = (files, read_range) if files and read_range else ({}, _nothing)
     layout = read_layout(held, read)
     if layout.mistral:
-        config = from_params(load_config(read(PARAMS, 0, held[PARAMS]), PARAMS))
-    if config is None:
+        found = mistral_config(held, read)
+    elif config is not None:
+        found = Configured(config)
+    else:
         raise InputError("plan", subject, "no config.json", "vLLM cannot serve it without one")
-    config = _with_beside(config, layout, held, read)
+    if layout.files:
+        found = with_beside(found, held, read)
     tensors = _tensors(layout, held, read, headers)
-    shape = parse_config(config, subject=subject, family=family, measured=measured_sizes(tensors))
+    shape = parse_config(
+        found.config, subject=subject, family=family, file=found.file, packing=found.packing,
+        measured=measured_sizes(tensors),
+    )  # fmt: skip
     check_tensors(shape, tensors, subject)
     return Model(shape, alike(tensors), subject, arguments, notes)
-
-
-def _with_beside(
-    config: Mapping[str, Any], layout: Layout, files: Mapping[str, int], read: ReadRange
-) -> Mapping[str, Any]:
-    """Return the config with what stands in files beside it; a bare config has none."""
-    if not layout.files:
-        return config
-    return _with_sentence(_with_modelopt(config, files, read), files, read)
 
 
 def _tensors(
@@ -141,24 +135,3 @@ def _tensors(
 
 def _nothing(path: str, start: int, end: int) -> bytes:
     return b""
-
-
-def _with_modelopt(
-    config: Mapping[str, Any], files: Mapping[str, int], read: ReadRange
-) -> Mapping[str, Any]:
-    """Fold ModelOpt's separate file into the config, as vLLM does."""
-    if _MODELOPT not in files or config.get("quantization_config"):
-        return config
-    extra = load_config(read(_MODELOPT, 0, files[_MODELOPT]), _MODELOPT)
-    section = {"quant_method": "modelopt", **(extra.get("quantization") or {})}
-    return {**config, "quantization_config": section}
-
-
-def _with_sentence(
-    config: Mapping[str, Any], files: Mapping[str, int], read: ReadRange
-) -> Mapping[str, Any]:
-    """Fold in the input length a sentence encoder was trained for, which vLLM enforces."""
-    if _SENTENCE not in files:
-        return config
-    extra = load_config(read(_SENTENCE, 0, files[_SENTENCE]), _SENTENCE)
-    return {**config, "max_seq_length": extra.get("max_seq_length")}

@@ -26,7 +26,7 @@ def reason_against(scope: Scope, group: NodeGroup, cut: Cut) -> str:
 
 def rule_against(scope: Scope, group: NodeGroup, cut: Cut) -> str:
     """Return the rule of vLLM that forbids an option; empty if none does."""
-    return next(_rules(scope, group, cut), "")
+    return next(filter(None, _rules(scope, group, cut)), "")
 
 
 def _rules(scope: Scope, group: NodeGroup, cut: Cut) -> Iterator[str]:

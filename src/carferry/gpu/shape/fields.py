@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from carferry.errors import InputError
 
 _LARGEST = 1 << 24
 _MOST_LAYERS = 1024
-_REMEDY = "take config.json from the hub"
+CONFIG = "config.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """A config section; ``subject`` names the model in errors."""
+    """A config section; in errors ``subject`` names the model, ``file`` where the values stand."""
 
     values: Mapping[str, Any]
     subject: str
+    file: str = CONFIG
 
     def number(self, *keys: str, default: int | None = None) -> int:
         """Return the first key that is set, as a positive integer.
@@ -39,8 +40,9 @@ class Fields:
         )
         whole = isinstance(found, int) and not isinstance(found, bool)
         if not isinstance(found, int) or not whole or not least <= found <= _LARGEST:
-            reason = f"{keys[0]} is {found!r}, not an integer from {least} to {_LARGEST}"
-            raise InputError("read config", self.subject, reason, _REMEDY)
+            bad = f"is {found!r}, not an integer from {least} to {_LARGEST}"
+            reason = f"{keys[0]} {'is missing' if found is None else bad}"
+            raise self.refused(reason)
         return found
 
     def layers(self, *keys: str, default: int | None = None, least: int = 1) -> int:
@@ -53,7 +55,7 @@ class Fields:
         if count > _MOST_LAYERS:
             name = next((key for key in keys if self.values.get(key) is not None), keys[0])
             reason = f"{name} is {count}, over {_MOST_LAYERS} layers"
-            raise InputError("read config", self.subject, reason, _REMEDY)
+            raise self.refused(reason)
         return count
 
     def maybe(self, *keys: str) -> int | None:
@@ -78,7 +80,7 @@ class Fields:
         found: Any = next((self.values[key] for key in keys if self.values.get(key)), ())
         if not isinstance(found, list | tuple):
             reason = f"{keys[0]} is {found!r}, not a list"
-            raise InputError("read config", self.subject, reason, _REMEDY)
+            raise self.refused(reason)
         return tuple(found)
 
     def section(self, *keys: str) -> Fields:
@@ -90,12 +92,20 @@ class Fields:
         found: Any = next((self.values[key] for key in keys if self.values.get(key)), {})
         if not isinstance(found, Mapping):
             reason = f"{keys[0]} is {found!r}, not an object"
-            raise InputError("read config", self.subject, reason, _REMEDY)
-        return Fields(found, self.subject)
+            raise self.refused(reason)
+        return self.with_(found)
 
     def side(self, key: str, default: int) -> int:
         """Return a length that may be given per side (``[14, 14]``): the longest."""
         found = self.values.get(key)
         if not isinstance(found, list) or not found:
             return self.number(key, default=default)
-        return max(Fields({key: one}, self.subject).number(key) for one in found)
+        return max(self.with_({key: one}).number(key) for one in found)
+
+    def with_(self, values: Mapping[str, Any]) -> Fields:
+        """Return other values of the same file."""
+        return replace(self, values=values)
+
+    def refused(self, reason: str) -> InputError:
+        """Return the error of a value that cannot be meant."""
+        return InputError("read config", self.subject, reason, f"take {self.file} from the hub")

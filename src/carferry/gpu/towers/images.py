@@ -92,9 +92,8 @@ def _qwen(vision: Fields, config: Fields, hidden: int) -> Tower:
 def _qwen2(vision: Fields, config: Fields, hidden: int) -> Tower:
     """Read Qwen2-VL: its ``hidden_size`` is the decoder's, its own is ``embed_dim``."""
     width = vision.number("embed_dim", default=1280)
-    own = Fields({**vision.values, "hidden_size": width}, vision.subject)
-    out = Fields({**own.values, "out_hidden_size": hidden, "fullatt_block_indexes": None},
-                 vision.subject)  # fmt: skip
+    own = vision.with_({**vision.values, "hidden_size": width})
+    out = own.with_({**own.values, "out_hidden_size": hidden, "fullatt_block_indexes": None})
     return _qwen(out, config, hidden)
 
 
@@ -150,7 +149,7 @@ def _idefics(vision: Fields, config: Fields, hidden: int) -> Tower:
 def _moon(vision: Fields, config: Fields, hidden: int) -> Tower:
     """Read MoonViT (Kimi): a table of positions, four patches merged, two projections."""
     renamed = {key.removeprefix("vt_"): value for key, value in vision.values.items()}
-    own = Fields(renamed, vision.subject)
+    own = vision.with_(renamed)
     layers, heads, width, inner, _ = blocks(own)
     table = own.number("init_pos_emb_height", "pos_emb_height", default=64)
     table *= own.number("init_pos_emb_width", "pos_emb_width", default=64)

@@ -60,7 +60,7 @@ def parse_tower(config: Fields, hidden: int) -> Tower | None:
 def _owner(config: Fields) -> Fields:
     """Return the section that holds the towers: Qwen's omni models keep them in the thinker."""
     thinker = config.section("thinker_config")
-    return Fields({**config.values, **thinker.values}, config.subject)
+    return config.with_({**config.values, **thinker.values})
 
 
 def _built(
