@@ -16,7 +16,7 @@ from servers.models import sharded, tiny, weights, write
 
 import carferry as api
 from carferry.cli import build_parser
-from carferry.gpu.inventory.catalogue import COMMON
+from carferry.gpu.inventory.products import COMMON
 from carferry.io.show.cells import cells
 from carferry.steps.looked import human_count
 

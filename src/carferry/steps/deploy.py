@@ -113,20 +113,11 @@ def deploy(
     made = make_deployment(image, **placed({**settings, "gpu_count": gpus}, cluster.namespace))
     report = teller(progress)
     check_rights(
-        DEPLOY,
-        namespace=made.namespace,
-        auth=made.auth,
-        llm=made.kind is Kind.LLM,
-        platform=made.platform,
-        gpus=UNCHECKED,
-        warms=warm,
-        profile=_profiles_place(made),
-        routed=made.external_route,
-        tests=bool(test) and seconds != 0,
-        connect=lambda: cluster.api,
-        report=teller(progress, warns=True),
-        retry=retry,
-    )
+        DEPLOY, namespace=made.namespace, auth=made.auth, llm=made.kind is Kind.LLM,
+        platform=made.platform, gpus=UNCHECKED, warms=warm, profile=_profiles_place(made),
+        routed=made.external_route, tests=bool(test) and seconds != 0, retry=retry,
+        connect=lambda: cluster.api, report=teller(progress, warns=True),
+    )  # fmt: skip
     again = retry or patience()
     if file or warm:
         ready = again.call(lambda: _tried(cluster, made, force=force))

@@ -13,7 +13,7 @@ from functools import cache
 
 from carferry.errors import InputError
 from carferry.form.closest import did_you_mean
-from carferry.gpu.inventory.products import CENTRE, LOG, TABLES, Row
+from carferry.gpu.inventory.products import CENTRE, COMMON, LOG, NEWER, TABLES, Row
 from carferry.gpu.inventory.slices import (
     Profile,
     compute_slices,
@@ -76,18 +76,6 @@ class Gpu:
     def resource(self) -> str:
         """The Kubernetes extended resource that hands it out."""
         return self.plugin or _RESOURCES[self.vendor]
-
-
-COMMON = (
-    "L4", "A10", "L40S", "A100-40GB", "A100-80GB", "H100-80GB", "H200", "B200", "MI300X",
-)  # fmt: skip
-"""What clouds and data centres mostly have, smallest first: what an overview names."""
-
-NEWER = "MI325X", "MI355X", "B300"
-"""What a plan advises besides: what people add to a cluster, and vLLM's usual images serve.
-
-Boards of a CPU and a GPU come as whole machines; other accelerators take another image.
-"""
 
 
 def find(name: str, *, label_mib: int | None = None) -> Gpu:

@@ -244,6 +244,17 @@ TABLES = (
 )
 """Vendor, segment and the products, smallest generation first."""
 
+COMMON = (
+    "L4", "A10", "L40S", "A100-40GB", "A100-80GB", "H100-80GB", "H200", "B200", "MI300X",
+)  # fmt: skip
+"""What clouds and data centres mostly have, smallest first: what an overview names."""
+
+NEWER = "MI325X", "MI355X", "B300"
+"""What a plan advises besides: what people add to a cluster, and vLLM's usual images serve.
+
+Boards of a CPU and a GPU come as whole machines; other accelerators take another image.
+"""
+
 AMD_DEVICES = {
     "738c": "MI100",
     "738e": "MI100",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from carferry.gpu.inventory.catalogue import COMMON, find
+from carferry.gpu.inventory.catalogue import find
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
+from carferry.gpu.inventory.products import COMMON
 from carferry.gpu.search.goal import Goal, check_goal
 from carferry.gpu.search.option import Option
 from carferry.gpu.search.unchecked import as_served, is_roomy
