@@ -144,8 +144,10 @@ def test_a_class_runs_in_stages_and_takes_adapters_or_not(
     shape = shape_of(model)
     batch = {"max_num_batched_tokens": 8192, "max_model_len": min(shape.positions, 512)}
 
-    cut = refused(shape, version, pp=2, **batch)
-    adapted = refused(shape, version, lora_rank=8, **batch)
+    kv_dtype = "fp8" if shape.ratios else "auto"
+
+    cut = refused(shape, version, pp=2, kv_dtype=kv_dtype, **batch)
+    adapted = refused(shape, version, lora_rank=8, kv_dtype=kv_dtype, **batch)
 
     assert "no pipeline parallelism" not in cut if stages else "no pipeline" in cut, cut
     assert "LoRA" not in adapted if adapters else "takes no LoRA" in adapted, adapted
