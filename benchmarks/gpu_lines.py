@@ -109,7 +109,7 @@ def _predicted(
     gpu: Gpu,
     others: Mapping[str, Peer],
 ) -> Line:
-    version = version_of(row)
+    version = version_of(row, shape)
     choice = choice_of(row, shape, gpu, version)
     work = estimate(Model(shape, subject=logged.model), choice, version)
     loaded = loaded_shape(shape, choice.quantization)

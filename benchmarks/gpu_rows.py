@@ -17,6 +17,7 @@ from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import Gpu, find
 from carferry.gpu.model.config import load_config
 from carferry.gpu.shape.shape import ModelShape
+from carferry.gpu.sizing.architectures import first_release
 from carferry.gpu.sizing.estimate import Choice, default_choice
 from carferry.gpu.vllm.version import UNDATED, VllmVersion, find_version
 
@@ -39,6 +40,9 @@ _SECTIONS: dict[str, dict[str, Any]] = {
 }
 _TOLD = {"akamas-qwen3-30b-a3b-fp8-4xl4-tp2dp2", "club-642-qwen3.6-27b-autoround-2x3090"}
 """Held out by their hash, but something of them was told to those who tune: they count as tuned."""
+
+_ASSUMED = (0, 17, 0)
+"""Releases from which what is assumed of an unknown one (``UNDATED``) is no longer true."""
 
 _SHORT = {"half": "float16", "fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 _SETTINGS = {field.name for field in fields(Choice)}
@@ -98,14 +102,26 @@ def shape_of(row: Row, shape: ModelShape) -> ModelShape:
     return replace(shape, vision=None) if row.get("language_model_only") else shape
 
 
-def version_of(row: Row) -> VllmVersion:
-    """Return the row's vLLM version and build; anything that is no version counts as unknown."""
+def version_of(row: Row, shape: ModelShape) -> VllmVersion:
+    """Return the row's vLLM version and build.
+
+    Anything that is no version counts as unknown; as the first release with the model's class, if
+    that is later than what is assumed of an unknown one.
+    """
     build = str(row.get("build") or "")
-    text = f"{row.get('vllm_version') or UNDATED}{build if build.startswith('+') else ''}"
+    said = str(row.get("vllm_version") or "")
     try:
-        return find_version(text)
+        return find_version(f"{said}{build if build.startswith('+') else ''}")
     except InputError:
-        return find_version(UNDATED)
+        return _oldest(shape)
+
+
+def _oldest(shape: ModelShape) -> VllmVersion:
+    first, undated = first_release(shape), find_version(UNDATED)
+    if first is None or first < _ASSUMED:
+        return undated
+    facts = find_version(".".join(map(str, first)))
+    return replace(facts, states_checked=True, note=undated.note, is_guessed=True, release=None)
 
 
 def gpu_of(row: Row) -> Gpu:

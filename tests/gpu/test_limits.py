@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
-from gpu.samples import LLAMA, shape_of
+from gpu.samples import shape_of
 
 from carferry.gpu.inventory.catalogue import find
 from carferry.gpu.memory.choice import Choice
-from carferry.gpu.model.config import parse_config
-from carferry.gpu.shape.shape import Quantization
 from carferry.gpu.sizing.limits import (
     dtype_reason,
     kv_dtype_reason,
@@ -52,16 +48,6 @@ def test_quantization_needs_a_capability(model: str, gpu: str, version: str, rea
     assert quantization_reason(shape_of(model), find(gpu), find_version(version)) == reason
 
 
-def test_method_that_left_vllm_is_refused() -> None:
-    config = {"quant_method": "bitsandbytes", "load_in_4bit": True}
-    shape = parse_config(LLAMA | {"quantization_config": config})
-
-    assert (
-        quantization_reason(shape, find("L40S"), find_version("0.33.0"))
-        == "this vLLM has no bitsandbytes"
-    )
-
-
 def test_half_precision_is_refused_as_vllm_refuses_it() -> None:
     assert dtype_reason(shape_of("google/gemma-3-27b-it"), find("L40S"), "float16") == (
         "vLLM refuses float16 for gemma3_text"
@@ -87,18 +73,3 @@ def test_deepseek_v4_asked_for_its_fp8_cache_until_0_30(
     shape = shape_of("deepseek-ai/DeepSeek-V4-Flash")
 
     assert bool(kv_dtype_reason(shape, choice, find_version(version))) is refused
-
-
-@pytest.mark.parametrize(
-    ("method", "last", "first_without"),
-    [("gguf", "0.23.0", "0.24.0"), ("bitsandbytes", "0.27.1", "0.28.0"), ("awq", "0.33.0", "")],
-)
-def test_a_release_without_a_quantization_is_refused(
-    method: str, last: str, first_without: str
-) -> None:
-    shape = replace(parse_config(LLAMA), quantization=Quantization(method, (("mlp", 4.5),)))
-
-    assert quantization_reason(shape, find("H100"), find_version(last)) == ""
-    if first_without:
-        said = quantization_reason(shape, find("H100"), find_version(first_without))
-        assert said == f"this vLLM has no {method}"

@@ -312,3 +312,23 @@ def test_much_room_is_tight_only_if_the_rest_of_the_gpu_is(
 
     assert work.kv > 35 * GIB
     assert work.verdict is verdict
+
+
+def test_attention_of_blackwell_takes_its_workspace_with_the_graphs() -> None:
+    """FlashInfer's 394 MiB; with them nemotron-ultra on eight B200 is within 1 %."""
+    shape, version = shape_of("Qwen/Qwen3-8B"), find_version("0.22.0")
+
+    hopper, blackwell = (graphs_gib(shape, chosen(gpu), version) for gpu in ("H200", "B200"))
+
+    assert blackwell - hopper == pytest.approx(394 / 1024)
+
+
+@pytest.mark.parametrize("length", [8192, 262144])
+def test_the_largest_image_does_not_shrink_with_the_context(length: int) -> None:
+    """``qwen2_vl.py``, get_max_image_tokens; main took the shorter of both."""
+    choice = chosen(max_model_len=length, max_num_seqs=4)
+
+    overhead = overhead_of(shape_of("Qwen/Qwen3.5-35B-A3B"), choice, find_version("0.20.0"))
+
+    assert overhead.binding == "encoder"
+    assert overhead.activation / GIB == pytest.approx(1.4, abs=0.1)

@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from gpu.samples import shape_of
+from gpu.samples import LLAMA, shape_of
 
 from carferry.gpu.inventory.catalogue import find
+from carferry.gpu.inventory.nodes import named
 from carferry.gpu.memory.choice import Choice
+from carferry.gpu.model.config import parse_config
+from carferry.gpu.report import words
+from carferry.gpu.search.plan import Goal, plan
+from carferry.gpu.shape.shape import ModelShape
 from carferry.gpu.sizing.estimate import Model, Verdict, default_choice, estimate
 from carferry.gpu.sizing.parallel import tensor_reason
+from carferry.gpu.sizing.served import other_release, release_reason
 from carferry.gpu.sizing.starts import least_batch, refusal
 from carferry.gpu.vllm.version import LATEST, UNDATED, find_version
 
@@ -174,7 +180,11 @@ def test_experts_dealt_out_whole_are_not_cut() -> None:
         ("Qwen/Qwen3-Next-80B-A3B-Instruct", "0.10.1", "came with 0.10.2"),
         ("ibm-granite/granite-4.0-h-small", "0.9.0", ""),
         ("Qwen/Qwen3.5-27B", UNDATED, ""),
-        ("openai/gpt-oss-20b", "0.8.5", ""),  # no state: Transformers classes may run it
+        ("openai/gpt-oss-20b", "0.8.5", "no GptOssForCausalLM: it came with 0.10.1"),
+        ("google/gemma-4-26B-A4B", "0.18.1", "came with 0.19.0"),
+        ("google/gemma-4-26B-A4B", "0.19.0", ""),
+        ("MiniMaxAI/MiniMax-M2", "0.11.0", "came with 0.11.1"),
+        ("MiniMaxAI/MiniMax-M2", "0.11.1", ""),
     ],
 )
 def test_a_model_needs_a_release_with_its_class(model: str, version: str, words: str) -> None:
@@ -215,3 +225,121 @@ def test_sequences_near_the_number_of_states_are_tight(share: float, verdict: Ve
     work = estimate(model, replace(choice, max_num_seqs=int(share * most)), version)
 
     assert work.verdict is verdict
+
+
+def packed(method: str, **more: object) -> ModelShape:
+    """Return a small Llama whose weights are packed by a method."""
+    section = {"quant_method": method, **more}
+    return parse_config(LLAMA | {"quantization_config": section})
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "before", "since"),
+    [
+        ("mxfp4", {}, "0.10.0", "0.10.1"),
+        ("mxfp8", {}, "0.18.1", "0.19.0"),
+        ("gpt_oss_mxfp4", {}, "0.19.1", "0.20.0"),
+        ("fp_quant", {}, "0.11.0", "0.11.1"),
+        ("petit_nvfp4", {}, "0.10.1", "0.10.2"),
+        ("auto-round", {}, "0.8.5", "0.9.0"),
+        ("modelopt", {"quant_algo": "NVFP4"}, "0.8.5", "0.9.0"),
+        ("modelopt_fp4", {}, "0.8.5", "0.9.0"),
+        ("modelopt", {"quant_algo": "MXFP8"}, "0.15.1", "0.16.0"),
+        ("modelopt", {"quant_algo": "MIXED_PRECISION"}, "0.16.0", "0.17.0"),
+        ("deepseek_v4_fp8", {}, "0.19.1", "0.20.0"),
+    ],
+)
+def test_a_packing_needs_a_release_that_knows_it(
+    method: str, more: dict[str, object], before: str, since: str
+) -> None:
+    shape, gpu = packed(method, **more), find("B200")
+
+    assert release_reason(shape, gpu, find_version(before)).endswith(f"it came with {since}")
+    assert release_reason(shape, gpu, find_version(since)) == ""
+    assert other_release(shape, gpu, find_version(before))[0] == since
+
+
+@pytest.mark.parametrize(
+    ("method", "last", "after"),
+    [
+        ("bitsandbytes", "0.27.0", "0.28.0"),
+        ("gguf", "0.23.0", "0.24.0"),
+        ("aqlm", "0.10.0", "0.11.0"),
+        ("hqq", "0.14.1", "0.15.0"),
+        ("deepspeedfp", "0.14.1", "0.16.0"),
+        ("gptq_marlin_24", "0.14.1", "0.33.0"),
+        ("ptpc_fp8", "0.18.1", "0.19.0"),
+        ("petit_nvfp4", "0.19.1", "0.20.0"),
+    ],
+)
+def test_a_packing_that_left_vllm_is_refused(method: str, last: str, after: str) -> None:
+    shape, gpu = packed(method), find("H100")
+
+    assert release_reason(shape, gpu, find_version(last)) == ""
+    assert release_reason(shape, gpu, find_version(after)).endswith(f"{last} was the last")
+    assert other_release(shape, gpu, find_version(after))[0] == last
+
+
+@pytest.mark.parametrize(
+    ("method", "version", "needed"),
+    [
+        ("fbgemm_fp8", "0.13.0", False),
+        ("fbgemm_fp8", "0.14.0", True),
+        ("fbgemm_fp8", "0.33.0", True),
+        ("experts_int8", "0.18.1", True),
+        ("experts_int8", "0.20.0", False),
+        ("fp8", "0.33.0", False),
+    ],
+)
+def test_a_packing_that_is_deprecated_is_allowed_by_a_flag(
+    method: str, version: str, needed: bool
+) -> None:
+    model = Model(packed(method))
+
+    found = plan(model, named("H100"), Goal(vllm=version)).arguments
+
+    assert ("--allow-deprecated-quantization" in found) == needed
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "change"),
+    [
+        ("openai/gpt-oss-20b", "0.9.2", "serve it with vLLM 0.10.1 or later: --vllm 0.10.1"),
+        ("google/gemma-4-26B-A4B", "0.10.2", "serve it with vLLM 0.19.0 or later: --vllm 0.19.0"),
+        ("MiniMaxAI/MiniMax-M2", "0.10.0", "serve it with vLLM 0.11.1 or later: --vllm 0.11.1"),
+        ("deepseek-ai/DeepSeek-V3.2", "0.9.2", "serve it with vLLM 0.11.0 or later"),
+        ("meta-llama/Llama-3.2-11B-Vision-Instruct", "0.33.0", "vLLM 0.10.2 or earlier"),
+    ],
+)
+def test_a_release_in_the_way_is_what_to_change(model: str, version: str, change: str) -> None:
+    found = plan(Model(shape_of(model), subject=model), named("H100 x8"), Goal(vllm=version))
+
+    assert found.verdict is Verdict.NO
+    assert words.headline(found) == f"vLLM {version} does not serve {model}"
+    assert words.change(found).startswith(change) or change in words.change(found)
+    assert "then it fits on" in words.change(found)
+
+
+def test_a_release_and_hardware_in_the_way_are_both_what_to_change() -> None:
+    model = Model(shape_of("deepseek-ai/DeepSeek-V3.2"), subject="v3.2")
+
+    found = plan(model, named("H200"), Goal(vllm="0.10.2"))
+
+    assert words.change(found).startswith("serve it with vLLM 0.11.0 or later: --vllm 0.11.0, and ")
+
+
+def test_what_transformers_may_run_in_an_older_release_is_unchecked() -> None:
+    model = Model(shape_of("HuggingFaceTB/SmolLM3-3B"))
+
+    older = plan(model, named("H100"), Goal(vllm="0.10.0"))
+
+    assert older.verdict is Verdict.UNCHECKED
+    assert "SmolLM3ForCausalLM in vLLM 0.10.0, whose own class came with 0.10.1" in " ".join(
+        older.notes
+    )
+    assert plan(model, named("H100"), Goal(vllm="0.10.1")).verdict is Verdict.FITS
+
+
+@pytest.mark.parametrize("model", ["microsoft/Phi-4-multimodal-instruct", "google/gemma-3n-E4B-it"])
+def test_a_class_without_stages_is_not_spread_over_nodes(model: str) -> None:
+    assert "has no pipeline parallelism" in refused(model, pp=2)

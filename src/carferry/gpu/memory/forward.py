@@ -75,9 +75,12 @@ def encoder_peak(shape: ModelShape, choice: Choice) -> float:
 
 
 def _encoder_tokens(shape: ModelShape, choice: Choice) -> int:
-    """Return the encoder's tokens of one step: a batch of them, or the largest image."""
+    """Return the encoder's tokens of one step: a batch of them, or the largest image.
+
+    The largest image may be longer than the context (``qwen2_vl.py``, get_max_image_tokens).
+    """
     largest = _LARGEST_IMAGE if shape.model_type.startswith("qwen") and shape.vision else 0
-    return max(choice.max_num_batched_tokens, min(largest, choice.max_model_len))
+    return max(choice.max_num_batched_tokens, largest)
 
 
 def _context(shape: ModelShape, choice: Choice) -> float:

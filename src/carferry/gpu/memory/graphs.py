@@ -17,6 +17,9 @@ _LARGEST = 512
 _LARGEST_OF_GPT_OSS = 1024
 """``models/config.py`` doubles it for gpt-oss."""
 
+_WORKSPACE_GIB = 394 / 1024
+"""FlashInfer's workspace, the default attention there (``envs.py``; 0.12 and later)."""
+
 
 def graphs_gib(shape: ModelShape, choice: Choice, version: VllmVersion) -> float:
     """Return the GiB of one rank's graphs; 0 if none are captured."""
@@ -24,7 +27,18 @@ def graphs_gib(shape: ModelShape, choice: Choice, version: VllmVersion) -> float
         return 0.0
     vendor = vendor_of(choice.gpu.vendor)
     layers = len(shape.layers) / choice.pp
-    return vendor.graphs + vendor.per_graph * captured(shape, choice, version) * layers
+    pieces = vendor.per_graph * captured(shape, choice, version) * layers
+    return vendor.graphs + pieces + _workspace(shape, choice)
+
+
+def _workspace(shape: ModelShape, choice: Choice) -> float:
+    """Return the GiB that the attention of data-centre Blackwell takes in the first capture."""
+    special = shape.latent or shape.ratios or not shape.global_heads.kv
+    return 0.0 if special or not _is_blackwell(choice) else _WORKSPACE_GIB
+
+
+def _is_blackwell(choice: Choice) -> bool:
+    return choice.gpu.vendor == "nvidia" and 100 <= choice.gpu.capability < 110
 
 
 def captured(shape: ModelShape, choice: Choice, version: VllmVersion) -> int:
@@ -39,7 +53,7 @@ def _largest(shape: ModelShape, choice: Choice, version: VllmVersion) -> int:
     """Return the largest batch of a graph."""
     if shape.model_type == "gpt_oss":
         return _LARGEST_OF_GPT_OSS
-    return version.blackwell_graphs if 100 <= choice.gpu.capability < 110 else _LARGEST
+    return version.blackwell_graphs if _is_blackwell(choice) else _LARGEST
 
 
 def _sizes(choice: Choice, largest: int) -> tuple[int, ...]:

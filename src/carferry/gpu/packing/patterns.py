@@ -6,29 +6,26 @@ Sources: vLLM 0.33 ``layers/quantization`` (``compressed_tensors/utils.py``, ``m
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from carferry.gpu.packing.automaton import Matcher
 from carferry.gpu.packing.modules import Module
 
 _STEM = re.compile(r"(?:.*?\.)?(?:layers|h|blocks)\.(\d{1,6})(?=\.|$)")
 _ASIDE = re.compile(r"(?i)visual|vision|audio|(?:^|\.)mtp(?:\.|$)|mm_|multi_modal|merger|projector")
 _WRAPPERS = ("model.", "language_model.", "model.")
-_REPEATED = re.compile(r"\)[*+{]")
-"""A group that repeats can take forever to match; no real config has one."""
-
 _INDEX = re.compile(r"(?:layers|h|blocks)\\?\.(\d{1,6})(?=\\?\.)")
 _ALSO_CALLED = {
     "down_proj": ("w2",),
     "up_proj": ("w3", "gate_up_proj"),
 }
 _LEAVES = tuple(_ALSO_CALLED)
-_MOST_REPEATS, _LONGEST = 4, 1000
-_MOST, _MOST_SEARCHED = 1 << 20, 40
+_SIGNS = re.compile(r"\*+|\?|\[!?\]?[^\]]*\]|.", re.S)
+_MOST, _MOST_SEARCHED, _MOST_COMPILED = 1 << 20, 20, 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +41,8 @@ class NameSet:
 
     anywhere: frozenset[str]
     inside: Mapping[int, frozenset[str]]
-    general: tuple[re.Pattern[str], ...]
-    numbered: Mapping[int | None, tuple[re.Pattern[str], ...]]
+    general: tuple[Matcher, ...]
+    numbered: Mapping[int | None, tuple[Matcher, ...]]
 
     def layers_of(self, module: Module, stems: tuple[str, ...]) -> frozenset[int]:
         """Return the layers in which a module is named.
@@ -63,9 +60,12 @@ class NameSet:
         return self._named_inside(module, stems)
 
     def _named_inside(self, module: Module, stems: tuple[str, ...]) -> frozenset[int]:
+        own, some = module.layers, self.inside.keys() | self.numbered.keys()
+        if None not in some and len(some) < len(own):
+            own = tuple(layer for layer in some if layer in own)
         return frozenset(
             layer
-            for layer in module.layers
+            for layer in own
             if self._inside(module, layer) or self._numbered(module, stems, layer)
         )
 
@@ -100,22 +100,22 @@ def name_set(patterns: Iterable[str], *, regex: bool = False) -> NameSet:
         regex: All are regular expressions, not only those that start with ``re:``.
     """
     anywhere, inside = set[str](), defaultdict[int, set[str]](set)
-    general = list[re.Pattern[str]]()
-    numbered = defaultdict[int | None, list[re.Pattern[str]]](list)
+    general = list[Matcher]()
+    numbered = defaultdict[int | None, list[Matcher]](list)
+    left = _MOST_COMPILED
     for text in islice(patterns, _MOST):
         is_regex = regex or text.startswith("re:")
         if not is_regex and not any(sign in text for sign in "*?["):
             layer, rest = _canonical(text)
             (anywhere if layer is None else inside[layer]).add(rest)
             continue
-        compiled = _compiled(text.removeprefix("re:"), is_regex)
-        if compiled is None:
-            continue
-        found = _INDEX.search(text)
-        has_digits = any(sign.isdigit() for sign in text)
-        place = numbered[int(found[1]) if found else None] if has_digits else general
-        if found or len(place) < _MOST_SEARCHED:
-            place.append(compiled)
+        if left and (compiled := _compiled(text.removeprefix("re:"), is_regex)):
+            left -= 1
+            found = _INDEX.search(text)
+            has_digits = any(sign.isdigit() for sign in text)
+            place = numbered[int(found[1]) if found else None] if has_digits else general
+            if found or len(place) < _MOST_SEARCHED:
+                place.append(compiled)
     by_layer = {layer: frozenset(names) for layer, names in inside.items()}
     indexed = {layer: tuple(each) for layer, each in numbered.items()}
     return NameSet(frozenset(anywhere - {""}), by_layer, tuple(general), indexed)
@@ -129,17 +129,28 @@ def _leaf(module: Module, name: str) -> Module:
     return replace(module, names=tuple(names))
 
 
-def _compiled(text: str, is_regex: bool) -> re.Pattern[str] | None:
-    plain = re.sub(r"(?:\.\*)+", ".*", text)
-    repeats = sum(map(plain.count, "*+{")) + ("[" in plain)
-    if is_regex and (_REPEATED.search(plain) or repeats > _MOST_REPEATS):
-        return None
-    if not is_regex:  # a glob stands for all below it, too
-        plain = f"{fnmatch.translate(text)}|{fnmatch.translate(text + '.*')}"
+def _compiled(text: str, is_regex: bool) -> Matcher | None:
     try:
-        return re.compile(plain) if len(text) <= _LONGEST else None
-    except (re.error, OverflowError, RecursionError):
+        return Matcher(text if is_regex else _globbed(text))
+    except ValueError:
         return None
+
+
+def _globbed(text: str) -> str:
+    """Return a glob as a regular expression; it stands for all below it, too."""
+    signs = (sign[0] for sign in _SIGNS.finditer(text))
+    return "".join(map(_sign, signs)) + r"(\..*)?$"
+
+
+def _sign(sign: str) -> str:
+    if sign[0] == "*":
+        return ".*"
+    if sign == "?":
+        return "."
+    if len(sign) > 1:
+        inner = sign[1:-1].replace("\\", r"\\")
+        return f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
+    return re.escape(sign)
 
 
 def _canonical(name: str) -> tuple[int | None, str]:
@@ -174,10 +185,12 @@ def _runs(name: str) -> Iterator[str]:
 
 
 def _searched(
-    patterns: tuple[re.Pattern[str], ...],
+    patterns: tuple[Matcher, ...],
     stems: tuple[str, ...],
     names: tuple[str, ...],
     layer: int | None,
 ) -> bool:
-    full = names if layer is None else [f"{s}.{layer}.{n}" for s in stems for n in names]
-    return any(pattern.match(name) for pattern in patterns for name in full)
+    before = ("",) if layer is None else tuple(f"{stem}.{layer}." for stem in stems)
+    return any(
+        pattern.match(prefix, name) for pattern in patterns for prefix in before for name in names
+    )

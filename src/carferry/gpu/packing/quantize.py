@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from carferry.gpu.packing import widths
+from carferry.gpu.packing.methods import vllm_method
 from carferry.gpu.packing.modules import Module, modules_of, stems_of
 from carferry.gpu.packing.patterns import name_set
 from carferry.gpu.packing.recipes import READERS, Recipe, Rule, read_groups
@@ -45,11 +46,11 @@ def parse_quantization(config: Fields, shape: ModelShape) -> tuple[Quantization 
         read_groups if section.section("config_groups").values else None
     )
     if reader is None:
-        return Quantization(method, ()), f"quantization {method!r}"
+        return Quantization(method, (), needs=(method,)), f"quantization {method!r}"
     recipe = reader(method, section)
     if shape.model_type.startswith("deepseek_v4") and recipe.method == "fp8":
         recipe = _with_small_experts(recipe, config, section)
-    return _tallied(recipe, shape), ""
+    return replace(_tallied(recipe, shape), needs=(vllm_method(method, section),)), ""
 
 
 def _with_small_experts(recipe: Recipe, config: Fields, section: Fields) -> Recipe:

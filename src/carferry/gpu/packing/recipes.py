@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby, islice
 from typing import Any
 
 from carferry.gpu.packing import widths
@@ -18,6 +19,10 @@ _SKIPPED = (
     "modules_to_not_convert", "ignored_layers", "ignore", "exclude_modules", "exclude",
     "llm_int8_skip_modules", "skip_modules",
 )  # fmt: skip
+
+
+_MOST_RULES = 2000
+"""Patterns with a width of their own that are read: more than any exporter writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ def _packed(method: str, section: Fields) -> Recipe:
 
 def _dynamic(section: Fields, bits: int, group: int | None, zero: float) -> Iterable[Rule]:
     """Read GPTQModel's rules: ``-:pattern`` leaves layers out, others change their width."""
-    for pattern, change in section.section("dynamic").values.items():
+    for pattern, change in islice(section.section("dynamic").values.items(), _MOST_RULES):
         named = name_set([str(pattern).removeprefix("-:").removeprefix("+:")], regex=True)
         if str(pattern).startswith("-:") or not isinstance(change, Mapping):
             yield Rule(named, None)
@@ -83,13 +88,19 @@ def _auto_round(method: str, section: Fields) -> Recipe:
     bits, group = section.number("bits", default=4), _first_side(section)
     scale = 8 if "mx" in section.text("data_type") or "nv" in section.text("data_type") else 16
     rest = widths.grouped(bits, group, scale, 0.0 if scale == 8 else bits)
-    rules = []
-    for name, change in section.section("extra_config").values.items():
+
+    def read(entry: tuple[str, object]) -> tuple[bool, float | None]:
+        name, change = entry
         own = section.with_(change if isinstance(change, Mapping) else {})
         width = own.number("bits", default=bits)
         wide = widths.grouped(width, group, scale, width) if width < 16 else None
-        is_regex = any(sign in str(name) for sign in "*+?^$()[]{}|\\")
-        rules.append(Rule(name_set([str(name)], regex=is_regex), wide))
+        return any(sign in name for sign in "*+?^$()[]{}|\\"), wide
+
+    entries = [(str(name), one) for name, one in section.section("extra_config").values.items()]
+    rules = [
+        Rule(name_set([name for name, _ in alike], regex=is_regex), wide)
+        for (is_regex, wide), alike in islice(groupby(entries, read), _MOST_RULES)
+    ]
     return Recipe("gptq" if scale == 16 else method, (*rules, _skipped(section)), rest, group)
 
 
@@ -164,7 +175,7 @@ def _fp_quant(method: str, section: Fields) -> Recipe:
 def _quark(method: str, section: Fields) -> Recipe:
     """Read Quark: a width for all, others for layers that a glob names."""
     rules = [_skipped(section)]
-    for name, one in section.section("layer_quant_config").values.items():
+    for name, one in islice(section.section("layer_quant_config").values.items(), _MOST_RULES):
         own = section.with_(one if isinstance(one, Mapping) else {})
         wide = widths.quark(own.values.get("weight"), section.subject)
         rules.append(Rule(name_set([str(name)]), wide))

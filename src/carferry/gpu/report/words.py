@@ -32,6 +32,8 @@ def title(plan: GpuPlan) -> str:
 
 def headline(plan: GpuPlan) -> str:
     """Return the answer in one line."""
+    if plan.chosen is None and plan.other_release:
+        return f"vLLM {plan.version.dated} does not serve {plan.model.subject}"
     if plan.chosen is None:
         return f"{plan.model.subject} does not fit any GPU option here"
     if plan.verdict is Verdict.TIGHT:
@@ -89,6 +91,8 @@ def change(plan: GpuPlan) -> str:
         return "nothing."
     if plan.change is None:
         watch = "nothing that the plan knows of; when it has started, compare its log with --log."
+        if plan.other_release:
+            return f"serve it with {plan.other_release}; even then, {_NOTHING_HELPS.lower()}"
         return watch if plan.verdict is Verdict.UNCHECKED else _NOTHING_HELPS
     option = plan.change.option
     sized = option.best if option.best and option.best.is_sized else None

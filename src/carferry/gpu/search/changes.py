@@ -19,6 +19,8 @@ from carferry.gpu.search.settings import FLOOR, SEQS
 from carferry.gpu.search.ways import search
 from carferry.gpu.shape.shape import ModelShape, Quantization
 from carferry.gpu.sizing.estimate import Estimate, Model
+from carferry.gpu.sizing.served import other_release
+from carferry.gpu.vllm.version import find_version
 
 _PACKED_BITS = 4.5
 """Bits of a weight with its scales and zeros in groups of 64 or 128 (AWQ, GPTQ, NVFP4)."""
@@ -72,7 +74,8 @@ def smallest_change(
     """
     better = ORDER[current.verdict]
     for trial in _trials(model, inventory, goal):
-        known = held if trial.model is model else None
+        same = trial.model is model and trial.goal.vllm == goal.vllm
+        known = held if same else None
         found = search(trial.model, trial.inventory, trial.goal, known)
         if found and ORDER[found[0].verdict] < better and found[0].best:
             what = trial.what.format(**_words(found[0].best))
@@ -81,7 +84,25 @@ def smallest_change(
 
 
 def _trials(model: Model, inventory: Inventory, goal: Goal) -> Iterator[_Trial]:
-    """Yield what is tried, from a flag to other hardware."""
+    """Yield what is tried: another vLLM if this one cannot, then a flag, then other hardware."""
+    release, said = _other_release(model, inventory, goal)
+    if not release:
+        yield from _same_release(model, inventory, goal)
+        return
+    with_it, goal = f"serve it with {said}: --vllm {release}", replace(goal, vllm=release)
+    yield _Trial(with_it, model, inventory, goal)
+    for trial in _same_release(model, inventory, goal):
+        yield replace(trial, what=f"{with_it}, and {trial.what}")
+
+
+def _other_release(model: Model, inventory: Inventory, goal: Goal) -> tuple[str, str]:
+    """Return the vLLM that serves the model where this one does on none of the GPUs."""
+    version = find_version(goal.vllm)
+    found = [other_release(model.shape, group.gpu, version) for group in inventory.groups]
+    return found[0] if found and all(release for release, _ in found) else ("", "")
+
+
+def _same_release(model: Model, inventory: Inventory, goal: Goal) -> Iterator[_Trial]:
     for what, changed in _looser(model, goal):
         yield _Trial(what, model, inventory, changed)
     for what, revision, changed in _packed(model, goal):

@@ -14,6 +14,7 @@ from carferry.gpu.model.config import parse_config
 from carferry.gpu.model.families import FORCED
 from carferry.gpu.search.beside import Configured, mistral_config, with_beside
 from carferry.gpu.search.plan import Goal, GpuPlan, plan
+from carferry.gpu.search.unchecked import as_served
 from carferry.gpu.sizing.estimate import Model
 from carferry.weights.layout import Layout, read_layout
 from carferry.weights.numbered import missing_shards
@@ -58,6 +59,7 @@ def decide(
         config, read_range=read_range, files=files, headers=headers, subject=subject,
         family=family, arguments=arguments, notes=notes,
     )  # fmt: skip
+    model = as_served(model, goal or Goal())
     if strict and model.shape.unknown:
         raise UnsupportedModel(
             "plan", subject, f"unknown {model.shape.unknown}",

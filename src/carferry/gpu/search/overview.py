@@ -9,7 +9,7 @@ from carferry.gpu.inventory.catalogue import COMMON, find
 from carferry.gpu.inventory.nodes import Inventory, NodeGroup
 from carferry.gpu.search.goal import Goal, check_goal
 from carferry.gpu.search.option import Option
-from carferry.gpu.search.unchecked import is_roomy
+from carferry.gpu.search.unchecked import as_served, is_roomy
 from carferry.gpu.search.ways import search
 from carferry.gpu.sizing.estimate import Model, Verdict
 from carferry.gpu.units import gib
@@ -46,6 +46,7 @@ def overview(model: Model, goal: Goal) -> tuple[GpuFit, ...]:
     Raises:
         InputError: The goal asks for a longer context than the model has.
     """
+    model = as_served(model, goal)
     check_goal(model, goal)
     most = COUNTS[-1]
     gpus = [find(name) for name in COMMON]

@@ -17,9 +17,12 @@ from carferry.gpu.search.command import command_of
 from carferry.gpu.search.goal import Goal, check_goal
 from carferry.gpu.search.notes import calibrated_notes, notes_of
 from carferry.gpu.search.option import Option
+from carferry.gpu.search.unchecked import as_served
 from carferry.gpu.search.ways import search
 from carferry.gpu.sizing.estimate import Model, Verdict
+from carferry.gpu.sizing.served import needed_flags, other_release
 from carferry.gpu.units import GIB
+from carferry.gpu.vllm.version import VllmVersion, find_version
 from carferry.gpu.vllm_args import VllmArgs
 
 __all__ = ["Change", "Goal", "GpuPlan", "Option", "plan"]
@@ -50,6 +53,18 @@ class GpuPlan:
     notes: tuple[str, ...]
 
     @property
+    def version(self) -> VllmVersion:
+        """The vLLM that is planned for."""
+        return find_version(self.goal.vllm)
+
+    @property
+    def other_release(self) -> str:
+        """The vLLM that serves the model, in words, if this one does on none of the GPUs."""
+        gpus = [option.group.gpu for option in self.options]
+        said = [other_release(self.model.shape, gpu, self.version)[1] for gpu in gpus]
+        return said[0] if said and all(said) else ""
+
+    @property
     def is_fit(self) -> bool:
         """Whether an option runs the model as far as is known, a tight one included."""
         return self.chosen is not None
@@ -70,7 +85,8 @@ class GpuPlan:
         if not (self.chosen and self.chosen.best):
             return None
         return replace(
-            command_of(self.model, self.goal, self.chosen.best), more=self.model.arguments
+            command_of(self.model, self.goal, self.chosen.best),
+            more=(*self.model.arguments, *needed_flags(self.model.shape, self.version)),
         )
 
     @property
@@ -92,6 +108,7 @@ def plan(model: Model, inventory: Inventory, goal: Goal | None = None) -> GpuPla
         InputError: A wish that no GPU could meet, or that vLLM does not take.
     """
     goal = goal or Goal()
+    model = as_served(model, goal)
     if not any(group.total for group in inventory.groups):
         raise DoesNotFit(
             "plan",

@@ -9,7 +9,7 @@ from carferry.gpu.search.goal import Goal
 from carferry.gpu.search.option import Cut
 from carferry.gpu.search.scope import Scope, base_choice
 from carferry.gpu.shape.shape import ModelShape
-from carferry.gpu.sizing.architectures import architecture_reason
+from carferry.gpu.sizing.served import release_reason
 from carferry.gpu.sizing.starts import refusals
 from carferry.gpu.units import GIB
 
@@ -32,7 +32,8 @@ def rule_against(scope: Scope, group: NodeGroup, cut: Cut) -> str:
 def _rules(scope: Scope, group: NodeGroup, cut: Cut) -> Iterator[str]:
     shape = scope.shape
     if shape.unknown:
-        yield architecture_reason(shape, group.gpu, scope.version)
+        if reason := release_reason(shape, group.gpu, scope.version):
+            yield reason
         yield from _unknown_rules(shape, cut)
         return
     yield from refusals(shape, base_choice(scope, group, cut), scope.version)

@@ -9,12 +9,14 @@ from dataclasses import replace
 
 from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.inventory.nodes import NodeGroup
+from carferry.gpu.search.goal import Goal
 from carferry.gpu.search.option import Cut
 from carferry.gpu.search.scope import Scope, base_choice
 from carferry.gpu.search.settings import FLOOR
 from carferry.gpu.sizing.estimate import Estimate, Model, Verdict, estimate
+from carferry.gpu.sizing.served import doubt
 from carferry.gpu.units import GIB
-from carferry.gpu.vllm.version import VllmVersion
+from carferry.gpu.vllm.version import VllmVersion, find_version
 
 SEQUENCES = 64
 """Sequences at once if the user names none: states and samplers of any model have room for them."""
@@ -23,6 +25,14 @@ _BAND = 0.15
 """Share of the weights that an unknown model may hold more than its files: packing, copies."""
 _AUTO_SINCE = 0, 14
 _PLATFORMS = frozenset({"nvidia", "amd", "intel"})
+
+
+def as_served(model: Model, goal: Goal) -> Model:
+    """Return a model as a release of vLLM knows it: unknown where nobody can say if it runs."""
+    reason = doubt(model.shape, find_version(goal.vllm))
+    if not reason or model.shape.unknown:
+        return model
+    return replace(model, shape=replace(model.shape, unknown=reason))
 
 
 def takes_auto(version: VllmVersion) -> bool:

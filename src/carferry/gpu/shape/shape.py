@@ -165,6 +165,7 @@ class Quantization:
     ``state``, ``head``) to bits per weight with its scales; a part that is missing is not
     quantized. ``shares`` maps a part to the share of its weights that is quantized, from 0 to 1,
     where an exclusion names only some layers; a part that is missing there is quantized whole.
+    ``needs`` are the methods, as vLLM names them, that a release must have to load it.
     """
 
     method: str
@@ -172,6 +173,7 @@ class Quantization:
     group_size: int | None = None
     block: tuple[int, int] | None = None
     shares: tuple[tuple[str, float], ...] = ()
+    needs: tuple[str, ...] = ()
 
     def of(self, part: str) -> float | None:
         """Return bits per weight of a part; None if it keeps the model's dtype."""

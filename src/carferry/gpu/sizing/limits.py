@@ -10,7 +10,7 @@ from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.joined import is_joined
 from carferry.gpu.shape.shape import ModelShape, Quantization
-from carferry.gpu.vllm.releases import GONE, VllmVersion
+from carferry.gpu.vllm.releases import VllmVersion
 
 _NO_HALF = ("gemma2", "gemma3", "gemma3_text", "glm4")
 """Model types that vLLM refuses to run in float16 (numerical instability)."""
@@ -66,8 +66,6 @@ def quantization_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> st
     packed = shape.quantization
     if packed is None:
         return ""
-    if (version.release or version.since) >= GONE.get(packed.method, (1 << 16, 0, 0)):
-        return f"this vLLM has no {packed.method}"
     least = _LEAST.get(packed.method, 75)
     if gpu.vendor == "nvidia" and gpu.capability and gpu.capability < least:
         have = f"{gpu.name} has {_capability(gpu)}"

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from carferry.gpu.memory.choice import Choice
 from carferry.gpu.memory.kv import cache
 from carferry.gpu.shape.shape import ModelShape
-from carferry.gpu.sizing.architectures import architecture_reason
 from carferry.gpu.sizing.limits import dtype_reason, kv_dtype_reason, quantization_reason
 from carferry.gpu.sizing.parallel import context_reason, pipeline_reason, tensor_reason
+from carferry.gpu.sizing.served import release_reason
 from carferry.gpu.vllm.releases import VllmVersion
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -42,7 +42,7 @@ def refusals(shape: ModelShape, choice: Choice, version: VllmVersion) -> Iterato
     """Yield every reason for which vLLM would refuse a choice, memory apart."""
     gpu = choice.gpu
     reasons = (
-        architecture_reason(shape, gpu, version),
+        release_reason(shape, gpu, version),
         quantization_reason(shape, gpu, version),
         dtype_reason(shape, gpu, choice.dtype),
         kv_dtype_reason(shape, choice, version),

@@ -165,8 +165,8 @@ _V27 = replace(
     _V26,
     since=(0, 27, 0),
     second_models=(*_SECOND, "KimiK3ForConditionalGeneration"),
-    second_encodes=True,
     packing="dense",
+    second_encodes=True,
 )
 _V28 = replace(
     _V27,
@@ -204,17 +204,6 @@ READ: frozenset[Release] = frozenset(
     | {(0, 6, 6), (0, 7, 3)}
 )
 """Releases whose source was read, or that lie between two patch releases that are alike."""
-
-GONE: Mapping[str, Release] = {
-    "aqlm": (0, 10, 1),
-    "marlin": (0, 10, 2),
-    "qqq": (0, 10, 2),
-    "rtn": (0, 16, 0),
-    "ptpc_fp8": (0, 19, 0),
-    "gguf": (0, 24, 0),
-    "bitsandbytes": (0, 28, 0),
-}
-"""Quantization method to the first release without it (``layers/quantization/__init__.py``)."""
 
 PLATFORMS: Mapping[Release, Release] = {
     (2, 22, 99): (0, 9, 1),
