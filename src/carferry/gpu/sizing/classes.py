@@ -5,9 +5,8 @@ either.
 
 Source: ``model_executor/models/registry.py`` of every minor release from 0.8 to 0.33, and of patch
 releases (0.15's was not read: its classes are those of 0.16, so that none is refused there); for
-the last release, its ``_PREVIOUSLY_SUPPORTED_MODELS`` and, of its ``_OOT_SUPPORTED_MODELS``, those
-that an image had without a plugin, save those that transformers has a class
-for, which vLLM runs through its Transformers classes.
+the last release, its ``_PREVIOUSLY_SUPPORTED_MODELS`` and those of ``_OOT_SUPPORTED_MODELS`` that
+once ran without a plugin, save what transformers has a class for that vLLM can run.
 """
 
 from __future__ import annotations
