@@ -5,8 +5,8 @@ either.
 
 Source: ``model_executor/models/registry.py`` of every minor release from 0.8 to 0.33, and of patch
 releases (0.15's was not read: its classes are those of 0.16, so that none is refused there); for
-the last release, its ``_PREVIOUSLY_SUPPORTED_MODELS``, save those that transformers has a class
-for, which vLLM runs through its Transformers classes.
+the last release, its ``_PREVIOUSLY_SUPPORTED_MODELS`` and those of ``_OOT_SUPPORTED_MODELS`` that
+once ran without a plugin, save what transformers has a class for that vLLM can run.
 """
 
 from __future__ import annotations
@@ -166,7 +166,11 @@ FIRST: Mapping[str, Release] = {
 _LAST: Mapping[Release, tuple[str, ...]] = {
     (0, 9, 2): ("Phi3SmallForCausalLM",),
     (0, 10, 2): (
+        "BartForConditionalGeneration",
+        "BartModel",
         "DonutForConditionalGeneration",
+        "Florence2ForConditionalGeneration",
+        "MBartForConditionalGeneration",
         "MllamaForConditionalGeneration",
         "MotifForCausalLM",
         "Phi4FlashForCausalLM",
