@@ -17,7 +17,7 @@ from carferry.errors import InputError
 from carferry.gpu.inventory.catalogue import Gpu, find
 from carferry.gpu.model.config import load_config
 from carferry.gpu.shape.shape import ModelShape
-from carferry.gpu.sizing.architectures import first_release
+from carferry.gpu.sizing.classes import FIRST
 from carferry.gpu.sizing.estimate import Choice, default_choice
 from carferry.gpu.vllm.version import UNDATED, VllmVersion, find_version
 
@@ -117,7 +117,7 @@ def version_of(row: Row, shape: ModelShape) -> VllmVersion:
 
 
 def _oldest(shape: ModelShape) -> VllmVersion:
-    first, undated = first_release(shape), find_version(UNDATED)
+    first, undated = FIRST.get(shape.architecture), find_version(UNDATED)
     if first is None or first < _ASSUMED:
         return undated
     facts = find_version(".".join(map(str, first)))

@@ -57,7 +57,7 @@ def test_half_precision_is_refused_as_vllm_refuses_it() -> None:
 def test_old_gpu_keeps_the_cache_in_the_model_dtype() -> None:
     shape = shape_of("Qwen/Qwen3-8B")
 
-    tried = {gpu: kv_dtypes(shape, find(gpu)) for gpu in ("T4", "A10", "L4")}
+    tried = {gpu: kv_dtypes(shape, find(gpu), find_version()) for gpu in ("T4", "A10", "L4")}
 
     assert tried == {"T4": ("auto",), "A10": ("auto",), "L4": ("auto", "fp8")}
 

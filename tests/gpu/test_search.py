@@ -359,3 +359,13 @@ def test_each_choice_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert search(model, scope.inventory, scope.goal)
     assert len(seen) == len(set(seen)) < 120
+
+
+@pytest.mark.parametrize(("vllm", "flag"), [("0.24.0", True), ("0.30.0", False)])
+def test_a_model_that_starts_with_an_fp8_cache_alone_is_given_one(vllm: str, flag: bool) -> None:
+    """DeepSeek V4 was refused on every release before 0.30: no other cache was tried."""
+    found = planned("deepseek-ai/DeepSeek-V4-Flash", "H200 x8", vllm=vllm)
+
+    assert found.is_fit
+    assert ("--kv-cache-dtype=fp8" in found.arguments) is flag
+    assert not [note for note in found.notes if "to make it fit" in note]

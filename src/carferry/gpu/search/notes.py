@@ -10,7 +10,7 @@ from carferry.gpu.search.goal import Goal
 from carferry.gpu.search.option import Option
 from carferry.gpu.search.unchecked import unknown_of
 from carferry.gpu.sizing.estimate import Model, estimate
-from carferry.gpu.sizing.limits import weight_only
+from carferry.gpu.sizing.limits import own_kv_dtype, weight_only
 from carferry.gpu.vllm.version import find_version
 
 _DOUBTS = (
@@ -76,7 +76,8 @@ def _choice_notes(model: Model, goal: Goal, chosen: Option) -> Iterator[str]:
     if goal.max_model_len is None and choice.max_model_len < longest:
         served = f"{choice.max_model_len} of the model's {longest} tokens"
         yield f"context cut to {served}; pin --max-model-len"
-    if choice.kv_dtype == "fp8" and goal.kv_dtype is None and model.shape.kv_dtype is None:
+    own = own_kv_dtype(model.shape, find_version(goal.vllm))
+    if choice.kv_dtype == "fp8" and goal.kv_dtype is None and own != "fp8":
         yield "KV cache in fp8 to make it fit: a little less exact; pin --kv-cache-dtype=auto"
     if chosen.best.most_seqs is not None and goal.max_num_seqs is None:
         yield f"vLLM starts with at most {chosen.best.most_seqs} sequences: each holds a state"

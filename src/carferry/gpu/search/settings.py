@@ -136,7 +136,7 @@ def _caches(scope: Scope, group: NodeGroup, base: Choice) -> tuple[str, ...]:
     """Return the types of cache to try: those of the GPU that vLLM takes for the model."""
     if scope.goal.kv_dtype:
         return (scope.goal.kv_dtype,)
-    own, *others = kv_dtypes(scope.shape, group.gpu)
+    own, *others = kv_dtypes(scope.shape, group.gpu, scope.version)
     taken = (
         kv_dtype
         for kv_dtype in others

@@ -25,7 +25,7 @@ from carferry.gpu.memory.overhead import doubted_bytes, late_bytes, overhead_of
 from carferry.gpu.memory.terms import Overhead
 from carferry.gpu.packing.online import online
 from carferry.gpu.shape.shape import ModelShape
-from carferry.gpu.sizing.limits import resolve_dtype
+from carferry.gpu.sizing.limits import own_kv_dtype, resolve_dtype
 from carferry.gpu.sizing.starts import least_batch
 from carferry.gpu.units import GIB
 from carferry.gpu.vllm.version import LATEST, VllmVersion, find_version
@@ -198,7 +198,7 @@ def default_choice(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> Choice:
     return Choice(
         gpu=gpu,
         dtype=resolve_dtype(shape, gpu),
-        kv_dtype=shape.kv_dtype or "auto",
+        kv_dtype=own_kv_dtype(shape, version),
         max_num_seqs=seqs,
         max_num_batched_tokens=batched,
         max_model_len=shape.positions,

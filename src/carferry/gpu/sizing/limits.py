@@ -110,9 +110,15 @@ def weight_only(packed: Quantization | None, gpu: Gpu) -> bool:
     return packed is not None and packed.method == "fp8" and 0 < gpu.capability < _NATIVE_FP8
 
 
-def kv_dtypes(shape: ModelShape, gpu: Gpu) -> tuple[str, ...]:
-    """Return the KV cache dtypes worth trying on a GPU, the checkpoint's own first."""
-    own = shape.kv_dtype or "auto"
+def own_kv_dtype(shape: ModelShape, version: VllmVersion) -> str:
+    """Return the KV cache dtype of a model if the user names none: the one it starts with."""
+    wants_fp8 = is_joined(shape) and version.since < _JOINED_AUTO
+    return shape.kv_dtype or ("fp8" if wants_fp8 else "auto")
+
+
+def kv_dtypes(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> tuple[str, ...]:
+    """Return the KV cache dtypes worth trying on a GPU, the model's own first."""
+    own = own_kv_dtype(shape, version)
     if own == "fp8" or (gpu.capability and gpu.capability < _FP8_KV):
         return (own,)
     return (own, "fp8")
