@@ -162,7 +162,7 @@ def test_an_image_is_named_as_people_type_it(text: str, version: str) -> None:
         (Goal(utilization=1.0), "lower --gpu-memory-utilization to 0.92, which you set to 1"),
         (Goal(utilization=0.3), "raise --gpu-memory-utilization to 0.92, which you set to 0.3"),
         (Goal(lora_rank=64, loras=200),
-         "lower --max-loras to 64, which you set to 200"),
+         "lower --max-loras to 16, which you set to 200"),
     ],
 )  # fmt: skip
 def test_what_the_user_set_is_what_to_change(goal: Goal, change: str) -> None:
