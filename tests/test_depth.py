@@ -247,7 +247,8 @@ def test_half_a_model_is_refused_with_what_to_do(case: str) -> None:
 def test_of_real_configs_the_whole_passes_and_the_half_does_not(path: Path) -> None:
     config = json.loads(path.read_text())
     text = config.get("text_config", config)
-    layers = text.get("num_hidden_layers")
+    name = next((key for key in ("num_hidden_layers", "n_layer", "num_layers") if key in text), "")
+    layers = text.get(name)
     if layers is None:
         assert said(stack("model.encoder.layers", range(2)), config) == ""
         return
@@ -256,9 +257,9 @@ def test_of_real_configs_the_whole_passes_and_the_half_does_not(path: Path) -> N
     )
     assert said(stack("model.layers", range(layers)) + tower, config) == ""
     assert said(stack("model.layers", range(layers + 1)) + tower, config) == ""
-    assert "correct num_hidden_layers there" in said(
-        stack("model.layers", range(layers // 2)) + tower, config
-    )
+    half = said(stack("model.layers", range(layers // 2)) + tower, config)
+    # The last layers of a Nemotron NAS may hold nothing, so half of one may be whole.
+    assert (f"correct {name} there" in half) is ("block_configs" not in text)
 
 
 def test_what_the_refusal_says_works() -> None:
