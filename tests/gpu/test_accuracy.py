@@ -82,22 +82,22 @@ def test_predictions_do_not_read_the_logged_answer(tmp_path: Path) -> None:
 
 LIMITS = {
     "tuned": {
-        "failed called fits": 0.04,
-        "started called no": 0.03,
+        "failed called fits": 0.0,
+        "started called no": 0.012,
         "refused or in error": 0.0,
-        "KV GiB median": 0.01,
-        "KV GiB p90 NVIDIA": 0.2,
-        "KV GiB p90 AMD": 0.05,
-        "weights p90": 0.015,
+        "KV GiB median": 0.005,
+        "KV GiB p90 NVIDIA": 0.11,
+        "KV GiB p90 AMD": 0.025,
+        "weights p90": 0.01,
     },
     "held out": {
-        "failed called fits": 0.07,
-        "started called no": 0.01,
+        "failed called fits": 0.0,
+        "started called no": 0.0,
         "refused or in error": 0.0,
-        "KV GiB median": 0.03,
-        "KV GiB p90 NVIDIA": 0.13,
-        "KV GiB p90 AMD": 0.05,
-        "weights p90": 0.025,
+        "KV GiB median": 0.021,
+        "KV GiB p90 NVIDIA": 0.12,
+        "KV GiB p90 AMD": 0.025,
+        "weights p90": 0.022,
     },
 }
 """What was reached, with a little room: no figure may get worse than this unseen."""
