@@ -18,9 +18,11 @@ SAMPLES = {
     "pipeline_parallel_size": 1, "dtype": "half", "quantization": "fp8", "kv_cache_dtype": "fp8",
     "max_model_len": 64, "max_num_seqs": 8, "max_num_batched_tokens": 512,
     "gpu_memory_utilization": 0.9, "data_parallel_size": 1, "enable_expert_parallel": True,
-    "enable_lora": True, "max_loras": 1, "max_lora_rank": 16,
+    "mm_encoder_tp_mode": "data", "enable_lora": True, "max_loras": 1, "max_lora_rank": 16,
     "speculative_config": '{"method": "mtp", "num_speculative_tokens": 1}',
 }  # fmt: skip
+LATER = {"0.9.2": ("mm_encoder_tp_mode",)}
+"""Arguments that a version does not take yet, and that carferry does not write for it."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,8 @@ def test_carferrys_arguments_are_all_tried() -> None:
 @pytest.mark.parametrize("version", TABLE["versions"])
 def test_every_version_takes_the_arguments_that_carferry_writes(version: str, model: Path) -> None:
     """It gets as far as the failure that it is asked for."""
-    written = VllmArgs(**SAMPLES | {"model": str(model)}).render()  # type: ignore[arg-type]
+    samples = {k: v for k, v in SAMPLES.items() if k not in LATER.get(version, ())}
+    written = VllmArgs(**samples | {"model": str(model)}).render()  # type: ignore[arg-type]
     done = run(*written, STANDIN_VLLM=version, STANDIN_FAIL="cuda-oom")
     assert (done.returncode, "torch.OutOfMemoryError: CUDA" in done.stdout) == (1, True), done
 

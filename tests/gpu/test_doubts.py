@@ -14,9 +14,11 @@ from gpu.samples import config_of
 
 from carferry.gpu.inventory.catalogue import products
 from carferry.gpu.inventory.read import read_inventory
+from carferry.gpu.report import text
 from carferry.gpu.search.decide import decide
 from carferry.gpu.search.goal import Goal
 from carferry.gpu.search.unchecked import takes_auto
+from carferry.gpu.units import GIB
 from carferry.gpu.vllm.version import find_version
 from carferry.refs import ImageRef
 from carferry.steps.fitted import Fit
@@ -179,3 +181,47 @@ def test_a_typed_memory_is_no_product(text: str) -> None:
     assert "catalogue" not in said
     assert "data sheet" not in said
     assert "a memory without a product" in said
+
+
+def test_adapters_are_named_where_they_take_the_memory() -> None:
+    """62 GiB of them stood in no sentence, and activations were blamed."""
+    goal = Goal(vllm="0.24.0", lora_rank=64, loras=200)
+    found = decide(config_of("meta-llama/Llama-3.1-8B-Instruct"), gpus="H100", goal=goal)
+
+    assert found.binding == "adapters"
+    assert "GiB LoRA adapters" not in text.text(decide(config_of("Qwen/Qwen3-8B"), gpus="H100"))
+    assert re.search(r"\d GiB weights, .* LoRA adapters", text.text(found).replace("\n", " "))
+
+
+def test_the_title_of_a_folder_is_its_last_part() -> None:
+    found = decide(config_of("Qwen/Qwen3-8B"), gpus="H100", subject="/data/models/Qwen3-8B/")
+
+    assert text.text(found).splitlines()[:2] == [
+        "Qwen3-8B",
+        "[fits] Qwen3-8B fits on 1 x H100-80GB",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "fits"),
+    [
+        ("openai/gpt-oss-20b", "A100-80GB", False),
+        ("openai/gpt-oss-20b", "L40S x2", True),
+        ("Qwen/Qwen3-8B", "A100-80GB", True),
+    ],
+)
+def test_an_fp8_cache_that_only_triton_would_read_is_refused(
+    model: str, gpu: str, fits: bool
+) -> None:
+    goal = Goal(vllm="0.24.0", kv_dtype="fp8")
+
+    assert decide(config_of(model), gpus=gpu, goal=goal).is_fit is fits
+
+
+def test_experts_beside_a_dense_mlp_are_not_that_mlp() -> None:
+    """Gemma 4's ignored MLPs took its packed experts with them: 48.5 GiB for some 18."""
+    found = decide(config_of("nvidia/Gemma-4-26B-A4B-NVFP4"), gpus="B200")
+
+    best = found.chosen.best if found.chosen else None
+    assert best
+    assert best.weights / GIB < 20

@@ -100,7 +100,10 @@ def _feed_forward(shape: ModelShape) -> Iterator[Module]:
     layers = homes[-experts.layers :] if experts.layers else ()
     matrices = 3 if shape.gated else 2
     width = matrices * experts.count * experts.intermediate * (experts.latent or shape.hidden)
-    yield Module("experts", _EXPERTS, layers, width)
+    # Where every layer has a dense MLP too (Gemma 4), the experts are not that MLP's.
+    apart = dense + len(layers) > len(homes)
+    homes_of_experts = tuple(name for name in _EXPERTS if not (apart and name == "mlp.experts"))
+    yield Module("experts", (*homes_of_experts, "experts"), layers, width)
     if experts.shared:
         kinds = ("shared_experts", "shared_expert")
         homes_of = ("mlp", "mixer", "feed_forward", "block_sparse_moe")

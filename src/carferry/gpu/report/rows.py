@@ -39,6 +39,7 @@ def slices(best: Estimate) -> tuple[Slice, ...]:
         Slice(
             "activation", f"activations ({best.overhead.binding})", gib(best.overhead.activation)
         ),
+        Slice("adapters", "LoRA adapters", gib(best.overhead.adapters)),
         Slice("graphs", "graphs", graphs),
         Slice("request", f"KV cache, {best.holds}", gib(best.needed)),
         Slice("spare", "KV cache, more requests", gib(spare)),

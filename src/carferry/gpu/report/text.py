@@ -27,6 +27,7 @@ _LETTERS = {
     "weights": "W",
     "other": "o",
     "activation": "a",
+    "adapters": "l",
     "graphs": "g",
     "request": "K",
     "spare": "k",
@@ -92,7 +93,9 @@ def _key(drawn: Iterable[Option]) -> str:
     """Return what the letters of the bars stand for; no cache where none is kept."""
     caches = any(option.best and option.best.needed for option in drawn)
     kept = f"K {_held(drawn)}  k more  " if caches else ""
-    return f"W weights  o driver, communication  a activations  g graphs  {kept}| capacity"
+    adapted = any(option.best and option.best.overhead.adapters for option in drawn)
+    others = "a activations  l LoRA adapters" if adapted else "a activations"
+    return f"W weights  o driver, communication  {others}  g graphs  {kept}| capacity"
 
 
 def _held(drawn: Iterable[Option]) -> str:

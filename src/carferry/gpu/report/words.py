@@ -26,21 +26,23 @@ _OUTCOMES = {
 
 
 def title(plan: GpuPlan) -> str:
-    """Return the name of what was planned: the title of every report."""
-    return plan.model.subject
+    """Return the name of what was planned, of a folder its last part: the title of every report."""
+    subject = plan.model.subject
+    is_path = subject.startswith(("/", "./", "../", "~/"))
+    return subject.rstrip("/").rpartition("/")[2] or subject if is_path else subject
 
 
 def headline(plan: GpuPlan) -> str:
     """Return the answer in one line."""
     if plan.chosen is None and plan.other_release:
-        return f"vLLM {plan.version.dated} does not serve {plan.model.subject}"
+        return f"vLLM {plan.version.dated} does not serve {title(plan)}"
     if plan.chosen is None:
-        return f"{plan.model.subject} does not fit any GPU option here"
+        return f"{title(plan)} does not fit any GPU option here"
     if plan.verdict is Verdict.TIGHT:
-        return f"{plan.model.subject} is a tight fit on {place(plan.chosen)}"
+        return f"{title(plan)} is a tight fit on {place(plan.chosen)}"
     if plan.verdict is Verdict.UNCHECKED:
-        return f"{plan.model.subject} may run on {place(plan.chosen)}, unchecked"
-    return f"{plan.model.subject} fits on {place(plan.chosen)}"
+        return f"{title(plan)} may run on {place(plan.chosen)}, unchecked"
+    return f"{title(plan)} fits on {place(plan.chosen)}"
 
 
 def planned(plan: GpuPlan) -> str:
@@ -154,11 +156,12 @@ def _arithmetic(best: Estimate, cached: bool) -> Iterator[str]:
     overhead = best.overhead
     taken = best.graphs_budgeted and overhead.graphs
     graphs = f", {amount(gib(overhead.graphs))} graphs" if taken else ""
+    adapters = f", {amount(gib(overhead.adapters))} LoRA adapters" if overhead.adapters else ""
     yield _share(best)
     yield (
         f"Out of that come {amount(gib(best.weights))} GiB weights, "
         f"{amount(gib(overhead.activation))} activations (the {overhead.binding} peaks), "
-        f"{amount(gib(overhead.non_torch))} {runtime(best)}{graphs}."
+        f"{amount(gib(overhead.non_torch))} {runtime(best)}{adapters}{graphs}."
     )
     if not cached:
         yield "The model keeps no KV cache."

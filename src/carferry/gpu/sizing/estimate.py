@@ -293,7 +293,8 @@ def _binding(work: Estimate) -> str:
     if _outside(work) < _CONTEXT:
         return "driver's context beside vLLM's share"
     if work.kv < 0:
-        return f"activations ({work.overhead.binding})"
+        adapted = work.overhead.adapters > work.overhead.activation
+        return "adapters" if adapted else f"activations ({work.overhead.binding})"
     seqs = work.choice.max_num_seqs
     if work.most_seqs is not None and work.most_seqs < seqs:
         return f"states of {seqs} sequences"

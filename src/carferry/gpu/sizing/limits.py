@@ -37,6 +37,7 @@ _LATENT_FP8 = 0, 18, 0
 _JOINED_AUTO = 0, 30, 0
 """From here on DeepSeek V4's cache is fp8 without being asked."""
 
+_FLASHINFER_DIMS = (64, 128, 256, 512)
 _FP8_KV = 89
 """Below, not every attention backend reads an fp8 cache, so none is proposed."""
 
@@ -97,11 +98,27 @@ def kv_dtype_reason(shape: ModelShape, choice: Choice, version: VllmVersion) -> 
     gpu = choice.gpu
     if is_joined(shape) and choice.kv_dtype != "fp8" and version.since < _JOINED_AUTO:
         return "this vLLM wants --kv-cache-dtype fp8 for DeepSeek V4"
-    if gpu.vendor != "nvidia" or not gpu.capability or shape.cached_latent is None:
+    if gpu.vendor != "nvidia" or not gpu.capability:
         return ""
+    if shape.cached_latent is None:
+        return _triton_reason(shape, choice)
     triton = gpu.capability < _HOPPER or gpu.capability >= _CONSUMER
     if choice.kv_dtype == "fp8" and triton and version.since < _LATENT_FP8:
         return f"this vLLM has no fp8 cache for latent attention on {gpu.name}"
+    return ""
+
+
+def _triton_reason(shape: ModelShape, choice: Choice) -> str:
+    """Return why an fp8 cache cannot be read below Ada: only FlashInfer's kernels do, not Triton's.
+
+    Source: vLLM 0.24 and 0.33 ``v1/attention/backends/triton_attn.py``, ``flashinfer.py``.
+    """
+    gpu, sinks = choice.gpu, shape.model_type == "gpt_oss"
+    if choice.kv_dtype != "fp8" or gpu.capability >= _FP8_KV:
+        return ""
+    if sinks or shape.heads.dim not in _FLASHINFER_DIMS:
+        have = f"{gpu.name} has {_capability(gpu)}"
+        return f"an fp8 cache of {shape.model_type} needs compute capability 8.9, {have}"
     return ""
 
 
