@@ -175,3 +175,31 @@ def test_sparse_attention_needs_a_generation_with_its_kernels(
 
 def test_sparse_attention_without_latents_has_kernels_for_any_card() -> None:
     assert refused(shape_of("MiniMaxAI/MiniMax-M3"), "0.24.0", "A100-80GB", tp=4) == ""
+
+
+@pytest.mark.parametrize(
+    ("packing", "version", "starts"),
+    [
+        ({"quant_method": "gptq", "bits": 4, "sym": True}, "0.33.0", "bfloat16"),
+        ({"quant_method": "gptq", "bits": 8, "sym": True}, "0.33.0", "bfloat16"),
+        ({"quant_method": "gptq", "bits": 3, "sym": True}, "0.20.2", "float16"),
+        ({"quant_method": "gptq", "bits": 3, "sym": True}, "0.24.0", ""),
+        ({"quant_method": "gptq", "bits": 2, "sym": True}, "0.11.0", "float16"),
+        ({"quant_method": "gptq", "bits": 4, "sym": False}, "0.15.1", "float16"),
+        ({"quant_method": "gptq", "bits": 4, "sym": False}, "0.33.0", ""),
+        ({"quant_method": "awq", "bits": 4}, "0.33.0", "bfloat16"),
+        ({"quant_method": "awq", "bits": 8}, "0.22.1", "bfloat16"),
+        ({"quant_method": "awq", "bits": 8}, "0.24.0", ""),
+        ({"quant_method": "marlin"}, "0.9.2", "float16"),
+    ],
+)
+def test_a_packing_that_plain_kernels_read_runs_in_half_or_not(
+    packing: dict[str, object], version: str, starts: str
+) -> None:
+    """Their bits were not read: each was called fits, in bfloat16."""
+    config = config_of("meta-llama/Llama-3.1-8B-Instruct")
+    packed = {**config, "quantization_config": {"group_size": 128, **packing}}
+    found = decide(packed, gpus="H100", goal=Goal(vllm=version))
+
+    assert found.is_fit is bool(starts)
+    assert not starts or f"--dtype={starts}" in found.arguments

@@ -41,6 +41,10 @@ _LAST: Mapping[str, Release] = {
     "bitsandbytes": (0, 27, 0),
     "deepspeedfp": (0, 14, 1),
     "gguf": (0, 23, 0),
+    "awq-8-bit": (0, 23, 0),
+    "gptq-2-bit": (0, 21, 0),
+    "gptq-3-bit": (0, 21, 0),
+    "gptq-asymmetric": (0, 21, 0),
     "gptq-bitblas": (0, 14, 1),
     "gptq-marlin-24": (0, 14, 1),
     "hqq": (0, 14, 1),
@@ -89,10 +93,26 @@ def vllm_method(method: str, section: Fields) -> str:
     ``modelopt.py``); others go by what the config says.
     """
     algorithm = section.text("quant_algo").upper()
+    if method in ("gptq", "awq"):
+        return _by_width(method, section)
     if method != "modelopt":
         return _ALSO.get(method, method)
     kinds = (("MIXED", "modelopt-mixed"), ("MXFP8", "modelopt-mxfp8"), ("FP4", "modelopt-fp4"))
     return next((name for word, name in kinds if word in algorithm), method)
+
+
+def _by_width(method: str, section: Fields) -> str:
+    """Return GPTQ and AWQ by what their fast kernels do not take: plain ones are gone since.
+
+    Source: ``gptq_marlin.py`` and ``awq_marlin.py`` to 0.21, ``auto_gptq.py`` and ``auto_awq.py``
+    after them.
+    """
+    bits = section.number("bits", "w_bit", default=4)
+    if method == "awq":
+        return f"awq-{bits}-bit" if bits != 4 else method
+    if bits not in (4, 8):
+        return f"gptq-{bits}-bit"
+    return method if section.flag("sym", True) else "gptq-asymmetric"
 
 
 def is_discouraged(method: str, release: Release) -> bool:

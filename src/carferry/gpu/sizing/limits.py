@@ -43,11 +43,13 @@ _FP8_KV = 89
 
 
 def resolve_dtype(shape: ModelShape, gpu: Gpu) -> str:
-    """Return the dtype ``--dtype auto`` picks for a model on a GPU."""
+    """Return the dtype of a model if none is named: as ``--dtype auto``, if its packing can."""
     allowed = _dtypes(shape, gpu)
     preferred = "float16" if shape.pooling and "float16" in allowed else allowed[0]
     wanted = preferred if shape.dtype in ("float32", "float64") else shape.dtype
-    return wanted if wanted in allowed else preferred
+    found = wanted if wanted in allowed else preferred
+    taken = _method(shape.quantization).dtypes if shape.quantization else allowed
+    return found if found in taken else next((one for one in allowed if one in taken), found)
 
 
 def dtype_reason(shape: ModelShape, gpu: Gpu, dtype: str) -> str:
