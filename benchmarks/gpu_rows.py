@@ -19,6 +19,7 @@ from carferry.gpu.model.config import load_config
 from carferry.gpu.shape.shape import ModelShape
 from carferry.gpu.sizing.classes import FIRST
 from carferry.gpu.sizing.estimate import Choice, default_choice
+from carferry.gpu.vllm.releases import dotted
 from carferry.gpu.vllm.version import UNDATED, VllmVersion, find_version
 
 Row = Mapping[str, Any]
@@ -120,7 +121,7 @@ def _oldest(shape: ModelShape) -> VllmVersion:
     first, undated = FIRST.get(shape.architecture), find_version(UNDATED)
     if first is None or first < _ASSUMED:
         return undated
-    facts = find_version(".".join(map(str, first)))
+    facts = find_version(dotted(first))
     return replace(facts, states_checked=True, note=undated.note, is_guessed=True, release=None)
 
 

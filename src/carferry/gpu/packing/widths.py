@@ -13,7 +13,6 @@ from carferry.gpu.shape.fields import Fields
 
 NVFP4 = 4 + 8 / 16
 MXFP4 = 4 + 8 / 32
-MXFP6 = 6 + 8 / 32
 MXFP8 = 8 + 8 / 32
 NF4 = 4 + 32 / 64
 

@@ -100,7 +100,6 @@ def change(plan: GpuPlan) -> str:
     return f"{plan.change.what}: then {outcome} on {place(option)}{length}."
 
 
-_LEAST_GIB = 0.1
 _NOTHING_HELPS = "No single change that was tried makes it fit."
 
 

@@ -12,7 +12,7 @@ from carferry.gpu.inventory.catalogue import Gpu
 from carferry.gpu.packing.methods import is_discouraged, span_of
 from carferry.gpu.shape.shape import ModelShape
 from carferry.gpu.sizing.classes import ENDED, FIRST, STAND_INS
-from carferry.gpu.vllm.releases import Release, VllmVersion
+from carferry.gpu.vllm.releases import Release, VllmVersion, dotted
 
 _OLDEST: Release = (0, 0, 0)
 _NEWEST: Release = (1 << 16, 0, 0)
@@ -28,9 +28,9 @@ def release_reason(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> str:
     ahead = _ahead(version.release, gpu)
     for name, first, last in _spans(shape):
         if version.release[:2] > last[:2]:
-            return f"vLLM {version.dated} no longer has {name}: {_said(last)} was the last"
+            return f"vLLM {version.dated} no longer has {name}: {dotted(last)} was the last"
         if ahead < first:
-            return f"vLLM {version.dated} has no {name}: it came with {_said(first)}"
+            return f"vLLM {version.dated} has no {name}: it came with {dotted(first)}"
     return ""
 
 
@@ -44,8 +44,8 @@ def other_release(shape: ModelShape, gpu: Gpu, version: VllmVersion) -> tuple[st
     if first[:2] > last[:2]:
         return "", ""
     if version.release and version.release < first:
-        return _said(first), f"vLLM {_said(first)} or later"
-    return _said(last), f"vLLM {_said(last)} or earlier"
+        return dotted(first), f"vLLM {dotted(first)} or later"
+    return dotted(last), f"vLLM {dotted(last)} or earlier"
 
 
 def needed_flags(shape: ModelShape, version: VllmVersion) -> tuple[str, ...]:
@@ -60,7 +60,9 @@ def doubt(shape: ModelShape, version: VllmVersion) -> str:
     first, release = FIRST.get(shape.architecture), version.release
     if first is None or release is None or release >= first or shape.architecture not in STAND_INS:
         return ""
-    return f"{shape.architecture} in vLLM {version.dated}, whose own class came with {_said(first)}"
+    return (
+        f"{shape.architecture} in vLLM {version.dated}, whose own class came with {dotted(first)}"
+    )
 
 
 def _spans(shape: ModelShape) -> Iterator[tuple[str, Release, Release]]:
@@ -76,7 +78,3 @@ def _spans(shape: ModelShape) -> Iterator[tuple[str, Release, Release]]:
 def _ahead(release: Release, gpu: Gpu) -> Release:
     major, minor, _ = release
     return release if gpu.vendor == "nvidia" else (major, minor + 1, 99)
-
-
-def _said(release: Release) -> str:
-    return ".".join(map(str, release))

@@ -221,3 +221,8 @@ PLATFORMS: Mapping[Release, Release] = {
     (3, 5, 99): (0, 24, 0),
 }
 """OpenShift AI release (major, minor, early access number or 99) to the vLLM it serves with."""
+
+
+def dotted(release: Release) -> str:
+    """Return a release as people write it: ``0.11.2``."""
+    return ".".join(map(str, release))

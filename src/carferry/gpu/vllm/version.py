@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 
 from carferry.errors import InputError
-from carferry.gpu.vllm.releases import LATEST, PLATFORMS, RANGES, READ, Release, VllmVersion
+from carferry.gpu.vllm.releases import LATEST, PLATFORMS, RANGES, READ, Release, VllmVersion, dotted
 
 __all__ = ["LATEST", "UNDATED", "VllmVersion", "find_version"]
 
@@ -44,7 +44,7 @@ def find_version(text: str = LATEST) -> VllmVersion:
         raise InputError("choose vLLM version", repr(text[:80]), "not a version", remedy)
     wanted = int(match[1]), int(match[2]), int(match[3] or 0)
     build = _BUILD.search(plain[match.end() :])
-    return _planned(wanted, _said(wanted), build[0] if build else "")
+    return _planned(wanted, dotted(wanted), build[0] if build else "")
 
 
 def _of_platform(text: str, match: re.Match[str]) -> VllmVersion:
@@ -53,7 +53,7 @@ def _of_platform(text: str, match: re.Match[str]) -> VllmVersion:
     wanted = int(match[1]), int(match[2]), early
     known = [platform for platform in PLATFORMS if platform <= wanted] or [min(PLATFORMS)]
     nearest = max(known)
-    found = _planned(PLATFORMS[nearest], _said(PLATFORMS[nearest]), "")
+    found = _planned(PLATFORMS[nearest], dotted(PLATFORMS[nearest]), "")
     if nearest == wanted:
         return replace(found, note=f"{text} serves with vLLM {found.dated}")
     name = f"OpenShift AI {nearest[0]}.{nearest[1]}"
@@ -71,7 +71,7 @@ def _undated() -> VllmVersion:
 def _planned(wanted: Release, said: str, build: str) -> VllmVersion:
     nearest = _nearest(wanted)
     facts = max((each for each in RANGES if each.since <= nearest), key=lambda each: each.since)
-    dated = _said(nearest)
+    dated = dotted(nearest)
     other = "" if nearest == wanted else f"planned as vLLM {dated}, the nearest known to {said}"
     same = f"a build of vLLM {dated}, planned as the release" if build.startswith("+") else ""
     return replace(facts, dated=dated, note=other or same, is_guessed=bool(other), release=nearest)
@@ -81,7 +81,3 @@ def _nearest(wanted: Release) -> Release:
     """Return the newest release read that is not newer; the oldest if all are."""
     older = [release for release in READ if release <= wanted]
     return max(older) if older else min(READ)
-
-
-def _said(release: Release) -> str:
-    return ".".join(map(str, release))
