@@ -41,12 +41,12 @@ def shown(text: str) -> Iterator[list[str]]:
 
 
 def blocks(page: Path) -> str:
-    """Return what a page shows as code: fenced, or indented by four blanks."""
+    """Return what a page shows as code, between fences."""
     text, fenced = "", False
     for line in page.read_text().split("\n"):
         if line.lstrip().startswith("```"):
             fenced = not fenced
-        elif fenced or line.startswith("    "):
+        elif fenced:
             text += f"{line}\n"
     return text
 

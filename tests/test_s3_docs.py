@@ -21,7 +21,7 @@ from carferry.pipelines.pods import HERE, Site
 
 PAGE = (Path(__file__).parents[1] / "docs/how-to/leave-s3-behind.md").read_text(encoding="ascii")
 BLOCKS = [
-    re.sub(r"\\\n\s+", "", block) for block in re.findall(r"(?:^    .*\n)+", PAGE, re.MULTILINE)
+    re.sub(r"\\\n\s+", "", block) for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S)
 ]
 COMMANDS = [shlex.split(line) for block in BLOCKS for line in block.strip().splitlines()]
 

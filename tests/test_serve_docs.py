@@ -62,7 +62,7 @@ def test_the_page_on_a_project_names_all_that_its_environment_may_hold(key: str)
 
 def test_what_the_pages_say_the_command_line_understands() -> None:
     page = (DOCS / "set-up-a-project.md").read_text(encoding="ascii")
-    lines = re.findall(r"^    carferry (.+)$", page, re.MULTILINE)
+    lines = re.findall(r"^carferry (.+)$", page, re.MULTILINE)
     assert [build_parser().parse_args(shlex.split(line)).namespace for line in lines] == [
         "my-project"
     ] * len(lines)

@@ -56,8 +56,10 @@ is stdout.
 
 ## Completion by Tab
 
-    pip install 'argcomplete>=3'
-    eval "$(register-python-argcomplete carferry)"     # in ~/.bashrc or ~/.zshrc
+```sh
+pip install 'argcomplete>=3'
+eval "$(register-python-argcomplete carferry)"     # in ~/.bashrc or ~/.zshrc
+```
 """
 
 
