@@ -183,6 +183,6 @@ def test_pages_that_use_a_cluster_are_told_apart(command: str, expected: bool) -
 
 def test_a_block_that_never_ends_is_ended(tmp_path: Path) -> None:
     (block,) = parse("```sh\nsleep 60\n```\n")
-    with Session(tmp_path, dict(os.environ), tmp_path / "s", patience_s=0.5) as session:
-        with pytest.raises(TimeoutError):
-            session.run(block)
+    session = Session(tmp_path, dict(os.environ), tmp_path / "s", patience_s=0.5)
+    with session, pytest.raises(TimeoutError):
+        session.run(block)
