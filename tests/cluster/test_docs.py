@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from docs.pages import pages, uses_a_cluster
 from docs.running import faults
-from docs.test_pages import PAGES, here
 from docs.unrun import KNOWN_UNRUN
 from docs.world import Stage
 
@@ -15,7 +15,7 @@ from cluster.docs_world import ClusterWorld
 from cluster.rig.node import Node
 from cluster.small_pods import shrink
 
-ON_A_CLUSTER = [page for page in PAGES if not here(page)]
+ON_A_CLUSTER = [page for page in pages() if uses_a_cluster(page)]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ import pytest
 
 from docs.blocks import Fault, check, parse
 from docs.compare import difference
-from docs.running import Ran, fault, on_a_cluster
+from docs.pages import on_a_cluster
+from docs.running import Ran, fault
 from docs.session import Session
 
 
