@@ -10,7 +10,8 @@ import pytest
 
 from docs.blocks import Fault, check, parse
 from docs.compare import difference
-from docs.running import Ran, fault, on_a_cluster
+from docs.pages import on_a_cluster
+from docs.running import Ran, fault
 from docs.session import Session
 
 
@@ -183,6 +184,6 @@ def test_pages_that_use_a_cluster_are_told_apart(command: str, expected: bool) -
 
 def test_a_block_that_never_ends_is_ended(tmp_path: Path) -> None:
     (block,) = parse("```sh\nsleep 60\n```\n")
-    with Session(tmp_path, dict(os.environ), tmp_path / "s", patience_s=0.5) as session:
-        with pytest.raises(TimeoutError):
-            session.run(block)
+    session = Session(tmp_path, dict(os.environ), tmp_path / "s", patience_s=0.5)
+    with session, pytest.raises(TimeoutError):
+        session.run(block)

@@ -8,6 +8,7 @@ KNOWN_UNRUN = frozenset(
         "how-to/behind-a-proxy.md",
         "how-to/buildah-on-openshift.md",
         "how-to/compose-your-own.md",
+        "how-to/convert-an-image.md",
         "how-to/deploy.md",
         "how-to/follow-a-run.md",
         "how-to/leave-s3-behind.md",

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from docs.blocks import Block, check
 from docs.compare import difference
-from docs.running import Ran, fault, on_a_cluster, run
-from docs.world import ROOT, Stage, World, place
+from docs.pages import ROOT, on_a_cluster, place
+from docs.running import Ran, fault, run
+from docs.world import Stage, World
 
 _VARYING = (
     re.compile(r"\b\d+(?:\.\d+)? (?:ms|s|min)\b"),
