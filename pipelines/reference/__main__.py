@@ -11,7 +11,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from carferry.pipelines.reference import causes, commands, components, python
+from carferry.pipelines.reference import (
+    causes,
+    commands,
+    components,
+    parameters,
+    python,
+    rbac,
+    serving,
+)
 
 
 def wanted(root: Path) -> dict[Path, str]:
@@ -23,6 +31,9 @@ def wanted(root: Path) -> dict[Path, str]:
         root / python.PAGE: python.page(),
         root / commands.PAGE: commands.page(),
         root / causes.PAGE: causes.page(),
+        root / parameters.PAGE: parameters.page(),
+        root / serving.PAGE: serving.page(),
+        root / rbac.PAGE: rbac.page(),
     }
     if readme.is_file():
         text = readme.read_text(encoding="utf-8")
