@@ -20,6 +20,7 @@ from carferry.pipelines.reference import (
     rbac,
     serving,
 )
+from carferry.pipelines.reference.documents import page as documents
 
 
 def wanted(root: Path) -> dict[Path, str]:
@@ -34,6 +35,8 @@ def wanted(root: Path) -> dict[Path, str]:
         root / parameters.PAGE: parameters.page(),
         root / serving.PAGE: serving.page(),
         root / rbac.PAGE: rbac.page(),
+        root / documents.PAGE: documents.page(),
+        **{root / path: text for path, text in documents.schemas().items()},
     }
     if readme.is_file():
         text = readme.read_text(encoding="utf-8")
