@@ -15,6 +15,7 @@ from carferry.pipelines.reference import (
     causes,
     commands,
     components,
+    errors,
     parameters,
     python,
     rbac,
@@ -35,6 +36,7 @@ def wanted(root: Path) -> dict[Path, str]:
         root / parameters.PAGE: parameters.page(),
         root / serving.PAGE: serving.page(),
         root / rbac.PAGE: rbac.page(),
+        root / errors.PAGE: errors.page(),
         root / documents.PAGE: documents.page(),
         **{root / path: text for path, text in documents.schemas().items()},
     }
