@@ -15,6 +15,7 @@ from carferry.pipelines.reference import (
     causes,
     commands,
     components,
+    environment,
     errors,
     parameters,
     python,
@@ -37,6 +38,7 @@ def wanted(root: Path) -> dict[Path, str]:
         root / serving.PAGE: serving.page(),
         root / rbac.PAGE: rbac.page(),
         root / errors.PAGE: errors.page(),
+        root / environment.PAGE: environment.page(),
         root / documents.PAGE: documents.page(),
         **{root / path: text for path, text in documents.schemas().items()},
     }

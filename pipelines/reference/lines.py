@@ -101,7 +101,7 @@ KINDS: Mapping[str, Kind] = {
     "DoesNotFit": Kind(
         "no GPU that was named, or that the cluster has, can hold the model",
         "the line names the smallest change: another GPU, more of them, a shorter context",
-        "fit ...",
+        "fit ...: weights; add a node with ...: then it fits on ..., up to ... tokens.",
     ),
     "RightsMissing": Kind(
         "the account may not do what the run will need; all of it is asked before anything is done",
@@ -174,7 +174,7 @@ KINDS: Mapping[str, Kind] = {
     "EndpointFailed": Kind(
         "a served model answers wrongly, or something else answers in its place",
         "as the line says; the server's log has more",
-        "...: /v1/models names no model",
+        "ask http://127.0.0.1:...: /v1/models names no model",
     ),
     "DeadlineExceeded": Kind(
         "waited as long as asked; the line has the last status",
