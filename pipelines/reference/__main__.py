@@ -11,7 +11,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from carferry.pipelines.reference import causes, commands, components, python
+from carferry.pipelines.reference import (
+    causes,
+    commands,
+    components,
+    environment,
+    errors,
+    parameters,
+    python,
+    rbac,
+    serving,
+)
+from carferry.pipelines.reference.documents import page as documents
 
 
 def wanted(root: Path) -> dict[Path, str]:
@@ -23,6 +34,13 @@ def wanted(root: Path) -> dict[Path, str]:
         root / python.PAGE: python.page(),
         root / commands.PAGE: commands.page(),
         root / causes.PAGE: causes.page(),
+        root / parameters.PAGE: parameters.page(),
+        root / serving.PAGE: serving.page(),
+        root / rbac.PAGE: rbac.page(),
+        root / errors.PAGE: errors.page(),
+        root / environment.PAGE: environment.page(),
+        root / documents.PAGE: documents.page(),
+        **{root / path: text for path, text in documents.schemas().items()},
     }
     if readme.is_file():
         text = readme.read_text(encoding="utf-8")

@@ -72,7 +72,7 @@ def described(error: BaseException) -> dict[str, Any]:
         parts = ("", "", one_line(redact(f"unexpected {type(error).__name__}: {error}")), _REPORT)
         return _about(type(error).__name__, parts, 1)
     own = [one_line(getattr(error, part)) for part in _PARTS]
-    about = _about(type(error).__name__, own, error.exit_code)
+    about = _about(_kind(error), own, error.exit_code)
     if isinstance(error, IncompleteModel):
         about["faults"] = [described(fault) for fault in error.faults]
     if isinstance(error, RightsMissing):
@@ -80,6 +80,12 @@ def described(error: BaseException) -> dict[str, Any]:
     if isinstance(error, DeploymentFailed):
         about |= {"cause": error.cause, "evidence": one_line(error.evidence)}
     return about
+
+
+def _kind(error: CarferryError) -> str:
+    """Return the public class of an error; some of ours are a special case of one."""
+    known = (each for each in type(error).__mro__ if each.__module__ == CarferryError.__module__)
+    return next(each.__name__ for each in known)
 
 
 _REPORT = "please report it with --debug's output"

@@ -1,0 +1,67 @@
+"""The page of environment variables names every one that the source reads, and no other."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from carferry.pipelines.reference.environment import PAGE, READ
+
+ROOT = Path(__file__).parents[1]
+SOURCES = [
+    path
+    for folder in ("src/carferry", "pipelines", "components")
+    for path in (ROOT / folder).rglob("*.py")
+    if not {"reference"} & {*path.relative_to(ROOT).parts}
+]
+OTHERS = {
+    # Set in the server's pods, in processes that are started, or read of an image's config.
+    "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONWARNINGS", "PYTHON_VERSION",
+    "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "USER", "VLLM_ADDITIONAL_ARGS",
+    "VLLM_CACHE_ROOT",
+    # No variables: parts of names, methods, words.
+    "COMMAND", "CREDENTIALS", "DEBUG", "HTTPS", "JSON", "POST", "PROGRESS", "REST", "TRUE",
+    "_FILE", "_PATH", "GET", "TCP", "YES",
+}  # fmt: skip
+BY_LIBRARIES = {
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN", "AWS_PROFILE", "COLUMNS", "LINES",
+}  # fmt: skip
+"""Read by huggingface_hub, botocore and Python on carferry's behalf."""
+KNOWN = {name for names in READ.values() for name in names}
+
+
+def read_in(path: Path) -> Iterator[str]:
+    """Yield what looks like a variable in a module that touches an environment."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = [*ast.walk(tree)]
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    names |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    if names & {"environ", "env", "getenv", "expandvars"}:
+        texts = (node.value for node in nodes if isinstance(node, ast.Constant))
+        for text in texts:
+            if isinstance(text, str) and re.fullmatch(r"_?[A-Z][A-Z0-9]{2,}(_[A-Z0-9]+)*", text):
+                yield text
+
+
+FOUND = {name: path for path in SOURCES for name in read_in(path)}
+
+
+def test_every_variable_that_is_read_is_on_the_page() -> None:
+    assert {n: str(p) for n, p in FOUND.items() if n not in KNOWN | OTHERS} == {}
+
+
+def test_every_variable_of_the_page_is_read() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    unread = {n for n in KNOWN if f'"{n}"' not in text and f"'{n}'" not in text}
+    assert unread == BY_LIBRARIES
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_a_variable_stands_on_the_page_once(name: str) -> None:
+    page = (ROOT / PAGE).read_text(encoding="ascii")
+    assert page.count(f"\n| `{name}` |") == 1
