@@ -7,7 +7,7 @@ DEMO := $(VENV)/.installed-demo
 STAMP := $(VENV)/.installed
 PINS := src/carferry/runtime/requirements.txt
 
-.PHONY: help bench demo test test-cluster soak check compile format tools rig registries cluster clean
+.PHONY: help bench demo test test-cluster soak check compile format recording tools rig registries cluster clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ bench: $(STAMP) ## measure against every other way: make bench DATA=folder [ONLY
 
 soak: $(STAMP) registries ## thousands of runs through broken networks and lying servers: make soak SEEDS=5000; one again: SEED=123
 	PYTHONPATH=tests $(BIN)/python -m faults.soak $(or $(SEEDS),2000) $(if $(SEED),--seed $(SEED))
+
+recording: $(STAMP) ## record docs/images/build.cast and build.svg anew: a real build with its bars
+	PYTHONPATH=.:tests $(BIN)/python -m recording
 
 tools: ## say which real parts the tests want and this machine lacks
 	@sh .ci/tools --missing
