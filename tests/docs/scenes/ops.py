@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
+from docs import models
 from docs.scenes import scene
 from docs.world import World
 
@@ -55,3 +56,19 @@ def held(node: Node, count: int) -> Iterator[None]:
         yield
     finally:
         node.kubectl("delete", "namespace", name)
+
+
+@scene("how-to/set-up-a-project.md")
+def files(world: World) -> None:
+    """A token, a login and a certificate, as their owners have them."""
+    world.write("token.txt", models.TOKEN)
+    world.write("auth.json", (world.home / ".config/containers/auth.json").read_text())
+    world.private_authority()
+
+
+@scene("how-to/uninstall.md")
+def installed(world: World) -> None:
+    """A project that was set up, and a model that is served."""
+    world.run("oc apply --server-side -k manifests/ --namespace models")
+    built = f"carferry build {models.SMOL} docker://quay.io/team/smollm2:1 --json 2>/dev/null"
+    world.run(f"carferry deploy $({built} | jq -r .reference) --namespace models")
