@@ -106,8 +106,6 @@ def _block(lines: Sequence[str], at: int, end: int, opening: re.Match[str]) -> B
     if not info:
         raise Fault(f"line {line}: the block names no language")
     language = info.split()[0]
-    if language not in LANGUAGES:
-        raise Fault(f"line {line}: {language} is no language of these pages")
     title, indent = _TITLE.search(info), len(opening["indent"])
     text = "\n".join(each[min(indent, _indent(each)) :] for each in lines[at + 1 : end])
     above = lines[at - 1] if at else ""
@@ -162,6 +160,8 @@ def check(blocks: Sequence[Block]) -> None:
         Fault: Names the line.
     """
     for block in blocks:
+        if block.language not in LANGUAGES:
+            raise Fault(f"line {block.line}: {block.language} is no language of these pages")
         if said := placeholder(block):
             raise Fault(f"line {block.line}: {said} is a placeholder; mark the block as not run")
         if "\x1b" in block.text or not block.text.isascii():
