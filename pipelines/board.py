@@ -49,9 +49,10 @@ table{border-collapse:collapse;margin:0;font-size:13px;width:100%}
 td,th{border-bottom:1px solid #e3e6ea;padding:4px 10px 4px 0;text-align:left;vertical-align:top;
 color:#1c2127;background:#fff;white-space:nowrap}
 td:last-child{white-space:normal;overflow-wrap:anywhere;width:60%}
-pre{margin:4px 0;padding:6px 8px;background:#f1f3f5;color:#1c2127;font-size:12px;
-white-space:pre-wrap;overflow-wrap:anywhere;max-height:260px;overflow-y:auto}
-code{background:#f1f3f5;color:#1c2127;padding:1px 4px;font-size:12px}
+pre,code{font-family:monospace;background:#f1f3f5;color:#1c2127;font-size:12px}
+pre{margin:4px 0;padding:6px 8px;white-space:pre-wrap;overflow-wrap:anywhere;max-height:260px;
+overflow-y:auto}
+code{padding:1px 4px}
 summary{cursor:pointer;color:#1c2127}
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -32,7 +33,7 @@ def executed(name: str, folder: Path, environ: Mapping[str, str]) -> Document:
     document = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     where = {"metadata": {"path": str(folder)}}
     client = NotebookClient(document, timeout=180, kernel_name="python3", resources=where)
-    client.execute(env=dict(environ))
+    client.execute(env={**os.environ, **environ})
     return document
 
 

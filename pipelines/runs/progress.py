@@ -46,7 +46,7 @@ def pods(steps: Sequence[Step], nodes: Sequence[Node]) -> dict[str, str]:
         step.name: node.pod
         for step in steps
         for node in nodes
-        if node.pod and not node.is_driver and task_path(node) == step.path
+        if node.pod and not node.is_driver and task_path(node)[: len(step.path)] == step.path
     }
 
 

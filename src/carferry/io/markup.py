@@ -33,7 +33,7 @@ def element(scope: str, ground: str, style: str, body: str) -> str:
         body: HTML.
     """
     rules = re.sub(r"([^{}]+)\{", lambda rule: f"{_within(scope, rule[1])}{{", style)
-    css = f"<style>.{scope}{{{ground}}}{rules}</style>"
+    css = f"<style>.{scope}.{scope}{{{ground}}}{rules}</style>"
     return in_ascii(f'<div class="{scope}">{css}{body}</div>\n')
 
 
@@ -43,4 +43,5 @@ def in_ascii(source: str) -> str:
 
 
 def _within(scope: str, selectors: str) -> str:
-    return ",".join(f".{scope} {each.strip()}" for each in selectors.split(","))
+    """Return selectors for what is in an element; its class twice outweighs a notebook's rules."""
+    return ",".join(f".{scope}.{scope} {each.strip()}" for each in selectors.split(","))

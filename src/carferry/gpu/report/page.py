@@ -42,7 +42,7 @@ table{border-collapse:collapse;font-size:13px;margin:0}
 td,th{border-bottom:1px solid #e3e6ea;padding:5px 8px;text-align:left;vertical-align:top;
 color:#1c2127;background:#fff;white-space:nowrap}
 td:last-child{white-space:normal;min-width:160px}
-pre{background:#f1f3f5;color:#1c2127;padding:10px 14px;overflow:auto;font-size:13px}
+pre{background:#f1f3f5;color:#1c2127;padding:10px 14px;overflow:auto;font:13px monospace}
 details,summary{font-size:13px}summary{cursor:pointer}
 """
 SCOPE = "carferry-plan"

@@ -19,7 +19,9 @@ GROUND = (
 )
 """Font, colour and ground of what is shown: legible on a light and on a dark theme."""
 
-_STYLE = "pre{margin:0;padding:0;color:#1c2127;background:#fff;font-size:13px;white-space:pre-wrap}"
+_STYLE = """
+pre{margin:0;padding:0;color:#1c2127;background:#fff;font:13px monospace;white-space:pre-wrap}
+"""
 _MOST_LINES = 20
 
 
