@@ -37,6 +37,7 @@ FUNCTIONS = sorted(name for name in carferry.__all__ if inspect.isfunction(getat
 CLASSES = sorted({*carferry.__all__} - {*FUNCTIONS})
 WANTED = [
     "build",
+    "compare",
     "delete",
     "deploy",
     "download",
