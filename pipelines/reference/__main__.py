@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from carferry.pipelines.reference import causes, commands, components, python
+from carferry.pipelines.reference import causes, commands, components, pictures, python
 
 
 def wanted(root: Path) -> dict[Path, str]:
@@ -23,6 +23,7 @@ def wanted(root: Path) -> dict[Path, str]:
         root / python.PAGE: python.page(),
         root / commands.PAGE: commands.page(),
         root / causes.PAGE: causes.page(),
+        **{root / path: svg for path, svg in pictures.pictures().items()},
     }
     if readme.is_file():
         text = readme.read_text(encoding="utf-8")
