@@ -60,14 +60,20 @@ def test_a_star_marks_what_must_be_given_and_nothing_else() -> None:
         assert (f"{name} *" in lines) == (not about.get("isOptional")), name
 
 
-def test_each_field_shows_its_default_and_its_whole_description() -> None:
+def test_each_field_shows_its_value_and_its_whole_description() -> None:
     lines = said(drawn()["create-run.svg"])
     text = " ".join(lines)
     for name, about in compiled()["root"]["inputDefinitions"]["parameters"].items():
         assert about["description"] in text, name
         after = lines[next(n for n, line in enumerate(lines) if line.split(" *")[0] == name) + 1]
-        default = about.get("defaultValue", pictures.GIVEN.get(name))
-        assert after == (f"{default:g}" if isinstance(default, float) else str(default))
+        default = pictures.GIVEN.get(name, about.get("defaultValue"))
+        assert after == (f"{default:g}" if isinstance(default, float) else default)
+
+
+def test_the_tutorial_names_what_the_form_is_filled_in_with() -> None:
+    page = (ROOT / "docs/tutorials/cluster.md").read_text()
+    for name, value in pictures.GIVEN.items():
+        assert f"| `{name}` | `{value}` |" in page
 
 
 def test_the_graph_has_every_task_of_the_committed_pipeline() -> None:

@@ -25,6 +25,8 @@ FOLDER = Path("docs/tutorials/images")
 GIVEN = {
     "image": "quay.io/team/smollm2-135m:1",
     "model": "HuggingFaceTB/SmolLM2-135M-Instruct",
+    "serve_gpu": "L4 x1",
+    "settings": '{"pull_secret": "carferry-registry"}',
 }
 """What the tutorial fills in."""
 PROJECT, NAME = "models", "smollm2-135m"
@@ -44,7 +46,7 @@ def pictures() -> dict[Path, str]:
 
 
 def create_run(made: GraphComponent, given: Mapping[str, str] = GIVEN) -> str:
-    """Return the form of a run, its required fields filled in."""
+    """Return the form of a run, filled in as the tutorial does it."""
     name = str(made.pipeline_spec.pipeline_info.name)
     inputs = made.pipeline_spec.root.input_definitions.parameters
     top = words(24, 40, "Create run", "ink b", size=22)
