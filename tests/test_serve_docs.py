@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +16,73 @@ from test_cluster_connect import kubeconfig
 
 from carferry.cli import build_parser
 from carferry.cluster import pod
-from carferry.cluster.rights import Need, Purpose, needed
+from carferry.cluster.rights import Purpose, needed
+from carferry.pipelines.reference import rbac
 from carferry.serve.form import PARAMETERS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs" / "how-to"
+REFERENCE = ROOT / "docs" / "reference"
+FOLDERS = [path.parent for path in (ROOT / "manifests").rglob("kustomization.yaml")]
 PAGE = (DOCS / "deploy.md").read_text(encoding="ascii")
 
 
-def test_the_table_of_settings_is_the_one_in_the_code() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", PAGE, re.MULTILINE)
+def test_the_table_of_fields_is_the_one_in_the_code() -> None:
+    page = (REFERENCE / "serving.md").read_text(encoding="ascii").partition("## Platforms")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", page, re.MULTILINE)
     assert rows == [(p.name, f"`{p.default}`" if p.default else "", p.help) for p in PARAMETERS]
 
 
-def rows(purpose: str, needs: list[Need]) -> list[str]:
-    verbs: dict[tuple[str, str, str], list[str]] = {}
-    for need in needs:
-        group = need.permission.kind.group
-        resource = need.permission.resource + (f".{group}" if group else "")
-        place = "the project" if need.permission.namespace else "the cluster"
-        key = (resource, place, need.without or "the run stops")
-        verbs.setdefault(key, []).append(need.permission.verb)
-    return [
-        f"| {purpose} | `{resource}` | {', '.join(each)} | {place} | {without} |"
-        for (resource, place, without), each in verbs.items()
-    ]
+def granted(folder: str, kind: str) -> set[tuple[str, str, str]]:
+    """Return group, resource and verb of what the roles of a folder grant."""
+    named = yaml.safe_load((ROOT / folder / "kustomization.yaml").read_text())["resources"]
+    files = [ROOT / folder / name for name in named if name.endswith(".yaml")]
+    roles = [each for file in files for each in yaml.safe_load_all(file.read_text())]
+    rules = [rule for role in roles if role["kind"] == kind for rule in role["rules"]]
+    return {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
 
 
-def test_the_table_of_permissions_is_the_one_in_the_code() -> None:
-    expected = [row for each in Purpose for row in rows(each.value, needed("p", each))]
-    on_page = PAGE.partition("| Without them |\n|---|---|---|---|---|\n")[2].partition("\n\n")[0]
-    assert on_page.splitlines() == expected
+@pytest.mark.parametrize("purpose", Purpose)
+def test_the_folder_that_the_page_names_grants_the_permission(purpose: Purpose) -> None:
+    for need in needed("p", purpose):
+        one = need.permission
+        asked = one.kind.group, one.resource, one.verb
+        kind = "Role" if one.namespace else "ClusterRole"
+        folder = rbac.folder_of(purpose, one)
+        if folder:
+            assert asked in granted(folder, kind)
+        else:
+            assert not any(asked in granted(str(each), kind) for each in FOLDERS)
+
+
+def test_every_permission_of_the_code_is_on_the_page_once() -> None:
+    page = (REFERENCE / "rbac.md").read_text(encoding="ascii")
+    for purpose in Purpose:
+        shown = [
+            line.split(" | ")
+            for line in page.splitlines()
+            if line.startswith(f"| {purpose.value} | `")
+        ]
+        on_page = Counter(
+            (cells[1].strip("`"), verb, cells[3])
+            for cells in shown
+            for verb in cells[2].split(", ")
+        )
+        needs = [need.permission for need in needed("p", purpose)]
+        assert on_page == Counter(
+            (
+                f"{each.resource}.{each.kind.group}".rstrip("."),
+                each.verb,
+                "the project" if each.namespace else "the cluster",
+            )
+            for each in needs
+        )
 
 
 @pytest.mark.parametrize("folder", ["", "auth", "llm", "buildah", "warm", "delete"])

@@ -1,6 +1,6 @@
 """Write the generated reference, or check it.
 
-python -m carferry.pipelines.reference          write README.md and docs/reference
+python -m carferry.pipelines.reference          write docs/reference and the tutorials' pictures
 python -m carferry.pipelines.reference --check  exit 1 if they differ
 """
 
@@ -11,24 +11,34 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from carferry.pipelines.reference import causes, commands, components, pictures, python
+from carferry.pipelines.reference import (
+    causes,
+    commands,
+    components,
+    parameters,
+    pictures,
+    python,
+    rbac,
+    serving,
+)
+from carferry.pipelines.reference.documents import page as documents
 
 
 def wanted(root: Path) -> dict[Path, str]:
     """Return each generated file and what it should hold."""
-    readme = root / "README.md"
-    files = {
+    return {
         root / components.PAGE: components.page(),
         root / components.SETTINGS_PAGE: components.settings_page(),
         root / python.PAGE: python.page(),
         root / commands.PAGE: commands.page(),
         root / causes.PAGE: causes.page(),
+        root / parameters.PAGE: parameters.page(),
+        root / serving.PAGE: serving.page(),
+        root / rbac.PAGE: rbac.page(),
+        root / documents.PAGE: documents.page(),
+        **{root / path: text for path, text in documents.schemas().items()},
         **{root / path: svg for path, svg in pictures.pictures().items()},
     }
-    if readme.is_file():
-        text = readme.read_text(encoding="utf-8")
-        files[readme] = components.with_block(text, components.overview())
-    return files
 
 
 def main(argv: Sequence[str] | None = None, *, root: Path = Path()) -> int:

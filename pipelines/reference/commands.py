@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
-from carferry.cli import build_parser
+from carferry.cli import EXAMPLES, build_parser
 from carferry.cli.variables import is_switch, names_of
+from carferry.pipelines import command as pipelines
 from carferry.pipelines.reference.table import table
 
 PAGE = Path("docs/reference/command-line.md")
+_PIPELINES = """
+## `python pipelines/modelcar.py`
+
+The same rules, exit codes, `--json`, `-q` and `--debug`. The variables of its options are its own,
+since a notebook's `CARFERRY_IMAGE` is the image that is built: `CARFERRY_PIPELINE_HOST` for
+`--host`. `--json` makes a failure a [document](json.md#error) on stdout, and
+`--schedules` a [list](json.md#schedules). The secret `run` of the plan step is shown as `***`:
+whoever knows it can make a seal believe any layer. `NAME=VALUE` are
+[pipeline parameters](pipelines.md).
+
+`python pipelines/modelcar.py ACTION [options] [NAME=VALUE ...]`, where ACTION is one of
+`--compile`, `--local`, `--submit` and `--schedules`.
+
+"""
 _HEAD = """\
 # Command line
 
-Generated from `carferry.cli` by `python -m carferry.pipelines.reference`.
+Every command with its options, their defaults and variables, and the exit codes; then the command
+of the pipelines. Generated from the argument parsers by `python -m carferry.pipelines.reference`.
+`carferry help COMMAND` prints the same in a terminal.
 
 Options stand before or behind the command and its arguments, as `--name value` or `--name=value`,
 and are never abbreviated. Each can be set by its variable too: `CARFERRY_PARALLEL=4` for
@@ -33,20 +51,11 @@ can read its command lines.
 | 3 | the model does not fit (`plan --gpu`, `plan --cluster`) | other GPUs, or another model |
 | 130, 143 | interrupted by Ctrl-C, terminated by SIGTERM | run it again: it goes on |
 
-A failure is one line on stderr. With `--json` it is on stdout too, as one document
-`{"error": {"kind", "action", "subject", "reason", "remedy", "exit_code"}}`: `kind` is the class in
-[errors](python.md#errors), and an incomplete model has its `faults` there. With `--progress json`
-the line on stderr is an event `error` like the others. A stdout that is closed or full is a
-failure, exit 1.
-
-## The command of the pipelines
-
-`python pipelines/modelcar.py` has the same rules, exit codes, `--json`, `-q` and `--debug`. The
-variables of its options are its own, since a notebook's `CARFERRY_IMAGE` is the image that is
-built: `CARFERRY_PIPELINE_HOST` for `--host`, `CARFERRY_PIPELINE_TOKEN_FILE` for `--token-file`.
-With `--local` and `--json` a failure is the document above; `-q` leaves out what the steps say.
-The secret `run` of the plan step is shown as `***`: whoever knows it can make a seal believe any
-layer.
+A failure is one line on stderr: [errors](errors.md) has every kind with its remedy. With `--json`
+it is on stdout too, as one [document](json.md#error). With `--progress json` the line on stderr is
+an [event](progress.md) `error` like the others. A stdout that is closed or full is a failure, exit
+1. What `--json` prints of each command is in [JSON documents](json.md), every variable that is read
+in [environment](environment.md).
 
 ## Files
 
@@ -56,6 +65,7 @@ is stdout.
 
 ## Completion by Tab
 
+<!-- not run: for an interactive shell -->
 ```sh
 pip install 'argcomplete>=3'
 eval "$(register-python-argcomplete carferry)"     # in ~/.bashrc or ~/.zshrc
@@ -70,15 +80,40 @@ def page() -> str:
     parts = [_HEAD]
     for name, parser in commands.choices.items():
         if name != "help":
-            parts.append(f"\n## `carferry {name}`\n\n{abouts[name]}\n\n{_options(name, parser)}")
-    return "".join(parts)
+            about = f"\n## `carferry {name}`\n\n{_sentence(abouts[name])}\n\n{_synopsis(parser)}"
+            parts += [about, _examples(name), f"\n{_options(name, parser)}"]
+    return "".join([*parts, _PIPELINES, _options("pipeline", pipelines._parser())])
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _synopsis(parser: argparse.ArgumentParser) -> str:
+    """Return the command with its arguments, as a person writes it."""
+    shown = [_argument(a) for a in parser._actions if not a.option_strings]
+    return f"`{' '.join([parser.prog, '[options]', *shown])}`\n"
+
+
+def _argument(action: argparse.Action) -> str:
+    name = str(action.metavar or action.dest)
+    return {"?": f"[{name}]", "*": f"[{name} ...]", "+": f"{name} ..."}.get(str(action.nargs), name)
+
+
+def _examples(command: str) -> str:
+    """Return the examples that the help of all commands has of this one."""
+    lines = [line.strip() for line in EXAMPLES.split("\n")]
+    found = [line for line in lines if line.startswith(f"carferry {command} ")]
+    shown = [re.split(r" {3,}", line) for line in found]
+    lines = [f"- `{words[0]}`{''.join(f': {note}' for note in words[1:])}\n" for words in shown]
+    return "".join(["\nAs in:\n\n", *lines]) if lines else ""
 
 
 def _options(command: str, parser: argparse.ArgumentParser) -> str:
     rows = [
         (
             ", ".join(f"`{name}`" for name in action.option_strings),
-            f"`{names_of(action, command)[1]}`",
+            f"`{names_of(action, command)[0 if command == 'pipeline' else 1]}`",
             "" if is_switch(action) or not action.default else f"`{_default(action)}`",
             _help(action),
         )

@@ -24,7 +24,7 @@ from carferry.cli.parser import COMPLETING, Parser
 from carferry.io.interrupts import Ending, Terminated, held_back, signal_of
 from carferry.shown import lines_of, redact
 
-_EXAMPLES = """\
+EXAMPLES = """\
 examples:
   carferry build ibm-granite/granite-3.1-2b-instruct docker://quay.io/me/granite:3.1-2b
   carferry build ./my-model oci:out:latest --base embedded     no registry, no network
@@ -161,7 +161,7 @@ def build_parser(words: Sequence[str] | None = None) -> Parser:
         prog="carferry",
         description="Package a Hugging Face model as a ModelCar image, push it, deploy it with "
         "KServe.",
-        epilog=_EXAMPLES,
+        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"carferry {__version__}")

@@ -1,0 +1,1 @@
+"""What ``--json`` prints: the documents, their JSON Schemas, an example of each, their page."""
