@@ -4,7 +4,6 @@ from __future__ import annotations
 
 KNOWN_UNRUN = frozenset(
     {
-        "README.md",
         "how-to/behind-a-proxy.md",
         "how-to/buildah-on-openshift.md",
         "how-to/calibrate.md",
