@@ -26,7 +26,7 @@ PUBLIC = (
 )  # fmt: skip
 OWN = (
     "registry.example.com", "hub.example.com", "git.example.com",
-    "ds-pipeline-dspa-models.apps.example.com", "default-route-openshift-image-registry.example.com",
+    "ds-pipeline-dspa-models.apps.example.com",
     "artifactory.example.com", "nexus.example.com", "harbor.example.com", "s3.example.com",
 )  # fmt: skip
 _PIECE = 1 << 16

@@ -1,4 +1,4 @@
-"""The models that pages name: real configs, tensors, shapes and sizes, with weights that say nothing.
+"""The models that pages name: real configs, tensors, shapes and sizes; weights that say nothing.
 
 What ``carferry plan`` prints of them is what it prints of the real ones. The configs are those of
 ``tests/data/configs`` (their sources stand there); SmolLM2's is written from its published facts.

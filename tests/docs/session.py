@@ -57,6 +57,7 @@ class Session:
         self._printed.touch()
         command = ["bash", "--noprofile", "--norc"]
         self._bash = _Process(command, self._cwd, self._env, self._printed)
+        self._bash.ask("export -n DOCS_DONE; unset SHLVL; echo 0 >&$DOCS_DONE", 10)
         return self
 
     def __exit__(
@@ -149,10 +150,8 @@ class _Process:
         if self._process.stdin is not None:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            pass
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

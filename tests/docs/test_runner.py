@@ -10,7 +10,8 @@ import pytest
 
 from docs.blocks import Fault, check, parse
 from docs.compare import difference
-from docs.running import Ran, fault, on_a_cluster
+from docs.pages import on_a_cluster
+from docs.running import Ran, fault
 from docs.session import Session
 
 
@@ -93,6 +94,8 @@ def test_an_output_that_changed_is_found_and_shown_as_a_difference(tmp_path: Pat
         ("...\nx ...\n...\ny\n...\n", "1\nx 2\ny\n"),
         ("", ""),
         ("a  \n", "a\n"),
+        ("go\ndone\n", "go\n97%, 1 MiB of 2 MiB, 1 MiB/s, 0 s left: x\ndone\n"),
+        ("  move  1 b\n  copy  2 a\nend\n", "  copy  2 a\n  move  1 b\nend\n"),
     ],
 )
 def test_dots_stand_for_any_text_and_any_lines(shown: str, printed: str) -> None:
@@ -183,6 +186,6 @@ def test_pages_that_use_a_cluster_are_told_apart(command: str, expected: bool) -
 
 def test_a_block_that_never_ends_is_ended(tmp_path: Path) -> None:
     (block,) = parse("```sh\nsleep 60\n```\n")
-    with Session(tmp_path, dict(os.environ), tmp_path / "s", patience_s=0.5) as session:
-        with pytest.raises(TimeoutError):
-            session.run(block)
+    session = Session(tmp_path, dict(os.environ), tmp_path / "s", patience_s=0.5)
+    with session, pytest.raises(TimeoutError):
+        session.run(block)

@@ -8,6 +8,7 @@ KNOWN_UNRUN = frozenset(
         "how-to/buildah-on-openshift.md",
         "how-to/calibrate.md",
         "how-to/compose-your-own.md",
+        "how-to/convert-an-image.md",
         "how-to/deploy.md",
         "how-to/follow-a-run.md",
         "how-to/leave-s3-behind.md",

@@ -15,9 +15,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from docs.blocks import Block, check
-from docs.compare import difference
-from docs.running import Ran, fault, on_a_cluster, run
-from docs.world import ROOT, Stage, World, place
+from docs.compare import difference, settled
+from docs.pages import ROOT, on_a_cluster, place
+from docs.running import Ran, fault, run
+from docs.world import Stage, World
 
 _VARYING = (
     re.compile(r"\b\d+(?:\.\d+)? (?:ms|s|min)\b"),
@@ -72,7 +73,7 @@ def renewed(ran: Ran, shown: Block, world: World) -> list[str]:
     text = ran.outcome.output.replace(str(world.folder), "...").strip("\n")
     for pattern in _VARYING:
         text = pattern.sub("...", text)
-    return [line.rstrip() for line in text.split("\n")]
+    return settled([line.rstrip() for line in text.split("\n")])
 
 
 if __name__ == "__main__":
