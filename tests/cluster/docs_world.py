@@ -7,8 +7,10 @@ image is its stand-in; a namespace ``models`` is made for the page and removed w
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,7 @@ from cluster.small_pods import small_pods
 
 NAMESPACE = "models"
 DOCKER = "docker.io"
+TEAM = "team"
 VLLM = "vllm/vllm-openai:v0.24.0"
 _NAMES = (QUAY, COMPANY, BASE, DOCKER)
 
@@ -40,14 +43,23 @@ class ClusterWorld(World):
 
     def enter(self) -> None:
         """Log in to the node and have the names lead to its registry."""
+        self.stack.enter_context(alone(self.node))
         bring_images(self.node, self.folder)
-        for name in _NAMES:
+        forget_images(self.node)
+        for name in (BASE, DOCKER):
             self.lead(name, self.node.registry)
         words = " ".join(self.node.kubectl_command)
         write_oc(self.folder / "bin", f"{words} --cache-dir {self.folder}/kubectl")
         self.write_login()
         self.stack.enter_context(fresh_namespace(self.node))
         self.stack.enter_context(small_pods(self.node, NAMESPACE))
+
+    def store(self, name: str) -> Path:
+        """Return a folder whose images are those of the node's registry, whatever the name."""
+        root = super().store(name)
+        root.mkdir(parents=True)
+        (root / "data").symlink_to(self.node.folder / "registry")
+        return root
 
     def write_login(self) -> None:
         """Write the administrator's login, with the namespace as its own."""
@@ -56,6 +68,14 @@ class ClusterWorld(World):
         path = self.home / ".kube/config"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(config))
+
+
+@contextlib.contextmanager
+def alone(node: Node) -> Iterator[None]:
+    """Have the node for one page, whoever else runs pages on it."""
+    with (node.folder / "run/docs.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager
@@ -87,6 +107,12 @@ def bring_images(node: Node, scratch: Path) -> None:
         place = node.folder / "etc/certs.d" / name
         place.mkdir(parents=True, exist_ok=True)
         (place / "hosts.toml").write_text(f'server = "http://{node.registry}"\n')
+
+
+def forget_images(node: Node) -> None:
+    """Remove what earlier pages pushed; a layer is there for those who find it in a repository."""
+    repositories = node.folder / "registry/docker/registry/v2/repositories"
+    shutil.rmtree(repositories / TEAM, ignore_errors=True)
 
 
 def _without_tag(image: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 import trustme
 
+from carferry.cluster.quantity import Quantity
 from cluster.rig.expose import exposed
 from cluster.rig.node import Node
 from cluster.rig.settings import NODE_IP
@@ -97,18 +98,22 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def shrink(pod: Object) -> list[Object]:
-    """Return the JSON patch that makes the requests of a pod's containers small."""
+    """Return the JSON patch that makes the requests of a pod's containers small, none larger."""
     patch = []
     for kind in ("initContainers", "containers"):
         for number, container in enumerate(pod["spec"].get(kind, [])):
             resources = container.get("resources", {})
             # A limit without a request counts as one.
-            named = resources.get("requests", {}) | resources.get("limits", {})
-            small = {name: SMALL[name] for name in SMALL if name in named}
-            requests = resources.get("requests", {}) | small
-            if requests != resources.get("requests", {}):
+            asked = resources.get("limits", {}) | resources.get("requests", {})
+            less = {name: small for name, small in SMALL.items() if _larger(asked, name)}
+            if less:
+                value = resources | {"requests": resources.get("requests", {}) | less}
                 path = f"/spec/{kind}/{number}/resources"
-                patch.append(
-                    {"op": "add", "path": path, "value": resources | {"requests": requests}}
-                )
+                patch.append({"op": "add", "path": path, "value": value})
     return patch
+
+
+def _larger(asked: Object, name: str) -> bool:
+    if name not in asked:
+        return False
+    return Quantity.of(asked[name]).amount > Quantity.of(SMALL[name]).amount

@@ -41,7 +41,9 @@ def test_a_page_runs_on_a_cluster_as_pasted_and_prints_what_it_shows(
 def test_a_pod_is_made_small_in_what_it_asks_for_alone() -> None:
     gpus = {"nvidia.com/gpu": "1"}
     limits = {"cpu": "4", "memory": "16Gi", **gpus}
-    pod = {"spec": {"containers": [{"resources": {"limits": limits, "requests": limits}}, {}]}}
+    few = {"limits": {"cpu": "10m", "memory": "15Mi"}}
+    containers = [{"resources": {"limits": limits, "requests": limits}}, {}, {"resources": few}]
+    pod = {"spec": {"containers": containers}}
     (change,) = shrink(pod)
     assert change["path"] == "/spec/containers/0/resources"
     assert change["value"] == {

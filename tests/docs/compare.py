@@ -13,8 +13,8 @@ from functools import cache
 from itertools import groupby
 
 ANY = "..."
-_PROGRESS = re.compile(r"\d+%, .* left\b")
-_LAYER = re.compile(r"  (?:move|copy|mount|have|keep|read) +\S")
+_PROGRESS = re.compile(r"\d+%, .*B/s\b|still waiting\b")
+_LAYER = re.compile(r" *[a-z]+ +[\d.]+ [kKMGT]?i?B  \S")
 
 
 def difference(shown: str, printed: str) -> str:

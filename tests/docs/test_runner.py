@@ -95,7 +95,7 @@ def test_an_output_that_changed_is_found_and_shown_as_a_difference(tmp_path: Pat
         ("", ""),
         ("a  \n", "a\n"),
         ("go\ndone\n", "go\n97%, 1 MiB of 2 MiB, 1 MiB/s, 0 s left: x\ndone\n"),
-        ("  move  1 b\n  copy  2 a\nend\n", "  copy  2 a\n  move  1 b\nend\n"),
+        ("  move    1 B  b\n  copy  2 kB  a\nend\n", "  copy  2 kB  a\n  move    1 B  b\nend\n"),
     ],
 )
 def test_dots_stand_for_any_text_and_any_lines(shown: str, printed: str) -> None:

@@ -164,10 +164,13 @@ class World:
     def registry(self, name: str) -> Registry:
         """Return the registry behind a name, `LOGIN` wanted; started at the first call."""
         if name not in self._registries:
-            root = self.folder / "registries" / name
-            made = Registry(root, auth="basic", relative_urls=True)
+            made = Registry(self.store(name), auth="basic", relative_urls=True)
             self._registries[name] = self.stack.enter_context(made)
         return self._registries[name]
+
+    def store(self, name: str) -> Path:
+        """Return the folder of the registry behind a name."""
+        return self.folder / "registries" / name
 
     @property
     def pipelines(self) -> PipelineServer:

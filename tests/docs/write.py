@@ -25,6 +25,8 @@ _VARYING = (
     re.compile(r"\b\d+(?:\.\d+)? [kMGT]?i?B/s"),
     re.compile(r"(?<=sha256:)[0-9a-f]{64}"),
     re.compile(r"\b127\.0\.0\.1:\d+"),
+    re.compile(r"(?<=[a-z0-9]-)[0-9a-f]{8,10}-[a-z0-9]{5}\b"),  # a Deployment's pods
+    re.compile(r"\b(?:\d+h)?(?:\d+m)?\d+s\b"),  # ages
 )
 
 

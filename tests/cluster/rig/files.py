@@ -124,11 +124,7 @@ def _registry(rig: Rig) -> Any:
             "delete": {"enabled": True},
         },
         # Pods have a loopback of their own: they find it at the node's address.
-        "http": {
-            "addr": f":{rig.registry}",
-            "secret": "of the tests",
-            "relativeurls": True,  # it stands behind other names, too
-        },
+        "http": {"addr": f":{rig.registry}", "secret": "of the tests"},
     }
 
 
