@@ -1,6 +1,6 @@
 """Write the generated reference, or check it.
 
-python -m carferry.pipelines.reference          write README.md and docs/reference
+python -m carferry.pipelines.reference          write docs/reference and the tutorials' pictures
 python -m carferry.pipelines.reference --check  exit 1 if they differ
 """
 
@@ -18,6 +18,7 @@ from carferry.pipelines.reference import (
     environment,
     errors,
     parameters,
+    pictures,
     python,
     rbac,
     serving,
@@ -27,8 +28,7 @@ from carferry.pipelines.reference.documents import page as documents
 
 def wanted(root: Path) -> dict[Path, str]:
     """Return each generated file and what it should hold."""
-    readme = root / "README.md"
-    files = {
+    return {
         root / components.PAGE: components.page(),
         root / components.SETTINGS_PAGE: components.settings_page(),
         root / python.PAGE: python.page(),
@@ -41,11 +41,8 @@ def wanted(root: Path) -> dict[Path, str]:
         root / environment.PAGE: environment.page(),
         root / documents.PAGE: documents.page(),
         **{root / path: text for path, text in documents.schemas().items()},
+        **{root / path: svg for path, svg in pictures.pictures().items()},
     }
-    if readme.is_file():
-        text = readme.read_text(encoding="utf-8")
-        files[readme] = components.with_block(text, components.overview())
-    return files
 
 
 def main(argv: Sequence[str] | None = None, *, root: Path = Path()) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 KNOWN_UNRUN = frozenset(
     {
-        "README.md",
         "how-to/buildah-on-openshift.md",
         "how-to/compose-your-own.md",
         "how-to/deploy.md",
