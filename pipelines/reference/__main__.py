@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from carferry.pipelines.reference import (
+    annotations,
     causes,
     commands,
     components,
@@ -38,6 +39,7 @@ def wanted(root: Path) -> dict[Path, str]:
         root / serving.PAGE: serving.page(),
         root / rbac.PAGE: rbac.page(),
         root / errors.PAGE: errors.page(),
+        root / annotations.PAGE: annotations.page(),
         root / environment.PAGE: environment.page(),
         root / documents.PAGE: documents.page(),
         **{root / path: text for path, text in documents.schemas().items()},
