@@ -24,6 +24,7 @@ from carferry.pipelines.reference.annotations import (
     OBJECTS_READ,
     PAGE,
 )
+from carferry.refs import Digest
 from carferry.serve.platforms import PLATFORMS
 
 ROOT = Path(__file__).parents[1]
@@ -84,7 +85,7 @@ def test_what_an_image_says_is_on_the_page(form: Format, tmp_path: Path) -> None
     assert said
     assert said <= set(IMAGE)
     if form is Format.MODELCAR:
-        config = json.loads(b"".join(target.open_blob(made.json["config"]["digest"])))
+        config = json.loads(b"".join(target.open_blob(Digest.parse(made.json["config"]["digest"]))))
         assert config["config"]["Labels"] == made.annotations
 
 

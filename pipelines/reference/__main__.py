@@ -22,6 +22,7 @@ from carferry.pipelines.reference import (
     python,
     rbac,
     serving,
+    versions,
 )
 from carferry.pipelines.reference.documents import page as documents
 
@@ -44,6 +45,8 @@ def wanted(root: Path) -> dict[Path, str]:
         root / documents.PAGE: documents.page(),
         **{root / path: text for path, text in documents.schemas().items()},
     }
+    if (page := root / versions.PAGE).is_file():
+        files[page] = versions.page(page.read_text(encoding="utf-8"))
     if readme.is_file():
         text = readme.read_text(encoding="utf-8")
         files[readme] = components.with_block(text, components.overview())

@@ -96,11 +96,11 @@ def settings_page() -> str:
     return SETTINGS_HEAD + "\n".join(parts)
 
 
-def with_block(text: str, block: str) -> str:
-    """Return a text whose part between the markers is the block; without markers, unchanged."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{block}{END}{after}" if begin and end else text
+def with_block(text: str, block: str, first: str = BEGIN, last: str = END) -> str:
+    """Return a text whose part between two markers is the block; without markers, unchanged."""
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
+    return f"{before}{first}\n{block}{last}{after}" if begin and end else text
 
 
 def _section(made: PythonComponent | GraphComponent) -> str:
