@@ -69,8 +69,8 @@ def _boundaries() -> str:
     since = ", ".join(dotted(each.since) for each in RANGES[1:])
     return (
         "## vLLM releases that the GPU plan tells apart\n\n"
-        f"Each range begins at one of these: {since}. The newest that was read is {LATEST}; one that\n"
-        "was not is planned as the nearest that was, and the plan says so.\n"
+        f"Each range begins at one of these: {since}. The newest that was read is {LATEST};\n"
+        "one that was not is planned as the nearest that was, and the plan says so.\n"
     )
 
 
