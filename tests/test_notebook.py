@@ -1,60 +1,162 @@
-"""The notebook: runs from top to bottom in local mode, and is committed without outputs."""
+"""The notebooks: they run from top to bottom, show what they promise, and hold no outputs."""
 
 from __future__ import annotations
 
+import itertools
 import json
-import warnings
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
+import notebooks
 import pytest
+from cluster.standin import Standin, running
+from docs import models as real
+from gpu.samples import LLAMA, llama_file
 from servers import models
+from servers.argo import Look
+from servers.dsp import PipelineServer
 from servers.hub import Hub
 from servers.registry import Registry
 
+import carferry
 from carferry.errors import InputError
 from carferry.pipelines.runs import workbench
 
-with warnings.catch_warnings():  # jupyter_client announces a change of folders when imported
-    warnings.simplefilter("ignore")
-    from nbclient import NotebookClient
+MODEL = "team/small"
+CONFIG = {**LLAMA, "max_position_embeddings": 1024}
+FILES = models.tiny() | {
+    "config.json": json.dumps(CONFIG).encode(),
+    "model.safetensors": llama_file(CONFIG),
+}
+RUN = (
+    Look("RUNNING", at="fit-model"),
+    Look("RUNNING", at="stream-layers", turns=2, done=1),
+    Look("SUCCEEDED", turns=2, done=2),
+)
 
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "modelcar.ipynb"
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Standin]:
+    """A stand-in for vLLM that serves the model."""
+    folder = models.write(FILES, tmp_path / "served")
+    words = ("--served-model-name", "small", "--max-model-len", "1024")
+    with running(f"--model={folder}", *words) as server:
+        yield server
 
 
-def test_it_takes_a_model_from_the_hub_to_an_inspected_image(
-    hub: Hub, registry: Registry, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def environ(hub: Hub, registry: Registry, served: Standin, own_home: Path) -> dict[str, str]:
+    """What a notebook is told: a model of a hub, a place in a registry, an endpoint."""
+    hub.add(MODEL, FILES)
+    told = {"MODEL": MODEL, "IMAGE": f"docker://{registry.host}/models/small:1", "GPUS": "L4"}
+    more = {"BASE": "embedded", "PLAIN_HTTP": registry.host, "ENDPOINT": served.address}
+    return notebooks.variables(own_home, **told, **more) | {"HF_ENDPOINT": hub.endpoint}
+
+
+def test_on_this_machine_a_model_becomes_an_image_that_is_followed_asked_and_drawn(
+    environ: dict[str, str], registry: Registry, tmp_path: Path
 ) -> None:
-    hub.add("team/tiny", models.tiny())
-    image = f"docker://{registry.host}/models/tiny:1"
-    settings = {"LOCAL": "1", "MODEL": "team/tiny", "IMAGE": image, "BASE": "scratch"}
-    for name, value in {**settings, "PLAIN_HTTP": registry.host}.items():
-        monkeypatch.setenv(f"CARFERRY_{name}", value)
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
-        monkeypatch.setenv(name, str(own_home / name.lower()))
-    document = nbformat.read(NOTEBOOK, as_version=4)
-    where = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(document, timeout=120, kernel_name="python3", resources=where).execute()
-    said = printed(document)
-    assert f"{registry.host}/models/tiny@{registry.tags('models/tiny')['1']}" in said
-    assert "seal-image: done" in said
-    assert f"{len(models.tiny())} files" in said
+    document = notebooks.executed("modelcar", tmp_path, environ | {"CARFERRY_LOCAL": "1"})
+    assert notebooks.foreign(document) == []
+    html, page = notebooks.shown(document), notebooks.rendered(document)
+    assert has_the_charts(page)
+    digest = registry.tags("models/small")["1"]
+    assert f"models/small@<wbr>{digest}" in notebooks.shown(document, "text/markdown")
+    assert re.search(r"moved in \d+ s", html)
+    assert html.count('class="carferry-progress"') == 1
+    assert states(html) == dict.fromkeys(STEPS, "done")
+    assert "log, " in html
+    assert f"{registry.host}/models/small@{digest}" in committed(tmp_path)
 
 
-def printed(document: nbformat.NotebookNode) -> str:
-    """Return what a reader sees: lines that were printed, results as Markdown."""
-    outputs = [out for cell in document.cells if cell.cell_type == "code" for out in cell.outputs]
-    shown = [out.get("text") or out.get("data", {}).get("text/markdown", "") for out in outputs]
-    return "".join(shown)
+def test_on_a_cluster_it_submits_the_run_and_links_to_it_and_to_its_logs(
+    environ: dict[str, str], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", environ["HF_ENDPOINT"])
+    how = {"base": "embedded", "plain_http": [registry.host]}
+    carferry.build(MODEL, environ["CARFERRY_IMAGE"], **how)
+    (tmp_path / "token").write_text("no-secret\n")
+    route = "https://ds-pipeline-dspa-models.apps.example.com"
+    with PipelineServer(RUN, token="no-secret") as server:
+        told = {"CARFERRY_HOST": server.url, "CARFERRY_PAGES": route}
+        document = notebooks.executed("modelcar", tmp_path, environ | told)
+        (run,) = server.store.runs
+    assert notebooks.foreign(document) == []
+    html = notebooks.shown(document)
+    assert has_the_charts(notebooks.rendered(document))
+    done = states(html)
+    assert done.pop("stream-layers") == "2 of 2 done"
+    assert {*done.values()} == {"done"}
+    assert f'href="{route}/#/runs/details/{run}"' in html
+    pods = "https://console-openshift-console.apps.example.com/k8s/ns/models/pods/"
+    assert len(re.findall(rf'href="{pods}[a-z0-9-]+/logs"', html)) == len(done) + 1
 
 
-def test_it_is_committed_without_outputs_counts_or_machine_metadata() -> None:
-    document = json.loads(NOTEBOOK.read_text(encoding="ascii"))
+STEPS = ("fit-model", "plan-model", "stream-layers", "seal-image", "deploy-model")
+
+
+def has_the_charts(page: str) -> bool:
+    """Return whether a page shows how memory is spent and how many tokens come in a second."""
+    drawn = re.findall(r'<svg [^>]*aria-label="([^"]*)"', page)
+    return any("GiB weights" in words for words in drawn) and "tokens/s in all" in drawn
+
+
+def states(html: str) -> dict[str, str]:
+    """Return the state that the table of a run shows for each step."""
+    table = html.partition('class="carferry-run"')[2].partition("</table>")[0]
+    cells = [re.findall(r"<td[^>]*>([^<]*)", row) for row in table.split("<tr>")]
+    return {row[1]: row[2] for row in cells if len(row) > 3}
+
+
+def committed(folder: Path) -> str:
+    return (folder / "deploy" / "small.yaml").read_text()
+
+
+def test_three_models_are_compared_and_the_first_that_fits_is_chosen(
+    hub: Hub, own_home: Path, tmp_path: Path
+) -> None:
+    real.fill(hub)
+    environ = notebooks.variables(own_home) | {"HF_ENDPOINT": hub.endpoint}
+    document = notebooks.executed("compare", tmp_path, environ)
+    assert notebooks.foreign(document) == []
+    html = notebooks.shown(document)
+    assert "3 of 3 models can be served" in html
+    assert html.count('class="carferry-compare"') == 2
+    charts = notebooks.rendered(document).count("GiB weights")
+    assert charts >= 7
+    said = notebooks.shown(document, "text/plain")
+    assert "'serve_gpu': 'L4 x2'" in said
+    assert "'model': 'Qwen/Qwen2.5-7B-Instruct'" in said
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_it_is_committed_without_outputs_counts_or_machine_metadata(name: str) -> None:
+    document = json.loads((notebooks.FOLDER / f"{name}.ipynb").read_text(encoding="ascii"))
     cells = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
     assert [cell["outputs"] for cell in cells] == [[]] * len(cells)
     assert {cell["execution_count"] for cell in cells} == {None}
     assert {key for cell in document["cells"] for key in cell["metadata"]} == set()
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_each_cell_is_preceded_by_what_it_teaches_and_what_to_do_if_it_fails(name: str) -> None:
+    document = json.loads((notebooks.FOLDER / f"{name}.ipynb").read_text(encoding="ascii"))
+    cells = document["cells"]
+    for before, cell in itertools.pairwise(cells):
+        if cell["cell_type"] == "code":
+            text = "".join(before["source"])
+            assert "**You learn**" in text, text
+            assert "**You should see**" in text, text
+            assert re.search(r"\*\*If ", text), text
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_its_links_lead_to_files(name: str) -> None:
+    text = (notebooks.FOLDER / f"{name}.ipynb").read_text(encoding="ascii")
+    links = re.findall(r"\]\(([^)#:]+)\)", text)
+    assert links
+    assert [link for link in links if not (notebooks.FOLDER / link).exists()] == []
 
 
 def test_a_workbench_finds_the_server_of_its_project(tmp_path: Path) -> None:

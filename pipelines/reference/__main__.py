@@ -1,6 +1,6 @@
 """Write the generated reference, or check it.
 
-python -m carferry.pipelines.reference          write README.md and docs/reference
+python -m carferry.pipelines.reference          write docs/reference and the tutorials' pictures
 python -m carferry.pipelines.reference --check  exit 1 if they differ
 """
 
@@ -19,6 +19,7 @@ from carferry.pipelines.reference import (
     environment,
     errors,
     parameters,
+    pictures,
     python,
     rbac,
     serving,
@@ -29,7 +30,6 @@ from carferry.pipelines.reference.documents import page as documents
 
 def wanted(root: Path) -> dict[Path, str]:
     """Return each generated file and what it should hold."""
-    readme = root / "README.md"
     files = {
         root / components.PAGE: components.page(),
         root / components.SETTINGS_PAGE: components.settings_page(),
@@ -44,12 +44,10 @@ def wanted(root: Path) -> dict[Path, str]:
         root / environment.PAGE: environment.page(),
         root / documents.PAGE: documents.page(),
         **{root / path: text for path, text in documents.schemas().items()},
+        **{root / path: svg for path, svg in pictures.pictures().items()},
     }
     if (page := root / versions.PAGE).is_file():
         files[page] = versions.page(page.read_text(encoding="utf-8"))
-    if readme.is_file():
-        text = readme.read_text(encoding="utf-8")
-        files[readme] = components.with_block(text, components.overview())
     return files
 
 

@@ -46,7 +46,6 @@ SECTIONS: Mapping[str, Sequence[Parameter]] = {
     "What the GPU plan takes as given": FIT,
     "How the model is served": SERVE,
 }
-BEGIN, END = "<!-- components -->", "<!-- /components -->"
 PAGE = Path("docs/reference/components.md")
 SETTINGS_PAGE = Path("docs/reference/settings.md")
 SETTINGS_HEAD = """\
@@ -70,7 +69,7 @@ Import a component into a pipeline of your own with `from carferry.components im
 
 
 def overview() -> str:
-    """Return the README's table: one line per component."""
+    """Return a table with a line for each component."""
     rows = []
     for made in COMPONENTS:
         spec = made.component_spec
@@ -84,7 +83,7 @@ def page() -> str:
     """Return the reference page: every input and output of components and pipelines."""
     here = Site(HERE, folder=".")
     made = [*COMPONENTS, stream(here), buildah(here)]
-    return HEAD + "\n".join(_section(each) for each in made)
+    return f"{HEAD}{overview()}\n" + "\n".join(_section(each) for each in made)
 
 
 def settings_page() -> str:
@@ -94,13 +93,6 @@ def settings_page() -> str:
         rows = [(f"`{e.name}`", f"`{e.default}`" if e.default else "", e.help) for e in section]
         parts.append(f"## {title}\n\n{table(('name', 'default', 'meaning'), rows)}")
     return SETTINGS_HEAD + "\n".join(parts)
-
-
-def with_block(text: str, block: str, first: str = BEGIN, last: str = END) -> str:
-    """Return a text whose part between two markers is the block; without markers, unchanged."""
-    before, begin, rest = text.partition(first)
-    _, end, after = rest.partition(last)
-    return f"{before}{first}\n{block}{last}{after}" if begin and end else text
 
 
 def _section(made: PythonComponent | GraphComponent) -> str:

@@ -31,8 +31,8 @@ says what failed, on which object, why, and what to do.
 
 """
 ORDER = (
-    "look", "plan", "fit", "build", "stream", "seal", "download", "push", "inspect", "render",
-    "deploy",
+    "look", "plan", "fit", "compare", "build", "stream", "seal", "download", "push", "inspect",
+    "render", "deploy",
 )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def _meanings(name: str) -> dict[str, str]:
     """Return what the keywords of a function mean that its docstring only names together."""
     if name in ("deploy", "render"):
         return {each.name: each.help for each in PARAMETERS}
-    settings = FitSettings if name == "fit" else BuildSettings
+    settings = FitSettings if name in ("fit", "compare") else BuildSettings
     doc = docstring_parser.parse(inspect.getdoc(settings) or "")
     return {each.arg_name: each.description or "" for each in doc.params}
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from carferry.bundle.start import KFP
 from carferry.gpu.vllm.releases import LATEST, PLATFORMS, RANGES, dotted
 from carferry.lint.targets import TARGETS
-from carferry.pipelines.reference.components import with_block
 from carferry.pipelines.reference.table import table
 from carferry.runtime.interpreter import OLDEST_PYTHON
 from carferry.runtime.pins import PYTHON_BASE
@@ -24,7 +23,9 @@ _FINAL = 99
 
 def page(text: str) -> str:
     """Return the page with its generated part renewed; the rest is evidence, written by hand."""
-    return with_block(text, block(), BEGIN, END)
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{block()}{END}{after}" if begin and end else text
 
 
 def block() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from kfp_server_api import V2beta1RuntimeState
@@ -21,6 +21,7 @@ from carferry.pipelines.server.requests import Server, connect
 from carferry.shown import one_line, redact
 
 Say = Callable[[str], None]
+Pods = Callable[[Mapping[str, str]], None]
 DONE = {"SUCCEEDED", "SKIPPED"}
 _OVER = DONE | {"FAILED", "CANCELED"}
 _STATES = frozenset(V2beta1RuntimeState.allowable_values)
@@ -48,6 +49,7 @@ def wait(
     clock: Clock = time,
     server: Server | None = None,
     kube: Api | None = None,
+    pods: Pods | None = None,
 ) -> str:
     """Follow a run until it is over and return its state, SUCCEEDED.
 
@@ -60,13 +62,14 @@ def wait(
         clock: Time; the machine's by default.
         server: A logged-in server, for schemes that ``connect`` does not know.
         kube: The cluster's API, if this user may use it: one more source of causes.
+        pods: Called with each step's latest pod, by the step's name, where its log is.
 
     Raises:
         ClusterError: It failed or was cancelled; the reason says why, a note where to read more.
         DeadlineExceeded: It is still going after timeout_s; carries what it is at.
         Unreachable: The server stopped answering.
     """
-    run = FollowedRun(Ways(server or connect(endpoint), kube), run_id, say, clock)
+    run = FollowedRun(Ways(server or connect(endpoint), kube), run_id, say, clock, pods)
     say(one_line(redact(f"following run {run_id}")))
     deadline = clock.monotonic() + timeout_s
     try:
@@ -84,9 +87,12 @@ def wait(
 class FollowedRun:
     """What was seen of one run so far."""
 
-    def __init__(self, ways: Ways, run_id: str, say: Say, clock: Clock) -> None:
+    def __init__(
+        self, ways: Ways, run_id: str, say: Say, clock: Clock, pods: Pods | None = None
+    ) -> None:
         """Start with nothing seen."""
         self._ways, self._id, self._say, self._clock = ways, run_id, say, clock
+        self._pods = pods
         self._seen: Any = None
         self._workflow = Workflow()
         self._steps: tuple[Step, ...] | None = None
@@ -151,6 +157,8 @@ class FollowedRun:
             self._look_closer()
         stopped = over and cause.cancelled(self._seen, self._workflow)
         nodes = self._workflow.nodes or progress.listed(self._steps, self._seen)
+        if self._pods:
+            self._pods(progress.pods(self._steps, nodes))
         for name, state in progress.standing(self._steps, nodes).items():
             self._report(name, state.replace("failed", "stopped") if stopped else state)
 

@@ -40,6 +40,16 @@ def standing(steps: Sequence[Step], nodes: Sequence[Node]) -> dict[str, str]:
     return {name: state for name, state in states.items() if state}
 
 
+def pods(steps: Sequence[Step], nodes: Sequence[Node]) -> dict[str, str]:
+    """Return the name of each step's latest pod, by the step's name; none before there is one."""
+    return {
+        step.name: node.pod
+        for step in steps
+        for node in nodes
+        if node.pod and not node.is_driver and task_path(node)[: len(step.path)] == step.path
+    }
+
+
 def failed(steps: Sequence[Step], nodes: Sequence[Node]) -> str:
     """Return the name of the first step that failed; empty if none did."""
     for step in steps:

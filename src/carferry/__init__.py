@@ -1,6 +1,6 @@
 """carferry: from a Hugging Face model to a ModelCar image that KServe serves.
 
-- ``look``: what a model is, and which common GPUs it fits on
+- ``look``: what a model is, and which common GPUs it fits on; ``compare``: several on the same
 - ``plan``, ``fit``: what would move, and whether it fits; nothing is written
 - ``build``: a model as a tagged image, by one process
 - ``stream``, ``seal``: the same by many processes, a share each, and then the tag
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from carferry.serve.deployed import Deployed
     from carferry.serve.removal import Removed
     from carferry.steps.build import build
+    from carferry.steps.compare import compare
+    from carferry.steps.comparison import Comparison
     from carferry.steps.delete import delete
     from carferry.steps.deploy import deploy, render
     from carferry.steps.download import download
@@ -107,6 +109,8 @@ _HOMES = {
     "carferry.serve.deployed": ("Deployed",),
     "carferry.serve.removal": ("Removed",),
     "carferry.steps.build": ("build",),
+    "carferry.steps.compare": ("compare",),
+    "carferry.steps.comparison": ("Comparison",),
     "carferry.steps.delete": ("delete",),
     "carferry.steps.deploy": ("deploy", "render"),
     "carferry.steps.download": ("download",),
@@ -143,6 +147,7 @@ __all__ = [
     "Built",
     "CarferryError",
     "ClusterError",
+    "Comparison",
     "ContractViolation",
     "DeadlineExceeded",
     "Deployed",
@@ -180,6 +185,7 @@ __all__ = [
     "UnsupportedModel",
     "Warmed",
     "build",
+    "compare",
     "delete",
     "deploy",
     "download",

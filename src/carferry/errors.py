@@ -75,6 +75,11 @@ class CarferryError(Exception):
         """What a terminal shows: one line, or one for each of several faults."""
         return (str(self),)
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows in place of frames of ours, which would not help."""
+        notes = [redact(note) for note in getattr(self, "__notes__", ())]
+        return [f"{type(self).__name__}: {self.lines[0]}", *self.lines[1:], *notes]
+
 
 class InputError(CarferryError, ValueError):
     """The caller must change what was asked."""

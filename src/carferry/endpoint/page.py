@@ -6,17 +6,21 @@ from collections.abc import Iterable, Sequence
 
 from carferry.endpoint.load import Level
 from carferry.endpoint.tested import COLUMNS, Measured
-from carferry.io.markup import in_html
+from carferry.io.markup import element, in_ascii, in_html
 
+_GROUND = "font:15px/1.5 system-ui,sans-serif;color:#1c2127;background:#fff;max-width:960px"
+# Colours are set on every element that a notebook's dark theme colours itself.
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1c2127;max-width:960px;margin:24px auto;
-padding:0 20px}
-h1{font-size:24px;margin:0 0 4px}h2{font-size:17px;margin:28px 0 8px}
+h1,h2,li,p{color:#1c2127;overflow-wrap:anywhere}
+h1{font-size:20px;line-height:1.3;margin:0 0 4px}h2{font-size:17px;margin:24px 0 8px}
 .answer{border-left:8px solid #2e8b57;padding:14px 18px;background:#f6f7f9}
 .answer.no{border-color:#d08700}
-svg{width:100%;height:auto}text{font:13px system-ui,sans-serif;fill:#1c2127}
-table{border-collapse:collapse;width:100%;font-size:13px}
-td,th{border-bottom:1px solid #e3e6ea;padding:5px 8px;text-align:right}
+svg{display:block;width:100%;max-width:920px;height:auto}
+text{font:13px system-ui,sans-serif;fill:#1c2127}
+.wide{overflow-x:auto}
+table{border-collapse:collapse;width:100%;font-size:13px;margin:10px 0}
+td,th{border-bottom:1px solid #e3e6ea;padding:5px 8px;text-align:right;color:#1c2127;
+background:#fff}
 td:first-child,th:first-child{text-align:left}
 """
 _LEFT, _WIDTH, _ROW, _BAR, _RIGHT = 130, 600, 34, 20, 190
@@ -32,16 +36,25 @@ def lines(measured: Measured) -> list[str]:
 
 def html(measured: Measured) -> str:
     """Return the result as one page: ASCII, no script, nothing fetched."""
+    title = in_html(measured.headline)
+    style = f"body{{{_GROUND};margin:24px auto;padding:0 20px}}{_STYLE}"
+    return in_ascii(
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{style}</style></head><body>{_body(measured)}</body></html>\n"
+    )
+
+
+def fragment(measured: Measured) -> str:
+    """Return the same as one element, for a notebook's ``_repr_html_``."""
+    return element("carferry-test", f"{_GROUND};padding:8px 12px", _STYLE, _body(measured))
+
+
+def _body(measured: Measured) -> str:
     mood = " no" if measured.failures else ""
     facts = "".join(f"<li>{in_html(fact)}</li>" for fact in measured.facts)
     load = _load(measured) if measured.levels else ""
     title = in_html(measured.headline)
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{_STYLE}</style></head><body>"
-        f'<div class="answer{mood}"><h1>{title}</h1><ul>{facts}</ul></div>{load}</body></html>\n'
-    )
-    return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
+    return f'<div class="answer{mood}"><h1>{title}</h1><ul>{facts}</ul></div>{load}'
 
 
 def _load(measured: Measured) -> str:
@@ -51,7 +64,8 @@ def _load(measured: Measured) -> str:
         for row in measured.rows()
     )
     return (
-        f"<h2>Under load</h2>{_chart(measured.levels)}<table><tr>{heads}</tr>{rows}</table>"
+        f"<h2>Under load</h2>{_chart(measured.levels)}"
+        f'<div class="wide"><table><tr>{heads}</tr>{rows}</table></div>'
         "<p>A few seconds each: enough to see a fault, no benchmark.</p>"
     )
 

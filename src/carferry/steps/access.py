@@ -57,7 +57,7 @@ def open_access(plain_http: Sequence[str] = (), ca_file: str | Path | None = Non
 
 
 def shown(progress: Progress | bool) -> Progress:
-    """Return what shows progress: True means bars on a terminal and lines elsewhere."""
+    """Return what shows progress: True means bars where they can be, lines elsewhere."""
     if isinstance(progress, bool):
         return open_progress("auto") if progress else Silent()
     if not (hasattr(progress, "advance") and hasattr(progress, "phase")):

@@ -6,6 +6,8 @@ import logging
 import sys
 from collections.abc import Callable
 
+from carferry.io.show.notebook import Roll, in_notebook
+
 _log = logging.getLogger("carferry")
 
 
@@ -13,11 +15,11 @@ def teller(progress: bool, *, warns: bool = False) -> Callable[[str], None]:
     """Return what lines are handed to.
 
     Args:
-        progress: True writes them on stderr, as for whoever waits there.
+        progress: True shows them to whoever waits: on stderr, in a notebook in one output.
         warns: Where nobody does, they are logged as warnings.
     """
     if progress:
-        return _say
+        return Roll().say if in_notebook() else _say
     return _log.warning if warns else _log.info
 
 

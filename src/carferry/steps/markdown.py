@@ -27,6 +27,15 @@ def page(title: str, facts: Sequence[str], *tables: Sequence[str]) -> str:
     return "\n".join(parts)
 
 
+def in_notebook(markdown: str) -> str:
+    """Return a page as a notebook shows it, among others: a small title that may be broken.
+
+    Nothing wraps a title there, and half of a digest is none.
+    """
+    title, rest = markdown.partition("\n")[::2]
+    return f"##{title.replace('@', '@<wbr>')}\n{rest}" if title.startswith("# ") else markdown
+
+
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return a table's lines; rows beyond 200 are only counted."""
     every = list(rows)

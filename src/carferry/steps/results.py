@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from carferry.io.show.terminal import human_bytes
-from carferry.steps.markdown import Column, page, table
+from carferry.steps.markdown import Column, in_notebook, page, table
 
 _NUMBERS = (
     "size_bytes", "bytes_to_move", "bytes_to_check", "moved_bytes", "reused_bytes",
@@ -37,7 +37,7 @@ class Result:
         return asdict(self)  # type: ignore[call-overload, no-any-return]
 
     def _repr_markdown_(self) -> str:
-        return self.markdown
+        return in_notebook(self.markdown)
 
 
 @dataclass(frozen=True, slots=True)

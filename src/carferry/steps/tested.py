@@ -92,6 +92,9 @@ class Tested(Result):
         """Return the answer in one line."""
         return f"<Tested: {self.headline}>"
 
+    def _repr_html_(self) -> str:
+        return page.fragment(self.measured)
+
 
 @dataclass(frozen=True, slots=True)
 class Untested(Result):

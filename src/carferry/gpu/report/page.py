@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from carferry.gpu.report.chart import chart
@@ -10,11 +9,11 @@ from carferry.gpu.report.rows import MOST_ROWS, columns, facts, place, rows, rul
 from carferry.gpu.report.words import BADGES, change, headline, reasons, title
 from carferry.gpu.search.plan import GpuPlan, Option
 from carferry.gpu.sizing.estimate import Verdict
-from carferry.io.markup import in_html
+from carferry.io.markup import element, in_ascii, in_html
 
-_BODY = "font:15px/1.5 system-ui,sans-serif;color:#1c2127;background:#fff;max-width:960px"
+GROUND = "font:15px/1.5 system-ui,sans-serif;color:#1c2127;background:#fff;max-width:960px"
 # Colours are set on every element that a notebook's dark theme colours itself.
-_STYLE = """
+STYLE = """
 h1,h2{color:#1c2127;overflow-wrap:anywhere;line-height:1.25}
 h1{font-size:22px;margin:0 0 4px}h2{font-size:17px;margin:28px 0 8px}
 p,li,summary,td:last-child{overflow-wrap:anywhere}p{margin:6px 0}
@@ -43,16 +42,16 @@ table{border-collapse:collapse;font-size:13px;margin:0}
 td,th{border-bottom:1px solid #e3e6ea;padding:5px 8px;text-align:left;vertical-align:top;
 color:#1c2127;background:#fff;white-space:nowrap}
 td:last-child{white-space:normal;min-width:160px}
-pre{background:#f1f3f5;color:#1c2127;padding:10px 14px;overflow:auto;font-size:13px}
+pre{background:#f1f3f5;color:#1c2127;padding:10px 14px;overflow:auto;font:13px monospace}
 details,summary{font-size:13px}summary{cursor:pointer}
 """
-_SCOPE = "carferry-plan"
+SCOPE = "carferry-plan"
 
 
 def html(plan: GpuPlan) -> str:
     """Return the report as one HTML page."""
-    style = f"\nbody{{{_BODY};margin:16px auto;\npadding:0 12px}}{_STYLE}"
-    return _ascii(
+    style = f"\nbody{{{GROUND};margin:16px auto;\npadding:0 12px}}{STYLE}"
+    return in_ascii(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{in_html(title(plan))}</title><style>{style}</style></head>"
@@ -65,21 +64,7 @@ def fragment(plan: GpuPlan) -> str:
 
     Its style applies to the element alone, and a white ground keeps it legible on a dark theme.
     """
-    style = f".{_SCOPE}{{{_BODY};padding:8px 12px}}{_scoped(_STYLE)}"
-    return _ascii(f'<div class="{_SCOPE}"><style>{style}</style>{_body(plan)}</div>\n')
-
-
-def _scoped(style: str) -> str:
-    """Return rules of CSS with every selector limited to the fragment's element."""
-    return re.sub(
-        r"([^{}]+)\{",
-        lambda rule: ",".join(f".{_SCOPE} {each.strip()}" for each in rule[1].split(",")) + "{",
-        style,
-    )
-
-
-def _ascii(source: str) -> str:
-    return source.encode("ascii", "xmlcharrefreplace").decode("ascii")
+    return element(SCOPE, f"{GROUND};padding:8px 12px", STYLE, _body(plan))
 
 
 def _body(plan: GpuPlan) -> str:

@@ -66,7 +66,7 @@ class Display:
         self._every_s = every_s
         # A signal's handler may report something while the same thread does.
         self._lock = threading.RLock()
-        self._ticker: _Ticker | None = None
+        self._ticker: Ticker | None = None
 
     def expect(self, size_bytes: int, items: int = 0) -> None:
         """Count towards the total before anything has begun."""
@@ -118,7 +118,7 @@ class Display:
             self.tally.phases.append(phase)
             self._face.entered(phase, self.tally)
             if self._ticker is None:
-                self._ticker = _Ticker(self.tick, self._every_s)
+                self._ticker = Ticker(self.tick, self._every_s)
 
     def _leave(self, phase: Phase) -> None:
         with self._lock:
@@ -131,8 +131,13 @@ class Display:
         ticker.stop()
 
 
-class _Ticker:
-    """Calls something every so often, until it is stopped."""
+class Ticker:
+    """Calls something every so often, until it is stopped.
+
+    Args:
+        tick: What is called, on a thread of its own.
+        every_s: How often, in seconds.
+    """
 
     def __init__(self, tick: Callable[[], None], every_s: float) -> None:
         self._tick = tick
@@ -142,6 +147,7 @@ class _Ticker:
         self._thread.start()
 
     def stop(self) -> None:
+        """End; when this returns, nothing is called any more."""
         self._over.set()
         self._thread.join()
 

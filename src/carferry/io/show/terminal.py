@@ -1,4 +1,4 @@
-"""Progress for people and for logs: bars on a terminal, lines in a pod, JSON for programs."""
+"""Progress for people and logs: bars on a terminal or in a notebook, lines in a pod, or JSON."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from carferry.io.show.bars import Bars
 from carferry.io.show.display import Display, Face
 from carferry.io.show.events import Events
 from carferry.io.show.lines import Lines
+from carferry.io.show.notebook import in_notebook
+from carferry.io.show.panel import Panel
 from carferry.io.show.progress import Progress, Silent
 
 __all__ = ["human_bytes", "open_progress"]
@@ -23,12 +25,14 @@ def open_progress(
     """Return a display.
 
     Args:
-        style: ``auto`` (bars on a terminal that can, lines elsewhere), ``bars``, ``lines``,
-            ``json`` or ``none``.
+        style: ``auto`` (bars on a terminal that can, in a notebook one output that is updated,
+            lines elsewhere), ``bars``, ``lines``, ``json`` or ``none``.
         stream: Where it goes; default stderr, so that stdout stays for results.
         environ: With ``TERM=dumb`` or ``NO_COLOR``, ``auto`` means lines.
     """
     out = stream or sys.stderr
+    if style == "auto" and stream is None and in_notebook():
+        return Display(Panel())
     if style == "auto":
         style = "bars" if _draws(out, environ) else "lines"
     if style == "none":

@@ -1,0 +1,194 @@
+"""What the pages on networks, registries and large models say that no block of theirs can show.
+
+The blocks themselves run in ``tests/docs``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from docs.models import MODELS, TOKEN, files
+from ferrying import carferry, point_to
+from servers.hub import VISITOR, Hub
+
+from carferry.bundle.component import IMAGE_VARIABLE
+from carferry.cluster import pod
+from carferry.image import defaults
+from carferry.io.net.trust import VARIABLES as BUNDLES
+from carferry.pipelines.pods import ENVIRONMENT
+from carferry.refs import ImageRef
+from carferry.registry.quirks import KNOWN
+from carferry.runtime.pins import PYTHON_BASE
+from carferry.serve.deadline import deadline_s
+from carferry.serve.settings import VLLM_IMAGE
+from carferry.source.snapshot import PUBLIC_HUB
+
+ROOT = Path(__file__).parents[1]
+SOURCES = "\n".join(path.read_text() for path in sorted((ROOT / "src/carferry").rglob("*.py")))
+PAGES = (
+    "private-models", "behind-a-proxy", "log-in-to-a-registry", "openshift-registry",
+    "disconnected", "runtime-image", "very-large-models", "leave-s3-behind", "convert-an-image",
+)  # fmt: skip
+_IMAGE = re.compile(
+    r'"((?:docker\.io|quay\.io|ghcr\.io|registry\.[a-z.]+|public\.ecr\.aws)/[\w./-]+)[:@"]'
+)
+_EXAMPLES = ("quay.io/me/", "quay.io/team/", "registry.redhat.io/rhoai/")
+
+
+def text(name: str) -> str:
+    return (ROOT / f"docs/how-to/{name}.md").read_text(encoding="ascii")
+
+
+def rows(name: str, heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading, its own heading left out."""
+    below = text(name).partition(f"## {heading}\n")[2]
+    lines = [line for line in below.partition("\n## ")[0].split("\n") if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def quoted(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+# The disconnected cluster: the table is complete.
+
+
+def named_images() -> set[str]:
+    """Return every image that the sources name, without tag or digest."""
+    found = {match for match in _IMAGE.findall(SOURCES) if not match.startswith(_EXAMPLES)}
+    return found | {PYTHON_BASE.partition("@")[0]}
+
+
+def test_the_checklist_names_every_default_that_a_run_reaches() -> None:
+    (builder,) = re.findall(r'"(quay\.io/buildah/stable:[\w.]+)"', SOURCES)
+    listed = "\n".join(row[1] for row in rows("disconnected", "What must be reachable"))
+    defaults_of = (PYTHON_BASE.partition("@")[0], defaults.DEFAULT, VLLM_IMAGE, builder, PUBLIC_HUB)
+    assert [each for each in defaults_of if f"`{each}`" not in listed] == []
+
+
+def test_the_sources_name_no_image_that_the_checklist_leaves_out() -> None:
+    """A new default is one more thing to mirror: it has to be in the table."""
+    listed = text("disconnected")
+    others = {"docker.io/vllm/vllm-openai-rocm", "docker.io/vllm/vllm-tpu"}  # only in advice
+    advice = {each for each in named_images() if each.startswith("public.ecr.aws/")}
+    assert {each for each in named_images() - others - advice if each not in listed} == set()
+
+
+def test_the_checklist_names_what_stands_in_for_each() -> None:
+    instead = "\n".join(row[-1] for row in rows("disconnected", "What must be reachable"))
+    for name in (IMAGE_VARIABLE, "HF_ENDPOINT", "PIP_INDEX_URL", "`builder_image`", "`embedded`"):
+        assert name in instead, name
+
+
+# Proxies, authorities and mirrors: the names are those that are read.
+
+
+def test_the_page_on_proxies_names_every_variable_and_every_key() -> None:
+    page = text("behind-a-proxy")
+    for name in (*BUNDLES, *pod.PROXIES, *pod.VARIABLES, *pod.AUTHORITIES, ENVIRONMENT):
+        assert f"`{name}`" in page, name
+
+
+# What it says where it fails, it says.
+
+SAID = [
+    (page, said)
+    for page in PAGES
+    if page != "private-models"  # whose messages are printed, below
+    for row in rows(page, "If it fails")
+    for said in quoted(row[0])
+    if " " in said
+]
+OTHERS = {"not ready"}
+"""Words of Kubernetes, not ours."""
+
+
+_NAMES = re.compile(
+    r"push to quay\.io/team/model|push$|\bFILE\b|\(\d{3}\)|HF_TOKEN(?=:)| \.\.\. ?"
+    r"|(?<=is no hub): |(?:manifest|config)(?= is broken)"
+    r"|Python 3\.12 on linux/amd64 with glibc 2\.34|python3\.12"
+)
+
+
+@pytest.mark.parametrize(("page", "said"), SAID, ids=lambda each: str(each)[:50])
+def test_a_message_of_a_page_is_one_of_the_sources(page: str, said: str) -> None:
+    """Names and numbers within it are no part of the sources' text."""
+    joined = re.sub(r'"\s+f?"', "", SOURCES)
+    parts = [part.strip(" :") for part in _NAMES.split(said)]
+    assert said in OTHERS or [part for part in parts if part not in joined] == []
+
+
+# Gated and private models.
+
+GATED, PRIVATE = "meta-llama/Llama-3.1-8B-Instruct", "team/private"
+REFUSED = {
+    "no token": ("", GATED, "the repository is gated and no token was given"),
+    "a stranger's": (VISITOR, GATED, "the repository is gated and this token has no access"),
+    "none that is valid": ("hf_old", GATED, "the hub refused the token (401)"),
+    "private": ("", PRIVATE, "no such repository, or it is private and the token does not open it"),
+    "quotes": ("'hf_a'", GATED, "read token HF_TOKEN: characters that no token has"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_each_refusal_of_the_page_is_what_is_printed(
+    name: str, hub: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, model, said = REFUSED[name]
+    hub.add(GATED, files(GATED), gated=True, token=TOKEN)
+    hub.add(PRIVATE, files(GATED), private=True, token=TOKEN)
+    point_to(hub, monkeypatch)
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    told = carferry(capsys, "plan", model)
+    assert (told.code, said in told.err) == (2, True), told.err
+    assert said in [
+        each for row in rows("private-models", "If it fails") for each in quoted(row[0])
+    ]
+
+
+# Very large models.
+
+
+def test_the_page_counts_the_model_that_the_hub_has() -> None:
+    model = files("meta-llama/Llama-3.1-405B-Instruct")
+    size = sum(len(body) if isinstance(body, bytes) else body.size for body in model.values())
+    assert 811.5e9 < size < 812.5e9
+    assert MODELS["meta-llama/Llama-3.1-405B-Instruct"].gated
+    page = text("very-large-models")
+    hours = size / 30e6 / 3600
+    assert "seven and a half hours" in page and 7.4 < hours < 7.6
+    assert 27e3 < deadline_s(int(size)) < 29e3
+    assert "27 minutes at 500 MB/s, 5 at 3 GB/s" in page
+    assert (round(size / 500e6 / 60), round(size / 3e9 / 60)) == (27, 5)
+
+
+def test_a_layer_of_it_is_what_github_takes() -> None:
+    (limit,) = [each.largest_blob_bytes for each in KNOWN if each.name == "GitHub"]
+    assert limit == 10 << 30
+    assert "GitHub's 10 GB for each layer" in text("very-large-models")
+
+
+# OpenShift's own registry.
+
+
+def test_the_inner_address_of_the_page_is_known_as_openshifts() -> None:
+    (inner,) = {
+        each for each in re.findall(r"docker://([\w.:/-]+)", text("openshift-registry"))
+        if each.startswith("image-registry")
+    }  # fmt: skip
+    ref = ImageRef.parse(inner)
+    assert (ref.registry, ref.repository) == (
+        "image-registry.openshift-image-registry.svc:5000",
+        "models/granite",
+    )
+    (openshift,) = [each for each in KNOWN if each.name == "OpenShift"]
+    assert any(ref.registry.startswith(glob.rstrip("*")) for glob in openshift.hosts)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_ends_where_its_reader_can_go_on(page: str) -> None:
+    assert "../troubleshooting.md" in text(page)
+    assert text(page).startswith("# ")
