@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,16 @@ import pytest
 import carferry
 from carferry.cli import build_parser
 from carferry.cli.variables import long_name, names_of
-from carferry.pipelines.reference import commands, components, python
+from carferry.gpu.vllm.releases import PLATFORMS
+from carferry.gpu.vllm.version import find_version
+from carferry.pipelines import command
+from carferry.pipelines.arguments.form import fields
+from carferry.pipelines.pods import HERE, Site
+from carferry.pipelines.reference import commands, components, parameters, python, versions
 from carferry.pipelines.reference.__main__ import main
 
 ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs" / "reference").glob("*.md"))
 
 
 def test_the_committed_reference_is_current(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,3 +73,43 @@ def test_every_public_name_stands_in_the_page_of_the_python_api() -> None:
         name for name in carferry.__all__ if f"`{name}`" not in page.replace("carferry.", "")
     ] == []
     assert page.isascii()
+
+
+def test_every_name_of_a_platform_is_one_that_a_plan_takes() -> None:
+    named = re.findall(r"^\| [^|]+ \| `(rhoai-\S+)` \| (\S+) \|$", versions.block(), re.MULTILINE)
+    assert len(named) == len(PLATFORMS)
+    for name, release in named:
+        assert (find_version(name).dated, find_version(name).is_guessed) == (release, False)
+
+
+def test_what_stands_around_the_tables_of_versions_stays() -> None:
+    written = versions.page(f"# V\n{versions.BEGIN}\nold\n{versions.END}\nevidence\n")
+    assert written.startswith(f"# V\n{versions.BEGIN}\n## ")
+    assert written.endswith(f"{versions.END}\nevidence\n")
+
+
+def test_every_pipeline_has_a_table_of_its_parameters() -> None:
+    page, here = parameters.page(), Site(HERE, folder=".")
+    for build in command.ENGINES.values():
+        pipeline = build(here)
+        section = page.partition(f"## `{pipeline.name}`")[2].partition("\n## ")[0]
+        for name in fields(pipeline):
+            assert section.count(f"| `{name}` |") == 1
+        assert (ROOT / "compiled" / f"{pipeline.name}.yaml").is_file()
+
+
+def test_the_pages_link_to_headings_that_are_there() -> None:
+    for page in PAGES:
+        for file, anchor in re.findall(r"\]\(([\w.-]+\.md)?#([\w.-]+)\)", page.read_text()):
+            heads = (page.parent / (file or page.name)).read_text()
+            known = [re.sub(r"[^\w -]", "", h).lower().replace(" ", "-")
+                     for h in re.findall(r"^#+ (.*)$", heads, re.MULTILINE)]  # fmt: skip
+            assert anchor in known, (page.name, file, anchor)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_begins_with_its_title_and_says_what_it_answers(page: Path) -> None:
+    title, empty, about, *_ = page.read_text(encoding="ascii").split("\n")
+    assert (title[:2], empty) == ("# ", "")
+    assert about
+    assert about[0] not in "#|<-"

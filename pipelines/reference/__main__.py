@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from carferry.pipelines.reference import (
+    annotations,
     causes,
     commands,
     components,
@@ -22,13 +23,14 @@ from carferry.pipelines.reference import (
     python,
     rbac,
     serving,
+    versions,
 )
 from carferry.pipelines.reference.documents import page as documents
 
 
 def wanted(root: Path) -> dict[Path, str]:
     """Return each generated file and what it should hold."""
-    return {
+    files = {
         root / components.PAGE: components.page(),
         root / components.SETTINGS_PAGE: components.settings_page(),
         root / python.PAGE: python.page(),
@@ -38,11 +40,15 @@ def wanted(root: Path) -> dict[Path, str]:
         root / serving.PAGE: serving.page(),
         root / rbac.PAGE: rbac.page(),
         root / errors.PAGE: errors.page(),
+        root / annotations.PAGE: annotations.page(),
         root / environment.PAGE: environment.page(),
         root / documents.PAGE: documents.page(),
         **{root / path: text for path, text in documents.schemas().items()},
         **{root / path: svg for path, svg in pictures.pictures().items()},
     }
+    if (page := root / versions.PAGE).is_file():
+        files[page] = versions.page(page.read_text(encoding="utf-8"))
+    return files
 
 
 def main(argv: Sequence[str] | None = None, *, root: Path = Path()) -> int:

@@ -13,6 +13,5 @@ KNOWN_UNRUN = frozenset(
         "how-to/test-an-endpoint.md",
         "how-to/warm-nodes.md",
         "how-to/without-kfp.md",
-        "reference/lint.md",
     }
 )

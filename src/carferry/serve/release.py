@@ -21,7 +21,7 @@ from carferry.serve.settings import Deployment
 _SCHEMA = "/openapi/v3/apis/serving.kserve.io/v1beta1"
 _CONFIG = "/api/v1/namespaces/{}/configmaps/inferenceservice-config"
 _PLACES = ("kserve", *SHARED)
-_BROKEN = "0.20.0"
+BROKEN = "0.20.0"
 _RELEASE = re.compile(r":v(0\.[0-9]+\.[0-9]+)(?=$|[-+@])")
 
 
@@ -36,9 +36,9 @@ def check_release(api: Reads, deployment: Deployment) -> None:
     if deployment.nodes < 2 or not _has_canaries(api):
         return
     found = next(_releases(api), "")
-    if found not in ("", _BROKEN):
+    if found not in ("", BROKEN):
         return
-    said = f"KServe {found} here" if found else f"KServe {_BROKEN}, which this one looks like,"
+    said = f"KServe {found} here" if found else f"KServe {BROKEN}, which this one looks like,"
     remedy = "plan with nodes 1, or take KServe 0.19, or a later one"
     if not found:
         remedy += ", whose ConfigMap inferenceservice-config names it by its images' tags"
