@@ -1,4 +1,8 @@
-"""What a page says is printed, and what is: line by line, ``...`` standing for anything."""
+"""What a page says is printed, and what is: line by line, ``...`` standing for anything.
+
+Two things are left to time: how often a command without a terminal says how far it is, and in which
+order layers that move side by side arrive.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,29 @@ import difflib
 import re
 from collections.abc import Sequence
 from functools import cache
+from itertools import groupby
 
 ANY = "..."
+_PROGRESS = re.compile(r"\d+%, .*B/s\b|still waiting\b")
+_LAYER = re.compile(r" *[a-z]+ +[\d.]+ [kKMGT]?i?B  \S")
 
 
 def difference(shown: str, printed: str) -> str:
     """Return how what is printed differs from what the page shows; empty if it does not."""
-    wanted, got = _lines(shown), _lines(printed)
+    wanted, got = settled(_lines(shown)), settled(_lines(printed))
     if _matches(tuple(wanted), tuple(got)):
         return ""
     alike = [next((each for each in wanted if _alike(each, line)), line) for line in got]
     lines = difflib.unified_diff(wanted, alike, "the page shows", "is printed", lineterm="", n=2)
     said = "\n".join(lines)
     return said or "the lines come in another order or number:\n" + "\n".join(got)
+
+
+def settled(lines: Sequence[str]) -> list[str]:
+    """Return the lines without those of progress, neighbours that tell of a layer in order."""
+    kept = [line for line in lines if not _PROGRESS.match(line)]
+    groups = groupby(kept, key=lambda line: bool(_LAYER.match(line)))
+    return [line for layers, group in groups for line in (sorted(group) if layers else group)]
 
 
 def _lines(text: str) -> list[str]:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from docs.blocks import Block, check
 from docs.compare import difference
-from docs.session import Outcome, Session
+from docs.session import Outcome
 from docs.world import World
-
-_ON_A_CLUSTER = re.compile(
-    r"(?m)(?:^|[\s;&|(])(?:oc|kubectl)\s|\bcarferry (?:deploy|rights|delete|test|warm)\b"
-    r"|\bcarferry\.(?:deploy|delete|warm|test)\(|--cluster\b"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +17,6 @@ class Ran:
 
     block: Block
     outcome: Outcome
-
-
-def on_a_cluster(blocks: list[Block]) -> bool:
-    """Return whether what a page runs needs a cluster."""
-    return any(_ON_A_CLUSTER.search(block.text) for block in blocks if block.runs)
 
 
 def run(world: World) -> Iterator[Ran]:
@@ -63,6 +52,3 @@ def fault(ran: Ran) -> str:
         return ""
     different = difference(block.prints.text, outcome.output)
     return f"not printed as shown:\n{different}" if different else ""
-
-
-__all__ = ["Ran", "Session", "fault", "faults", "on_a_cluster", "run"]

@@ -10,27 +10,17 @@ from pathlib import Path
 import pytest
 
 from docs import scenes
-from docs.blocks import Fault, check, read
-from docs.running import faults, on_a_cluster
+from docs.blocks import check, read
+from docs.pages import file, pages, uses_a_cluster
+from docs.running import faults
 from docs.unrun import KNOWN_UNRUN
-from docs.world import ROOT, Stage, World, pages
+from docs.world import Stage, World
 
 PAGES = pages()
 
 
-def blocks_of(page: str):  # type: ignore[no-untyped-def]
-    return read(ROOT / page if page == "README.md" else ROOT / "docs" / page)
-
-
-def here(page: str) -> bool:
-    """Return whether a page runs without a cluster; one that cannot be read is told of here."""
-    try:
-        return not on_a_cluster(blocks_of(page))
-    except Fault:
-        return True
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if here(page)])
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", [page for page in PAGES if not uses_a_cluster(page)])
 def test_a_page_runs_as_pasted_and_prints_what_it_shows(
     page: str, stage: Stage, tmp_path: Path
 ) -> None:
@@ -46,7 +36,7 @@ def test_a_page_runs_as_pasted_and_prints_what_it_shows(
 def test_a_page_has_the_form_of_a_page(page: str) -> None:
     if page in KNOWN_UNRUN:
         pytest.skip(f"{page} is not run yet")
-    check(blocks_of(page))
+    check(read(file(page)))
 
 
 def test_every_scene_is_of_a_page_that_there_is() -> None:

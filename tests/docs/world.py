@@ -27,11 +27,11 @@ from servers.tools import need
 from docs import models
 from docs.blocks import Block, read
 from docs.doors import OWN, PUBLIC, Doors
+from docs.pages import ROOT, file
 from docs.scenes import scenes
 from docs.session import Session
 from docs.shims import write_names, write_shims
 
-ROOT = Path(__file__).resolve().parents[2]
 BASE = "registry.access.redhat.com"
 HUB, CDN, MIRROR = "huggingface.co", "cdn-lfs.hf.co", "hub.example.com"
 QUAY, COMPANY = "quay.io", "registry.example.com"
@@ -98,7 +98,7 @@ class World:
 
     def __init__(self, stage: Stage, page: str, folder: Path) -> None:
         self.stage, self.page, self.folder = stage, page, folder
-        self.path = ROOT / page if page.isupper() or "README" in page else ROOT / "docs" / page
+        self.path = file(page)
         self.blocks: list[Block] = read(self.path)
         self.home, self.cwd = folder / "home", folder / "carferry"
         self._registries: dict[str, Registry] = {}
@@ -164,10 +164,13 @@ class World:
     def registry(self, name: str) -> Registry:
         """Return the registry behind a name, `LOGIN` wanted; started at the first call."""
         if name not in self._registries:
-            root = self.folder / "registries" / name
-            made = Registry(root, auth="basic", relative_urls=True)
+            made = Registry(self.store(name), auth="basic", relative_urls=True)
             self._registries[name] = self.stack.enter_context(made)
         return self._registries[name]
+
+    def store(self, name: str) -> Path:
+        """Return the folder of the registry behind a name."""
+        return self.folder / "registries" / name
 
     @property
     def pipelines(self) -> PipelineServer:
@@ -274,15 +277,3 @@ def _base_registry(folder: Path) -> Iterator[Registry]:
 
 def _host(url: str) -> str:
     return url.partition("://")[2]
-
-
-def place(page: Path) -> str:
-    """Return a page's name from ``docs/``; the README by its name."""
-    inside = page.resolve().relative_to(ROOT)
-    return inside.relative_to("docs").as_posix() if inside.parts[0] == "docs" else str(inside)
-
-
-def pages() -> list[str]:
-    """Return every page whose blocks run."""
-    found = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    return [place(page) for page in found if "adr" not in page.parts]
