@@ -5,13 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from serve_samples import DIGEST, ready_pod, rollout, service
-from servers.kube import KubeServer
-from test_cluster_connect import kubeconfig
 
 from carferry.cli import build_parser
 from carferry.cluster import pod
@@ -51,7 +46,7 @@ def test_the_table_of_permissions_is_the_one_in_the_code() -> None:
 @pytest.mark.parametrize("folder", ["", "auth", "llm", "buildah", "warm", "delete"])
 def test_the_page_on_a_project_names_commands_that_work_here(folder: str) -> None:
     page = (DOCS / "set-up-a-project.md").read_text(encoding="ascii")
-    assert f"oc apply --server-side -k manifests/{folder} -n my-project" in page
+    assert f"oc apply --server-side -k manifests/{folder} -n models" in page
     assert (ROOT / "manifests" / folder / "kustomization.yaml").is_file()
 
 
@@ -64,29 +59,6 @@ def test_what_the_pages_say_the_command_line_understands() -> None:
     page = (DOCS / "set-up-a-project.md").read_text(encoding="ascii")
     lines = re.findall(r"^carferry (.+)$", page, re.MULTILINE)
     assert [build_parser().parse_args(shlex.split(line)).namespace for line in lines] == [
-        "my-project"
+        "models"
     ] * len(lines)
     assert lines
-
-
-def test_the_python_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Word for word, but for the digest; the second block after the first."""
-    render, deploy = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    exec(render.replace("sha256:...", DIGEST), names)
-    objects = list(yaml.safe_load_all((tmp_path / "granite.yaml").read_text()))
-    assert objects[-1]["spec"]["predictor"]["model"]["resources"]["limits"]["nvidia.com/gpu"] == "2"
-    with KubeServer() as server:
-        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", server.url)))
-        server.store.script_once_applied(
-            [service("True", url="http://granite"), rollout(1), up(names["image"])]
-        )
-        exec(deploy, names)
-    assert names["live"].url == "http://granite"
-
-
-def up(image: str) -> dict[str, Any]:
-    made = ready_pod()
-    made["spec"]["containers"][0]["image"] = image
-    return made
