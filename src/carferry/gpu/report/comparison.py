@@ -20,6 +20,7 @@ _MORE = """
 .mark{display:inline-block;color:#fff;border-radius:3px;padding:0 8px;font-weight:600}
 .mark.fits{background:#237346}.mark.tight{background:#9a6200}
 .mark.unchecked{background:#6a4fb3}.mark.no{background:#c0392b}.mark.unknown{background:#59606a}
+td:last-child{min-width:0}
 """
 _NOTE = (
     "Each bar is one GPU of the option that was chosen, or came closest, on a scale of its own. "
@@ -64,7 +65,7 @@ class Compared:
     @property
     def cells(self) -> tuple[str, ...]:
         """The row, in the order of COLUMNS."""
-        copies = "" if self.replicas == 1 else f" ({self.replicas} replicas)"
+        copies = "" if self.replicas == 1 else f", {self.replicas} replicas"
         bill = f"{self.cost} GPU{'' if self.cost == 1 else 's'}{copies}"
         return (
             self.model,
@@ -74,7 +75,7 @@ class Compared:
             str(self.context or "-"),
             f"{self.at_once:.1f}" if self.at_once else "-",
             amount(self.weights_gib) if self.weights_gib else "-",
-            bill if self.cost else self.why or "-",
+            bill if self.cost else "-",
         )
 
 
