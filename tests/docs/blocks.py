@@ -11,7 +11,9 @@ from pathlib import Path
 
 import yaml
 
-_FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,}|~{3,}) *(?P<info>[^`]*)$")
+_FENCE = re.compile(
+    r"^(?P<indent> *(?:(?:[-*+]|\d+[.)]) +)?)(?P<ticks>`{3,}|~{3,}) *(?P<info>[^`]*)$"
+)
 _TITLE = re.compile(r'title="([^"]*)"')
 _NOT_RUN = re.compile(r"<!-- not run: (?P<reason>.*\S) -->")
 _EXIT = re.compile(r"<!-- exit: (?P<code>\d+) -->")
@@ -106,8 +108,6 @@ def _block(lines: Sequence[str], at: int, end: int, opening: re.Match[str]) -> B
     if not info:
         raise Fault(f"line {line}: the block names no language")
     language = info.split()[0]
-    if language not in LANGUAGES:
-        raise Fault(f"line {line}: {language} is no language of these pages")
     title, indent = _TITLE.search(info), len(opening["indent"])
     text = "\n".join(each[min(indent, _indent(each)) :] for each in lines[at + 1 : end])
     above = lines[at - 1] if at else ""
@@ -162,6 +162,8 @@ def check(blocks: Sequence[Block]) -> None:
         Fault: Names the line.
     """
     for block in blocks:
+        if block.language not in LANGUAGES:
+            raise Fault(f"line {block.line}: {block.language} is no language of these pages")
         if said := placeholder(block):
             raise Fault(f"line {block.line}: {said} is a placeholder; mark the block as not run")
         if "\x1b" in block.text or not block.text.isascii():
