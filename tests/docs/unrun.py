@@ -6,7 +6,6 @@ KNOWN_UNRUN = frozenset(
     {
         "how-to/behind-a-proxy.md",
         "how-to/buildah-on-openshift.md",
-        "how-to/calibrate.md",
         "how-to/compose-your-own.md",
         "how-to/convert-an-image.md",
         "how-to/deploy.md",
