@@ -234,6 +234,17 @@ def test_every_page_is_found_by_the_search(site: Path) -> None:
         assert f'"{built(site, page).relative_to(site).as_posix()}' in index or page == "index.md"
 
 
+def test_pages_opened_from_a_disk_can_be_searched(site: Path, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:  # no tool of the other tests, and large
+        pytest.skip("chromium is missing: apt-get install chromium")
+    page = f"{(site / 'index.html').as_uri()}?q=mount_from"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000"]
+    command = [browser, *options, f"--user-data-dir={tmp_path}", "--dump-dom", page]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert re.search(r"[1-9]\d* matching document", done.stdout), done.stderr
+
+
 def test_an_answer_is_found_before_the_decision_behind_it(site: Path) -> None:
     entries = json.loads((site / "search/search_index.json").read_text())["docs"]
     boosts = {entry["location"]: entry.get("boost", 1) for entry in entries}
