@@ -128,8 +128,9 @@ def page() -> str:
     for group, names in READ.items():
         rows = [(f"`{name}`", about) for name, about in names.items()]
         parts.append(f"## {group}\n\n{table(('Variable', 'Meaning'), rows)}\n")
-    rows = [(f"`{name}`", *found) for name, found in sorted(_options().items())]
-    parts += [_POD.lstrip(), _OPTIONS, table(("Variable", "Option", "Commands"), rows), _PIPELINES]
+    options = ((f"`{name}`", *found) for name, found in sorted(_options().items()))
+    shown = table(("Variable", "Option", "Commands"), options)
+    parts += [_POD.lstrip(), _OPTIONS, shown, _PIPELINES]
     own = ((f"`{name}`", f"`{option}`") for name, option in _of_pipelines())
     return "".join([*parts, table(("Variable", "Option"), own)])
 
