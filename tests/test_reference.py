@@ -54,6 +54,14 @@ def test_every_option_stands_in_the_page_of_the_command_line_with_its_variable()
                 assert f"`{names_of(action, name)[1]}`" in section
 
 
+def test_every_option_of_the_pipelines_command_stands_there_with_its_own_variable() -> None:
+    section = commands.page().partition("## `python pipelines/modelcar.py`")[2]
+    for action in command._parser()._actions:
+        if action.option_strings and action.dest != "help":
+            assert f"`{long_name(action)}`" in section
+            assert f"`{names_of(action, 'pipeline')[0]}`" in section
+
+
 def test_a_stale_page_fails_the_check_until_it_is_written_again(tmp_path: Path) -> None:
     page = tmp_path / components.PAGE
     assert main([], root=tmp_path) == 0
