@@ -45,6 +45,7 @@ check: $(STAMP) ## lint, types, import contracts, generated files, limits of the
 # The notice that Material prints at each build stands in docs/adr/0053, and a test compares the two.
 docs: $(STAMP) ## write the documentation site: open build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+	@echo 'Open build/site/index.html; to search in it: python3 -m http.server --directory build/site'
 
 compile: $(STAMP) ## write compiled/*.yaml, the generated reference and constraints-core.txt anew
 	$(BIN)/python pipelines/modelcar.py --compile

@@ -114,7 +114,7 @@ def linked(text: str, source: str) -> Iterator[str]:
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Take GitHub's anchors, turn links, and let ``adr/`` in the navigation mean all its pages."""
+    """Take GitHub's anchors, turn links, and let a folder in the navigation mean its pages."""
     site = Site(config)
     config.extra["repository"] = site
     config.mdx_configs.setdefault("toc", {})["slugify"] = slugify(case="lower")
@@ -130,6 +130,9 @@ def _expanded(entry: Any, docs: Path) -> Any:
         return {title: _expanded(each, docs) for title, each in entry.items()}
     if not str(entry).endswith("/"):
         return entry
+    if entry.startswith(f"{BROUGHT}/"):
+        folder = ROOT / entry.removeprefix(f"{BROUGHT}/")
+        return [f"{entry}{notebook.stem}.md" for notebook in sorted(folder.glob("*.ipynb"))]
     pages = sorted((docs / entry).glob("*.md"), key=lambda page: (page.name != "README.md", page))
     return [page.relative_to(docs).as_posix() for page in pages]
 
@@ -231,6 +234,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Note the page whose links come next; a README of docs/ lists what lies beside it."""
     site: Site = config.extra["repository"]
     site.page = page.file.src_uri
+    if site.page.startswith(("adr/", BROUGHT)):
+        page.meta.setdefault("search", {})["boost"] = (
+            0.5  # what to do comes before what was decided
+        )
     if page.is_homepage:
         page.meta["hide"] = ["navigation"]  # which would be one line, of this page
     if not site.page.endswith("/README.md") or site.page.startswith(BROUGHT):

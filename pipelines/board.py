@@ -45,7 +45,7 @@ _MARKS = {
 _STYLE = """
 p{margin:0 0 6px;color:#1c2127;overflow-wrap:anywhere}a{color:#1f5fa8}
 .wide{overflow-x:auto}
-table{border-collapse:collapse;margin:0;font-size:13px;width:100%}
+table{border-collapse:collapse;table-layout:auto;margin:0;font-size:13px;width:100%}
 td,th{border-bottom:1px solid #e3e6ea;padding:4px 10px 4px 0;text-align:left;vertical-align:top;
 color:#1c2127;background:#fff;white-space:nowrap}
 td:last-child{white-space:normal;overflow-wrap:anywhere;width:60%}
@@ -236,8 +236,8 @@ class Board(AbstractContextManager["Board"]):
             yield f"{self._page.log_of(row.pod)} "
         if self._over and row.lines:
             lines = "\n".join(map(in_html, row.lines))
-            yield f"<details><summary>log, {len(row.lines)} lines</summary><pre>{lines}</pre>"
-            yield "</details>"
+            count = "1 line" if len(row.lines) == 1 else f"{len(row.lines)} lines"
+            yield f"<details><summary>log, {count}</summary><pre>{lines}</pre></details>"
         elif row.why:
             yield in_html(row.why)
 

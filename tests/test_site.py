@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -231,6 +232,13 @@ def test_every_page_is_found_by_the_search(site: Path) -> None:
     index = (site / "search/search_index.json").read_text()
     for page in PAGES:
         assert f'"{built(site, page).relative_to(site).as_posix()}' in index or page == "index.md"
+
+
+def test_an_answer_is_found_before_the_decision_behind_it(site: Path) -> None:
+    entries = json.loads((site / "search/search_index.json").read_text())["docs"]
+    boosts = {entry["location"]: entry.get("boost", 1) for entry in entries}
+    assert boosts["adr/0023-reuse-and-trust.html"] < boosts["explanation/trust.html"] == 1
+    assert boosts["repository/CHANGELOG.html"] < 1
 
 
 def test_the_decision_says_what_the_theme_says_of_its_end() -> None:

@@ -18,7 +18,7 @@ PAGE = (ROOT / "docs" / "how-to" / "without-kfp.md").read_text(encoding="ascii")
 
 
 def commands() -> list[str]:
-    blocks = re.findall(r"^```shell\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     return "".join(blocks).splitlines()
 
 
@@ -29,19 +29,26 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def inside(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in the environment that the page makes, activated as it says."""
+    activate = commands()[1]
+    assert activate == ". env/bin/activate"
+    return run(f"{activate} && {command}", folder)
+
+
 @pytest.fixture(scope="module")
 def folder(wheels: Path, own_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone's folder as far as the page needs it, with the environment the page makes."""
     folder = tmp_path_factory.mktemp("core")
     shutil.copy(ROOT / "constraints-core.txt", folder)
     write(tiny(), folder / "model")
-    python, packages, this = commands()[:3]
+    python, _, packages, this = commands()[:4]
     with pytest.MonkeyPatch.context() as patch:
         from_folder(wheels, patch)
         # A clone is built with setuptools from the index; here its wheel is there already.
         from_wheel = this.removesuffix(" .") + f" {own_wheel}"
         for command in (python.replace("python3", sys.executable), packages, from_wheel):
-            done = run(command, folder)
+            done = inside(command, folder) if command.startswith("pip") else run(command, folder)
             assert done.returncode == 0, done.stderr
     return folder
 
@@ -58,9 +65,9 @@ def test_only_the_kfp_packages_are_missing(folder: Path) -> None:
     assert missing == {"kfp", "kfp-kubernetes", "kfp-server-api"}
 
 
-@pytest.mark.parametrize("command", commands()[3:])
+@pytest.mark.parametrize("command", commands()[4:])
 def test_what_the_page_shows_works(command: str, folder: Path) -> None:
-    done = run(command, folder)
+    done = inside(command, folder)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
 
 

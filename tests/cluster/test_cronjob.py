@@ -31,7 +31,7 @@ from cluster.projects import tolerate
 from cluster.rig.node import Node
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/recurring-runs.md"
-MODEL = "ibm-granite/granite-3.3-2b-instruct"
+MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 TOKEN = "hf_" + "granted" * 5
 WAIT_S = 60
 
@@ -49,8 +49,8 @@ class Night:
     def pass_(self) -> tuple[dict[str, Any], str, float]:
         """Run the job now; return what was built, what was promoted, and the seconds."""
         self.nights += 1
-        name, began = f"granite-{self.nights}", time.monotonic()
-        self._kubectl("create", "job", name, "--from=cronjob/granite")
+        name, began = f"smollm2-{self.nights}", time.monotonic()
+        self._kubectl("create", "job", name, "--from=cronjob/smollm2")
         try:
             self._kubectl("wait", "--for=condition=complete", f"--timeout={WAIT_S}s", f"job/{name}")
         except Exception:
@@ -108,11 +108,11 @@ def night(node: Node, namespace: str, images: dict[str, str], tmp_path: Path) ->
 
 def manifest(images: dict[str, str], team: str, hub: str, registry: str, git: str) -> str:
     """Return the page's manifest with this node's places in it, and room on a small one."""
-    (text,) = re.findall(r"```yaml\n(apiVersion: batch/v1\n.*?)```", PAGE.read_text(), re.DOTALL)
+    (text,) = re.findall(r'```yaml title="cronjob.yaml"\n(.*?)```', PAGE.read_text(), re.DOTALL)
     cronjob = yaml.safe_load(text)
     pod = cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     places = {
-        "IMAGE": f"docker://{registry}/{team}/granite:1",
+        "IMAGE": f"docker://{registry}/{team}/smollm2:1",
         "REPOSITORY": f"git://{git}/models.git",
     }
     more = {
@@ -135,7 +135,7 @@ def test_the_cronjob_builds_when_the_hub_moves_and_promotes_the_digest(night: Ni
     assert (first["changed"], first["previous"]) == (True, "")
     assert promoted == f"promoted {first['reference']}"
     assert night.git.commits == [f"Serve {first['reference']}", "first"]
-    assert first["reference"] in night.git.file("granite.yaml")
+    assert first["reference"] in night.git.file("base/smollm2.yaml")
 
     night.hub.clear_log()
     again, promoted, seconds = night.pass_()
@@ -152,4 +152,4 @@ def test_the_cronjob_builds_when_the_hub_moves_and_promotes_the_digest(night: Ni
     assert (moved["changed"], moved["previous"]) == (True, first["digest"])
     assert moved["commit"] != first["commit"]
     assert night.git.commits[0] == f"Serve {moved['reference']}"
-    assert moved["reference"] in night.git.file("granite.yaml")
+    assert moved["reference"] in night.git.file("base/smollm2.yaml")

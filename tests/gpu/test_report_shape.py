@@ -161,9 +161,15 @@ def test_fragment_sets_each_colour_that_a_dark_notebook_would() -> None:
     rules = dict(re.findall(r"([^{}]+)\{([^{}]+)\}", style))
 
     for tag in ("td", "th", "pre"):
-        own = [body for names, body in rules.items() if f".carferry-plan.carferry-plan {tag}" in names.split(",")]
+        own = [
+            body
+            for names, body in rules.items()
+            if f".carferry-plan.carferry-plan {tag}" in names.split(",")
+        ]
         assert any("color:#1c2127" in body and "background:" in body for body in own)
-    assert any("color:#1c2127" in b for n, b in rules.items() if ".carferry-plan.carferry-plan h1" in n)
+    assert any(
+        "color:#1c2127" in b for n, b in rules.items() if ".carferry-plan.carferry-plan h1" in n
+    )
 
 
 def test_ways_that_a_rule_forbids_take_one_line_for_each_gpu() -> None:

@@ -18,7 +18,7 @@ h1{font-size:20px;line-height:1.3;margin:0 0 4px}h2{font-size:17px;margin:24px 0
 svg{display:block;width:100%;max-width:920px;height:auto}
 text{font:13px system-ui,sans-serif;fill:#1c2127}
 .wide{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-size:13px;margin:10px 0}
+table{border-collapse:collapse;table-layout:auto;width:100%;font-size:13px;margin:10px 0}
 td,th{border-bottom:1px solid #e3e6ea;padding:5px 8px;text-align:right;color:#1c2127;
 background:#fff}
 td:first-child,th:first-child{text-align:left}

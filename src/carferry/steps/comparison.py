@@ -76,7 +76,7 @@ class Comparison(Result):
         many = "one sequence" if self.sequences == 1 else f"{self.sequences} sequences"
         return (
             f"Cost: GPUs of as many replicas as hold {many} of the whole context at once.",
-            *(f"{row.model}: {row.why}" for row in self.rows if row.why),
+            *(f"{row.model}: {said}" for row in self.rows for said in (row.why, row.fewer) if said),
         )
 
     @property

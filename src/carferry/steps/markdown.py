@@ -33,7 +33,7 @@ def in_notebook(markdown: str) -> str:
     Nothing wraps a title there, and half of a digest is none.
     """
     title, rest = markdown.partition("\n")[::2]
-    return f"##{title.replace('@', '@<wbr>')}\n{rest}" if title.startswith("# ") else markdown
+    return f"###{title.replace('@', '@<wbr>')}\n{rest}" if title.startswith("# ") else markdown
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> list[str]:

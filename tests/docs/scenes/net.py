@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from servers.buckets import ACCESS, SECRET, make_bucket, s3_server
+from servers.hub import Hub
+from servers.mirror import Mirror
 from servers.models import tiny
 from servers.python_base import python_base
 from servers.registry import LOGIN
 from servers.runtimes import fetch_wheels
 
-from docs.models import TOKEN
+from docs.models import SMOL, TOKEN, files
 from docs.scenes import scene
 
 if TYPE_CHECKING:
     from docs.world import World
 
+HARBOR = "harbor.example.com"
 ROUTE = "default-route-openshift-image-registry.example.com"
 
 
@@ -28,12 +32,25 @@ def a_token(world: World) -> None:
 
 @scene("how-to/behind-a-proxy.md")
 def behind_a_proxy(world: World) -> None:
-    """Mirror the base; then trust the company's certificates no more."""
+    """Set up the company's mirrors; then trust the company's certificates no more."""
+    _mirror(world, "artifactory.example.com", Mirror(prefix="/artifactory/api/huggingfaceml/hf"))
+    login = "Basic " + base64.b64encode(b"reader:secret").decode()
+    nexus = Mirror(prefix="/repository/hf", refuses={"tree": 400}, login=login)
+    _mirror(world, "nexus.example.com", nexus)
+    world.lead(HARBOR, lambda: world.registry(HARBOR).host)
+    world.log_in("registry.example.com", HARBOR)
     world.run(
         "carferry push -q docker://registry.access.redhat.com/ubi9/ubi-micro:latest"
-        " docker://registry.example.com/ubi9/ubi-micro:latest"
+        f" docker://{HARBOR}/redhat/ubi9/ubi-micro:latest"
     )
     world.private_authority()
+
+
+def _mirror(world: World, name: str, mirror: Mirror) -> None:
+    hub = world.stack.enter_context(Hub(redirects=False))
+    hub.mirror = mirror
+    hub.add(SMOL, files(SMOL), card={"license": "apache-2.0"})
+    world.lead(name, hub.endpoint.removeprefix("http://"))
 
 
 @scene("how-to/openshift-registry.md")

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
+from servers import models as tiny
+
 from docs import models
 from docs.scenes import scene
 from docs.world import World
@@ -72,3 +74,17 @@ def installed(world: World) -> None:
     world.run("oc apply --server-side -k manifests/ --namespace models")
     built = f"carferry build {models.SMOL} docker://quay.io/team/smollm2:1 --json 2>/dev/null"
     world.run(f"carferry deploy $({built} | jq -r .reference) --namespace models")
+
+
+@scene("how-to/without-kfp.md")
+def model(world: World) -> None:
+    """A model in a folder."""
+    tiny.write(tiny.tiny(), world.cwd / "model")
+
+
+@scene("how-to/recurring-runs.md")
+def logins(world: World) -> None:
+    """What a CronJob is given: logins of the hub, the registry and Git."""
+    world.write("token.txt", models.TOKEN)
+    world.write("auth.json", (world.home / ".config/containers/auth.json").read_text())
+    world.write("git-credentials.txt", "https://me:secret@git.example.com\n")

@@ -20,6 +20,7 @@ _MORE = """
 .mark{display:inline-block;color:#fff;border-radius:3px;padding:0 8px;font-weight:600}
 .mark.fits{background:#237346}.mark.tight{background:#9a6200}
 .mark.unchecked{background:#6a4fb3}.mark.no{background:#c0392b}.mark.unknown{background:#59606a}
+td:last-child{min-width:0}
 """
 _NOTE = (
     "Each bar is one GPU of the option that was chosen, or came closest, on a scale of its own. "
@@ -42,6 +43,7 @@ class Compared:
         weights_gib: On the fullest GPU; 0: unknown.
         replicas: That serve what is wanted at once; 0: unknown.
         why: Why not; empty if it fits.
+        fewer: Another option that holds as many with fewer GPUs, in words; empty if none does.
     """
 
     model: str
@@ -53,6 +55,7 @@ class Compared:
     weights_gib: float
     replicas: int
     why: str = ""
+    fewer: str = ""
 
     @property
     def cost(self) -> int:
@@ -62,7 +65,7 @@ class Compared:
     @property
     def cells(self) -> tuple[str, ...]:
         """The row, in the order of COLUMNS."""
-        copies = "" if self.replicas == 1 else f" ({self.replicas} replicas)"
+        copies = "" if self.replicas == 1 else f", {self.replicas} replicas"
         bill = f"{self.cost} GPU{'' if self.cost == 1 else 's'}{copies}"
         return (
             self.model,
@@ -72,7 +75,7 @@ class Compared:
             str(self.context or "-"),
             f"{self.at_once:.1f}" if self.at_once else "-",
             amount(self.weights_gib) if self.weights_gib else "-",
-            bill if self.cost else self.why or "-",
+            bill if self.cost else "-",
         )
 
 
@@ -98,8 +101,9 @@ def compared(plan: GpuPlan, sequences: int) -> Compared:
         context=length if isinstance(length, int) else best.choice.max_model_len,
         at_once=at_once,
         weights_gib=gib(best.weights) if best.is_weighed else 0.0,
-        replicas=_replicas(at_once, best.choice.max_num_seqs, sequences) if is_fit else 0,
+        replicas=_replicas(option, sequences) if is_fit else 0,
         why=why if is_fit or best.shortfall else best.binding,
+        fewer=_fewer(plan, option, sequences) if is_fit else "",
     )
 
 
@@ -155,7 +159,25 @@ def _bars(plans: Sequence[GpuPlan]) -> str:
     return f"{head}{bars}" if bars else ""
 
 
-def _replicas(at_once: float, most_seqs: int, sequences: int) -> int:
+def _replicas(option: Option, sequences: int) -> int:
     """Return how many replicas hold so many sequences; 0 if nobody knows what one holds."""
-    held = min(math.floor(at_once), most_seqs) if at_once else 0
+    best = option.best
+    if best is None or not (best.is_sized and best.needed):
+        return 0
+    held = min(math.floor(best.concurrency), best.choice.max_num_seqs)
     return math.ceil(sequences / held) if held else 0
+
+
+def _fewer(plan: GpuPlan, chosen: Option, sequences: int) -> str:
+    """Return the option as good as the chosen one that holds the sequences with fewest GPUs."""
+    bills = [
+        (count * option.gpu_count * option.pp, n, option, count)
+        for n, option in enumerate(plan.options)
+        if option.verdict is chosen.verdict and (count := _replicas(option, sequences))
+    ]
+    if not bills:
+        return ""
+    cost, _, option, count = min(bills)
+    own = _replicas(chosen, sequences) * chosen.gpu_count * chosen.pp
+    copies = "1 replica" if count == 1 else f"{count} replicas"
+    return f"{cost} GPUs do as {copies} on {place(option)}" if cost < own else ""

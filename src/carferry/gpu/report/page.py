@@ -38,7 +38,7 @@ svg{display:block;overflow:visible;width:100%;height:34px;margin:4px 0 2px}
 .key{display:inline-block;margin-right:12px;font-size:13px;color:#1c2127}
 .key i{display:inline-block;width:12px;height:12px;margin-right:4px;vertical-align:-1px}
 .wide{overflow-x:auto}
-table{border-collapse:collapse;font-size:13px;margin:0}
+table{border-collapse:collapse;table-layout:auto;font-size:13px;margin:0}
 td,th{border-bottom:1px solid #e3e6ea;padding:5px 8px;text-align:left;vertical-align:top;
 color:#1c2127;background:#fff;white-space:nowrap}
 td:last-child{white-space:normal;min-width:160px}

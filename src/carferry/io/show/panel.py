@@ -75,11 +75,14 @@ class Panel:
 
     def closed(self, tally: Tally) -> None:
         """Leave what was done, not how fast it went last."""
-        took = human_seconds(max(0.0, tally.heard - (self._began or tally.heard)))
+        began = tally.heard if self._began is None else self._began
+        took = human_seconds(max(0.0, tally.heard - began))
         moved = f"{human_bytes(tally.done_bytes)} moved in {took}" if tally.done_bytes else ""
-        short = tally.size_bytes and tally.share < 1
-        head = f"stopped at {tally.share:.0%}, {moved or 'nothing moved'}" if short else moved
-        self._show(tally, head or f"nothing had to move; {took}", over=True)
+        if tally.size_bytes and tally.share < 1:
+            head = f"stopped at {tally.share:.0%}, {moved or 'nothing moved'}"
+        else:
+            head = moved or ("nothing had to move" if tally.ended else "done")
+        self._show(tally, head, over=bool(tally.ended))
 
     def _draw(self, tally: Tally, now: float) -> None:
         self._drawn = now
