@@ -48,6 +48,7 @@ def read_in(path: Path) -> Iterator[str]:
                 yield text
 
 
+NOTEBOOKS = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("notebooks/*.ipynb"))
 FOUND = {name: path for path in SOURCES for name in read_in(path)}
 
 
@@ -55,13 +56,20 @@ def test_every_variable_that_is_read_is_on_the_page() -> None:
     assert {n: str(p) for n, p in FOUND.items() if n not in KNOWN | OTHERS} == {}
 
 
+def test_the_notebooks_read_their_group_and_nothing_else() -> None:
+    read = set(re.findall(r"\b(CARFERRY_\w+)\b", NOTEBOOKS))
+    assert read == set(READ["Notebooks"])
+
+
 def test_every_variable_of_the_page_is_read() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in SOURCES)
-    unread = {n for n in KNOWN if f'"{n}"' not in text and f"'{n}'" not in text}
+    unread = {
+        n for n in KNOWN - {*READ["Notebooks"]} if f'"{n}"' not in text and f"'{n}'" not in text
+    }
     assert unread == BY_LIBRARIES
 
 
 @pytest.mark.parametrize("name", sorted(KNOWN))
 def test_a_variable_stands_on_the_page_once(name: str) -> None:
     page = (ROOT / PAGE).read_text(encoding="ascii")
-    assert page.count(f"\n| `{name}` |") == 1
+    assert page.partition("## Options")[0].count(f"\n| `{name}` |") == 1

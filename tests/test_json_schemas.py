@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import threading
+import types
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,7 +26,11 @@ from servers.registry import Registry
 from servers.runtimes import from_folder
 from test_cluster_connect import kubeconfig
 
+from carferry.assembly.plan import How
+from carferry.io.show.display import Display
+from carferry.io.show.events import Events
 from carferry.pipelines import command
+from carferry.pipelines.local import runner
 from carferry.pipelines.reference.documents.examples import EXAMPLES
 from carferry.pipelines.reference.documents.page import DOCUMENTS
 from carferry.pipelines.server import submit
@@ -260,6 +267,49 @@ def test_schedules(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
         there = ["--host", server.url, "--namespace", "models", "--json"]
         assert command.main(["--schedules", *there]) == 0
     check("schedules", json.loads(capsys.readouterr().out))
+
+
+def test_every_kind_of_event() -> None:
+    """Those that a short build has none of, by the class that writes them."""
+    out, now = io.StringIO(), [0.0]
+    shown = Display(Events(out), clock=lambda: now[0])
+    with shown.phase("reading", "quay.io"):
+        shown.expect(10, 1)
+        shown.begin("a", 10)
+        shown.advance("a", 6)
+        shown.advance("a", -6)
+        shown.note("again")
+        now[0] += 100
+        shown.tick()
+        shown.advance("a", 10)
+        shown.end("a", "move")
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+    told = {"phase", "expect", "begin", "advance", "note", "wait", "end"}
+    assert {each["event"] for each in events} == told
+    for each in events:
+        check("progress", each)
+
+
+def test_every_way_in_which_something_ends_is_one_of_the_schema() -> None:
+    found = set(How)
+    for path in (ROOT / "src" / "carferry").rglob("*.py"):
+        found |= {*re.findall(r'\bprogress\.end\([^"\n]+, "(\w+)"\)', path.read_text())}
+    ways = schema("progress")["$defs"]["End"]["properties"]["how"]["enum"]
+    assert {*map(str, found)} <= set(ways)
+
+
+def test_a_local_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """What the command prints of a run; runs themselves are in test_pipeline_local.py."""
+    outputs = {"fit-model": {"deployment": {"run": "secret", "gpu_count": 1}, "warning": ""}}
+    done = types.SimpleNamespace(folder=tmp_path, outputs=outputs)
+    monkeypatch.setattr(runner, "run", lambda *_, **__: done)
+    assert command.main(["--local", "model=a/b", "image=oci:x:1"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["steps"]["fit-model"]["deployment"]["run"] == "***"
+    assert faults("local", document) == []
+    assert faults("local", document | {"more": 1}) != []
 
 
 def test_a_schema_that_allows_another_field_would_be_seen() -> None:

@@ -27,7 +27,7 @@ def test_the_committed_reference_is_current(capsys: pytest.CaptureFixture[str]) 
     assert main(["--check"], root=ROOT) == 0, capsys.readouterr().err
 
 
-def test_every_component_and_pipeline_has_a_section() -> None:
+def test_every_component_has_a_section() -> None:
     titles = [line for line in components.page().splitlines() if line.startswith("## ")]
     assert titles == [
         "## `fit_model`",
@@ -40,8 +40,6 @@ def test_every_component_and_pipeline_has_a_section() -> None:
         "## `download_model`",
         "## `build_image`",
         "## `push_image`",
-        "## Pipeline `modelcar`",
-        "## Pipeline `modelcar-buildah`",
     ]
 
 
@@ -54,6 +52,14 @@ def test_every_option_stands_in_the_page_of_the_command_line_with_its_variable()
             if name != "help" and action.option_strings and action.dest != "help":
                 assert f"`{long_name(action)}`" in section
                 assert f"`{names_of(action, name)[1]}`" in section
+
+
+def test_every_option_of_the_pipelines_command_stands_there_with_its_own_variable() -> None:
+    section = commands.page().partition("## `python pipelines/modelcar.py`")[2]
+    for action in command._parser()._actions:
+        if action.option_strings and action.dest != "help":
+            assert f"`{long_name(action)}`" in section
+            assert f"`{names_of(action, 'pipeline')[0]}`" in section
 
 
 def test_a_stale_page_fails_the_check_until_it_is_written_again(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from carferry.pipelines.reference import annotations as marks
 from carferry.pipelines.reference import (
-    annotations,
     causes,
     commands,
     components,
@@ -40,7 +40,7 @@ def wanted(root: Path) -> dict[Path, str]:
         root / serving.PAGE: serving.page(),
         root / rbac.PAGE: rbac.page(),
         root / errors.PAGE: errors.page(),
-        root / annotations.PAGE: annotations.page(),
+        root / marks.PAGE: marks.page(),
         root / environment.PAGE: environment.page(),
         root / documents.PAGE: documents.page(),
         **{root / path: text for path, text in documents.schemas().items()},

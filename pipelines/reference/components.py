@@ -1,11 +1,10 @@
-"""Tables of components, pipelines and settings, made from their signatures and docstrings."""
+"""Tables of components and settings, made from their signatures and docstrings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kfp.dsl.graph_component import GraphComponent
 from kfp.dsl.python_component import PythonComponent
 
 from carferry.components import (
@@ -21,10 +20,7 @@ from carferry.components import (
     warm_nodes,
 )
 from carferry.form.parameter import Parameter
-from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.reference.table import table
-from carferry.pipelines.staged import buildah
-from carferry.pipelines.streamed import stream
 from carferry.run.settings import AGAIN, BUILDER, FIT, PACK, SERVE
 
 COMPONENTS: Sequence[PythonComponent] = (
@@ -51,7 +47,8 @@ SETTINGS_PAGE = Path("docs/reference/settings.md")
 SETTINGS_HEAD = """\
 # Settings
 
-Generated from `carferry.run.settings` by `python -m carferry.pipelines.reference`.
+What the pipelines' parameter `settings` may hold: all that is rarely asked for. Generated from
+`carferry.run.settings` by `python -m carferry.pipelines.reference`.
 
 The pipelines' last parameter, `settings`, is one JSON object; components take it too. In a
 dashboard write `{"namespace": "demo", "auth": true}`, on the command line
@@ -60,10 +57,12 @@ switches may be JSON's own; lists of texts may be lists, or text by comma or lin
 
 """
 HEAD = """\
-# Components and pipelines
+# Components
 
-Generated from the signatures and docstrings by `python -m carferry.pipelines.reference`.
-Import a component into a pipeline of your own with `from carferry.components import build_image`.
+Every component with its inputs and outputs. Generated from the signatures and docstrings by
+`python -m carferry.pipelines.reference`. Import one into a pipeline of your own with
+`from carferry.components import build_image`: [compose your own](../how-to/compose-your-own.md).
+What the compiled pipelines ask for is in [pipeline parameters](pipelines.md).
 
 """
 
@@ -80,10 +79,8 @@ def overview() -> str:
 
 
 def page() -> str:
-    """Return the reference page: every input and output of components and pipelines."""
-    here = Site(HERE, folder=".")
-    made = [*COMPONENTS, stream(here), buildah(here)]
-    return f"{HEAD}{overview()}\n" + "\n".join(_section(each) for each in made)
+    """Return the reference page: every input and output of every component."""
+    return f"{HEAD}{overview()}\n" + "\n".join(_section(each) for each in COMPONENTS)
 
 
 def settings_page() -> str:
@@ -95,10 +92,9 @@ def settings_page() -> str:
     return SETTINGS_HEAD + "\n".join(parts)
 
 
-def _section(made: PythonComponent | GraphComponent) -> str:
+def _section(made: PythonComponent) -> str:
     spec = made.component_spec
-    shared = isinstance(made, PythonComponent)
-    title = f"`{made.python_func.__name__}`" if shared else f"Pipeline `{made.name}`"
+    title = f"`{made.python_func.__name__}`"
     inputs = [
         (f"`{name}`", _kind(about.type), _default(about), about.description or "")
         for name, about in (spec.inputs or {}).items()

@@ -98,6 +98,20 @@ READ: Mapping[str, Mapping[str, str]] = {
         "CARFERRY_S3_CONNECTION": "Folder of the mounted S3 connection",
         "CARFERRY_LIBRARY": "Folder of the mounted library",
     },
+    "Notebooks": {
+        "CARFERRY_LOCAL": "1: `modelcar.ipynb` needs no cluster",
+        "CARFERRY_MODEL": "Model of `modelcar.ipynb`",
+        "CARFERRY_MODELS": "Models of `compare.ipynb`, between blanks",
+        "CARFERRY_GPUS": "GPUs that both plan for",
+        "CARFERRY_IMAGE": "Image that is built",
+        "CARFERRY_BASE": "Its base",
+        "CARFERRY_PLAIN_HTTP": "Registry without TLS",
+        "CARFERRY_HOST": "Pipeline server",
+        "CARFERRY_PROJECT": "Project of the run and of the deployment",
+        "CARFERRY_TOKEN_FILE": "Token for the pipeline server",
+        "CARFERRY_PAGES": "Address of its pages; default: the pipeline server",
+        "CARFERRY_ENDPOINT": "Endpoint that is asked; default: the deployment",
+    },
 }
 """Variables by group, with what they mean."""
 _POD = f"""
@@ -128,8 +142,9 @@ def page() -> str:
     for group, names in READ.items():
         rows = [(f"`{name}`", about) for name, about in names.items()]
         parts.append(f"## {group}\n\n{table(('Variable', 'Meaning'), rows)}\n")
-    rows = [(f"`{name}`", *found) for name, found in sorted(_options().items())]
-    parts += [_POD.lstrip(), _OPTIONS, table(("Variable", "Option", "Commands"), rows), _PIPELINES]
+    options = ((f"`{name}`", *found) for name, found in sorted(_options().items()))
+    shown = table(("Variable", "Option", "Commands"), options)
+    parts += [_POD.lstrip(), _OPTIONS, shown, _PIPELINES]
     own = ((f"`{name}`", f"`{option}`") for name, option in _of_pipelines())
     return "".join([*parts, table(("Variable", "Option"), own)])
 

@@ -20,8 +20,8 @@ PAGE = Path("docs/reference/python.md")
 HEAD = """\
 # The Python API
 
-Generated from the signatures and docstrings by `python -m carferry.pipelines.reference`; the
-examples run as tests, beside a folder `model`.
+Every function and result of `import carferry`. Generated from the signatures and docstrings by
+`python -m carferry.pipelines.reference`; the examples run as tests, beside a folder `model`.
 
 `import carferry` loads nothing but the standard library; each name is loaded when it is first
 used. Nothing is printed unless `progress` asks for it. Several values are a list, sizes are

@@ -49,7 +49,7 @@ def _used() -> str:
 
 def _targets() -> str:
     rows = [
-        (f"`{name}`", dotted(one.backend), dotted(one.argo), "yes" if one.is_rhoai else "no")
+        (f"`{name}`", _joined(one.backend), _joined(one.argo), "yes" if one.is_rhoai else "no")
         for name, one in TARGETS.items()
     ]
     head = ("`--target`", "KFP backend", "Argo Workflows", "checked by default")
@@ -73,6 +73,10 @@ def _boundaries() -> str:
         f"Each range begins at one of these: {since}. The newest that was read is {LATEST};\n"
         "one that was not is planned as the nearest that was, and the plan says so.\n"
     )
+
+
+def _joined(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def _platform(release: tuple[int, int, int]) -> str:

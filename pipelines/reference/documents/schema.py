@@ -11,7 +11,7 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import docstring_parser
 
@@ -84,7 +84,7 @@ def _of_class(kind: type, known: dict[str, Schema]) -> Schema:
         getter = getattr(kind, name).fget
         hint = get_type_hints(getter)["return"]
         made[name] = _described(_of(hint, known), _line(inspect.getdoc(getter) or ""))
-    optional = kind.__optional_keys__ if is_typeddict(kind) else frozenset[str]()
+    optional: frozenset[str] = vars(kind).get("__optional_keys__", frozenset())
     return {
         "type": "object",
         "description": _line((inspect.getdoc(kind) or "").partition("\n")[0]),
