@@ -29,7 +29,7 @@ from docs.blocks import Block, read
 from docs.doors import OWN, PUBLIC, Doors
 from docs.pages import ROOT, file
 from docs.scenes import scenes
-from docs.session import Session
+from docs.session import PATIENCE_S, Session
 from docs.shims import write_names, write_shims
 
 BASE = "registry.access.redhat.com"
@@ -95,6 +95,7 @@ class World:
     """
 
     node: object = None
+    patience_s = PATIENCE_S
 
     def __init__(self, stage: Stage, page: str, folder: Path) -> None:
         self.stage, self.page, self.folder = stage, page, folder
@@ -131,7 +132,7 @@ class World:
 
     def session(self) -> Session:
         """Return the shell of the page."""
-        return Session(self.cwd, self.env, self.folder / "session")
+        return Session(self.cwd, self.env, self.folder / "session", self.patience_s)
 
     # What scenes use.
 
