@@ -38,6 +38,7 @@ QUAY, COMPANY = "quay.io", "registry.example.com"
 PIPELINES = "ds-pipeline-dspa-models.apps.example.com"
 PIPELINE_TOKEN = "sha256~of-the-pipeline-server"
 PROXY = "proxy.example.com"
+_USED = ("curl", "git", "jq", "skopeo")  # on pages, beside ours
 _LEFT_OUT = ("tests/", "benchmarks/results/")
 
 
@@ -55,6 +56,8 @@ class Stage:
         self.doors = Doors(folder / "doors")
 
     def __enter__(self) -> Self:
+        for program in _USED:
+            need(program)
         with ExitStack() as stack:
             stack.enter_context(self.doors)
             door = self.doors.port
