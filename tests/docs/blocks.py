@@ -11,7 +11,9 @@ from pathlib import Path
 
 import yaml
 
-_FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,}|~{3,}) *(?P<info>[^`]*)$")
+_FENCE = re.compile(
+    r"^(?P<indent> *(?:(?:[-*+]|\d+[.)]) +)?)(?P<ticks>`{3,}|~{3,}) *(?P<info>[^`]*)$"
+)
 _TITLE = re.compile(r'title="([^"]*)"')
 _NOT_RUN = re.compile(r"<!-- not run: (?P<reason>.*\S) -->")
 _EXIT = re.compile(r"<!-- exit: (?P<code>\d+) -->")

@@ -19,6 +19,7 @@ from docs.world import Stage, World
 PAGES = pages()
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", [page for page in PAGES if not uses_a_cluster(page)])
 def test_a_page_runs_as_pasted_and_prints_what_it_shows(
     page: str, stage: Stage, tmp_path: Path

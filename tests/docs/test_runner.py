@@ -13,6 +13,7 @@ from docs.compare import difference
 from docs.pages import on_a_cluster
 from docs.running import Ran, fault
 from docs.session import Session
+from docs.write import rewritten
 
 
 def faults(tmp_path: Path, text: str) -> list[str]:
@@ -189,3 +190,42 @@ def test_a_block_that_never_ends_is_ended(tmp_path: Path) -> None:
     session = Session(tmp_path, dict(os.environ), tmp_path / "s", patience_s=0.5)
     with session, pytest.raises(TimeoutError):
         session.run(block)
+
+
+def test_a_page_is_rewritten_where_its_outputs_are_others(tmp_path: Path) -> None:
+    page = dedent("""\
+        ```sh
+        echo kept 1
+        ```
+
+        ```text title="prints"
+        kept ...
+        ```
+
+        - ```sh
+          echo new; echo took 1.5 s
+          ```
+
+          ```text title="prints"
+          ```
+
+        ```sh
+        echo shorter
+        ```
+
+        ```text title="prints"
+        a
+        b
+        ```
+
+        The end.
+        """)
+    found = parse(page)
+    with Session(tmp_path, dict(os.environ), tmp_path / "session") as session:
+        ran = [Ran(block, session.run(block)) for block in found]
+    new = rewritten(page, ran)
+    assert "\nkept ...\n" in new
+    assert '  ```text title="prints"\n  new\n  took ...\n  ```\n' in new
+    assert '```text title="prints"\nshorter\n```\n\nThe end.\n' in new
+    again = [Ran(block, each.outcome) for block, each in zip(parse(new), ran, strict=True)]
+    assert rewritten(new, again) == new

@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from docs.blocks import Block, check
 from docs.compare import difference, settled
-from docs.pages import ROOT, on_a_cluster, place
+from docs.pages import on_a_cluster, place
 from docs.running import Ran, fault, run
 from docs.world import Stage, World
 
@@ -52,32 +53,47 @@ def _world(stage: Stage, page: str, folder: Path) -> AbstractContextManager[Worl
 
 def _rewrite(world: World) -> int:
     check(world.blocks)
-    lines, shift = world.path.read_text().split("\n"), 0
-    for ran in run(world):
-        if ran.outcome.code != ran.block.code:
-            print(f"{world.page}, line {ran.block.line}: {fault(ran)}", file=sys.stderr)
-            return 1
-        if (shown := ran.block.prints) is not None:
-            new = renewed(ran, shown, world)
-            start = shown.line + shift
-            count = shown.text.count("\n")
-            indent = re.match(" *", lines[start - 1])[0]  # type: ignore[index]
-            lines[start : start + count] = [f"{indent}{each}".rstrip() for each in new]
-            shift += len(new) - count
-    world.path.write_text("\n".join(lines))
+    ran = list(run(world))
+    if ran and ran[-1].outcome.code != ran[-1].block.code:
+        print(f"{world.page}, line {ran[-1].block.line}: {fault(ran[-1])}", file=sys.stderr)
+        return 1
+    world.path.write_text(rewritten(world.path.read_text(), ran, str(world.folder)))
     return 0
 
 
-def renewed(ran: Ran, shown: Block, world: World) -> list[str]:
-    """Return the lines to show."""
+def rewritten(page: str, ran: Sequence[Ran], folder: str = "") -> str:
+    """Return the text of a page with what was printed.
+
+    Args:
+        page: As it is.
+        ran: All that ran of it.
+        folder: What is hidden of paths.
+    """
+    lines, shift = page.split("\n"), 0
+    for each in ran:
+        if (shown := each.block.prints) is None:
+            continue
+        new, start, count = _renewed(each, shown, folder), shown.line + shift, _count(shown)
+        opening = lines[start - 1]
+        indent = opening[: len(opening) - len(opening.lstrip())]
+        lines[start : start + count] = [f"{indent}{line}".rstrip() for line in new]
+        shift += len(new) - count
+    return "\n".join(lines)
+
+
+def _count(block: Block) -> int:
+    return block.text.count("\n")
+
+
+def _renewed(ran: Ran, shown: Block, folder: str) -> list[str]:
     if shown.text.strip() and not difference(shown.text, ran.outcome.output):
         return shown.text.removesuffix("\n").split("\n")
-    text = ran.outcome.output.replace(str(world.folder), "...").strip("\n")
+    text = ran.outcome.output.strip("\n")
+    text = text.replace(folder, "...") if folder else text
     for pattern in _VARYING:
         text = pattern.sub("...", text)
-    return settled([line.rstrip() for line in text.split("\n")])
+    return settled([line.rstrip() for line in text.split("\n")]) if text else []
 
 
 if __name__ == "__main__":
-    print(f"in {ROOT}")
     sys.exit(main(sys.argv[1:]))
