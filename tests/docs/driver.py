@@ -34,7 +34,7 @@ def _take(variables: str) -> None:
 
 def _run(file: Path, namespace: dict[str, object]) -> int:
     try:
-        exec(compile(file.read_text(), str(file), "exec"), namespace)
+        exec(compile(file.read_text(), str(file), "exec", dont_inherit=True), namespace)
     except SystemExit as stopped:
         return stopped.code if isinstance(stopped.code, int) else int(bool(stopped.code))
     except BaseException:
