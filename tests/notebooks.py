@@ -30,9 +30,29 @@ def variables(home: Path, **settings: str) -> dict[str, str]:
 
 def executed(name: str, folder: Path, environ: Mapping[str, str]) -> Document:
     """Run a notebook from top to bottom in a folder and return it with its outputs."""
-    document = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+    return ran(nbformat.read(FOLDER / f"{name}.ipynb", as_version=4), folder, environ)
+
+
+def of(*cells: str) -> Document:
+    """Return a notebook of these cells."""
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+
+
+def ran(
+    document: Document, folder: Path, environ: Mapping[str, str], *, goes_on: bool = False
+) -> Document:
+    """Run a notebook in a folder and return it with its outputs.
+
+    Args:
+        document: Any notebook.
+        folder: Where.
+        environ: More variables of its kernel.
+        goes_on: Whether an error ends a cell only.
+    """
     where = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(document, timeout=180, kernel_name="python3", resources=where)
+    client = NotebookClient(
+        document, timeout=180, kernel_name="python3", resources=where, allow_errors=goes_on
+    )
     client.execute(env={**os.environ, **environ})
     return document
 

@@ -130,6 +130,19 @@ def test_three_models_are_compared_and_the_first_that_fits_is_chosen(
     assert "'model': 'Qwen/Qwen2.5-7B-Instruct'" in said
 
 
+def test_an_error_is_a_line_that_says_what_to_do_without_frames(
+    own_home: Path, tmp_path: Path
+) -> None:
+    cell = "import carferry\ncarferry.fit('./none', gpus='L4')"
+    environ = notebooks.variables(own_home)
+    document = notebooks.ran(notebooks.of(cell), tmp_path, environ, goes_on=True)
+    (error,) = notebooks.outputs(document)
+    assert (error.output_type, error.ename) == ("error", "SourceNotFound")
+    (line,) = error.traceback
+    assert line.startswith("SourceNotFound: ")
+    assert "none" in line
+
+
 @pytest.mark.parametrize("name", notebooks.NAMES)
 def test_it_is_committed_without_outputs_counts_or_machine_metadata(name: str) -> None:
     document = json.loads((notebooks.FOLDER / f"{name}.ipynb").read_text(encoding="ascii"))
@@ -149,6 +162,14 @@ def test_each_cell_is_preceded_by_what_it_teaches_and_what_to_do_if_it_fails(nam
             assert "**You learn**" in text, text
             assert "**You should see**" in text, text
             assert re.search(r"\*\*If ", text), text
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_the_errors_that_it_names_are_ours(name: str) -> None:
+    text = (notebooks.FOLDER / f"{name}.ipynb").read_text(encoding="ascii")
+    named = {*re.findall(r"`([A-Z][a-z]+[A-Za-z]+)`", text)}
+    assert named
+    assert named <= {*carferry.__all__}
 
 
 @pytest.mark.parametrize("name", notebooks.NAMES)
