@@ -8,13 +8,12 @@ frontend/src/concepts/pipelines/content, createRun and import; read on 2026-11-2
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from functools import reduce
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from google.protobuf.json_format import MessageToDict
 from kfp.dsl.graph_component import GraphComponent
-from kfp.pipeline_spec.pipeline_spec_pb2 import ComponentInputsSpec
+from kfp.dsl.structures import InputSpec
 
 from carferry.pipelines.pods import HERE, Site
 from carferry.pipelines.reference import run_graph
@@ -32,7 +31,9 @@ GIVEN = {
 PROJECT, NAME = "models", "smollm2-135m"
 _SECTIONS = ("Run type", "Project and experiment", "Run details", "Pipeline", "Parameters")
 _LEFT, _WIDE = 220, 500
-_Input = ComponentInputsSpec.ParameterSpec
+
+_Part = Callable[[float], Drawn]
+"""Draws itself from a height on."""
 
 
 def pictures() -> dict[Path, str]:
@@ -47,21 +48,21 @@ def pictures() -> dict[Path, str]:
 
 def create_run(made: GraphComponent, given: Mapping[str, str] = GIVEN) -> str:
     """Return the form of a run, filled in as the tutorial does it."""
-    name = str(made.pipeline_spec.pipeline_info.name)
-    inputs = made.pipeline_spec.root.input_definitions.parameters
+    inputs = made.component_spec.inputs or {}
     top = words(24, 40, "Create run", "ink b", size=22)
-    parts = [
-        lambda y: _heading(y, _SECTIONS[0], "Run once immediately after creation"),
-        lambda y: _section(y, _SECTIONS[1], [("Project", PROJECT), ("Experiment *", "Default")]),
-        lambda y: _section(y, _SECTIONS[2], [("Name *", NAME), ("Description", "")]),
-        lambda y: _section(y, _SECTIONS[3], [("Pipeline *", name)]),
-        lambda y: _heading(y, _SECTIONS[4], "Specify parameters required by pipelines."),
-        *(
-            lambda y, field=field: _parameter(y, field, inputs[field], given.get(field))
-            for field in sorted(inputs)
-        ),
+    place = {"Project": PROJECT, "Experiment *": "Default"}
+    parts: list[_Part] = [
+        partial(_heading, title=_SECTIONS[0], about="Run once immediately after creation"),
+        partial(_section, title=_SECTIONS[1], fields=place),
+        partial(_section, title=_SECTIONS[2], fields={"Name *": NAME, "Description": ""}),
+        partial(_section, title=_SECTIONS[3], fields={"Pipeline *": str(made.name)}),
+        partial(_heading, title=_SECTIONS[4], about="Specify parameters required by pipelines."),
     ]
-    form = reduce(lambda done, part: done.then(part(done.bottom)), parts, Drawn((), 62))
+    for name, field in sorted(inputs.items()):
+        parts.append(partial(_parameter, name=name, field=field, given=given.get(name)))
+    form = Drawn((), 62)
+    for part in parts:
+        form = form.then(part(form.bottom))
     form = form.then(_buttons(_LEFT, form.bottom + 6, "Create run"))
     shapes = (top, rule(24, 58, 712), *_jumps(), *form.shapes)
     about = "Drawn from the pipeline's parameters; not a photograph."
@@ -70,7 +71,7 @@ def create_run(made: GraphComponent, given: Mapping[str, str] = GIVEN) -> str:
 
 def import_dialog(made: GraphComponent) -> str:
     """Return the dialog that takes the pipeline's YAML."""
-    name = str(made.pipeline_spec.pipeline_info.name)
+    name = str(made.name)
     fields = Drawn((words(24, 42, "Import pipeline", "ink b", size=22),), 66)
     values = {"Project": PROJECT, "Pipeline name *": name, "Pipeline description": ""}
     for label, value in values.items():
@@ -84,9 +85,9 @@ def import_dialog(made: GraphComponent) -> str:
     return document("Importing the pipeline", about, 600, end.bottom + 24, shapes)
 
 
-def _section(y: float, title: str, fields: list[tuple[str, str]]) -> Drawn:
+def _section(y: float, title: str, fields: Mapping[str, str]) -> Drawn:
     drawn = Drawn((words(_LEFT, y + 26, title, "ink b", size=18),), y + 44)
-    for label, value in fields:
+    for label, value in fields.items():
         drawn = drawn.then(_field(_LEFT, drawn.bottom, label, value))
     return drawn
 
@@ -96,21 +97,17 @@ def _heading(y: float, title: str, about: str) -> Drawn:
     return head.then(paragraph(_LEFT, y + 36, about, _WIDE)).then(Drawn((), y + 68))
 
 
-def _parameter(y: float, name: str, about: _Input, given: str | None) -> Drawn:
-    kind = MessageToDict(about)["parameterType"]
-    label = name if about.is_optional else f"{name} *"
-    value = _shown(about) if given is None else given
-    drawn = _field(_LEFT, y, label, value, _WIDE, number=kind == "NUMBER_INTEGER")
-    text = paragraph(_LEFT, drawn.bottom - 12, about.description, _WIDE)
+def _parameter(y: float, name: str, field: InputSpec, given: str | None) -> Drawn:
+    label = name if field.optional else f"{name} *"
+    value = _shown(field.default) if given is None else given
+    drawn = _field(_LEFT, y, label, value, _WIDE, number=field.type == "Integer")
+    text = paragraph(_LEFT, drawn.bottom - 12, field.description or "", _WIDE)
     return drawn.then(Drawn(text.shapes, text.bottom + 14))
 
 
-def _shown(about: _Input) -> str:
+def _shown(default: object) -> str:
     """Return a default as the form shows it."""
-    value = MessageToDict(about).get("defaultValue", "")
-    if isinstance(value, str):
-        return value
-    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
+    return default if isinstance(default, str) else json.dumps(default)
 
 
 def _field(
