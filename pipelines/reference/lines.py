@@ -99,7 +99,8 @@ KINDS: Mapping[str, Kind] = {
         "leave on_unknown out",
     ),
     "DoesNotFit": Kind(
-        "no GPU that was named, or that the cluster has, can hold the model",
+        "no GPU that was named, or that the cluster has, can hold the model; `carferry plan` gives "
+        "its whole answer instead of this line, with the same exit code",
         "the line names the smallest change: another GPU, more of them, a shorter context",
         "fit ...: weights; add a node with ...: then it fits on ..., up to ... tokens.",
     ),
