@@ -7,7 +7,7 @@ DEMO := $(VENV)/.installed-demo
 STAMP := $(VENV)/.installed
 PINS := src/carferry/runtime/requirements.txt
 
-.PHONY: help bench demo test test-cluster soak check compile format recording tools rig registries cluster clean
+.PHONY: help bench demo docs test test-cluster soak check compile format recording tools rig registries cluster clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -39,7 +39,12 @@ check: $(STAMP) ## lint, types, import contracts, generated files, limits of the
 	diff -r compiled build/compiled
 	$(BIN)/carferry lint compiled/modelcar*.yaml --target all --workers 32
 	$(BIN)/python -m carferry.pipelines.reference --check
+	$(MAKE) docs
 	grep -v '^kfp==' $(PINS) | diff constraints-core.txt -
+
+# The notice that Material prints at each build stands in docs/adr/0053, and a test compares the two.
+docs: $(STAMP) ## write the documentation site: open build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 compile: $(STAMP) ## write compiled/*.yaml, the generated reference and constraints-core.txt anew
 	$(BIN)/python pipelines/modelcar.py --compile

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from servers.certs import Certificates
-from servers.forward_names import INSIDE
+from servers.forward_names import DOOR, INSIDE
 
 USER, PASSWORD = "me", "p@ss:w/rd%"
 ESCAPED = "me:p%40ss%3Aw%2Frd%25"
@@ -34,9 +34,16 @@ class Forward:
     """
 
     def __init__(
-        self, folder: Path, *, login: bool = False, certificates: Certificates | None = None
+        self,
+        folder: Path,
+        *,
+        login: bool = False,
+        certificates: Certificates | None = None,
+        door: int = 0,
     ) -> None:
+        """Ask for a login, speak TLS, or bring everybody who asks for port 443 to one door."""
         folder.mkdir(parents=True, exist_ok=True)
+        self._door = door
         self._folder, self.login, self._certificates = folder, login, certificates
         self.host = ""
 
@@ -45,7 +52,7 @@ class Forward:
         command = [
             *(sys.executable, "-m", "proxy", "--hostname", "127.0.0.1", "--port", "0"),
             *("--port-file", str(port_file), "--log-file", str(self._folder / "log")),
-            *("--plugins", "servers.forward_names.Names"),
+            *("--plugins", f"servers.forward_names.{'Door' if self._door else 'Names'}"),
             *("--num-workers", "1", "--num-acceptors", "1", "--threaded"),
         ]
         if self.login:
@@ -53,6 +60,7 @@ class Forward:
         if made := self._certificates:
             command += ["--cert-file", str(made.chain), "--key-file", str(made.key)]
         env = {**os.environ, "PYTHONPATH": str(tests), "HOME": str(self._folder)}
+        env |= {DOOR: str(self._door)}
         with (self._folder / "output").open("wb") as output:
             self._process = subprocess.Popen(command, env=env, stdout=output, stderr=output)
         self.host = f"127.0.0.1:{self._wait(port_file)}"

@@ -47,6 +47,7 @@ class Setup:
         requests_per_s: More from one address are answered 429; 0 for no limit.
         mirror_of: Address of a registry whose images it passes on and keeps; takes none itself.
         asks_for_certificates: Whether a client must show one of the same authority.
+        relative_urls: Whether its links leave out the host, for one that stands behind a name.
     """
 
     root: Path
@@ -57,6 +58,7 @@ class Setup:
     requests_per_s: int = 0
     mirror_of: str = ""
     asks_for_certificates: bool = False
+    relative_urls: bool = False
 
     @property
     def data(self) -> Path:
@@ -195,6 +197,7 @@ def _built(name: str) -> str:
 
 def _config(setup: Setup) -> dict[str, Any]:
     http: dict[str, Any] = {"addr": "127.0.0.1:0", "secret": "of the tests"}
+    http["relativeurls"] = setup.relative_urls
     if setup.certificates:
         chain, key = setup.certificates.chain, setup.certificates.key
         http["tls"] = {"certificate": str(chain), "key": str(key)}

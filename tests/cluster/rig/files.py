@@ -124,7 +124,11 @@ def _registry(rig: Rig) -> Any:
             "delete": {"enabled": True},
         },
         # Pods have a loopback of their own: they find it at the node's address.
-        "http": {"addr": f":{rig.registry}", "secret": "of the tests"},
+        "http": {
+            "addr": f":{rig.registry}",
+            "secret": "of the tests",
+            "relativeurls": True,  # it stands behind other names, too
+        },
     }
 
 
