@@ -36,6 +36,7 @@ class ClusterWorld(World):
     """A world with a node, see `World`."""
 
     node: Node
+    patience_s = 600.0
 
     def __init__(self, stage: Stage, page: str, folder: Path, node: Node) -> None:
         super().__init__(stage, page, folder)

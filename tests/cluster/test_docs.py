@@ -25,7 +25,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield made
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", ON_A_CLUSTER)
 def test_a_page_runs_on_a_cluster_as_pasted_and_prints_what_it_shows(
     page: str, stage: Stage, node: Node, tmp_path: Path

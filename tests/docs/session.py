@@ -17,7 +17,7 @@ from typing import Self
 
 from docs.blocks import Block
 
-PATIENCE_S = 180.0
+PATIENCE_S = 300.0
 _DRIVER = Path(__file__).with_name("driver.py")
 
 

@@ -29,7 +29,7 @@ from docs.blocks import Block, read
 from docs.doors import OWN, PUBLIC, Doors
 from docs.pages import ROOT, file
 from docs.scenes import scenes
-from docs.session import Session
+from docs.session import PATIENCE_S, Session
 from docs.shims import write_names, write_shims
 
 BASE = "registry.access.redhat.com"
@@ -38,6 +38,7 @@ QUAY, COMPANY = "quay.io", "registry.example.com"
 PIPELINES = "ds-pipeline-dspa-models.apps.example.com"
 PIPELINE_TOKEN = "sha256~of-the-pipeline-server"
 PROXY = "proxy.example.com"
+_USED = ("curl", "git", "jq", "skopeo")  # on pages, beside ours
 _LEFT_OUT = ("tests/", "benchmarks/results/")
 
 
@@ -55,6 +56,8 @@ class Stage:
         self.doors = Doors(folder / "doors")
 
     def __enter__(self) -> Self:
+        for program in _USED:
+            need(program)
         with ExitStack() as stack:
             stack.enter_context(self.doors)
             door = self.doors.port
@@ -95,6 +98,7 @@ class World:
     """
 
     node: object = None
+    patience_s = PATIENCE_S
 
     def __init__(self, stage: Stage, page: str, folder: Path) -> None:
         self.stage, self.page, self.folder = stage, page, folder
@@ -131,7 +135,7 @@ class World:
 
     def session(self) -> Session:
         """Return the shell of the page."""
-        return Session(self.cwd, self.env, self.folder / "session")
+        return Session(self.cwd, self.env, self.folder / "session", self.patience_s)
 
     # What scenes use.
 

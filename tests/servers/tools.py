@@ -10,9 +10,12 @@ import pytest
 
 PACKAGES = {
     "buildah": "buildah",
+    "curl": "curl",
     "docker-registry": "docker-registry",
+    "git": "git",
     "ip": "iproute2",
     "iptables": "iptables",
+    "jq": "jq",
     "newgidmap": "uidmap",
     "newuidmap": "uidmap",
     "podman": "podman",
