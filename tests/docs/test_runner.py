@@ -152,6 +152,7 @@ def test_a_page_that_breaks_the_form_is_found(text: str, why: str) -> None:
     [
         '```sh\nexport NAME=granite\necho "$NAME" ${NAME} # or NAME\n```\n',
         "<!-- not run: wants a browser -->\n```sh\nopen PROJECT\n```\n",
+        "```sh\noc kustomize here | sed s/PROJECT/models/ | oc apply -f -\n```\n",
         "```sh\ncat <<EOF\na\nEOF\n```\n",
         "```yaml\nscript: !reference [a, b]\n---\nb: 1\n```\n",
     ],
