@@ -211,10 +211,7 @@ def test_the_disks_of_the_page_hold_what_is_pulled_below_the_kubelets_threshold(
     model = files("meta-llama/Llama-3.1-405B-Instruct")
     size = sum(len(body) if isinstance(body, bytes) else body.size for body in model.values())
     image, under_way = round(size / GIB), 6 * 9
-    taken = {
-        "CRI-O": (image + under_way, 2 * image + under_way),
-        "containerd": (2 * image, 4 * image),
-    }
+    crio, containerd = (image + under_way, 2 * image + under_way), (2 * image, 4 * image)
     page = text("very-large-models")
     assert f"| {image} GiB, and {under_way} while it pulls | {2 * image:,} GiB |" in page
     cells = {row[0]: row[1:] for row in rows("very-large-models", "Disk on the nodes")}
