@@ -121,6 +121,14 @@ def image(layout: Path) -> tuple[str, list[str]]:
     return entry["digest"], [each["digest"] for each in json.loads(path.read_text())["layers"]]
 
 
+def test_a_hub_that_nothing_leads_to_names_the_proxy(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    told = carferry(capsys, "plan", "team/model")
+    assert (told.code, "check the network, HF_ENDPOINT or HTTPS_PROXY" in told.err) == (1, True)
+
+
 # What is written into the clone stays out of it.
 
 
