@@ -153,9 +153,8 @@ def test_the_layers_of_the_page_are_those_of_the_code() -> None:
 
 
 def test_the_options_of_the_page_are_options() -> None:
-    usage = build_parser().parse_args(
-        [*["build", "org/name", "oci:x:1", "--include", "*.gguf", "--exclude"], "*.md", "--allow-no-weights"]
-    )
+    more = ["--include", "*.gguf", "--exclude", "*.md", "--allow-no-weights"]
+    usage = build_parser().parse_args(["build", "org/name", "oci:x:1", *more])
     assert (usage.include, usage.exclude, usage.allow_no_weights) == (["*.gguf"], ["*.md"], True)
     shown = [
         codes(row[0])[0].split()[0] for row in rows(text("contents"), "Files") if "--" in row[0]
