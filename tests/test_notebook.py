@@ -57,7 +57,7 @@ def environ(hub: Hub, registry: Registry, served: Standin, own_home: Path) -> di
 def test_on_this_machine_a_model_becomes_an_image_that_is_followed_asked_and_drawn(
     environ: dict[str, str], registry: Registry, tmp_path: Path
 ) -> None:
-    document = notebooks.executed("modelcar", tmp_path, environ | {"CARFERRY_LOCAL": "1"})
+    document = notebooks.executed("modelcar", tmp_path, environ | {"CARFERRY_NOTEBOOK_LOCAL": "1"})
     assert notebooks.foreign(document) == []
     html, page = notebooks.shown(document), notebooks.rendered(document)
     assert has_the_charts(page)
@@ -75,11 +75,11 @@ def test_on_a_cluster_it_submits_the_run_and_links_to_it_and_to_its_logs(
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", environ["HF_ENDPOINT"])
     how = {"base": "embedded", "plain_http": [registry.host]}
-    carferry.build(MODEL, environ["CARFERRY_IMAGE"], **how)
+    carferry.build(MODEL, environ["CARFERRY_NOTEBOOK_IMAGE"], **how)
     (tmp_path / "token").write_text("no-secret\n")
     route = "https://ds-pipeline-dspa-models.apps.example.com"
     with PipelineServer(RUN, token="no-secret") as server:
-        told = {"CARFERRY_HOST": server.url, "CARFERRY_PAGES": route}
+        told = {"CARFERRY_NOTEBOOK_HOST": server.url, "CARFERRY_NOTEBOOK_PAGES": route}
         document = notebooks.executed("modelcar", tmp_path, environ | told)
         (run,) = server.store.runs
     assert notebooks.foreign(document) == []
