@@ -154,6 +154,17 @@ def test_an_optional_secret_that_is_not_mounted_is_no_error(tmp_path: Path) -> N
     assert find_login(REF, env={"REGISTRY_AUTH_FILE": str(tmp_path)}) is None
 
 
+def test_a_named_file_that_is_not_there_is_passed_over_with_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write({"config.json": json.dumps({"auths": {"quay.io": auth("me")}}).encode()}, tmp_path)
+    missing = tmp_path / "slip.json"
+    env = {"REGISTRY_AUTH_FILE": str(missing), "DOCKER_CONFIG": str(tmp_path)}
+    assert [find_login(REF, env=env) for _ in range(2)] == [Login("me", "sesame")] * 2
+    (line,) = caplog.messages
+    assert f"no file {missing}, which REGISTRY_AUTH_FILE names" in line
+
+
 def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none: no such file"):
         find_login(REF, env={}, auth_file=tmp_path / "none")

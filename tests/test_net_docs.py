@@ -5,13 +5,16 @@ The blocks themselves run in ``tests/docs``.
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from docs.models import MODELS, TOKEN, files
 from ferrying import carferry, point_to
 from servers.hub import VISITOR, Hub
+from servers.models import tiny
 
 from carferry.bundle.component import IMAGE_VARIABLE
 from carferry.cluster import pod
@@ -25,6 +28,7 @@ from carferry.serve.deadline import deadline_s
 from carferry.serve.settings import VLLM_IMAGE
 from carferry.source.snapshot import PUBLIC_HUB
 
+GIB = 1 << 30
 ROOT = Path(__file__).parents[1]
 SOURCES = "\n".join(path.read_text() for path in sorted((ROOT / "src/carferry").rglob("*.py")))
 PAGES = (
@@ -82,6 +86,10 @@ def test_the_checklist_names_what_stands_in_for_each() -> None:
         assert name in instead, name
 
 
+def test_the_python_base_is_mirrored_at_the_digest_that_is_named() -> None:
+    assert PYTHON_BASE.partition("/")[2] in text("disconnected")
+
+
 # Proxies, authorities and mirrors: the names are those that are read.
 
 
@@ -89,6 +97,48 @@ def test_the_page_on_proxies_names_every_variable_and_every_key() -> None:
     page = text("behind-a-proxy")
     for name in (*BUNDLES, *pod.PROXIES, *pod.VARIABLES, *pod.AUTHORITIES, ENVIRONMENT):
         assert f"`{name}`" in page, name
+
+
+def test_another_hub_gives_the_same_layers_and_another_digest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[tuple[str, list[str]]] = []
+    for name in ("hub", "mirror"):
+        with Hub() as hub:
+            hub.add("team/model", tiny())
+            point_to(hub, monkeypatch)
+            target = f"oci:{tmp_path / name}:1"
+            assert carferry(capsys, "build", "team/model", target, "--base", "embedded").code == 0
+        built.append(image(tmp_path / name))
+    (first, layers), (second, same) = built
+    assert (first != second, layers == same, len(layers) > 0) == (True, True, True)
+
+
+def image(layout: Path) -> tuple[str, list[str]]:
+    """Return the digest of a layout's image and those of its layers."""
+    (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
+    path = layout / "blobs/sha256" / entry["digest"].removeprefix("sha256:")
+    return entry["digest"], [each["digest"] for each in json.loads(path.read_text())["layers"]]
+
+
+def test_a_hub_that_nothing_leads_to_names_the_proxy(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    told = carferry(capsys, "plan", "team/model")
+    assert (told.code, "check the network, HF_ENDPOINT or HTTPS_PROXY" in told.err) == (1, True)
+
+
+# What is written into the clone stays out of it.
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["auth.json", "token", "token.txt", "password.txt", "proxy.txt", "smollm2", "smollm2.tar"],
+)
+def test_git_leaves_out_what_a_page_has_its_reader_write_here(name: str) -> None:
+    ignored = subprocess.run(["git", "check-ignore", "--quiet", name], cwd=ROOT, check=False)
+    assert ignored.returncode == 0
 
 
 # What it says where it fails, it says.
@@ -160,9 +210,23 @@ def test_the_page_counts_the_model_that_the_hub_has() -> None:
     page = text("very-large-models")
     hours = size / 30e6 / 3600
     assert "seven and a half hours" in page and 7.4 < hours < 7.6
-    assert 27e3 < deadline_s(int(size)) < 29e3
+    assert f"15 minutes more: {deadline_s(int(size)) / 3600:.1f} hours." in page
     assert "27 minutes at 500 MB/s, 5 at 3 GB/s" in page
     assert (round(size / 500e6 / 60), round(size / 3e9 / 60)) == (27, 5)
+
+
+def test_the_disks_of_the_page_hold_what_is_pulled_below_the_kubelets_threshold() -> None:
+    model = files("meta-llama/Llama-3.1-405B-Instruct")
+    size = sum(len(body) if isinstance(body, bytes) else body.size for body in model.values())
+    image, under_way = round(size / GIB), 6 * 9
+    crio, containerd = (image + under_way, 2 * image + under_way), (2 * image, 4 * image)
+    page = text("very-large-models")
+    assert f"| {image} GiB, and {under_way} while it pulls | {2 * image:,} GiB |" in page
+    cells = {row[0]: row[1:] for row in rows("very-large-models", "Disk on the nodes")}
+    one, two = cells["a disk for one version"], cells["a disk for a new version beside the old one"]
+    for (first, both), *disks in zip((crio, containerd), one, two, strict=True):
+        small, large = (int(disk.removesuffix(" TiB")) * 1024 for disk in disks)
+        assert small / 2 < first / 0.85 < small and large / 2 < both / 0.85 < large
 
 
 def test_a_layer_of_it_is_what_github_takes() -> None:

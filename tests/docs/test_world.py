@@ -43,7 +43,7 @@ def test_a_name_leads_through_the_proxy_to_its_server(world: World, stage: Stage
 
 
 def test_a_name_without_a_server_leads_nowhere(world: World) -> None:
-    (outcome,) = shell(world, "curl --silent --show-error https://pypi.org/")
+    (outcome,) = shell(world, "curl --silent --show-error https://nowhere.example.com/")
     assert outcome.code != 0
 
 

@@ -184,10 +184,13 @@ class World:
             self._pipelines = self.stack.enter_context(made)
         return self._pipelines
 
-    def log_in(self, *names: str) -> None:
-        """Write logins as ``podman login`` does; without names: none are left."""
+    def log_in(self, *names: str, to: str = "") -> None:
+        """Write logins as ``podman login`` does, ``to`` a file as its ``--authfile``.
+
+        Without names: none are left.
+        """
         pair = base64.b64encode(f"{LOGIN.user}:{LOGIN.password}".encode()).decode()
-        path = self.home / ".config/containers/auth.json"
+        path = self.cwd / to if to else self.home / ".config/containers/auth.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"auths": {name: {"auth": pair} for name in names}}))
 

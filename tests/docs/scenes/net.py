@@ -55,9 +55,10 @@ def _mirror(world: World, name: str, mirror: Mirror) -> None:
 
 @scene("how-to/openshift-registry.md")
 def openshift(world: World) -> None:
-    """Open the route to a registry, with a login to it."""
+    """Open the route to a registry; the login to it is in the file that ``oc`` wrote, alone."""
     world.lead(ROUTE, lambda: world.registry(ROUTE).host)
-    world.log_in(ROUTE)
+    world.log_in()
+    world.log_in(ROUTE, to="auth.json")
     world.private_authority()
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from carferry.errors import ToolFailed
@@ -52,10 +53,18 @@ def find_login(
             files = read_login_files(path, required=auth_file is not None)
         if files is None and named:
             return None  # /dev/null says that nobody is logged in
+        if files == () and named:
+            _pass_over(path)
         for file in files or ():
             if login := _login_of(file, ref, environ):
                 return login
     return None
+
+
+@cache
+def _pass_over(path: Path) -> None:
+    """Say once that a file that was named holds nothing to look at: most often a slip."""
+    _log.warning("logins: no file %s, which REGISTRY_AUTH_FILE names; looking elsewhere", path)
 
 
 def _candidates(env: Mapping[str, str], auth_file: Path | None) -> list[tuple[Path, bool]]:

@@ -181,7 +181,7 @@ class HubApi:
 
     def _lost(self, ref: ModelRef, error: Unreachable) -> Unreachable:
         told = not error.temporary or "proxy" in error.reason  # and not the network in general
-        remedy = error.remedy if told else "check the network or HF_ENDPOINT"
+        remedy = error.remedy if told else "check the network, HF_ENDPOINT or HTTPS_PROXY"
         reason = f"{error.subject}: {error.reason}"
         lost = Unreachable("reach the hub for", ref, reason, folder_hint(ref.repo) or remedy)
         lost.temporary = error.temporary
