@@ -117,7 +117,7 @@ def is_drawn(page: str, folder: Path) -> bool:
     path.write_text(page)
     seen = browser.colours(browser.picture(path.as_uri(), folder, height=9000))
     areas = {part: seen[browser.colour(word)] for part, word in chart.COLOURS.items()}
-    return areas["weights"] > 10 and sum(areas.values()) > 5_000
+    return areas["weights"] > 10 and sum(areas.values()) > 1_500
 
 
 def states(html: str) -> dict[str, str]:
