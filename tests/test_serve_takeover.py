@@ -14,7 +14,7 @@ from carferry.serve.applying import apply_what_differs, tried_on
 from carferry.serve.rehearsal import rehearse
 
 Object = dict[str, Any]
-LIST = {"f:spec": {"f:containers": {}}}
+LIST: Object = {"f:spec": {"f:containers": {}}}
 """Of a ServingRuntime the server books the list of containers as a whole on whoever set it."""
 
 
