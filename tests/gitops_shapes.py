@@ -1,8 +1,8 @@
 """Whether GitOps and CI tools take a document: a strict look by their own definitions.
 
 ``tests/data/crds`` holds the schemas of the CustomResourceDefinitions, each with the file and the
-release that it was read from; descriptions, defaults, ``status`` and CEL rules are left out. A field
-that a schema does not have is refused: a server would prune it, or a client refuse it.
+release that it was read from; descriptions, defaults, ``status`` and CEL rules are left out. A
+field that a schema does not have is refused: a server would prune it, or a client refuse it.
 """
 
 from __future__ import annotations

@@ -308,6 +308,8 @@ def test_the_templates_of_the_cluster_are_a_right_that_a_run_can_do_without(
         ({"llm": True}, ["manifests/", "manifests/llm"], False),
         ({"warms": True}, ["manifests/", "manifests/warm"], False),
         ({"gpus": ""}, ["manifests/"], True),
+        ({"serve": "no", "deletes": True}, ["manifests/delete"], False),
+        ({"deletes": True}, ["manifests/", "manifests/delete"], False),
     ],
 )
 def test_the_remedy_names_the_folder_that_grants_it(
@@ -315,6 +317,20 @@ def test_the_remedy_names_the_folder_that_grants_it(
 ) -> None:
     server.roles = {"demo": []}
     with pytest.raises(RightsMissing) as caught:
-        check_rights("deploy", **{"gpus": "none", **asked}, connect=reach(server), report=len)
+        asked = {"serve": "deploy", "gpus": "none", **asked}
+        check_rights(**asked, connect=reach(server), report=len)
     assert sorted({*re.findall(r"-k (\S+)", str(caught.value))}) == folders
     assert ("name the GPU" in str(caught.value)) is advises
+
+
+@pytest.mark.parametrize(
+    "user", ["alice", "system:serviceaccount:demo:me", "system:serviceaccount:demo:default"]
+)
+def test_no_folder_is_named_to_an_account_that_it_does_not_bind(
+    server: KubeServer, user: str
+) -> None:
+    """Applied, it changed nothing, and the same refusal came again."""
+    server.user, server.roles = user, {"demo": []}
+    with pytest.raises(RightsMissing) as caught:
+        check_rights("deploy", gpus="none", connect=reach(server), report=len)
+    assert str(caught.value).endswith("; oc apply --server-side -f - the YAML in the log")

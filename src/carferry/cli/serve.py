@@ -20,6 +20,11 @@ from carferry.serve.settings import Kind
 from carferry.shown import printable
 from carferry.steps.rights import SERVE, find_rights
 
+_UNSEEN = (
+    f"What the objects are for: {', '.join(NAMES)}; auto, since no cluster is asked: every "
+    "OpenShift AI takes them; name kserve for KServe alone, where they lack a user to run as"
+)
+
 
 def add_serve_commands(commands: Any) -> None:
     """Add rights, render, deploy and delete."""
@@ -35,7 +40,7 @@ def _add_render(commands: Any) -> None:
         help="write the KServe objects as YAML, for GitOps",
         description="Make the objects the dashboard would make; no cluster is contacted.",
     )
-    _add_form(parser)
+    _add_form(parser, platform=_UNSEEN)
     parser.add_argument(
         "--output",
         default="",
@@ -88,7 +93,8 @@ def _add_delete(commands: Any) -> None:
         help="remove what deploy made of one model",
         description="Remove the objects of a deployment, the service first, and wait until they "
         "and the pods are gone. What somebody else made, or another model uses, stays and is "
-        "named. Nothing is asked; a second run finds nothing.",
+        "named. Nothing is asked; a second run finds nothing. Exit 2 if the model is served on, "
+        "since others made its service.",
     )
     parser.add_argument("name", metavar="NAME", help="of the InferenceService")
     parser.add_argument("--namespace", default="", help="its project; default: your own")
@@ -120,14 +126,15 @@ def _add_rights(commands: Any) -> None:
     options.finish(parser, _rights)
 
 
-def _add_form(parser: argparse.ArgumentParser) -> None:
+def _add_form(parser: argparse.ArgumentParser, **helps: str) -> None:
     parser.add_argument("image", metavar="IMAGE", help=PARAMETERS[0].help)
     for parameter in PARAMETERS[1:]:
+        said = helps.get(parameter.name, parameter.help)
         parser.add_argument(
             f"--{parameter.name.replace('_', '-')}",
             default=parameter.default,
             metavar="TEXT",
-            help=f"{parameter.help} (default: {parameter.default or 'empty'})".replace("%", "%%"),
+            help=f"{said} (default: {parameter.default or 'empty'})".replace("%", "%%"),
         )
 
 
@@ -219,4 +226,4 @@ def _delete(arguments: argparse.Namespace) -> int:
         ca_file=arguments.ca,
     )
     options.show_all(found, arguments, *found.lines)
-    return 0
+    return 2 if found.is_served else 0

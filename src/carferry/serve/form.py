@@ -192,7 +192,7 @@ def _read(given: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError("read settings", repr(unknown[0]), "no such setting")
     form = {each.name: each.value(given.get(each.name)) for each in PARAMETERS}
     if not form["image"]:
-        raise InputError("deploy", "", "no image given", "pass --image")
+        raise InputError("read settings", "", "image is empty", "write host/repository@sha256:...")
     return form
 
 
