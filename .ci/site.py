@@ -4,6 +4,7 @@ No public address of the repository is known, and none would help on a network w
 what pages link to is brought in under ``repository/``: Markdown as pages, notebooks as pages, short
 sources as pages with their code, everything as the file itself. A link to a folder leads to its
 README, or to a page that lists it. Anchors are GitHub's, so one spelling holds in both places.
+Why a block is not run stands in a comment, which no reader of a site sees: it is said below it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ from pymdownx.slugs import slugify
 ROOT = Path(__file__).resolve().parents[1]
 BROUGHT = "repository"
 _LINK = re.compile(r"\]\(\s*<?([^)\s>]+)|^\s*\[[^\]]+\]:\s*<?([^\s>]+)", re.MULTILINE)
+_NOT_RUN = re.compile(
+    r"^(?P<indent> *)<!-- not run: (?P<reason>[^\n]*\S) -->\n"
+    r" *(?:(?:[-*+]|\d+[.)]) +)?(?P<fence>`{3,}|~{3,})[^\n]*\n(?:.*?\n)?? *(?P=fence) *$",
+    re.MULTILINE | re.DOTALL,
+)
+_SAID = '{block}\n\n{indent}<small class="not-run">Not run in the tests: {reason}</small>\n'
 _HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 _CODE = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".sh": "sh", ".toml": "toml"}
 _CODE_PAGES = tuple(f"{ending}.md" for ending in _CODE)
@@ -232,6 +239,7 @@ def _copied(site: Site, source: str) -> File:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Note the page whose links come next; a README of docs/ lists what lies beside it."""
+    markdown = _NOT_RUN.sub(_with_reason, markdown)
     site: Site = config.extra["repository"]
     site.page = page.file.src_uri
     if site.page.startswith(("adr/", BROUGHT)):
@@ -244,6 +252,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return markdown
     beside = sorted(Path(config.docs_dir, site.page).parent.glob("[!R]*.md"))
     return markdown + "\n" + "".join(f"- [{_title(each)}]({each.name})\n" for each in beside)
+
+
+def _with_reason(found: re.Match[str]) -> str:
+    return _SAID.format(block=found[0], **found.groupdict())
 
 
 def _title(page: Path) -> str:

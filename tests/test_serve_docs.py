@@ -87,6 +87,27 @@ def test_the_page_on_a_project_names_commands_that_work_here(folder: str) -> Non
     assert (ROOT / "manifests" / folder / "kustomization.yaml").is_file()
 
 
+@pytest.mark.parametrize("folder", ["gpu-inventory", "openshift-ai"])
+def test_two_projects_have_a_binding_each(folder: str) -> None:
+    """Applied for a second project as the page says, nothing of the first is replaced."""
+    page = (DOCS / "set-up-a-project.md").read_text(encoding="ascii")
+    (named,) = re.findall(rf"^oc kustomize manifests/{folder} \| sed (\S+) \|", page, re.MULTILINE)
+    _, old, new, _ = named.split("/")
+    made = {project: bindings(folder, old, project) for project in (new, "others")}
+    assert not made[new] & made["others"]
+    assert all(new in name for name in made[new])
+
+
+def bindings(folder: str, old: str, project: str) -> set[str]:
+    """Return the bindings that a folder makes with a word replaced as sed would: once a line."""
+    text = "".join(p.read_text() for p in (ROOT / "manifests" / folder).glob("[!k]*.yaml"))
+    text = "\n".join(line.replace(old, project, 1) for line in text.split("\n"))
+    assert "PROJECT" not in text
+    objects = [each for each in yaml.safe_load_all(text) if each["kind"].endswith("Binding")]
+    assert {s["namespace"] for each in objects for s in each["subjects"]} == {project}
+    return {each["metadata"]["name"] for each in objects}
+
+
 @pytest.mark.parametrize("key", [*pod.VARIABLES, *pod.AUTHORITIES])
 def test_the_page_on_a_project_names_all_that_its_environment_may_hold(key: str) -> None:
     assert re.search(rf"\b{key}\b", (DOCS / "set-up-a-project.md").read_text(encoding="ascii"))

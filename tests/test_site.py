@@ -152,6 +152,18 @@ def test_a_page_has_the_parts_on_the_site_that_it_has_in_the_repository(
     assert counted(there) == counted(here)
 
 
+@pytest.mark.parametrize("page", [p for p in PAGES if not p.startswith("adr/")])
+def test_a_block_that_is_not_run_says_why_below_it(site: Path, page: str) -> None:
+    reasons = re.findall(r"^ *<!-- not run: (.*) -->$", (DOCS / page).read_text(), re.MULTILINE)
+    shown = r'</pre></div>\s*<p><small class="not-run">Not run in the tests: (.*?)</small></p>'
+    said = re.findall(shown, built(site, page).read_text(), re.DOTALL)
+    assert [plain(each) for each in said] == [plain(READER.renderInline(each)) for each in reasons]
+
+
+def plain(html: str) -> str:
+    return re.sub(r"<[^>]+>", "", html).strip()
+
+
 def counted(html: str) -> Counter[str]:
     return Counter(tag for tag, _ in Tags(html).found if tag in SAME)
 

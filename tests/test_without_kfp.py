@@ -59,6 +59,11 @@ def test_kfp_is_not_installed(folder: Path) -> None:
         assert "ModuleNotFoundError" in done.stderr
 
 
+def test_the_page_says_how_many_packages_there_are() -> None:
+    pinned = re.findall(r"^[\w.-]+==", (ROOT / "constraints-core.txt").read_text(), re.MULTILINE)
+    assert f"with {len(pinned)} packages" in PAGE
+
+
 def test_only_the_kfp_packages_are_missing(folder: Path) -> None:
     lines = run("env/bin/pip check", folder).stdout.splitlines()
     missing = {line.split(" requires ")[1].partition(",")[0] for line in lines}

@@ -22,6 +22,7 @@ from servers.tools import find
 
 from cluster.rig import images
 from cluster.rig import node as rig
+from cluster.rig.expose import exposed
 from cluster.rig.node import Node, Refused
 from cluster.small_pods import small_pods
 
@@ -61,6 +62,15 @@ class ClusterWorld(World):
         root.mkdir(parents=True)
         (root / "data").symlink_to(self.node.folder / "registry")
         return root
+
+    def want_a_login(self, name: str) -> None:
+        """Let the node, too, pull nothing by a registry's name without a login, until the end."""
+        port = int(self.registry(name).host.rpartition(":")[2])
+        first = int((self.node.folder / "run/init.pid").read_text())
+        address = self.stack.enter_context(exposed(port, first))
+        told = self.node.folder / "etc/certs.d" / name / "hosts.toml"
+        self.stack.callback(told.write_text, told.read_text())
+        told.write_text(f'server = "http://{address}"\n')
 
     def write_login(self) -> None:
         """Write the administrator's login, with the namespace as its own."""

@@ -28,7 +28,7 @@ _WANTED = (
 PLACEHOLDERS = (
     re.compile(r"(?<![.\w])\.\.\.(?![.\w])"),
     re.compile(r"(?<![<\w])<[A-Za-z][\w -]*>"),
-    re.compile(rf"(?<![$\w{{-])(?:{_WANTED}|YOUR[-_]\w+)(?![\w=])"),
+    re.compile(rf"(?<![$\w{{-])(?<!\bs/)(?:{_WANTED}|YOUR[-_]\w+)(?![\w=])"),
 )
 _SCRIPT = r"""(?:'[^']*'|"[^"]*"|\S+)"""
 # What sed, jq or awk is told to look for: s/PROJECT/models/ needs nothing of the reader.

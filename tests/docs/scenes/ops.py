@@ -10,9 +10,10 @@ from servers import models as tiny
 
 from docs import models
 from docs.scenes import scene
-from docs.world import World
+from docs.world import QUAY, World
 
 if TYPE_CHECKING:
+    from cluster.docs_world import ClusterWorld
     from cluster.rig.node import Node
 
 GPU = "nvidia.com/gpu"
@@ -76,12 +77,36 @@ def files(world: World) -> None:
     world.private_authority()
 
 
+@scene(
+    "how-to/deploy.md",
+    "how-to/roll-back.md",
+    "how-to/roll-out-with-one-gpu.md",
+    "how-to/test-an-endpoint.md",
+    "how-to/uninstall.md",
+    "how-to/warm-nodes.md",
+)
+def private(world: World) -> None:
+    """The node pulls nothing without a login; where no page makes the Secret, it is there."""
+    cast("ClusterWorld", world).want_a_login(QUAY)
+    world.write("auth.json", (world.home / ".config/containers/auth.json").read_text())
+    if world.page != "how-to/deploy.md":
+        kind = "--type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=auth.json"
+        world.run(f"oc create secret generic carferry-registry -n models {kind}")
+
+
 @scene("how-to/uninstall.md")
 def installed(world: World) -> None:
     """A project that was set up, and a model that is served."""
     world.run("oc apply --server-side -k manifests/ --namespace models")
+    inventory = "oc kustomize manifests/gpu-inventory | sed s/PROJECT/models/"
+    world.run(f"{inventory} | oc apply --server-side -f -")
+    server = "--host https://ds-pipeline-dspa-models.apps.example.com --token-file token"
+    about = f"model={models.SMOL} image=docker://quay.io/team/smollm2:1"
+    scheduled = f"--submit --recurring '0 3 * * *' {server} --namespace models {about}"
+    world.run(f"python pipelines/modelcar.py {scheduled}")
+    secret = "--namespace models --pull-secret carferry-registry"
     built = f"carferry build {models.SMOL} docker://quay.io/team/smollm2:1 --json 2>/dev/null"
-    world.run(f"carferry deploy $({built} | jq -r .reference) --namespace models")
+    world.run(f"carferry deploy $({built} | jq -r .reference) {secret}")
 
 
 @scene("how-to/without-kfp.md")
