@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from carferry.pipelines.reference import given
 from carferry.pipelines.reference.environment import PAGE, READ
 
 ROOT = Path(__file__).parents[1]
@@ -19,10 +20,7 @@ SOURCES = [
     if not {"reference"} & {*path.relative_to(ROOT).parts}
 ]
 OTHERS = {
-    # Set in the server's pods, in processes that are started, or read of an image's config.
-    "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONWARNINGS", "PYTHON_VERSION",
-    "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "USER", "VLLM_ADDITIONAL_ARGS",
-    "VLLM_CACHE_ROOT",
+    "PYTHON_VERSION",  # read of an image's config
     # No variables: parts of names, methods, words.
     "COMMAND", "CREDENTIALS", "DEBUG", "HTTPS", "JSON", "POST", "PROGRESS", "REST", "TRUE",
     "_FILE", "_PATH", "GET", "TCP", "YES",
@@ -31,6 +29,7 @@ BY_LIBRARIES = {
     "HF_HUB_DISABLE_IMPLICIT_TOKEN", "AWS_PROFILE", "COLUMNS", "LINES",
 }  # fmt: skip
 """Read by huggingface_hub, botocore and Python on carferry's behalf."""
+GIVEN = {name for names, *_ in given.rows() for name in names.split(", ")}
 KNOWN = {name for names in READ.values() for name in names}
 
 
@@ -53,7 +52,7 @@ FOUND = {name: path for path in SOURCES for name in read_in(path)}
 
 
 def test_every_variable_that_is_read_is_on_the_page() -> None:
-    assert {n: str(p) for n, p in FOUND.items() if n not in KNOWN | OTHERS} == {}
+    assert {n: str(p) for n, p in FOUND.items() if n not in KNOWN | GIVEN | OTHERS} == {}
 
 
 def test_the_notebooks_read_their_group_and_nothing_else() -> None:
@@ -72,4 +71,11 @@ def test_every_variable_of_the_page_is_read() -> None:
 @pytest.mark.parametrize("name", sorted(KNOWN))
 def test_a_variable_stands_on_the_page_once(name: str) -> None:
     page = (ROOT / PAGE).read_text(encoding="ascii")
-    assert page.partition("## Options")[0].count(f"\n| `{name}` |") == 1
+    assert page.partition("## Set for others")[0].count(f"\n| `{name}` |") == 1
+
+
+def test_every_variable_that_is_set_for_others_stands_on_the_page_and_is_set() -> None:
+    page = (ROOT / PAGE).read_text(encoding="ascii").partition("## Set for others")[2]
+    text = "".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    assert [name for name in GIVEN if f"`{name}`" not in page.partition("## Options")[0]] == []
+    assert [name for name in GIVEN if f'"{name}"' not in text] == []

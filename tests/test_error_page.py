@@ -12,8 +12,8 @@ from ferrying import carferry
 from servers.sockets import free_port
 from test_errors import EVERY
 
-from carferry.pipelines.reference.errors import PAGE
-from carferry.pipelines.reference.lines import KINDS
+from carferry.pipelines.reference.failures.errors import PAGE
+from carferry.pipelines.reference.failures.lines import KINDS
 
 ROOT = Path(__file__).parents[1]
 

@@ -6,7 +6,6 @@ import io
 import json
 import re
 import threading
-import types
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,7 +29,6 @@ from carferry.assembly.plan import How
 from carferry.io.show.display import Display
 from carferry.io.show.events import Events
 from carferry.pipelines import command
-from carferry.pipelines.local import runner
 from carferry.pipelines.reference.documents.examples import EXAMPLES
 from carferry.pipelines.reference.documents.page import DOCUMENTS
 from carferry.pipelines.server import submit
@@ -298,16 +296,13 @@ def test_every_way_in_which_something_ends_is_one_of_the_schema() -> None:
     assert {*map(str, found)} <= set(ways)
 
 
-def test_a_local_run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    """What the command prints of a run; runs themselves are in test_pipeline_local.py."""
-    outputs = {"fit-model": {"deployment": {"run": "secret", "gpu_count": 1}, "warning": ""}}
-    done = types.SimpleNamespace(folder=tmp_path, outputs=outputs)
-    monkeypatch.setattr(runner, "run", lambda *_, **__: done)
-    assert command.main(["--local", "model=a/b", "image=oci:x:1"]) == 0
+def test_a_local_run(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The outputs are the steps' own parameters; the schema leaves them open, the page says so."""
+    given = [f"model={model}", f"image=oci:{tmp_path / 'out'}:1", "settings.base=scratch"]
+    assert command.main(["--local", "--root", str(tmp_path / "root"), *given]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["steps"]["fit-model"]["deployment"]["run"] == "***"
+    assert "***" in json.dumps(document["steps"]["plan-model"])
+    assert re.fullmatch("sha256:[0-9a-f]{64}", document["steps"]["seal-image"]["digest"])
     assert faults("local", document) == []
     assert faults("local", document | {"more": 1}) != []
 

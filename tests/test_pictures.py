@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from carferry.pipelines.pods import HERE, Site
-from carferry.pipelines.reference import pictures, run_graph
+from carferry.pipelines.reference.drawn import pictures, run_graph
 from carferry.pipelines.streamed import stream
 
 ROOT = Path(__file__).parent.parent

@@ -16,8 +16,9 @@ from carferry.gpu.vllm.version import find_version
 from carferry.pipelines import command
 from carferry.pipelines.arguments.form import fields
 from carferry.pipelines.pods import HERE, Site
-from carferry.pipelines.reference import commands, components, parameters, python, versions
+from carferry.pipelines.reference import versions
 from carferry.pipelines.reference.__main__ import main
+from carferry.pipelines.reference.interface import commands, components, parameters, python
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs" / "reference").glob("*.md"))
@@ -89,9 +90,9 @@ def test_every_name_of_a_platform_is_one_that_a_plan_takes() -> None:
 
 
 def test_what_stands_around_the_tables_of_versions_stays() -> None:
-    written = versions.page(f"# V\n{versions.BEGIN}\nold\n{versions.END}\nevidence\n")
-    assert written.startswith(f"# V\n{versions.BEGIN}\n## ")
-    assert written.endswith(f"{versions.END}\nevidence\n")
+    written = versions.page("# V\n<!-- versions -->\nold\n<!-- /versions -->\nevidence\n")
+    assert written.startswith("# V\n<!-- versions -->\n## ")
+    assert written.endswith("<!-- /versions -->\nevidence\n")
 
 
 def test_every_pipeline_has_a_table_of_its_parameters() -> None:

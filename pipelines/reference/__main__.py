@@ -12,20 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from carferry.pipelines.reference import annotations as marks
-from carferry.pipelines.reference import (
-    causes,
+from carferry.pipelines.reference import environment, rbac, registries, versions, waiting
+from carferry.pipelines.reference.documents import page as documents
+from carferry.pipelines.reference.drawn import pictures
+from carferry.pipelines.reference.failures import causes, errors
+from carferry.pipelines.reference.interface import (
     commands,
     components,
-    environment,
-    errors,
     parameters,
-    pictures,
     python,
-    rbac,
     serving,
-    versions,
 )
-from carferry.pipelines.reference.documents import page as documents
 
 
 def wanted(root: Path) -> dict[Path, str]:
@@ -46,8 +43,9 @@ def wanted(root: Path) -> dict[Path, str]:
         **{root / path: text for path, text in documents.schemas().items()},
         **{root / path: svg for path, svg in pictures.pictures().items()},
     }
-    if (page := root / versions.PAGE).is_file():
-        files[page] = versions.page(page.read_text(encoding="utf-8"))
+    for kept in (versions, registries, waiting):  # prose that is written by hand around tables
+        if (page := root / kept.PAGE).is_file():
+            files[page] = kept.page(page.read_text(encoding="utf-8"))
     return files
 
 

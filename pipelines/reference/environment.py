@@ -12,15 +12,17 @@ from carferry.cli.variables import long_name, names_of
 from carferry.cluster import pod
 from carferry.io.net.certificates import VARIABLES as BUNDLES
 from carferry.pipelines import command as pipelines
+from carferry.pipelines.reference import given
 from carferry.pipelines.reference.table import table
 
 PAGE = Path("docs/reference/environment.md")
 _HEAD = """\
 # Environment variables
 
-Every variable that carferry reads, and what it sets for others. Generated from the argument parsers
-and `carferry.pipelines.reference.environment` by `python -m carferry.pipelines.reference`; a test
-compares it with what the source reads. An empty variable is none.
+Every variable that carferry reads, and those that it [sets for others](#set-for-others). Generated
+from the argument parsers and `carferry.pipelines.reference.environment` by
+`python -m carferry.pipelines.reference`; a test compares it with what the source reads. An empty
+variable is none.
 
 """
 _LOWER = "; the name in lower case counts before it"
@@ -145,7 +147,7 @@ def page() -> str:
         parts.append(f"## {group}\n\n{table(('Variable', 'Meaning'), rows)}\n")
     options = ((f"`{name}`", *found) for name, found in sorted(_options().items()))
     shown = table(("Variable", "Option", "Commands"), options)
-    parts += [_POD.lstrip(), _OPTIONS, shown, _PIPELINES]
+    parts += [_POD.lstrip(), given.section(), _OPTIONS, shown, _PIPELINES]
     own = ((f"`{name}`", f"`{option}`") for name, option in _of_pipelines())
     return "".join([*parts, table(("Variable", "Option"), own)])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from carferry.cluster.kinds import Permission
 from carferry.cluster.rights import Purpose, needed
+from carferry.pipelines.reference import people
 from carferry.pipelines.reference.table import table
 
 PAGE = Path("docs/reference/rbac.md")
@@ -30,9 +31,10 @@ STOPS = "the run stops"
 _HEAD = """\
 # Permissions
 
-Which Kubernetes permissions a run needs, by what it does, what happens without each, and which
-folder of `manifests/` grants it. Generated from `carferry.cluster.rights`, the table that the check
-before a run asks the server about, by `python -m carferry.pipelines.reference`.
+Which Kubernetes permissions (RBAC) a run needs, by what it does, what happens without each, and
+which folder of `manifests/` grants it; then those of [people](#for-people). Generated from
+`carferry.cluster.rights`, the table that the check before a run asks the server about, by
+`python -m carferry.pipelines.reference`.
 
 - A pipeline's first step and `carferry rights` ask for all of them at once and print the missing
   ones as YAML that grants them. [Set up a project](../how-to/set-up-a-project.md) applies the
@@ -62,7 +64,8 @@ def page() -> str:
         for *_, folder in rows(purpose):
             grants.setdefault(folder, {})[purpose.value] = None
     listed = [(_link(folder), ", ".join(grants[folder])) for folder in grants if folder != "-"]
-    return _HEAD + "".join(lines) + _FOLDERS + table(("Folder", "For"), listed)
+    folders = table(("Folder", "For"), listed)
+    return _HEAD + "".join(lines) + _FOLDERS + folders + people.section()
 
 
 def rows(purpose: Purpose) -> Iterator[tuple[str, ...]]:

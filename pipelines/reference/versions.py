@@ -8,7 +8,7 @@ from pathlib import Path
 from carferry.bundle.start import KFP
 from carferry.gpu.vllm.releases import LATEST, PLATFORMS, RANGES, dotted
 from carferry.lint.targets import TARGETS
-from carferry.pipelines.reference.table import table
+from carferry.pipelines.reference.table import renewed, table
 from carferry.runtime.interpreter import OLDEST_PYTHON
 from carferry.runtime.pins import PYTHON_BASE
 from carferry.serve.platforms import PLATFORMS as SERVING
@@ -16,16 +16,13 @@ from carferry.serve.release import BROKEN
 from carferry.serve.settings import VLLM_IMAGE
 
 PAGE = Path("docs/reference/versions.md")
-BEGIN, END = "<!-- versions -->", "<!-- /versions -->"
 _FINAL = 99
 """A release that is no early access."""
 
 
 def page(text: str) -> str:
     """Return the page with its generated part renewed; the rest is evidence, written by hand."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{block()}{END}{after}" if begin and end else text
+    return renewed(text, "versions", block())
 
 
 def block() -> str:

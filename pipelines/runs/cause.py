@@ -22,7 +22,7 @@ from carferry.pipelines.server.requests import json_object
 
 ACTION = "run pipeline"
 AGAIN = "submit it again: what is pushed already is not pushed twice"
-_WORKFLOWS = ResourceKind("argoproj.io", "v1alpha1", "workflows")
+WORKFLOWS = ResourceKind("argoproj.io", "v1alpha1", "workflows")
 _TOO_LARGE = "workflow is longer than maximum allowed size"
 # From 3.7 on Argo names the container first.
 _EXIT = re.compile(
@@ -93,7 +93,7 @@ def _live(ways: Ways, run_id: str) -> Mapping[str, Any]:
         return {}
     selector = f"pipeline/runid={run_id}"
     namespace = ways.server.endpoint.namespace
-    found = ways.kube.list(_WORKFLOWS, namespace, labelSelector=selector)
+    found = ways.kube.list(WORKFLOWS, namespace, labelSelector=selector)
     return found[0] if found else {}
 
 

@@ -230,7 +230,8 @@ class LocalRun(TypedDict):
 
     Attributes:
         folder: Of the run.
-        steps: The outputs of each step by name; the secret of the plan step is ***.
+        steps: The outputs of each step by name, open here since each component has its own
+            (docs/reference/components.md); the secret of the plan step is ***.
     """
 
     folder: str

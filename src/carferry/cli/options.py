@@ -254,7 +254,7 @@ def add_access(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="HOST",
         help="speak HTTP to this registry host[:port], of IMAGE or of a model oci://...; repeat "
-        "for more; localhost and 127.0.0.1 need it not",
+        "for more; not needed for localhost and 127.0.0.1",
     )
     add_ca(parser)
 

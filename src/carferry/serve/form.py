@@ -85,7 +85,10 @@ PARAMETERS = (
     Parameter("min_replicas", "1", "Fewest replicas; 0 only with Knative", read_count),
     Parameter("max_replicas", "1", "Most replicas", read_count),
     Parameter(
-        "platform", AUTO, f"What the objects are for: {', '.join(NAMES)}; auto: as the cluster is"
+        "platform",
+        AUTO,
+        f"What the objects are for: {', '.join(NAMES)}; auto: as the cluster is, and with render, "
+        "which asks no cluster, as all OpenShift AI releases take it; for KServe alone name kserve",
     ),
     Parameter("kind", "isvc", "isvc: InferenceService; llm: LLMInferenceService"),
     Parameter(

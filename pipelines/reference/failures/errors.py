@@ -8,7 +8,7 @@ from pathlib import Path
 
 from carferry import errors
 from carferry.errors import CarferryError
-from carferry.pipelines.reference.lines import KINDS, Kind
+from carferry.pipelines.reference.failures.lines import KINDS, Kind
 from carferry.pipelines.reference.table import table
 
 PAGE = Path("docs/reference/errors.md")

@@ -53,9 +53,9 @@ can read its command lines.
 
 A failure is one line on stderr: [errors](errors.md) has every kind with its remedy. With `--json`
 it is on stdout too, as one [document](json.md#error). With `--progress json` the line on stderr is
-an [event](progress.md) `error` like the others. A stdout that is closed or full is a failure, with
-exit 1. What `--json` prints of each command is in [JSON documents](json.md), every variable that is
-read in [environment](environment.md).
+an [event](progress.md) `error` like the others. A stdout that is closed or full is a failure with
+code 1. [JSON documents](json.md) says what `--json` prints of each command, and
+[environment](environment.md) every variable that is read.
 
 ## Files
 

@@ -16,8 +16,8 @@ from kfp.dsl.graph_component import GraphComponent
 from kfp.dsl.structures import InputSpec
 
 from carferry.pipelines.pods import HERE, Site
-from carferry.pipelines.reference import run_graph
-from carferry.pipelines.reference.drawing import Drawn, box, document, paragraph, rule, words
+from carferry.pipelines.reference.drawn import run_graph
+from carferry.pipelines.reference.drawn.drawing import Drawn, box, document, paragraph, rule, words
 from carferry.pipelines.streamed import stream
 
 FOLDER = Path("docs/tutorials/images")

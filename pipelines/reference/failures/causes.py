@@ -10,11 +10,16 @@ from carferry.cluster.watch.causes import CAUSES, Cause, Where
 from carferry.cluster.watch.server import LOGGED
 from carferry.cluster.watch.signal import State
 from carferry.pipelines.reference.table import table
+from carferry.serve.form import PARAMETERS
 
 PAGE = Path("docs/reference/diagnosis.md")
+_CPU, _MEMORY = ({each.name: each.default for each in PARAMETERS}[n] for n in ("cpu", "memory"))
 
 _HEAD = """\
 # Why a deployment does not come up
+
+The causes that end the wait for a deployment, with what each means and what to do. Generated from the
+rows of `carferry.cluster.watch` and the notes beside them by `python -m carferry.pipelines.reference`.
 
 `carferry deploy` and the pipelines' last step read the InferenceService with its events, the Deployment,
 its ReplicaSets, the pods with theirs, the ends of logs, and where a pod has no node the nodes (if the
@@ -47,9 +52,9 @@ same signs.
 _PODS = (
     ("taint", "a node has room, and a taint that is not tolerated; both are named", "--tolerations, written out", "60"),
     ("gpus-too-few", "no node has that many GPUs; counts by node", "--gpu-count", "60"),
-    ("no-gpu", "no node offers the resource; what they offer", "--gpu-resource", "60"),
+    ("no-gpu", "no node offers the resource (`Insufficient nvidia.com/gpu`); what they offer", "--gpu-resource", "60"),
     ("no-node-selected", "no node has the labels", "--node-selector", "60"),
-    ("cpu-too-much, memory-too-much", "no node is that large", "--cpu, --memory", "60"),
+    ("cpu-too-much, memory-too-much", f"no node is that large (`Insufficient cpu`, `Insufficient memory`); the default asks for {_CPU} CPUs and {_MEMORY}", "--cpu, --memory", "60"),
     ("gpus-in-use, nodes-full", "large enough nodes are in use", "stop what holds them", "300"),
     ("no-node", "the nodes may not be read: the scheduler's words", "", "300"),
     ("node-unready", "the node is gone or cordoned", "bring it back", "30 to 60"),

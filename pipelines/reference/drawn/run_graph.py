@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kfp.dsl.graph_component import GraphComponent
 from kfp.pipeline_spec.pipeline_spec_pb2 import DagSpec, PipelineSpec, PipelineTaskSpec
 
-from carferry.pipelines.reference.drawing import box, document, words
+from carferry.pipelines.reference.drawn.drawing import box, document, words
 
 _TASK, _GAP, _PAD, _HEAD = (126, 40), 34, 14, 26
 
