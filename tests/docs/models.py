@@ -1,7 +1,8 @@
 """The models that pages name: real configs, tensors, shapes and sizes; weights that say nothing.
 
 What ``carferry plan`` prints of them is what it prints of the real ones. The configs are those of
-``tests/data/configs`` (their sources stand there); SmolLM2's is written from its published facts.
+``tests/data/configs`` (their sources stand there); SmolLM2's is written from its published facts,
+as are the names and sizes of its files: it is the one whose packing pages show.
 """
 
 from __future__ import annotations
@@ -23,6 +24,26 @@ TOKEN = "hf_" + "granted" * 4
 """What the gated models are granted to."""
 SMOL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _CONFIGS = Path(__file__).parents[1] / "data/configs"
+_SMOL_BYTES = {
+    "README.md": 6_772,
+    "config.json": 861,
+    "generation_config.json": 132,
+    "merges.txt": 466_391,
+    "special_tokens_map.json": 655,
+    "tokenizer_config.json": 3_764,
+    "vocab.json": 800_662,
+}
+"""Sizes at commit 12fd25f77366fa6b3b4b768ec3050bf629380bac of the real hub."""
+_SMOL_ONNX = {  # which there are; sizes about, so no page may show them
+    "onnx/model.onnx": 540_000_000,
+    "onnx/model_bnb4.onnx": 180_000_000,
+    "onnx/model_fp16.onnx": 270_000_000,
+    "onnx/model_int8.onnx": 137_000_000,
+    "onnx/model_q4.onnx": 180_000_000,
+    "onnx/model_q4f16.onnx": 118_000_000,
+    "onnx/model_quantized.onnx": 137_000_000,
+    "onnx/model_uint8.onnx": 137_000_000,
+}
 _SHARD_BYTES = 5_000_000_000  # transformers' usual largest file
 _SMOL_CONFIG = {
     "architectures": ["LlamaForCausalLM"],
@@ -109,7 +130,23 @@ def files(name: str) -> dict[str, Given]:
     tokenizer = models.tiny()["tokenizer.json"]
     tokenizer = b"{" + b" " * (model.tokenizer_bytes - len(tokenizer)) + tokenizer[1:]
     text = {path: _json(document) for path, document in documents.items()}
-    return {"README.md": card.encode(), "tokenizer.json": tokenizer} | text | _weights(name, config)
+    found = {"README.md": card.encode(), "tokenizer.json": tokenizer} | text
+    return (_as_large(found) if name == SMOL else found) | _weights(name, config)
+
+
+def _as_large(found: Mapping[str, bytes]) -> dict[str, Given]:
+    """Return SmolLM2's files in their real sizes, with those that other models lack here."""
+    held = {"merges.txt": b"#version: 0.2\n", "vocab.json": b"{}\n", **found}
+    sized: dict[str, Given] = {path: _padded(path, text) for path, text in held.items()}
+    onnx = {path: Declared(size, _sha256(path)) for path, size in _SMOL_ONNX.items()}
+    return sized | onnx
+
+
+def _padded(path: str, text: bytes) -> bytes:
+    missing = _SMOL_BYTES.get(path, len(text)) - len(text)
+    if path.endswith(".json"):
+        return text[:1] + b" " * missing + text[1:]
+    return text + b"\n" * missing
 
 
 def _config(model: Model) -> dict[str, Any]:
@@ -174,7 +211,11 @@ def _shard(name: str, number: int, held: Mapping[str, Shape]) -> Given:
     size = len(head) + sum(_bytes(shape) for shape in held.values())
     if MODELS[name].whole:
         return Synthetic(size, number, head)
-    return Declared(size, hashlib.sha256(f"{name} {number}".encode()).hexdigest(), head)
+    return Declared(size, _sha256(f"{name} {number}"), head)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _header(held: Mapping[str, Shape]) -> bytes:
