@@ -66,6 +66,7 @@ def test_on_this_machine_a_model_becomes_an_image_that_is_followed_asked_and_dra
     digest = registry.tags("models/small")["1"]
     tables = notebooks.shown(document, "text/markdown")
     assert f"models/small@<wbr>{digest}" in tables
+    assert "by 1 worker, about" in tables
     assert not re.search(r"\| +\|.*\n\| -", tables), "a column without a heading"
     assert re.search(r"moved in \d+ s", html)
     assert html.count('class="carferry-progress"') == 1

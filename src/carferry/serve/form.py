@@ -87,8 +87,7 @@ PARAMETERS = (
     Parameter(
         "platform",
         AUTO,
-        f"What the objects are for: {', '.join(NAMES)}; auto: as the cluster is, and with render, "
-        "which asks no cluster, as all OpenShift AI releases take it; for KServe alone name kserve",
+        f"What the objects are for: {', '.join(NAMES)}; auto: as the cluster is",
     ),
     Parameter("kind", "isvc", "isvc: InferenceService; llm: LLMInferenceService"),
     Parameter(

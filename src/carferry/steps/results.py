@@ -154,7 +154,7 @@ class Planned(Result):
     @property
     def markdown(self) -> str:
         """What moves, what does not, and who takes it."""
-        workers = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
+        workers = f"{self.workers} worker{'s' if self.workers != 1 else ''}"
         facts = [
             origin_line(self.repo, self.commit),
             f"{self.files} files, {human_bytes(self.size_bytes)} in {len(self.layers)} layers",
