@@ -18,7 +18,10 @@ from carferry.serve.form import PARAMETERS
 from carferry.serve.platforms import AUTO, NAMES
 from carferry.serve.settings import Kind
 from carferry.shown import printable
-from carferry.steps.rights import SERVE, find_rights
+from carferry.steps.rights import RENDER, SERVE, UNCHECKED, find_rights
+
+_CLUSTER = "cluster"
+"""GPUs: those that are there."""
 
 _UNSEEN = (
     f"What the objects are for: {', '.join(NAMES)}; auto, since no cluster is asked: every "
@@ -117,7 +120,14 @@ def _add_rights(commands: Any) -> None:
     parser.add_argument("--kind", default="isvc", choices=tuple(Kind), help="as for deploy")
     parser.add_argument("--platform", default=AUTO, choices=NAMES, help="as for deploy")
     parser.add_argument(
-        "--gpu", default="", metavar="TEXT", help="GPUs to plan for; default: those of the cluster"
+        "--gpu",
+        default="",
+        metavar="TEXT",
+        help="as for the pipeline, which plans; cluster: for the GPUs there; "
+        "default: no plan, as deploy; with --serve render: cluster",
+    )
+    parser.add_argument(
+        "--external-route", action="store_true", help="it will be reachable from outside"
     )
     parser.add_argument("--builder", default="", choices=("", "job"), help="job: Buildah in a Job")
     parser.add_argument("--warm", action="store_true", help="nodes will be warmed first")
@@ -152,7 +162,9 @@ def _rights(arguments: argparse.Namespace) -> int:
         auth=arguments.auth,
         llm=arguments.kind == Kind.LLM,
         platform=arguments.platform,
-        gpus=arguments.gpu,
+        gpus=_planned_for(arguments),
+        routed=arguments.external_route,
+        tests=True,  # as deploy does, unless it is told not to
         builder=arguments.builder,
         deletes=arguments.delete,
         warms=arguments.warm,
@@ -163,6 +175,13 @@ def _rights(arguments: argparse.Namespace) -> int:
     if found.missing and not arguments.json:
         warn(f"carferry: {printable(found.text)}")
     return 2 if found.stops else 0
+
+
+def _planned_for(arguments: argparse.Namespace) -> str:
+    """Return the GPUs as a pipeline has them, whose empty text means those of the cluster."""
+    if arguments.gpu in ("", _CLUSTER):
+        return "" if arguments.gpu or arguments.serve == RENDER else UNCHECKED
+    return str(arguments.gpu)
 
 
 def _login(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -79,11 +79,11 @@ class Rights(Result):
             return f"rights were not checked: {self.note}"
         if not self.missing:
             return f"all {self.asked} rights that this run needs are there"
-        lost = dict.fromkeys(each.without for each in self.missing)
-        more = "" if self.stops else "".join(f"; {text}" for text in lost)
-        return (
-            f"{self.account} lacks {len(self.missing)} of {self.asked} rights: {self.summary}{more}"
-        )
+        lacks = f"{self.account} lacks {len(self.missing)} of {self.asked} rights: {self.summary}"
+        spared = [each for each in self.missing if each.without]
+        if self.stops:
+            return f"{lacks}; it can do without {grants.brief(spared)}" if spared else lacks
+        return "; ".join((lacks, *dict.fromkeys(each.without for each in spared)))
 
     @property
     def markdown(self) -> str:
