@@ -15,6 +15,15 @@ if __name__ == "__main__":
             from carferry.pipelines.command import main
 
         sys.exit(main())
+    except ModuleNotFoundError as error:
+        if error.name != "carferry":
+            raise
+        print(
+            "carferry is not installed for this Python: run .venv/bin/python"
+            " pipelines/modelcar.py in the clone, or put its .venv/bin on PATH",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -25,7 +25,7 @@ _JUPYTER = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUN
 def variables(home: Path, **settings: str) -> dict[str, str]:
     """Return the variables of a kernel: what a notebook reads, and folders of its own."""
     own = {name: str(home / name.lower()) for name in _JUPYTER}
-    return own | {f"CARFERRY_{name}": value for name, value in settings.items()}
+    return own | {f"CARFERRY_NOTEBOOK_{name}": value for name, value in settings.items()}
 
 
 def executed(name: str, folder: Path, environ: Mapping[str, str]) -> Document:

@@ -91,7 +91,7 @@ ROWS = {
          "org/name@a b", "org/name@\u2603", "org/name@..", "org/name@a\nb", "hf://", "s3://",
          "s3://b", "s3://b/" + "k" * 2000, "s3://b\u2603/x", "oci://", "http://["),
         2,
-        ("parse model", "parse image", "no bucket"),
+        ("parse model", "parse image", "no bucket", "MODEL is empty"),
     ),
     "path of a model": Row(
         "plan {} LAYOUT --base scratch", ("./nowhere", "/dev/null", "./" + "d" * 300), 2, ("",)
@@ -107,7 +107,7 @@ ROWS = {
          "docker://[::1/a:v", "docker://\u2603.io/a:v", "docker://q.io/A:v", "oci:", "oci:a\0b:v",
          "docker://q.io/a:v@sha256:zz", "dir:x", "ftp://x/y", "docker://" + "a" * 100_000),
         2,
-        ("parse image", "parse digest"),
+        ("parse image", "parse digest", "IMAGE is empty"),
     ),
     "path of a layout": Row(
         "build MODEL {} --base scratch", ("oci:" + "d" * 300 + ":v", "oci:FILE:v"), 1, ("read", "write")

@@ -94,7 +94,7 @@ def on_github(world: World) -> str:
         "secrets.HF_TOKEN": TOKEN,
         "secrets.REGISTRY_AUTH": world.registry.auth_file.read_text(),
     }
-    env["GITHUB_OUTPUT"] = str(outputs)
+    env |= {"GITHUB_OUTPUT": str(outputs), "RENDER": GITHUB["env"]["RENDER"]}
     for step in GITHUB["jobs"]["modelcar"]["steps"]:
         if "run" not in step or "pip install" in step["run"]:
             continue
@@ -117,9 +117,16 @@ def on_gitlab(world: World) -> str:
         "HF_TOKEN": TOKEN,
         "REGISTRY_AUTH_FILE": str(world.registry.auth_file),
         "CI_COMMIT_BRANCH": "main",
+        "RENDER": GITLAB["variables"]["RENDER"],
         "R": str(world.git.path),
     }
     return shell(["bash", "-eo", "pipefail", "-c"], lines, folder / "models", env).splitlines()[-1]
+
+
+def default(name: str) -> str:
+    """Return the Pipeline's own value of a parameter."""
+    (found,) = [each for each in PIPELINE["spec"]["params"] if each["name"] == name]
+    return str(found["default"])
 
 
 def on_tekton(world: World) -> str:
@@ -136,6 +143,7 @@ def on_tekton(world: World) -> str:
     given = {
         "params.model": MODEL,
         "params.image": world.image,
+        "params.render": default("render"),
         "params.repository": str(world.git.path),
         "results.reference.path": str(folder / "reference"),
         "results.changed.path": str(folder / "changed"),
@@ -168,7 +176,9 @@ def test_a_job_builds_what_changed_and_commits_what_serves_it(
     )
     reference = first.removeprefix("committed ")
     assert world.git.commits == [f"Serve {reference}", "first"]
-    assert f"oci://{reference}" in world.git.file("base/smollm2.yaml")
+    base = (ROOT / "examples" / "gitops" / "base" / "smollm2.yaml").read_text()
+    served = base.replace(re.findall(r"oci://(\S+)", base)[0], reference)
+    assert world.git.file("base/smollm2.yaml") == served
     assert "smollm2.yaml" in world.git.file("base/kustomization.yaml")
 
     assert tool(world) == "committed already"
@@ -221,9 +231,30 @@ def test_no_script_has_a_value_of_a_secret_or_an_expression_in_it() -> None:
 
 
 def test_logins_are_no_parameters() -> None:
-    assert {*names(TASK["spec"]["params"])} == {"model", "image", "repository", "runtime"}
-    assert {*GITHUB["env"]} == {"MODEL", "IMAGE"}
-    assert {*GITLAB["variables"]} == {"MODEL", "IMAGE", "CARFERRY"}
+    assert {*names(TASK["spec"]["params"])} == {"model", "image", "render", "repository", "runtime"}
+    assert {*GITHUB["env"]} == {"MODEL", "IMAGE", "RENDER"}
+    assert {*GITLAB["variables"]} == {"MODEL", "IMAGE", "RENDER", "CARFERRY"}
+
+
+def test_every_job_and_page_renders_the_base_in_the_same_way() -> None:
+    """Options that one of them leaves out would be gone from all environments with its commit."""
+    how_to = ROOT / "docs" / "how-to"
+    exported = re.compile(r'^export RENDER="(.*)"$', re.MULTILINE)
+    cronjob = re.findall(r"name: RENDER, value: (.*)\}", (how_to / "recurring-runs.md").read_text())
+    pages = [exported.findall((how_to / name).read_text()) for name in ("gitops.md", "ci.md")]
+    jobs = [GITHUB["env"]["RENDER"], GITLAB["variables"]["RENDER"], default("render")]
+    assert [[each] for each in jobs] == [cronjob, *pages]
+
+
+def test_a_private_copy_of_carferry_is_fetched_with_a_right_of_its_own() -> None:
+    (fetched,) = [
+        step["with"]
+        for step in GITHUB["jobs"]["modelcar"]["steps"]
+        if step.get("with", {}).get("repository")
+    ]
+    assert "secrets.CARFERRY_TOKEN" in fetched["token"]
+    assert "gh secret set CARFERRY_TOKEN" in PAGE
+    assert "$CI_JOB_TOKEN@$CARFERRY" in GITLAB["modelcar"]["before_script"][0]
 
 
 @pytest.mark.parametrize("file", ["github.yaml", "gitlab-ci.yml", "tekton.yaml", "tekton-run.yaml"])

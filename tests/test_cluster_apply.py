@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from serve_samples import NAME, URI, ready_pod, rollout, service, settings
 from servers.kube import KubeServer
 
 from carferry.cluster.client import Cluster
+from carferry.cluster.kinds import KINDS, Permission
+from carferry.cluster.refusals import refused
 from carferry.errors import ClusterError, InputError, Unreachable
 from carferry.serve.deployed import Deployed
 from carferry.serve.objects import make_objects
@@ -67,6 +70,14 @@ def test_a_field_of_another_manager_is_kept_until_forced(
     assert caught.value.status == 409
     cluster.apply(make_objects(settings()), force=True)
     assert server.store.get("inferenceservices", NAME)["spec"]["predictor"]["maxReplicas"] == 1
+
+
+def test_what_changed_since_it_was_seen_is_to_be_run_again() -> None:
+    """Not the remedy of a field that is another's: --force would overrun what nobody looked at."""
+    said = "the object has been modified; please apply your changes to the latest version"
+    body = json.dumps({"kind": "Status", "code": 409, "message": said}).encode()
+    asked = Permission("patch", KINDS["ServingRuntime"], "demo")
+    assert "run this again" in str(refused(409, body, asked, "m"))
 
 
 def test_what_a_webhook_made_of_our_own_fields_is_no_conflict(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,37 @@ def test_a_model_that_fails_keeps_no_other_back(
     assert line.startswith("team/absent: ")
 
 
+ENTRY = {"model": "team/one", "image": "docker://registry.example.com/one:1", "gpus": "L4"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "it has no list of models"),
+        ("models: team/one", "it has no list of models"),
+        ("- models", "it has no list of models"),
+        ("models: [", "while parsing"),
+        ("models: [team/one]", "entry 1 lacks gpus, image, model"),
+        (json.dumps({"models": [ENTRY, ENTRY | {"gpus": ""}]}), "entry 2 lacks gpus"),
+        (json.dumps({"models": [ENTRY | {"gpu": "L4"}]}), "entry 1 has an unknown gpu"),
+    ],
+)
+def test_a_catalog_that_cannot_be_read_is_refused_in_one_line(
+    text: str, said: str, hub: Hub, tmp_path: Path
+) -> None:
+    path = tmp_path / "catalog.yaml"
+    path.write_text(text)
+    done = package(path, hub)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert said in line and str(path) in line
+
+
+def test_a_catalog_that_is_not_there_is_refused_in_one_line(hub: Hub, tmp_path: Path) -> None:
+    done = package(tmp_path / "none.yaml", hub)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+
+
 @pytest.fixture
 def base_with_pip(tools: Callable[..., str], tmp_path: Path) -> str:
     """A workbench's image as far as the recipe is concerned: Python with a pip."""
@@ -128,7 +160,8 @@ def test_the_workbench_recipe_builds_an_image_with_carferry(
     (clone / "dist").mkdir(parents=True)
     shutil.copy(own_wheel, clone / "dist")
     shutil.copy(EXAMPLES.parent / "constraints.txt", clone)
-    shutil.copytree(EXAMPLES.parent / "notebooks", clone / "notebooks")
+    for name in ("docs", "notebooks"):
+        shutil.copytree(EXAMPLES.parent / name, clone / name)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(wheels)]
     constraints = ["--constraint", str(clone / "constraints.txt"), "modelcar-base-image==0.1.0"]
     if subprocess.run([*command, *constraints, str(own_wheel)], check=False).returncode:
@@ -141,3 +174,11 @@ def test_the_workbench_recipe_builds_an_image_with_carferry(
     finally:
         subprocess.run(["buildah", "rmi", "--force", name, base_with_pip], capture_output=True)
     assert f"carferry {carferry.__version__}" in said
+
+
+def test_what_the_recipe_says_to_copy_is_where_it_put_it() -> None:
+    recipe = (EXAMPLES / "workbench" / "Containerfile").read_text(encoding="ascii")
+    (said,) = re.findall(r"^#   cp -r (.+) ~$", recipe, re.M)
+    copied = dict(re.findall(r"^COPY (\w+) (\S+)$", recipe, re.M))
+    assert copied == {"notebooks": "/opt/carferry/notebooks", "docs": "/opt/carferry/docs"}
+    assert said.split() == [*copied.values()]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from gitops_shapes import faults
+from gitops_shapes import DEFINITIONS, faults
 from test_manifests import COMMAND, kustomize
 
 import carferry
@@ -91,7 +91,20 @@ def test_argo_and_flux_know_every_field(document: Any) -> None:
 
 def test_a_field_that_there_is_not_is_found() -> None:
     wrong = {**TOOLS[0], "spec": {**TOOLS[0]["spec"], "syncPolicy": {"automatic": True}}}
-    assert faults(wrong) == ["Application.spec.syncPolicy.automatic: no such field"]
+    (said,) = faults(wrong)
+    assert said.startswith("Application.spec.syncPolicy: ")
+    assert "'automatic' was unexpected" in said
+
+
+def test_a_value_of_another_type_is_found() -> None:
+    flux = KINDS["Kustomization", "smollm2-dev"]
+    (said,) = faults({**flux, "spec": {**flux["spec"], "prune": "yes"}})
+    assert said == "Kustomization.spec.prune: 'yes' is not of type 'boolean'"
+
+
+def test_every_definition_names_where_it_was_read() -> None:
+    for each in DEFINITIONS.values():
+        assert re.match(r"https://github\.com/\S+/blob/v\d+\.\d+\.\d+/\S+\.yaml$", each["source"])
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -104,12 +117,32 @@ def test_each_environment_has_both(environment: str) -> None:
     assert ("GitRepository", flux["sourceRef"]["name"]) in KINDS
 
 
+def test_what_git_has_argo_does_not_leave_to_others() -> None:
+    """An ignored field that an overlay sets would never reach the cluster."""
+    for environment in ENVIRONMENTS:
+        assert "ignoreDifferences" not in KINDS["Application", f"smollm2-{environment}"]["spec"]
+
+
 def test_what_argo_leaves_to_others_it_does_not_write_either() -> None:
     """Ignored differences alone would still be overwritten by the next sync."""
-    spec = KINDS["Application", "smollm2-prod"]["spec"]
-    assert "RespectIgnoreDifferences=true" in spec["syncPolicy"]["syncOptions"]
-    for pointer in spec["ignoreDifferences"][0]["jsonPointers"]:
-        assert pointer.startswith("/spec/predictor/")
+    (shown,) = re.findall(r"```yaml\n(ignoreDifferences:.*?)```", PAGE, re.DOTALL)
+    more = yaml.safe_load(shown)
+    assert "RespectIgnoreDifferences=true" in more["syncPolicy"]["syncOptions"]
+    application = KINDS["Application", "smollm2-prod"]
+    assert faults({**application, "spec": application["spec"] | more}) == []
+    prod = yaml.safe_load((EXAMPLE / "overlays" / "prod" / "size.yaml").read_text())
+    fields = {f"/spec/predictor/{name}" for name in prod["spec"]["predictor"]}
+    assert fields == {*more["ignoreDifferences"][0]["jsonPointers"]}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_flux_looks_at_what_has_a_generation_of_its_own(environment: str) -> None:
+    """KServe writes the Deployment's generation into the InferenceService, which Flux compares."""
+    spec = KINDS["Kustomization", f"smollm2-{environment}"]["spec"]
+    assert "wait" not in spec
+    (looked,) = spec["healthChecks"]
+    assert (looked["kind"], looked["name"]) == ("Deployment", "smollm2-predictor")
+    assert looked["namespace"] == f"models-{environment}"
 
 
 def test_the_page_shows_the_files() -> None:

@@ -71,7 +71,7 @@ def told_s(cell: str) -> float:
 
 def longest_s(tries: int, each_s: float) -> float:
     retry = patience({})
-    pauses = sum(min(retry.cap_s, retry.base_s * 2**n) for n in range(tries - 1))
+    pauses = sum(min(retry.cap_s, retry.base_s * 2.0**n) for n in range(tries - 1))
     return tries * each_s + pauses
 
 

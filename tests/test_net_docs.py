@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,13 @@ def test_the_checklist_names_what_stands_in_for_each() -> None:
 
 def test_the_python_base_is_mirrored_at_the_digest_that_is_named() -> None:
     assert PYTHON_BASE.partition("/")[2] in text("disconnected")
+
+
+def test_the_pipelines_without_their_environment_say_so_in_one_line() -> None:
+    words = [sys.executable, "-I", "-S", "pipelines/modelcar.py", "--compile"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "put its .venv/bin on PATH" in done.stderr
 
 
 # Proxies, authorities and mirrors: the names are those that are read.

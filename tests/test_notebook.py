@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import browser
 import notebooks
 import pytest
 from cluster.standin import Standin, running
@@ -21,6 +22,7 @@ from servers.registry import Registry
 
 import carferry
 from carferry.errors import InputError
+from carferry.gpu.report import chart
 from carferry.pipelines.runs import workbench
 
 MODEL = "team/small"
@@ -57,17 +59,22 @@ def environ(hub: Hub, registry: Registry, served: Standin, own_home: Path) -> di
 def test_on_this_machine_a_model_becomes_an_image_that_is_followed_asked_and_drawn(
     environ: dict[str, str], registry: Registry, tmp_path: Path
 ) -> None:
-    document = notebooks.executed("modelcar", tmp_path, environ | {"CARFERRY_LOCAL": "1"})
+    document = notebooks.executed("modelcar", tmp_path, environ | {"CARFERRY_NOTEBOOK_LOCAL": "1"})
     assert notebooks.foreign(document) == []
     html, page = notebooks.shown(document), notebooks.rendered(document)
     assert has_the_charts(page)
     digest = registry.tags("models/small")["1"]
-    assert f"models/small@<wbr>{digest}" in notebooks.shown(document, "text/markdown")
+    tables = notebooks.shown(document, "text/markdown")
+    assert f"models/small@<wbr>{digest}" in tables
+    assert "by 1 worker, about" in tables
+    assert not re.search(r"\| +\|.*\n\| -", tables), "a column without a heading"
     assert re.search(r"moved in \d+ s", html)
     assert html.count('class="carferry-progress"') == 1
     assert states(html) == dict.fromkeys(STEPS, "done")
     assert "log, " in html
     assert f"{registry.host}/models/small@{digest}" in committed(tmp_path)
+    assert "imagePullSecrets" not in committed(tmp_path)
+    assert is_drawn(page, tmp_path)
 
 
 def test_on_a_cluster_it_submits_the_run_and_links_to_it_and_to_its_logs(
@@ -75,13 +82,16 @@ def test_on_a_cluster_it_submits_the_run_and_links_to_it_and_to_its_logs(
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", environ["HF_ENDPOINT"])
     how = {"base": "embedded", "plain_http": [registry.host]}
-    carferry.build(MODEL, environ["CARFERRY_IMAGE"], **how)
+    carferry.build(MODEL, environ["CARFERRY_NOTEBOOK_IMAGE"], **how)
     (tmp_path / "token").write_text("no-secret\n")
     route = "https://ds-pipeline-dspa-models.apps.example.com"
     with PipelineServer(RUN, token="no-secret") as server:
-        told = {"CARFERRY_HOST": server.url, "CARFERRY_PAGES": route}
+        told = {"CARFERRY_NOTEBOOK_HOST": server.url, "CARFERRY_NOTEBOOK_PAGES": route}
         document = notebooks.executed("modelcar", tmp_path, environ | told)
-        (run,) = server.store.runs
+        ((run, started),) = server.store.runs.items()
+    settings = started.request["runtime_config"]["parameters"]["settings"]
+    assert settings == {**how, "pull_secret": "carferry-registry"}
+    assert "imagePullSecrets:\n      - name: carferry-registry" in committed(tmp_path)
     assert notebooks.foreign(document) == []
     html = notebooks.shown(document)
     assert has_the_charts(notebooks.rendered(document))
@@ -100,6 +110,15 @@ def has_the_charts(page: str) -> bool:
     """Return whether a page shows how memory is spent and how many tokens come in a second."""
     drawn = re.findall(r'<svg [^>]*aria-label="([^"]*)"', page)
     return any("GiB weights" in words for words in drawn) and "tokens/s in all" in drawn
+
+
+def is_drawn(page: str, folder: Path) -> bool:
+    """Return whether a browser shows a page with its charts in their colours."""
+    path = folder / "page.html"
+    path.write_text(page)
+    seen = browser.colours(browser.picture(path.as_uri(), folder, height=9000))
+    areas = {part: seen[browser.colour(word)] for part, word in chart.COLOURS.items()}
+    return areas["weights"] > 10 and sum(areas.values()) > 1_500
 
 
 def states(html: str) -> dict[str, str]:
@@ -123,8 +142,9 @@ def test_three_models_are_compared_and_the_first_that_fits_is_chosen(
     html = notebooks.shown(document)
     assert "3 of 3 models can be served" in html
     assert html.count('class="carferry-compare"') == 2
-    charts = notebooks.rendered(document).count("GiB weights")
-    assert charts >= 7
+    page = notebooks.rendered(document)
+    assert page.count("GiB weights") >= 7
+    assert is_drawn(page, tmp_path)
     said = notebooks.shown(document, "text/plain")
     assert "'serve_gpu': 'L4 x2'" in said
     assert "'model': 'Qwen/Qwen2.5-7B-Instruct'" in said

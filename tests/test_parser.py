@@ -154,6 +154,19 @@ def test_an_option_stands_anywhere(command: str, action: argparse.Action) -> Non
     assert getattr(parsed(*lines[0]), action.dest) != action.default
 
 
+@pytest.mark.parametrize("command", sorted(parsers()))
+def test_an_argument_that_is_empty_is_named_with_its_command(run: Run, command: str) -> None:
+    """``render "$(...)"``: what was to fill it has failed."""
+    wanted = [each for each in parsers()[command]._actions if not each.option_strings]
+    names = [each.metavar for each in wanted if each.nargs != "?"]
+    for number, name in enumerate(names):
+        words = ["x"] * len(names)
+        words[number] = ""
+        outcome = run(command, *words)
+        assert outcome.code == 2
+        assert outcome.err.startswith(f"carferry: {command}: {name} is empty; ")
+
+
 def test_options_between_arguments_of_which_one_may_be_left_out() -> None:
     """Argparse alone gives the second argument up, once an option stood before it."""
     arguments = parsed("plan", "org/name", "--workers", "3", "docker://q.io/a/b:1")

@@ -133,7 +133,21 @@ def test_what_somebody_elses_llm_service_stands_on_stays() -> None:
         "left    LLMInferenceService m: made by somebody else, not by carferry",
         "left    Secret m-uri: LLMInferenceService m uses it",
         "left    ServiceAccount m-sa: LLMInferenceService m uses it",
+        "next    if they are yours: oc delete -n demo LLMInferenceService/m",
     )
+
+
+def test_whether_it_is_served_on_is_told_by_its_service_alone() -> None:
+    cluster = Cluster().add("InferenceService", "m").add("Role", "m-view-role")
+    cluster.objects["roles", "m-view-role"]["metadata"]["managedFields"] = []
+    done = remove(cluster, "m", "demo", clock=Still(), wait_s=5)  # type: ignore[arg-type]
+    assert (done.others, done.is_served) == (("Role/m-view-role",), False)
+    cluster.add("InferenceService", "m")
+    cluster.objects["inferenceservices", "m"]["metadata"]["managedFields"] = []
+    done = remove(cluster, "m", "demo", clock=Still(), wait_s=5)  # type: ignore[arg-type]
+    assert done.is_served
+    what = "InferenceService/m Role/m-view-role"
+    assert done.lines[-1] == f"next    if they are yours: oc delete -n demo {what}"
 
 
 @pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])

@@ -261,7 +261,8 @@ def test_the_command_prints_what_is_missing_ready_to_be_applied(
     command = ("rights", "--kubeconfig", str(config), "--gpu", "none")
     first = carferry(capsys, *command)
     assert (first.code, first.err.count("\n")) == (2, 1)
-    assert "lacks 7 of 16 rights: secrets (create, patch)" in first.err
+    assert "lacks 11 of 20 rights: secrets (create, patch)" in first.err
+    assert "; it can do without namespaces (get), events (list), services/proxy" in first.err
     document = json.loads(carferry(capsys, *command, "--json").out)
     assert document["manifest"] == first.out
     assert [each["permission"]["kind"]["plural"] for each in document["missing"]].count(
@@ -308,6 +309,8 @@ def test_the_templates_of_the_cluster_are_a_right_that_a_run_can_do_without(
         ({"llm": True}, ["manifests/", "manifests/llm"], False),
         ({"warms": True}, ["manifests/", "manifests/warm"], False),
         ({"gpus": ""}, ["manifests/"], True),
+        ({"serve": "no", "deletes": True}, ["manifests/delete"], False),
+        ({"deletes": True}, ["manifests/", "manifests/delete"], False),
     ],
 )
 def test_the_remedy_names_the_folder_that_grants_it(
@@ -315,6 +318,53 @@ def test_the_remedy_names_the_folder_that_grants_it(
 ) -> None:
     server.roles = {"demo": []}
     with pytest.raises(RightsMissing) as caught:
-        check_rights("deploy", **{"gpus": "none", **asked}, connect=reach(server), report=len)
+        asked = {"serve": "deploy", "gpus": "none", **asked}
+        check_rights(**asked, connect=reach(server), report=len)
     assert sorted({*re.findall(r"-k (\S+)", str(caught.value))}) == folders
     assert ("name the GPU" in str(caught.value)) is advises
+
+
+@pytest.mark.parametrize(
+    "user", ["alice", "system:serviceaccount:demo:me", "system:serviceaccount:demo:default"]
+)
+def test_no_folder_is_named_to_an_account_that_it_does_not_bind(
+    server: KubeServer, user: str
+) -> None:
+    """Applied, it changed nothing, and the same refusal came again."""
+    server.user, server.roles = user, {"demo": []}
+    with pytest.raises(RightsMissing) as caught:
+        check_rights("deploy", gpus="none", connect=reach(server), report=len)
+    assert str(caught.value).endswith("; oc apply --server-side -f - the YAML in the log")
+
+
+@pytest.mark.parametrize("more", [(), ("--auth",), ("--kind", "llm"), ("--external-route",)])
+def test_rights_and_deploy_ask_for_the_same(
+    server: KubeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    """Two lists of 17 were two lists: one with nodes, one with the way to ask the model."""
+    config = kubeconfig(tmp_path / "config", server.url)
+
+    def asked(*words: str) -> list[Any]:
+        server.requests.clear()
+        carferry(capsys, *words, "--kubeconfig", str(config), "--namespace", "demo")
+        reviews = [each.body["spec"] for each in server.requests if "selfsubjecta" in each.path]
+        return sorted(json.dumps(each, sort_keys=True) for each in reviews)
+
+    image = f"quay.io/team/model@sha256:{'0' * 64}"
+    switched = [f"{each}=true" if each in ("--auth", "--external-route") else each for each in more]
+    by_rights = asked("rights", *more)
+    assert by_rights == asked("deploy", image, "--dry-run", *switched)
+    assert not [each for each in by_rights if '"nodes"' in each]
+    assert [each for each in asked("rights", *more, "--gpu", "cluster") if '"nodes"' in each]
+
+
+def test_rights_that_a_run_can_do_without_are_no_failure(
+    server: KubeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.forbidden.update(
+        {("list", "nodes"), ("list", "events"), ("get", "services/proxy")},
+    )
+    config = kubeconfig(tmp_path / "config", server.url)
+    found = carferry(capsys, "rights", "--kubeconfig", str(config))
+    assert found.code == 0
+    assert "lacks 2 of" in found.err

@@ -105,7 +105,7 @@ def test_a_hardware_profile_brings_its_own_tolerations() -> None:
     [
         ({"image": "quay.io/team/model:v1"}, InputError, "a tag can move"),
         ({"image": "team/model"}, InvalidReference, "no registry host"),
-        ({"image": ""}, InputError, "no image given"),
+        ({"image": ""}, InputError, "image is empty"),
         ({"namespace": "Demo"}, InvalidName, "DNS-1123"),
         ({"name": "Granite"}, InvalidName, "DNS-1123"),
         ({"name": "3b"}, InvalidName, "DNS-1123"),

@@ -159,6 +159,12 @@ def test_markdown_of_every_result_is_harmless(name: str) -> None:
     harmless(Downloaded(word, word, word, 1, 1, 1).markdown)
 
 
+@pytest.mark.parametrize(("workers", "said"), [(1, "by 1 worker,"), (2, "by 2 workers,")])
+def test_one_worker_is_no_workers(workers: int, said: str) -> None:
+    planned = Planned("m", "i", "", "", 1, 1, 1, 1, workers, 1.0, ())
+    assert said in planned.markdown
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_markup_keeps_the_words(name: str) -> None:
     word = printable(EVERY[name])

@@ -42,8 +42,10 @@ def small_pods(node: Node, namespace: str) -> Iterator[None]:
     try:
         with exposed(server.server_port, first) as address:
             node.apply(_hook(name, namespace, address, authority.cert_pem.bytes()))
-            yield
-            node.kubectl("delete", "mutatingwebhookconfiguration", name)
+            try:
+                yield
+            finally:  # a hook without its server would hold up every pod that follows
+                node.kubectl("delete", "mutatingwebhookconfiguration", name)
     finally:
         server.shutdown()
         thread.join()

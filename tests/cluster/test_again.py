@@ -44,6 +44,33 @@ def test_a_deployment_is_repeated(
     assert written(node, namespace) == before
 
 
+def test_what_was_rendered_and_applied_by_hand_is_taken_over_without_force(
+    node: Node, namespace: str, modelcar: str, vllm: str, carferry: Carferry, tmp_path: Path
+) -> None:
+    """As the README has it, and then ``deploy``, which on KServe adds the user to run as."""
+    words = small(modelcar, vllm, namespace, "tiny")
+    file = tmp_path / "tiny.yaml"
+    assert carferry("render", *words[1:], "--output", str(file)).code == 0
+    node.kubectl("apply", "--server-side", "-f", str(file))
+    left = carferry("delete", "tiny", "--namespace", namespace)
+    assert left.code == 2
+    assert "oc delete -n" in left.out.splitlines()[-1]
+    done = carferry(*words, "--wait-s", "0")
+    assert done.code == 0, done.err
+    assert "securityContext.runAsUser: none -> 1001\n" in done.err
+    assert carferry(*words, "--dry-run").out == "nothing to change\n"
+    other = carferry(*words, "--wait-s", "0", "--max-replicas", "2")
+    assert other.code == 1
+    assert "maxReplicas: 1 -> 2 (set by kubectl)" in other.err
+    gone = carferry("delete", "tiny", "--namespace", namespace)
+    assert (gone.code, gone.out.splitlines()) == (0, [
+        "removed InferenceService tiny",
+        "removed ServingRuntime tiny",
+        "left    Secret tiny-uri: made by kubectl, not by carferry",  # KServe needs none
+        f"next    if they are yours: oc delete -n {namespace} Secret/tiny-uri",
+    ])  # fmt: skip
+
+
 def test_a_deployment_that_serves_is_repeated_and_removed(
     node: Node, namespace: str, modelcar: str, vllm: str, carferry: Carferry
 ) -> None:

@@ -136,6 +136,7 @@ def test_the_cronjob_builds_when_the_hub_moves_and_promotes_the_digest(night: Ni
     assert promoted == f"promoted {first['reference']}"
     assert night.git.commits == [f"Serve {first['reference']}", "first"]
     assert first["reference"] in night.git.file("base/smollm2.yaml")
+    assert "--max-model-len=8192" in night.git.file("base/smollm2.yaml")
 
     night.hub.clear_log()
     again, promoted, seconds = night.pass_()

@@ -26,6 +26,8 @@ def test_what_somebody_else_made_under_such_a_name_stays_and_is_named(
     assert done.out.splitlines() == [
         "left    Role tiny-view-role: made by kubectl-create, not by carferry",
         "left    ServiceAccount tiny-sa: made by somebody else, not by carferry",
+        f"next    if they are yours: oc delete -n {namespace} "
+        "Role/tiny-view-role ServiceAccount/tiny-sa",
     ]
     assert everything(node, namespace) == before
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from docs.pages import pages, uses_a_cluster
 from docs.running import faults
-from docs.unrun import KNOWN_UNRUN
 from docs.world import Stage
 
 from cluster.docs_world import ClusterWorld
@@ -30,8 +29,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def test_a_page_runs_on_a_cluster_as_pasted_and_prints_what_it_shows(
     page: str, stage: Stage, node: Node, tmp_path: Path
 ) -> None:
-    if page in KNOWN_UNRUN:
-        pytest.skip(f"{page} is not run yet")
     with ClusterWorld(stage, page, tmp_path / "world", node) as world:
         said = list(faults(world))
     if said:

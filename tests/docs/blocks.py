@@ -30,6 +30,9 @@ PLACEHOLDERS = (
     re.compile(r"(?<![<\w])<[A-Za-z][\w -]*>"),
     re.compile(rf"(?<![$\w{{-])(?<!\bs/)(?:{_WANTED}|YOUR[-_]\w+)(?![\w=])"),
 )
+_SCRIPT = r"""(?:'[^']*'|"[^"]*"|\S+)"""
+# What sed, jq or awk is told to look for: s/PROJECT/models/ needs nothing of the reader.
+_PROGRAM = re.compile(rf"\b(?:sed|jq|awk)(?:\s+-\S+)*\s+{_SCRIPT}(?:\s+-e\s+{_SCRIPT})*")
 
 
 class Fault(Exception):
@@ -151,6 +154,7 @@ def placeholder(block: Block) -> str:
     if not block.runs or block.language != "sh":
         return ""
     code = re.sub(r"(?m)(?:^|(?<=\s))#.*$", "", block.text)  # comments may say what they like
+    code = _PROGRAM.sub("", code)
     found = (pattern.search(code) for pattern in PLACEHOLDERS)
     return next((each[0] for each in found if each), "")
 

@@ -30,7 +30,7 @@ def run(world: World) -> Iterator[Ran]:
             elif block.runs:
                 outcome = session.run(block)
                 yield Ran(block, outcome)
-                if outcome.code != block.code:
+                if outcome.code != block.code or outcome.is_early:
                     return
 
 
@@ -45,8 +45,10 @@ def faults(world: World) -> Iterator[str]:
 def fault(ran: Ran) -> str:
     """Return what is wrong with a block that ran; empty if nothing."""
     block, outcome = ran.block, ran.outcome
+    shown = f"{block.text}\nprints\n\n{outcome.output}"
+    if outcome.is_early:
+        return f"exit status {outcome.code} before the last command of\n\n{shown}"
     if outcome.code != block.code:
-        shown = f"{block.text}\nprints\n\n{outcome.output}"
         return f"exit status {outcome.code}, not {block.code}, of\n\n{shown}"
     if block.prints is None:
         return ""

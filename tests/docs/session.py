@@ -28,10 +28,12 @@ class Outcome:
     Attributes:
         code: The exit status of its last command, or of the one that ended it.
         output: Standard output and error together.
+        is_early: Something failed before the command that was to fail.
     """
 
     code: int
     output: str
+    is_early: bool = False
 
 
 class Session:
@@ -73,11 +75,19 @@ class Session:
     def run(self, block: Block) -> Outcome:
         """Run a block and return what it left; nothing runs after one that failed."""
         before = self._printed.stat().st_size
-        run = self._run_python if block.language == "python" else self._run_shell
-        code = run(block)
+        code, is_early = 0, False
+        if block.language == "python":
+            code = self._run_python(block)
+        elif block.code:
+            first, last = parted(block.text)
+            code = self._run_shell(block, first, "set -e")
+            is_early = code != 0
+            code = code or self._run_shell(block, last, "set +e")
+        else:
+            code = self._run_shell(block, block.text, "set -e")
         with self._printed.open("rb") as printed:
             printed.seek(before)
-            return Outcome(code, printed.read().decode(errors="replace"))
+            return Outcome(code, printed.read().decode(errors="replace"), is_early)
 
     def state(self) -> tuple[Path, dict[str, str]]:
         """Return the shell's folder and its exported variables."""
@@ -87,10 +97,9 @@ class Session:
         pairs = (each.partition("=") for each in rest.split("\0") if each)
         return Path(where), {name: value for name, _, value in pairs}
 
-    def _run_shell(self, block: Block) -> int:
+    def _run_shell(self, block: Block, text: str, stop: str) -> int:
         file = self._scratch / f"block-{block.line}.sh"
-        file.write_text(block.text)
-        stop = "set +e" if block.code else "set -e"
+        file.write_text(text)
         words = f"{stop}; . {shlex.quote(str(file))} </dev/null; echo $? >&$DOCS_DONE; set +e"
         return self._bash.ask(words, self._patience_s)
 
@@ -104,6 +113,26 @@ class Session:
         (self._scratch / "variables").write_text("\0".join(f"{k}={v}" for k, v in env.items()))
         asked = f"{file}\t{cwd}\t{self._scratch / 'variables'}"
         return self._python.ask(asked, self._patience_s)
+
+
+def parted(text: str) -> tuple[str, str]:
+    """Return a script up to its last command, and that command at the line where it stands."""
+    lines = text.splitlines(keepends=True)
+    for at in range(len(lines) - 1, 0, -1):
+        first, last = "".join(lines[:at]), "".join(lines[at:])
+        if _says_something(last) and _is_whole(first) and _is_whole(last):
+            return first, "\n" * at + last
+    return "", text
+
+
+def _says_something(script: str) -> bool:
+    return any(line.strip() and not line.lstrip().startswith("#") for line in script.splitlines())
+
+
+def _is_whole(script: str) -> bool:
+    """Say whether no command of a script goes on behind it: bash would warn of such a document."""
+    done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+    return not (done.returncode or done.stderr or script.rstrip("\n").endswith("\\"))
 
 
 class _Process:

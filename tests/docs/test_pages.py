@@ -13,7 +13,6 @@ from docs import scenes
 from docs.blocks import check, read
 from docs.pages import file, pages, uses_a_cluster
 from docs.running import faults
-from docs.unrun import KNOWN_UNRUN
 from docs.world import Stage, World
 
 PAGES = pages()
@@ -24,8 +23,6 @@ PAGES = pages()
 def test_a_page_runs_as_pasted_and_prints_what_it_shows(
     page: str, stage: Stage, tmp_path: Path
 ) -> None:
-    if page in KNOWN_UNRUN:
-        pytest.skip(f"{page} is not run yet")
     with World(stage, page, tmp_path / "world") as world:
         said = list(faults(world))
     if said:
@@ -34,14 +31,8 @@ def test_a_page_runs_as_pasted_and_prints_what_it_shows(
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_has_the_form_of_a_page(page: str) -> None:
-    if page in KNOWN_UNRUN:
-        pytest.skip(f"{page} is not run yet")
     check(read(file(page)))
 
 
 def test_every_scene_is_of_a_page_that_there_is() -> None:
     assert scenes.pages() <= set(PAGES)
-
-
-def test_every_page_that_is_not_run_is_one_that_there_is() -> None:
-    assert set(KNOWN_UNRUN) <= set(PAGES)

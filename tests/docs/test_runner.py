@@ -12,7 +12,7 @@ from docs.blocks import Fault, check, parse
 from docs.compare import difference
 from docs.pages import on_a_cluster
 from docs.running import Ran, fault
-from docs.session import Session
+from docs.session import Session, parted
 from docs.write import rewritten
 
 
@@ -126,6 +126,33 @@ def test_a_failure_that_a_page_announces_is_none_and_its_absence_is_one(tmp_path
 
 
 @pytest.mark.parametrize(
+    "script",
+    [
+        "(exit 3)\n(exit 3)\n",
+        "(exit 3)\n\n# why\n(exit 3)\n# as it must\n",
+        "cat > /dev/null <<EOF\n(exit 3)\nEOF\n(exit 3)\necho \\\n  on && (exit 3)\n",
+    ],
+)
+def test_what_fails_before_the_announced_failure_is_seen(tmp_path: Path, script: str) -> None:
+    said = faults(tmp_path, f"<!-- exit: 3 -->\n```sh\n{script}```\n")
+    assert said[0].startswith("exit status 3 before the last command")
+
+
+@pytest.mark.parametrize(
+    ("script", "last"),
+    [
+        ("a\nb\n", "\nb\n"),
+        ("a\nb | \\\n  c\n", "\nb | \\\n  c\n"),
+        ("a\nb |\n  c\n", "\nb |\n  c\n"),
+        ("a\nb <<EOF\nc\nEOF\n", "\nb <<EOF\nc\nEOF\n"),
+        ("for x in a b; do\n  c\ndone\n", "for x in a b; do\n  c\ndone\n"),
+    ],
+)
+def test_the_last_command_of_a_script_is_found(script: str, last: str) -> None:
+    assert parted(script)[1] == last
+
+
+@pytest.mark.parametrize(
     ("text", "why"),
     [
         ("```\necho\n```\n", "line 1: the block names no language"),
@@ -136,6 +163,7 @@ def test_a_failure_that_a_page_announces_is_none_and_its_absence_is_one(tmp_path
         ("```sh\noc get pods -n PROJECT\n```\n", "line 1: PROJECT is a placeholder"),
         ("```sh\ncarferry build a/b docker://quay.io/me/NAME:1\n```\n", "NAME is a placeholder"),
         ("```sh\nlogin --password=...\n```\n", "... is a placeholder"),
+        ("```sh\nsed s/a/b/ FILE\n```\n", "FILE is a placeholder"),
         ("```sh\ncat <your file>\n```\n", "<your file> is a placeholder"),
         ("```yaml\na: [1\n```\n", "no yaml"),
         ("```json\n{\n```\n", "no json"),
@@ -152,7 +180,8 @@ def test_a_page_that_breaks_the_form_is_found(text: str, why: str) -> None:
     [
         '```sh\nexport NAME=granite\necho "$NAME" ${NAME} # or NAME\n```\n',
         "<!-- not run: wants a browser -->\n```sh\nopen PROJECT\n```\n",
-        "```sh\noc kustomize here | sed s/PROJECT/models/ | oc apply -f -\n```\n",
+        "```sh\noc kustomize x | sed s/PROJECT/models/ | oc apply -f -\n```\n",
+        "```sh\nsed -i -e 's/NAME/a/' -e 's|IMAGE|b|' x.yaml\n```\n",
         "```sh\ncat <<EOF\na\nEOF\n```\n",
         "```yaml\nscript: !reference [a, b]\n---\nb: 1\n```\n",
     ],

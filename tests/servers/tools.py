@@ -10,6 +10,7 @@ import pytest
 
 PACKAGES = {
     "buildah": "buildah",
+    "chromium": "chromium",
     "curl": "curl",
     "docker-registry": "docker-registry",
     "git": "git",

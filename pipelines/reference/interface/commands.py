@@ -47,7 +47,7 @@ can read its command lines.
 | --- | --- | --- |
 | 0 | done | go on |
 | 1 | failed outside: network, registry, hub, cluster, disk | try again later |
-| 2 | wrong input; or `inspect`, `lint` and `rights` found what breaks | change what was asked |
+| 2 | wrong input; or `inspect`, `lint`, `rights`, `delete` found a fault | change what was asked |
 | 3 | the model does not fit (`plan --gpu`, `plan --cluster`) | other GPUs, or another model |
 | 130, 143 | interrupted by Ctrl-C, terminated by SIGTERM | run it again: it goes on |
 

@@ -25,6 +25,7 @@ from carferry.errors import InputError
 from carferry.form.closest import did_you_mean
 from carferry.shown import printable
 
+_FILLED = "look at the variable or the command that was to fill it"
 COMPLETING = "_ARGCOMPLETE"
 """Set by the shell while it asks how a line may go on."""
 
@@ -189,7 +190,7 @@ def _check(parser: Parser, action: argparse.Action, name: str, text: str) -> Non
 
 
 def _count(parser: Parser, words: Sequence[str]) -> None:
-    """Refuse arguments that are missing or too many."""
+    """Refuse arguments that are missing, too many, or empty: ``"$(...)"`` of what has failed."""
     wanted = [action for action in parser._actions if not action.option_strings]
     needed = [str(a.metavar or a.dest) for a in wanted if a.nargs in (None, "+")]
     if missing := needed[len(words) :]:
@@ -197,6 +198,11 @@ def _count(parser: Parser, words: Sequence[str]) -> None:
     if len(words) > len(wanted) and not any(a.nargs in ("+", "*") for a in wanted):
         extra = printable(words[len(wanted)][:80])
         raise parser.refusal(repr(extra), "one argument too many")
+    for number, word in enumerate(words):
+        action = wanted[min(number, len(wanted) - 1)]
+        if not word and action.nargs != "?":
+            what = f"{action.metavar or action.dest} is empty"
+            raise InputError(parser.command, "", what, f"{_FILLED}, or see: {parser.prog} --help")
 
 
 def _demand(parser: Parser, options: Sequence[str]) -> None:

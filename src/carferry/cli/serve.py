@@ -18,7 +18,15 @@ from carferry.serve.form import PARAMETERS
 from carferry.serve.platforms import AUTO, NAMES
 from carferry.serve.settings import Kind
 from carferry.shown import printable
-from carferry.steps.rights import SERVE, find_rights
+from carferry.steps.rights import RENDER, SERVE, UNCHECKED, find_rights
+
+_CLUSTER = "cluster"
+"""GPUs: those that are there."""
+
+_UNSEEN = (
+    f"What the objects are for: {', '.join(NAMES)}; auto, since no cluster is asked: every "
+    "OpenShift AI takes them; name kserve for KServe alone, where they lack a user to run as"
+)
 
 
 def add_serve_commands(commands: Any) -> None:
@@ -35,7 +43,7 @@ def _add_render(commands: Any) -> None:
         help="write the KServe objects as YAML, for GitOps",
         description="Make the objects the dashboard would make; no cluster is contacted.",
     )
-    _add_form(parser)
+    _add_form(parser, platform=_UNSEEN)
     parser.add_argument(
         "--output",
         default="",
@@ -88,7 +96,8 @@ def _add_delete(commands: Any) -> None:
         help="remove what deploy made of one model",
         description="Remove the objects of a deployment, the service first, and wait until they "
         "and the pods are gone. What somebody else made, or another model uses, stays and is "
-        "named. Nothing is asked; a second run finds nothing.",
+        "named. Nothing is asked; a second run finds nothing. Exit 2 if the model is served on, "
+        "since others made its service.",
     )
     parser.add_argument("name", metavar="NAME", help="of the InferenceService")
     parser.add_argument("--namespace", default="", help="its project; default: your own")
@@ -111,7 +120,14 @@ def _add_rights(commands: Any) -> None:
     parser.add_argument("--kind", default="isvc", choices=tuple(Kind), help="as for deploy")
     parser.add_argument("--platform", default=AUTO, choices=NAMES, help="as for deploy")
     parser.add_argument(
-        "--gpu", default="", metavar="TEXT", help="GPUs to plan for; default: those of the cluster"
+        "--gpu",
+        default="",
+        metavar="TEXT",
+        help="as for the pipeline, which plans; cluster: for the GPUs there; "
+        "default: no plan, as deploy; with --serve render: cluster",
+    )
+    parser.add_argument(
+        "--external-route", action="store_true", help="it will be reachable from outside"
     )
     parser.add_argument("--builder", default="", choices=("", "job"), help="job: Buildah in a Job")
     parser.add_argument("--warm", action="store_true", help="nodes will be warmed first")
@@ -120,14 +136,15 @@ def _add_rights(commands: Any) -> None:
     options.finish(parser, _rights)
 
 
-def _add_form(parser: argparse.ArgumentParser) -> None:
+def _add_form(parser: argparse.ArgumentParser, **helps: str) -> None:
     parser.add_argument("image", metavar="IMAGE", help=PARAMETERS[0].help)
     for parameter in PARAMETERS[1:]:
+        said = helps.get(parameter.name, parameter.help)
         parser.add_argument(
             f"--{parameter.name.replace('_', '-')}",
             default=parameter.default,
             metavar="TEXT",
-            help=f"{parameter.help} (default: {parameter.default or 'empty'})".replace("%", "%%"),
+            help=f"{said} (default: {parameter.default or 'empty'})".replace("%", "%%"),
         )
 
 
@@ -145,7 +162,9 @@ def _rights(arguments: argparse.Namespace) -> int:
         auth=arguments.auth,
         llm=arguments.kind == Kind.LLM,
         platform=arguments.platform,
-        gpus=arguments.gpu,
+        gpus=_planned_for(arguments),
+        routed=arguments.external_route,
+        tests=True,  # as deploy does, unless it is told not to
         builder=arguments.builder,
         deletes=arguments.delete,
         warms=arguments.warm,
@@ -156,6 +175,13 @@ def _rights(arguments: argparse.Namespace) -> int:
     if found.missing and not arguments.json:
         warn(f"carferry: {printable(found.text)}")
     return 2 if found.stops else 0
+
+
+def _planned_for(arguments: argparse.Namespace) -> str:
+    """Return the GPUs as a pipeline has them, whose empty text means those of the cluster."""
+    if arguments.gpu in ("", _CLUSTER):
+        return "" if arguments.gpu or arguments.serve == RENDER else UNCHECKED
+    return str(arguments.gpu)
 
 
 def _login(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -219,4 +245,4 @@ def _delete(arguments: argparse.Namespace) -> int:
         ca_file=arguments.ca,
     )
     options.show_all(found, arguments, *found.lines)
-    return 0
+    return 2 if found.is_served else 0

@@ -12,6 +12,7 @@ from carferry.io.net.proxies import Proxy
 from carferry.io.net.unreachable import unreachable as explained
 
 _BODY_LIMIT = 65536
+_IS_ANOTHER_NOW = "the object has been modified"  # apiserver, registry/generic/registry/store.go
 # The API server's message (apiserver, endpoints/handlers/responsewriters).
 _UNAUTHORIZED = re.compile(r'User "([^"]+)" cannot [a-z]+ resource "')
 
@@ -99,6 +100,8 @@ def _explain(code: int, status: Object, message: str, permission: Permission) ->
         return f"the cluster does not know {permission.kind.api_version} (404)", ""
     if code == 404:
         return f"not found (404): {message}", ""
+    if code == 409 and _IS_ANOTHER_NOW in message:
+        return f"conflict (409): {message}", "somebody changed it just now: run this again"
     if code == 409:
         return (
             f"conflict (409): {message}",

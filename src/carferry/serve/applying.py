@@ -95,13 +95,23 @@ def apply_what_differs(
     force: bool = False,
 ) -> Object:
     """Apply what differs, the access objects as owned by the InferenceService; return that."""
-    same = {id(obj): each.live for obj, each in zip(objects, tried or (), strict=False)
-            if each.is_same}  # fmt: skip
+    known = {id(obj): each for obj, each in zip(objects, tried or (), strict=False)}
     service: Object = {}
     for number, obj in enumerate(objects):
-        live = same.get(id(obj))
+        found = known.get(id(obj))
+        live = found.live if found and found.is_same else None
         if live is None:
-            (live,) = cluster.apply([own(objects, service or None)[number]], force=force)
+            wanted = own(objects, service or None)[number]
+            if found and found.takes:
+                (live,) = cluster.apply([_as_seen(wanted, found)], force=True)
+            else:
+                (live,) = cluster.apply([wanted], force=force)
         if obj["kind"] in SERVICES:
             service = live
     return service
+
+
+def _as_seen(obj: Object, seen: Rehearsed) -> Object:
+    """Return an object that the server refuses (409) if what is there is another than was seen."""
+    version = (seen.live or {}).get("metadata", {}).get("resourceVersion")
+    return obj | {"metadata": obj["metadata"] | ({"resourceVersion": version} if version else {})}

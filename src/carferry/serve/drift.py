@@ -35,13 +35,15 @@ class Change:
         field: As in ``spec.predictor.maxReplicas``.
         old: Its value, fit to be shown; ``none`` if it is not there.
         new: What it would be.
-        managers: Who else set it.
+        managers: Who else set it; of a field that is not there nobody has.
+        is_free: Nobody loses by it: it is not there, or carferry alone set it.
     """
 
     field: str
     old: str
     new: str
     managers: tuple[str, ...] = ()
+    is_free: bool = False
 
     def __str__(self) -> str:
         """Return ``field: old -> new (set by whom)``."""
@@ -105,8 +107,11 @@ def _change(live: Object, path: tuple[Step, ...], old: Any, new: Any, hides: boo
     def text(value: Any) -> str:
         return "none" if value is _ABSENT else HIDDEN if hides else shown(value, name)
 
-    others = tuple(each for each in owners(live, path) if each != FIELD_MANAGER)
-    return Change(_written(live, path), text(old), text(new), others)
+    # Whoever set a list as a whole has not set a field that an item of it lacks.
+    whose = [] if old is _ABSENT else owners(live, path)
+    others = tuple(each for each in whose if each != FIELD_MANAGER)
+    is_free = old is _ABSENT or whose == [FIELD_MANAGER]
+    return Change(_written(live, path), text(old), text(new), others, is_free)
 
 
 def _named(live: Object, path: Sequence[Step]) -> str:

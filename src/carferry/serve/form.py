@@ -87,8 +87,7 @@ PARAMETERS = (
     Parameter(
         "platform",
         AUTO,
-        f"What the objects are for: {', '.join(NAMES)}; auto: as the cluster is, and with render, "
-        "which asks no cluster, as all OpenShift AI releases take it; for KServe alone name kserve",
+        f"What the objects are for: {', '.join(NAMES)}; auto: as the cluster is",
     ),
     Parameter("kind", "isvc", "isvc: InferenceService; llm: LLMInferenceService"),
     Parameter(
@@ -195,7 +194,7 @@ def _read(given: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError("read settings", repr(unknown[0]), "no such setting")
     form = {each.name: each.value(given.get(each.name)) for each in PARAMETERS}
     if not form["image"]:
-        raise InputError("deploy", "", "no image given", "pass --image")
+        raise InputError("read settings", "", "image is empty", "write host/repository@sha256:...")
     return form
 
 

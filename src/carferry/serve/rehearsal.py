@@ -32,12 +32,14 @@ class Rehearsed:
         live: What is there; None if nothing is.
         planned: What would be there.
         conflict: The server's words, if fields of somebody else would change.
+        takes: The server sees a conflict, and nobody loses a value: it is to be forced.
     """
 
     obj: Object
     live: Object | None
     planned: Object
     conflict: str = ""
+    takes: bool = False
 
     @property
     def title(self) -> str:
@@ -83,7 +85,8 @@ def rehearse(
 
     Raises:
         ClusterError: The server would refuse one; status 409 if fields of somebody else would
-            change, each of which is named with whose it is.
+            change, each of which is named with whose it is. A field that is not there is nobody's,
+            though the server counts it as theirs who set the list around it.
         Unreachable: No answer.
     """
     held = [cluster.get(each) for each in objects]
@@ -128,7 +131,11 @@ def _rehearsed(
     except ClusterError as error:
         if error.status != _CONFLICT or live is None:
             raise
-        return Rehearsed(obj, live, _tried(cluster, obj, there, force=True), error.reason)
+        planned = _tried(cluster, obj, there, force=True)
+        made = Rehearsed(obj, live, planned, takes=True)
+        if made.changes and all(each.is_free for each in made.changes):
+            return made
+        return Rehearsed(obj, live, planned, error.reason)
 
 
 def _tried(cluster: Cluster, obj: Object, there: set[str], *, force: bool) -> Object:

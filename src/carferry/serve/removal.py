@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from carferry.cluster.kinds import KINDS, Object, Permission, ResourceKind
@@ -52,12 +52,19 @@ class Removed:
         namespace: Its project.
         removed: Kind and name of each object that is gone.
         left: Of each that stays, with the reason.
+        others: Of those that stay since others made them, as oc takes it: ``Kind/name``.
     """
 
     name: str
     namespace: str
     removed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the model is served on: what serves it was made by others."""
+        return any(each.partition("/")[0] in SERVICES for each in self.others)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -67,7 +74,13 @@ class Removed:
         return (
             *(f"removed {each}" for each in self.removed),
             *(f"left    {each}" for each in self.left),
+            *([self._remedy] if self.others else []),
         )
+
+    @property
+    def _remedy(self) -> str:
+        place = f" -n {self.namespace}" if self.namespace else ""
+        return f"next    if they are yours: oc delete{place} {' '.join(self.others)}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as plain values."""
@@ -84,10 +97,12 @@ class Found:
     Attributes:
         ours: To be removed, the service first.
         left: Of the others kind, name and why they stay.
+        others: Those made by others: ``Kind/name``.
     """
 
     ours: tuple[Object, ...] = ()
     left: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +176,7 @@ def remove(
         patience.until(lambda group=group: _still(api, group), subject)  # type: ignore[misc]
         if group is services and services:
             patience.until(lambda: _pods(api, services), subject)
-    return Removed(name, namespace, tuple(map(title, found.ours)), found.left)
+    return Removed(name, namespace, tuple(map(title, found.ours)), found.left, found.others)
 
 
 def find(api: Api, name: str, namespace: str) -> Found:
@@ -173,6 +188,7 @@ def find(api: Api, name: str, namespace: str) -> Found:
     """
     ours: list[Object] = []
     left: list[str] = []
+    others: list[str] = []
     llm, is_unread = llm_kind(api), False
     for kind, pattern in NAMES:
         called = pattern.format(name)
@@ -189,9 +205,10 @@ def find(api: Api, name: str, namespace: str) -> Found:
         elif live:
             whose = ", ".join(managers(live)) or "somebody else"
             left.append(f"{kind} {called}: made by {whose}, not by carferry")
+            others.append(f"{kind}/{called}")
     if is_unread:
         ours = _without_unread(name, ours, left)
-    return _without_used(api, namespace, llm, ours, left)
+    return replace(_without_used(api, namespace, llm, ours, left), others=tuple(others))
 
 
 _NEEDED = ("InferenceService", "ServingRuntime", "Secret")

@@ -52,7 +52,7 @@ def delete(
         retry: How often a cluster that is away is asked again; default ``patience``.
 
     Returns:
-        What was removed and what was left.
+        What was removed and what was left; ``is_served`` if others made the service itself.
 
     Raises:
         InputError: No such name can be meant; its leaf RightsMissing if the login may not.

@@ -101,7 +101,7 @@ class Inspected(Result):
         return page(
             self.reference if is_layout else f"oci://{self.reference}",
             facts,
-            table((Column("Contract"), Column(""), Column("Found")), rules),
+            table((Column("Contract"), Column("Result"), Column("Found")), rules),
             *([table((Column("Wrong"),), [(flaw,) for flaw in self.flaws])] if self.flaws else []),
             table((Column("Layer"), Column("Size", True), Column("Digest")), layers),
             table((Column("File"), Column("Size", True)), files),

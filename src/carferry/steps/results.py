@@ -154,11 +154,11 @@ class Planned(Result):
     @property
     def markdown(self) -> str:
         """What moves, what does not, and who takes it."""
+        workers = f"{self.workers} worker{'s' if self.workers != 1 else ''}"
         facts = [
             origin_line(self.repo, self.commit),
             f"{self.files} files, {human_bytes(self.size_bytes)} in {len(self.layers)} layers",
-            f"To move: {human_bytes(self.bytes_to_move)} by {self.workers} workers, "
-            f"about {self.seconds:.0f} s",
+            f"To move: {human_bytes(self.bytes_to_move)} by {workers}, about {self.seconds:.0f} s",
             *([f"To read back: {self.doubt}; {_BELIEVING}"] if self.doubt else []),
             *_remarks(self.notes, self.left_out),
         ]

@@ -29,6 +29,9 @@ _AUTH = "manifests/auth"
 _FOLDERS = {"serviceaccounts": _AUTH, "roles": _AUTH, "rolebindings": _AUTH}
 _FOLDERS |= {"jobs": "manifests/buildah", "llminferenceservices": "manifests/llm"}
 _WARM = "manifests/warm"
+_DELETE = "manifests/delete"
+_BOUND = "pipeline-runner-dspa"
+"""The account that the folders bind: for any other, applying them changes nothing."""
 _log = logging.getLogger("carferry")
 
 
@@ -76,11 +79,11 @@ class Rights(Result):
             return f"rights were not checked: {self.note}"
         if not self.missing:
             return f"all {self.asked} rights that this run needs are there"
-        lost = dict.fromkeys(each.without for each in self.missing)
-        more = "" if self.stops else "".join(f"; {text}" for text in lost)
-        return (
-            f"{self.account} lacks {len(self.missing)} of {self.asked} rights: {self.summary}{more}"
-        )
+        lacks = f"{self.account} lacks {len(self.missing)} of {self.asked} rights: {self.summary}"
+        spared = [each for each in self.missing if each.without]
+        if self.stops:
+            return f"{lacks}; it can do without {grants.brief(spared)}" if spared else lacks
+        return "; ".join((lacks, *dict.fromkeys(each.without for each in spared)))
 
     @property
     def markdown(self) -> str:
@@ -142,7 +145,7 @@ def check_rights(
     if found.note or found.missing:
         report("\n".join(filter(None, (found.text, found.manifest.rstrip()))))
     if found.stops:
-        raise _refused(found, plans=serve != NO and not gpus)
+        raise _refused(found, plans=serve != NO and not gpus, deletes=deletes and serve == NO)
     return found
 
 
@@ -236,12 +239,13 @@ def _rights(api: RightsApi, asked: int, lacking: list[Need]) -> Rights:
     )
 
 
-def _refused(found: Rights, *, plans: bool) -> RightsMissing:
+def _refused(found: Rights, *, plans: bool, deletes: bool) -> RightsMissing:
     apply = "oc apply --server-side"
     remedy = f"{apply} -f - the YAML in the log"
     here = [need.permission for need in found.stops if need.permission.namespace]
-    if {each.namespace for each in here} == {found.project}:
-        folders = dict.fromkeys(_folder(each) for each in here)
+    is_bound = found.account == f"{found.project}/{_BOUND}"
+    if is_bound and {each.namespace for each in here} == {found.project}:
+        folders = [_DELETE] if deletes else dict.fromkeys(_folder(each) for each in here)
         commands = [f"{apply} -k {folder} -n {found.project}" for folder in folders]
         remedy += f", or once for the project: {' and '.join(commands)}"
     if len(here) < len(found.stops):
@@ -257,6 +261,8 @@ def _folder(permission: Permission) -> str:
     """Return the folder that grants a permission: only warming deletes pods."""
     if permission.resource == "pods" and permission.verb in ("get", "delete", "create"):
         return _WARM
+    if permission.verb == "delete" and permission.resource != "jobs":
+        return _DELETE
     return _FOLDERS.get(permission.resource, "manifests/")
 
 

@@ -25,6 +25,14 @@ def author(world: World) -> None:
     world.run("git config --global user.name me; git config --global user.email me@example.com")
 
 
+@scene("how-to/gitops.md")
+def repository(world: World) -> None:
+    """The team's repository, empty: its address leads to a bare one of this machine."""
+    bare, address = world.folder / "models.git", "https://git.example.com/team/models.git"
+    world.run(f"git init --quiet --bare --initial-branch main {bare}")
+    world.run(f"git config --global url.{bare}.insteadOf {address}")
+
+
 @scene("how-to/roll-out-with-one-gpu.md")
 def one_gpu(world: World) -> Iterator[None]:
     """Somebody else holds all GPUs of the node but one."""
