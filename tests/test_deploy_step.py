@@ -206,7 +206,6 @@ def edited(server: KubeServer) -> None:
 
 
 REFUSALS = {
-    "no such project": lambda server: server.namespaces.clear(),
     "no KServe": lambda server: server.uninstalled.add("serving.kserve.io"),
     "a webhook": lambda server: server.denials.update(inferenceservices="no such profile"),
     "somebody else's edit": edited,

@@ -17,7 +17,7 @@ from test_cluster_connect import kubeconfig
 
 from carferry.cluster.account import Account
 from carferry.cluster.api import Api, connect
-from carferry.cluster.kinds import NODES, PROFILES, Permission, ResourceKind
+from carferry.cluster.kinds import KINDS, NODES, PROFILES, Permission, ResourceKind
 from carferry.cluster.rights import (
     Need,
     to_build,
@@ -76,7 +76,9 @@ def test_the_pipeline_accounts_own_role_is_refused_before_any_work(
     )
     assert caught.value.exit_code == 2
     assert caught.value.manifest.rstrip() in "\n".join(said)
-    assert {request.path for request in server.requests if request.method != "POST"} == {"/apis"}
+    assert {request.path for request in server.requests if request.method != "POST"} == {
+        *("/apis", "/api/v1/namespaces/demo")
+    }
     assert server.store.objects == {}
 
 
@@ -368,3 +370,26 @@ def test_rights_that_a_run_can_do_without_are_no_failure(
     found = carferry(capsys, "rights", "--kubeconfig", str(config))
     assert found.code == 0
     assert "lacks 2 of" in found.err
+
+
+@pytest.mark.parametrize("asked", [{"serve": "deploy"}, {"serve": "no", "deletes": True}])
+def test_a_project_that_is_not_there_is_said(server: KubeServer, asked: dict[str, Any]) -> None:
+    """An administrator was told that all rights are there, in a project that was not."""
+    with pytest.raises(InputError) as caught:
+        find_rights(**asked, namespace="nothere", connect=reach(server))
+    assert str(caught.value) == (
+        "look at project nothere: it is not there; "
+        "make it (oc new-project nothere), or name yours as namespace"
+    )
+
+
+def test_who_may_not_look_at_a_project_is_asked_about_the_rest(server: KubeServer) -> None:
+    server.forbidden.add(("get", "namespaces"))
+    found = find_rights("deploy", namespace="nothere", gpus="none", connect=reach(server))
+    assert [each.permission.resource for each in found.missing] == ["namespaces"]
+
+
+def test_an_object_for_a_project_that_is_not_there_names_the_remedy(server: KubeServer) -> None:
+    runtimes = Permission("patch", KINDS["ServingRuntime"], "nothere")
+    with pytest.raises(ClusterError, match=r"make it \(oc new-project nothere\)"):
+        reach(server)().call(runtimes, "x", method="PATCH", body={})

@@ -21,6 +21,7 @@ from servers.kube_store import RESOURCES, Object, Refusal, Store
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 IDENTITY = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_NAMESPACE = re.compile(r"/api/v1/namespaces/([^/]+)")
 _PATH = re.compile(
     r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+/[^/]+))/namespaces/(?P<namespace>[^/]+)"
     r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>log))?"
@@ -126,7 +127,16 @@ class KubeServer:
                 or "/namespaces/" not in request.path
             ):
                 return self._discover(request.path)
+            if project := _NAMESPACE.fullmatch(request.path):
+                return self._project(project[1])
             return self._resource(request)
+
+    def _project(self, name: str) -> Object:
+        if not self._allows("get", "", "namespaces", name):
+            raise Refusal(403, "Forbidden", self._cannot("get", "namespaces", "", "", name), name)
+        if name not in self.namespaces:
+            raise Refusal(404, "NotFound", f'namespaces "{name}" not found', name)
+        return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
     def _review(self, request: Request) -> Object:
         assert request.body is not None
@@ -270,6 +280,12 @@ def _handler(server: KubeServer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+def _details(refusal: Refusal) -> Object:
+    is_project = refusal.message.startswith("namespaces ") and refusal.code == 404
+    kind = {"kind": "namespaces"} if is_project else {}
+    return {"name": refusal.name, **kind} if refusal.name else {}
+
+
 def _status(refusal: Refusal) -> Object:
     return {
         "kind": "Status",
@@ -277,6 +293,6 @@ def _status(refusal: Refusal) -> Object:
         "status": "Failure",
         "message": refusal.message,
         "reason": refusal.reason,
-        "details": {"name": refusal.name} if refusal.name else {},
+        "details": _details(refusal),
         "code": refusal.code,
     }

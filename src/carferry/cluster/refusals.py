@@ -99,7 +99,10 @@ def _explain(code: int, status: Object, message: str, permission: Permission) ->
             )
         return f"the cluster does not know {permission.kind.api_version} (404)", ""
     if code == 404:
-        return f"not found (404): {message}", ""
+        remedy = ""
+        if (status.get("details") or {}).get("kind") == "namespaces":
+            remedy = f"make it (oc new-project {permission.namespace}), or name yours as namespace"
+        return f"not found (404): {message}", remedy
     if code == 409 and _IS_ANOTHER_NOW in message:
         return f"conflict (409): {message}", "somebody changed it just now: run this again"
     if code == 409:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import quote
 
 from carferry.cluster import grants, rights
 from carferry.cluster.account import Account
@@ -181,6 +182,7 @@ def find_rights(
     place = namespace or api.namespace
     needs: list[Need] = []
     again = retry or patience()
+    again.call(lambda: _look_at(api, place if serve == DEPLOY or deletes or plans else ""))
     try:
         if serve == DEPLOY:
             has_dashboard = again.call(lambda: _has_dashboard(api, platform))
@@ -202,6 +204,20 @@ def find_rights(
             raise
         return Rights(note=str(error))
     return _rights(api, len({need.permission for need in needs}), lacking)
+
+
+def _look_at(api: RightsApi, project: str) -> None:
+    """Refuse a project that is not there: an administrator has every right in it all the same."""
+    try:
+        if project:
+            api.read(f"/api/v1/namespaces/{quote(project, safe='')}")
+    except ClusterError as error:
+        # Who may not look at a project has other rights to be asked about. A proxy says 404 too.
+        if f'namespaces "{project}" not found' in str(error):
+            remedy = f"make it (oc new-project {project}), or name yours as namespace"
+            raise InputError("look at project", project, "it is not there", remedy) from error
+        if error.status not in _NO_ANSWER:
+            raise
 
 
 def _has_dashboard(api: RightsApi, platform: str) -> bool:
