@@ -91,18 +91,8 @@ def _explain(code: int, status: Object, message: str, permission: Permission) ->
         )
     if code == 403:
         return f"forbidden (403): {message}", _missing_rule(message, permission)
-    if code == 404 and not (status.get("details") or {}).get("name"):
-        if permission.kind.group == KSERVE_GROUP:
-            return (
-                f"the cluster does not know {permission.kind.api_version} (404)",
-                "KServe is not installed: enable model serving in OpenShift AI, or install KServe",
-            )
-        return f"the cluster does not know {permission.kind.api_version} (404)", ""
     if code == 404:
-        remedy = ""
-        if (status.get("details") or {}).get("kind") == "namespaces":
-            remedy = f"make it (oc new-project {permission.namespace}), or name yours as namespace"
-        return f"not found (404): {message}", remedy
+        return _of_404(status, message, permission)
     if code == 409 and _IS_ANOTHER_NOW in message:
         return f"conflict (409): {message}", "somebody changed it just now: run this again"
     if code == 409:
@@ -111,6 +101,22 @@ def _explain(code: int, status: Object, message: str, permission: Permission) ->
             "give those fields up there, or take them over with --force",
         )
     return f"{code}: {message}", ""
+
+
+def _of_404(status: Object, message: str, permission: Permission) -> tuple[str, str]:
+    details = status.get("details") or {}
+    if details.get("name"):
+        remedy = ""
+        if details.get("kind") == "namespaces":
+            remedy = f"make it (oc new-project {permission.namespace}), or name yours as namespace"
+        return f"not found (404): {message}", remedy
+    reason = f"the cluster does not know {permission.kind.api_version} (404)"
+    if permission.kind.group == KSERVE_GROUP:
+        return (
+            reason,
+            "KServe is not installed: enable model serving in OpenShift AI, or install KServe",
+        )
+    return reason, ""
 
 
 def _missing_rule(message: str, permission: Permission) -> str:
