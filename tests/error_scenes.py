@@ -185,7 +185,7 @@ def too_late(world: World) -> str:
 
 
 def cluster(world: World) -> str:
-    with KubeServer(namespaces=set()) as server:
+    with KubeServer(namespaces=set(), forbidden={("get", "namespaces")}) as server:
         config = kubeconfig(world.folder / "config", server.url)
         return world.run("deploy", IMAGE, "--kubeconfig", config, "--wait-s=0")
 

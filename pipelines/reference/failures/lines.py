@@ -163,7 +163,8 @@ KINDS: Mapping[str, Kind] = {
     "ClusterError": Kind(
         "the Kubernetes API, or the pipeline server, refused or failed",
         "see its own words in the line; `status` has the HTTP status",
-        'patch secrets demo/granite-uri: not found (404): namespaces "demo" not found',
+        'patch secrets demo/granite-uri: not found (404): namespaces "demo" not found; '
+        "make it (oc new-project demo), or name yours as namespace",
     ),
     "DeploymentFailed": Kind(
         "the model will surely not come up; `cause` and `evidence` say why",

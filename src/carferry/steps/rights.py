@@ -261,7 +261,7 @@ def _refused(found: Rights, *, plans: bool, deletes: bool) -> RightsMissing:
     here = [need.permission for need in found.stops if need.permission.namespace]
     is_bound = found.account == f"{found.project}/{_BOUND}"
     if is_bound and {each.namespace for each in here} == {found.project}:
-        folders = [_DELETE] if deletes else dict.fromkeys(_folder(each) for each in here)
+        folders = [_DELETE] if deletes else [*dict.fromkeys(_folder(each) for each in here)]
         commands = [f"{apply} -k {folder} -n {found.project}" for folder in folders]
         remedy += f", or once for the project: {' and '.join(commands)}"
     if len(here) < len(found.stops):
