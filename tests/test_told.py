@@ -19,6 +19,7 @@ from ferrying import (
     ferry,
     from_folder,
     quick,
+    to_layout,
     to_registry,
 )
 from servers.chaos import Answer, Rule
@@ -173,6 +174,22 @@ def test_a_plan_and_a_build_say_that_a_tag_will_name_another_image(
     for command in ("plan", "build"):
         again = carferry(capsys, command, *given)
         assert "will name the new image" not in again.out + again.err
+
+
+def test_a_push_says_before_the_blobs_that_a_tag_will_name_another_image(
+    shared: Registry, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write({**tiny(), "more.safetensors": filled(60_000, 9)}, tmp_path / "other")
+    held = ferry(from_folder(other), to_registry(shared, "told/push")).document.digest
+    ferry(from_folder(folder), to_layout(tmp_path / "layout"))
+    given = (f"oci:{tmp_path / 'layout'}:v1", f"docker://{shared.host}/told/push:v1")
+    pushed = carferry(capsys, "push", *given, "--plain-http", shared.host)
+    lines = pushed.err.splitlines()
+    remark = f"the tag v1 names {held} now, and will name the new image"
+    assert (pushed.code, lines[0]) == (0, remark)
+    assert "blob" in lines[1]
+    again = carferry(capsys, "push", *given, "--plain-http", shared.host)
+    assert "will name the new image" not in again.out + again.err
 
 
 # Storage behind the registry

@@ -16,7 +16,7 @@ from carferry.image.compose import CONTENT_KEY, Image, index_of, model_descripto
 from carferry.image.layers import MOST_LAYERS, Format, Layer
 from carferry.oci.documents import MANIFEST_CAP_BYTES, Document
 from carferry.refs import Digest
-from carferry.registry.place import check_tag, held_by
+from carferry.registry.place import check_tag, held_by, will_move
 from carferry.registry.target import Target
 from carferry.source.snapshot import ContentId
 
@@ -82,7 +82,7 @@ def replaced(target: Target, plan: Plan) -> str:
     held = held_by(target, tag) if tag else None
     if held is None or _may_be(plan, target, held):
         return ""
-    return f"the tag {tag} names {held.digest} now, and will name the new image"
+    return will_move(target, held)
 
 
 def _may_be(plan: Plan, target: Target, held: Document) -> bool:

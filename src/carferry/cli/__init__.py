@@ -19,7 +19,7 @@ from importlib import import_module
 
 from carferry import __version__
 from carferry.cli import streams
-from carferry.cli.failures import Wishes, tell
+from carferry.cli.failures import Wishes, tell, tell_notes
 from carferry.cli.parser import COMPLETING, Parser
 from carferry.io.interrupts import Ending, Terminated, held_back, signal_of
 from carferry.shown import lines_of, redact
@@ -89,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(words, ending if argv is None else None)
         streams.flush()
     except (KeyboardInterrupt, Terminated) as stopped:
+        tell_notes(stopped)
         code = ending.speak(signal_of(stopped))
     except Exception as error:
         code = tell(error, wishes)

@@ -53,8 +53,7 @@ def tell(error: BaseException, wishes: Wishes) -> int:
         shown = "".join(traceback.format_exception(error))
         warn(lines_of(redact(shown)).rstrip("\n"))
     about = described(error)
-    for note in getattr(error, "__notes__", ()):
-        warn(lines_of(redact(f"carferry: {note}")))
+    tell_notes(error)
     lines = [one_line(redact(f"carferry: {line}")) for line in _lines(error)]
     for line in lines:
         event = {"event": "error", "text": line, **about}
@@ -62,6 +61,12 @@ def tell(error: BaseException, wishes: Wishes) -> int:
     if wishes.document and about["subject"] != "stdout":
         _print({"error": about})
     return int(about["exit_code"])
+
+
+def tell_notes(error: BaseException) -> None:
+    """Show what was added to a failure on its way."""
+    for note in getattr(error, "__notes__", ()):
+        warn(lines_of(redact(f"carferry: {note}")))
 
 
 def described(error: BaseException) -> dict[str, Any]:

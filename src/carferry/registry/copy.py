@@ -13,7 +13,7 @@ from carferry.oci.documents import Descriptor, Document
 from carferry.refs import Digest, LayoutRef, check_push_digest
 from carferry.registry.blobs import copy_blob
 from carferry.registry.mounts import Mounts
-from carferry.registry.place import check_tag, named_now, place
+from carferry.registry.place import check_tag, named_now, place, will_move
 from carferry.registry.read import read_image, read_manifests
 from carferry.registry.target import Target
 
@@ -63,6 +63,8 @@ def copy_image(
         check_tag(target, lambda held: held.digest != top.digest)
         before = named_now(target)
         manifests = read_manifests(origin, top)
+    if before and before.digest != top.digest:
+        progress.note(will_move(target, before))
     blobs = {d.digest: d for m in manifests for d in (m.config, *m.layers)}
     moved = copy_blobs(list(blobs.values()), origin, target, parallel, retry, progress)
     again = _Again(origin, target, retry, progress)

@@ -144,6 +144,11 @@ def named_now(target: Target) -> Document | None:
     return held_by(target, tag) if tag else None
 
 
+def will_move(target: Target, held: Document) -> str:
+    """Return the remark that the target's tag, which names ``held``, will name another image."""
+    return f"the tag {target.ref.push_tag} names {held.digest} now, and will name the new image"
+
+
 def _lost(target: Target, document: Document, error: BlobsUnknown) -> Sequence[Descriptor]:
     """Return what is to be sent again: what was named, or else what cannot be read."""
     if document.is_index:

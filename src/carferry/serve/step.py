@@ -15,6 +15,7 @@ from carferry.serve.addresses import endpoint, has_route
 from carferry.serve.applying import Tried, apply_what_differs, try_all
 from carferry.serve.deadline import deadline_s
 from carferry.serve.deployed import Deployed
+from carferry.serve.interrupted import saying_what_stays
 from carferry.serve.notes import note
 from carferry.serve.prepare import Prepared, prepare, rendered
 from carferry.serve.render import render
@@ -77,20 +78,21 @@ def deploy(
     if dry_run:
         return _result(made, changes=tried.lines)
     last = steady(partial(before, cluster, settings, made.objects)) if rollback and waits else None
-    service = steady(partial(apply_what_differs, cluster, made.objects, rehearsed, force=force))
     wait = partial(_wait, cluster, settings, tried.replaced, wait_s, clock, report)
     live = _result(made, is_ready=waits, is_applied=True, changes=tried.lines)
-    try:
-        service = wait(service) if waits else service
-        live = replace(live, url=address(made, cluster, service, report))
-        if waits and question:
-            live = replace(live, answer=question(live))
-    except (DeploymentFailed, DeadlineExceeded, EndpointFailed) as error:
-        if last:
-            roll_back(last, error, partial(apply_what_differs, cluster, force=True), wait)
-        raise
-    if waits:
-        note(cluster, made.objects, last_good=settings.uri, asked=asked)
+    with saying_what_stays(settings, made.objects):
+        service = steady(partial(apply_what_differs, cluster, made.objects, rehearsed, force=force))
+        try:
+            service = wait(service) if waits else service
+            live = replace(live, url=address(made, cluster, service, report))
+            if waits and question:
+                live = replace(live, answer=question(live))
+        except (DeploymentFailed, DeadlineExceeded, EndpointFailed) as error:
+            if last:
+                roll_back(last, error, partial(apply_what_differs, cluster, force=True), wait)
+            raise
+        if waits:
+            note(cluster, made.objects, last_good=settings.uri, asked=asked)
     return live
 
 
