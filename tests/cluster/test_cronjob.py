@@ -85,7 +85,7 @@ def images(
 def night(node: Node, namespace: str, images: dict[str, str], tmp_path: Path) -> Iterator[Night]:
     node.kubectl("label", "ns", namespace, "pod-security.kubernetes.io/enforce=restricted")
     tolerate(node, namespace)
-    for name, entry in (("hub", f"HF_TOKEN={TOKEN}"), ("git", "credentials=https://me:x@git")):
+    for name, entry in (("hf", f"HF_TOKEN={TOKEN}"), ("git", "credentials=https://me:x@git")):
         words = ("create", "secret", "generic", f"carferry-{name}", f"--from-literal={entry}")
         node.kubectl("--namespace", namespace, *words)
     login = ("--docker-server=registry.example", "--docker-username=me", "--docker-password=x")
