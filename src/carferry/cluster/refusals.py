@@ -103,12 +103,17 @@ def _explain(code: int, status: Object, message: str, permission: Permission) ->
     return f"{code}: {message}", ""
 
 
+def make_project(name: str) -> str:
+    """Return what to do about a project that is not there."""
+    return f"make it (oc new-project {name}), or name yours as namespace"
+
+
 def _of_404(status: Object, message: str, permission: Permission) -> tuple[str, str]:
     details = status.get("details") or {}
     if details.get("name"):
         remedy = ""
         if details.get("kind") == "namespaces":
-            remedy = f"make it (oc new-project {permission.namespace}), or name yours as namespace"
+            remedy = make_project(permission.namespace)
         return f"not found (404): {message}", remedy
     reason = f"the cluster does not know {permission.kind.api_version} (404)"
     if permission.kind.group == KSERVE_GROUP:

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from carferry.endpoint.load import Level
 from carferry.endpoint.tested import COLUMNS, Measured
-from carferry.io.markup import element, in_ascii, in_html
+from carferry.io.markup import GROUND, element, in_ascii, in_html
 
-_GROUND = "font:15px/1.5 system-ui,sans-serif;color:#1c2127;background:#fff;max-width:960px"
 # Colours are set on every element that a notebook's dark theme colours itself.
 _STYLE = """
 h1,h2,li,p{color:#1c2127;overflow-wrap:anywhere}
@@ -37,7 +36,7 @@ def lines(measured: Measured) -> list[str]:
 def html(measured: Measured) -> str:
     """Return the result as one page: ASCII, no script, nothing fetched."""
     title = in_html(measured.headline)
-    style = f"body{{{_GROUND};margin:24px auto;padding:0 20px}}{_STYLE}"
+    style = f"body{{{GROUND};margin:24px auto;padding:0 20px}}{_STYLE}"
     return in_ascii(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{style}</style></head><body>{_body(measured)}</body></html>\n"
@@ -46,7 +45,7 @@ def html(measured: Measured) -> str:
 
 def fragment(measured: Measured) -> str:
     """Return the same as one element, for a notebook's ``_repr_html_``."""
-    return element("carferry-test", f"{_GROUND};padding:8px 12px", _STYLE, _body(measured))
+    return element("carferry-test", f"{GROUND};padding:8px 12px", _STYLE, _body(measured))
 
 
 def _body(measured: Measured) -> str:

@@ -11,6 +11,10 @@ from carferry.shown import printable
 _MARKUP = str.maketrans({each: f"&#{ord(each)};" for each in "&<>|`[]\\"})
 
 
+GROUND = "font:15px/1.5 system-ui,sans-serif;color:#1c2127;background:#fff;max-width:960px"
+"""Font, colour and ground of a report: on a page of its own, and on any theme of a notebook."""
+
+
 def in_markdown(text: str) -> str:
     """Return text on one line that Markdown takes for text: no cell, tag, link or code."""
     return printable(text).translate(_MARKUP)

@@ -85,9 +85,7 @@ PARAMETERS = (
     Parameter("min_replicas", "1", "Fewest replicas; 0 only with Knative", read_count),
     Parameter("max_replicas", "1", "Most replicas", read_count),
     Parameter(
-        "platform",
-        AUTO,
-        f"What the objects are for: {', '.join(NAMES)}; auto: as the cluster is",
+        "platform", AUTO, f"What the objects are for: {', '.join(NAMES)}; auto: as the cluster is"
     ),
     Parameter("kind", "isvc", "isvc: InferenceService; llm: LLMInferenceService"),
     Parameter(

@@ -12,6 +12,7 @@ from carferry.cluster import grants, rights
 from carferry.cluster.account import Account
 from carferry.cluster.discovery import served
 from carferry.cluster.kinds import TEMPLATES, Object, Permission
+from carferry.cluster.refusals import make_project
 from carferry.cluster.rights import Need
 from carferry.errors import ClusterError, InputError, RightsMissing
 from carferry.gpu.inventory.listing import SHARED
@@ -215,7 +216,7 @@ def _look_at(api: RightsApi, project: str) -> None:
     except ClusterError as error:
         # Who may not look at a project has other rights to be asked about. A proxy says 404 too.
         if f'namespaces "{project}" not found' in str(error):
-            remedy = f"make it (oc new-project {project}), or name yours as namespace"
+            remedy = make_project(project)
             raise InputError("look at project", project, "it is not there", remedy) from error
         if error.status not in _NO_ANSWER:
             raise

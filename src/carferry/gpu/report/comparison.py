@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from carferry.gpu.report.chart import chart
-from carferry.gpu.report.page import GROUND, STYLE
+from carferry.gpu.report.page import STYLE
 from carferry.gpu.report.rows import amount, context, place
 from carferry.gpu.report.words import BADGES, title
 from carferry.gpu.search.plan import GpuPlan, Option
 from carferry.gpu.units import gib, in_words
-from carferry.io.markup import element, in_html
+from carferry.io.markup import GROUND, element, in_html
 
 COLUMNS = ("model", "verdict", "on", "GPUs", "context", "at once", "weights GiB", "cost")
 _BADGES = {verdict.value: badge for verdict, badge in BADGES.items()}

@@ -9,9 +9,8 @@ from carferry.gpu.report.rows import MOST_ROWS, columns, facts, place, rows, rul
 from carferry.gpu.report.words import BADGES, change, headline, reasons, title
 from carferry.gpu.search.plan import GpuPlan, Option
 from carferry.gpu.sizing.estimate import Verdict
-from carferry.io.markup import element, in_ascii, in_html
+from carferry.io.markup import GROUND, element, in_ascii, in_html
 
-GROUND = "font:15px/1.5 system-ui,sans-serif;color:#1c2127;background:#fff;max-width:960px"
 # Colours are set on every element that a notebook's dark theme colours itself.
 STYLE = """
 h1,h2{color:#1c2127;overflow-wrap:anywhere;line-height:1.25}
@@ -45,7 +44,6 @@ td:last-child{white-space:normal;min-width:160px}
 pre{background:#f1f3f5;color:#1c2127;padding:10px 14px;overflow:auto;font:13px monospace}
 details,summary{font-size:13px}summary{cursor:pointer}
 """
-SCOPE = "carferry-plan"
 
 
 def html(plan: GpuPlan) -> str:
@@ -64,7 +62,7 @@ def fragment(plan: GpuPlan) -> str:
 
     Its style applies to the element alone, and a white ground keeps it legible on a dark theme.
     """
-    return element(SCOPE, f"{GROUND};padding:8px 12px", STYLE, _body(plan))
+    return element("carferry-plan", f"{GROUND};padding:8px 12px", STYLE, _body(plan))
 
 
 def _body(plan: GpuPlan) -> str:
