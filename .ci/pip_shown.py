@@ -73,7 +73,8 @@ class Told:
         if self._found:
             words = f"{self._found} package{'s' if self._found > 1 else ''} found"
         if self._under_way >= 1:
-            self._arrived = max(self._arrived, arrived_mb)  # pip moves away what is complete
+            # pip moves away what is complete, and what it unpacks lies beside it.
+            self._arrived = min(max(self._arrived, arrived_mb), self._under_way)
             return f"{words}; {self._now}: {self._arrived:.1f} of {self._under_way:.1f} MB"
         return f"{words}, now {self._now}" if self._now else words
 

@@ -180,6 +180,7 @@ def test_plan_prints_the_answer_and_exits_3_where_nothing_fits(
     fits = carferry(capsys, "plan", small, "--gpu", "L4", "--html", str(page))
     assert (fits.code, "[fits]" in fits.out) == (0, True)
     assert "<svg" in page.read_text()
+    assert fits.err.endswith(f"wrote {page}\n")
     no = carferry(capsys, "plan", big, "--gpu", "T4", "--json")
     assert (no.code, json.loads(no.out)["fit"]["verdict"]) == (3, "no")
 

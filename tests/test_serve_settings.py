@@ -103,10 +103,14 @@ def test_a_hardware_profile_brings_its_own_tolerations() -> None:
 @pytest.mark.parametrize(
     ("values", "kind", "words"),
     [
-        ({"image": "quay.io/team/model:v1"}, InputError, "a tag can move"),
+        (
+            {"image": "quay.io/team/model:v1"},
+            InputError,
+            "inspect -q prints",
+        ),
         ({"image": "team/model"}, InvalidReference, "no registry host"),
         ({"image": ""}, InputError, "image is empty"),
-        ({"namespace": "Demo"}, InvalidName, "DNS-1123"),
+        ({"namespace": "Demo"}, InvalidName, "lower-case letters"),
         ({"name": "Granite"}, InvalidName, "DNS-1123"),
         ({"name": "3b"}, InvalidName, "DNS-1123"),
         ({"name": "n" * 54}, InvalidName, "at most 53"),

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from carferry.cli.failures import Wishes, described, tell
+from carferry.errors import InputError
 from carferry.io.show.amounts import human_bytes, human_seconds
 from carferry.io.show.bars import Bars
 from carferry.io.show.cells import cells, cut, folded
@@ -427,8 +429,12 @@ def events_of_everything() -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
-def test_every_event_is_documented_with_all_its_fields() -> None:
-    assert {each["event"]: set(each) for each in events_of_everything()} == documented()
+def test_every_event_is_documented_with_all_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    error = InputError("read", "model", "not there")
+    tell(error, Wishes(events=True))
+    failed = json.loads(capsys.readouterr().err)
+    fields = {each["event"]: set(each) for each in events_of_everything()}
+    assert fields | {"error": set(failed) - set(described(error))} == documented()
 
 
 def test_json_events_sum_up_to_the_whole_and_carry_totals() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from carferry.cli import options
+from carferry.cli.streams import save_page
 from carferry.endpoint.tasks import NAMES
 from carferry.errors import EndpointFailed
-from carferry.io import named
 from carferry.serve.form import PARAMETERS
 from carferry.steps.endpoint import LOADS, NO, test_endpoint
 from carferry.steps.warm import warm
@@ -121,7 +120,7 @@ def _test(arguments: argparse.Namespace) -> int:
         options.show_lines([tested.html.rstrip("\n")])
         return _code(tested.ok)
     if arguments.html:
-        named.save(Path(arguments.html), tested.html.encode(), action="write --html")
+        save_page(arguments.html, tested.html, quiet=arguments.quiet)
     options.show(tested, arguments, *tested.text.rstrip("\n").split("\n"))
     return _code(tested.ok)
 

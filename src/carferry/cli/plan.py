@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carferry.cli import options
 from carferry.cli.compare import add_log, calibration_file, compare
 from carferry.cli.display import displayed
 from carferry.cli.following import same_choice
-from carferry.cli.streams import say
+from carferry.cli.streams import save_page, say
 from carferry.cli.unused import refuse_unused
 from carferry.errors import DoesNotFit, InputError
 from carferry.form.readers import read_count, read_model, split_lists
-from carferry.io import named
 from carferry.io.show.amounts import human_bytes, human_seconds
 from carferry.io.show.terminal import open_progress
 from carferry.steps.defaults import DEFAULT_RATE, GO_ON, SERVED, STOP
@@ -220,7 +218,7 @@ def _fit(arguments: argparse.Namespace, opened: Pieces | None) -> Fit:
             **_wishes(arguments),
         )
     if arguments.html not in ("", "-"):
-        named.save(Path(arguments.html), found.html.encode(), action="write --html")
+        save_page(arguments.html, found.html, quiet=arguments.quiet)
     return found
 
 

@@ -10,8 +10,10 @@ import contextlib
 import io
 import os
 import sys
+from pathlib import Path
 
 from carferry.errors import CarferryError, TargetError
+from carferry.io import named
 from carferry.io.files import failed
 
 
@@ -79,6 +81,13 @@ def warn(line: str) -> None:
     with contextlib.suppress(OSError):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
+
+
+def save_page(file: str, html: str, *, quiet: bool) -> None:
+    """Write the page of a report into a file, and say so on stderr: stdout has the report."""
+    named.save(Path(file), html.encode(), action="write --html")
+    if not quiet:
+        warn(f"wrote {file}")
 
 
 def _refused(error: OSError) -> CarferryError:

@@ -47,7 +47,7 @@ def check_image(image: ImageRef) -> None:
             "deploy",
             image,
             "a tag can move under a running model",
-            "pass the digest that push printed: host/repository@sha256:...",
+            "name its digest, host/repository@sha256:..., which carferry inspect -q prints",
         )
 
 
@@ -57,7 +57,12 @@ def check_names(name: str, namespace: str) -> None:
     if not namespace:
         return
     if not re.fullmatch(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", namespace):
-        raise InvalidName("name namespace", repr(namespace), "not a DNS-1123 label")
+        raise InvalidName(
+            "name namespace",
+            repr(namespace),
+            "not a DNS-1123 label",
+            "name your project as the cluster does: lower-case letters, digits and dashes",
+        )
     joined = len(name) + 1 + len(namespace)
     if joined > ROUTE_LABEL_LIMIT:
         raise InvalidName(

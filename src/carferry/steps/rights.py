@@ -182,7 +182,8 @@ def find_rights(
     place = namespace or api.namespace
     needs: list[Need] = []
     again = retry or patience()
-    again.call(lambda: _look_at(api, place if serve == DEPLOY or deletes or plans else ""))
+    # What is to be deleted is gone with its project: nothing is there, as at any second try.
+    again.call(lambda: _look_at(api, place if serve == DEPLOY or plans else ""))
     try:
         if serve == DEPLOY:
             has_dashboard = again.call(lambda: _has_dashboard(api, platform))

@@ -89,7 +89,7 @@ def warm(
         Traceback (most recent call last):
             ...
         carferry.errors.InputError: warm quay.io/me/granite:1: a tag may name another image when \
-it is served; pass the digest that push printed: host/repository@sha256:...
+it is served; name its digest, host/repository@sha256:..., which carferry inspect -q prints
     """
     ref, which = _pinned(image), read_text("nodes", nodes) or GPU
     given = read_tolerations("tolerations", tolerations)
@@ -192,6 +192,6 @@ def _check(chosen: Chosen, which: str) -> None:
 def _pinned(image: str) -> ImageRef:
     ref = ImageRef.parse(read_text("image", image))
     if ref.digest is None:
-        remedy = "pass the digest that push printed: host/repository@sha256:..."
+        remedy = "name its digest, host/repository@sha256:..., which carferry inspect -q prints"
         raise InputError("warm", ref, "a tag may name another image when it is served", remedy)
     return replace(ref, tag=None)

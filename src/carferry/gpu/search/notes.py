@@ -34,7 +34,7 @@ def notes_of(model: Model, goal: Goal, chosen: Option | None) -> Iterator[str]:
         where = "a pod on each" if chosen.spread == "nodes" else "on fewer nodes"
         yield f"{chosen.pp} {chosen.spread}: KServe serves that as one InferenceService, {where}"
     if not goal.prices and not chosen.group.gpu.typed:
-        yield "cheapest by the catalogue's relative prices; pass prices to order by your own"
+        yield "cheapest by the catalogue's relative prices"
     yield from _gpu_notes(model, chosen.group.gpu)
 
 
