@@ -171,7 +171,7 @@ def test_senseless_parallelism(build_to: Run, tmp_path: Path, parallel: int) -> 
 def test_a_base_that_is_not_there(build_to: Run, tmp_path: Path) -> None:
     source = write(tiny(), tmp_path / "model")
     outcome = build_to(source, "--base", f"oci:{tmp_path / 'no-base'}:v1")
-    assert_refused(outcome, 1, r"pull base .*no such image or tag; check --base")
+    assert_refused(outcome, 1, rf"pull base .*no folder {tmp_path}/no-base; check --base")
     assert not (tmp_path / "no-base").exists()
 
 
@@ -196,8 +196,19 @@ def test_an_unknown_tag(run: Run, registry: Registry) -> None:
 def test_a_layout_that_is_not_there(run: Run, tmp_path: Path, command: str) -> None:
     rest = [f"oci:{tmp_path / 'copy'}:v1"] if command == "push" else []
     outcome = run(command, f"oci:{tmp_path / 'nothing'}:v1", *rest)
-    assert_refused(outcome, 1, r"no such image or tag")
+    assert_refused(outcome, 1, rf"no folder {tmp_path}/nothing; check the reference")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_layout_that_is_elsewhere_says_in_which_folder_was_looked(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = rf"read oci:smollm2:1: no folder {tmp_path}/smollm2; check the reference"
+    assert_refused(run("inspect", "oci:smollm2:1"), 1, said)
+    (tmp_path / "smollm2").mkdir()
+    said = rf"read oci:smollm2:1: no such image or tag in {tmp_path}/smollm2; check the reference"
+    assert_refused(run("inspect", "oci:smollm2:1"), 1, said)
 
 
 @pytest.mark.parametrize(

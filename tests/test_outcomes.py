@@ -157,7 +157,7 @@ def test_a_stdout_that_takes_nothing_is_one_line(
     assert outcome.err.startswith("carferry: ")
     expected = 1
     if which == "an error as json":
-        assert "no such image" in outcome.err or "it is closed" in outcome.err
+        assert "no folder /nothing/here" in outcome.err or "it is closed" in outcome.err
     else:
         assert said in outcome.err
     assert outcome.err.count("\n") == expected

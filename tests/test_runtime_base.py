@@ -194,7 +194,7 @@ def stored(
         (["oci:x:1", "--platform", "linux/amd64,linux/amd64"], 2, "name each platform once"),
         (["oci:x:1", "--platform", "amd64"], 2, "not system/architecture"),
         (["oci:x:1", "--ca", "/nowhere.pem"], 2, "no such file"),
-        (["oci:x:1", "--base", "oci:/nowhere:1"], 1, "no such image or tag"),
+        (["oci:x:1", "--base", "oci:/nowhere:1"], 1, "no folder /nowhere; check --base"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_asked(

@@ -168,7 +168,7 @@ SEVERAL: dict[str, tuple[Callable[[Path, Entry], list[Entry]], str, str]] = {
         ":v1",
         "it holds 2 images: a/b:v1; a/c:v1; write oci:{layout}@{image}",
     ),
-    "nothing": (lambda at, e: [], "", "no such image or tag; check the reference"),
+    "nothing": (lambda at, e: [], "", "no such image or tag in {layout}; check the reference"),
     "hostile names": (
         lambda at, e: [named(e, ref="a\x1b[2J\nb"), another(at)],
         "",

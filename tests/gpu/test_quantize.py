@@ -249,13 +249,14 @@ def test_share_decides_the_bytes() -> None:
 )
 def test_hostile_patterns_cost_no_time(ignored: list[str]) -> None:
     deep = DENSE | {"num_hidden_layers": 100}
-    start = time.process_time()
+    start = time.thread_time()
 
     packed(groups(FP8, *ignored), deep)
     packed({"quant_method": "gptq", "bits": 4, "dynamic": {f"-:{t}": {} for t in ignored}}, deep)
     packed({"quant_method": "auto-round", "extra_config": {t: {} for t in ignored}}, deep)
 
-    assert time.process_time() - start < 2
+    # None takes two; what a backtracking matcher, or one per pair, would take is minutes to ages.
+    assert time.thread_time() - start < 30
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ line.
     "kind": "ManifestMissing",
     "action": "read",
     "subject": "oci:/nothing/here:1",
-    "reason": "no such image or tag",
+    "reason": "no folder /nothing/here",
     "remedy": "check the reference",
     "exit_code": 1
   }

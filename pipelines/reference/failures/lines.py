@@ -141,7 +141,7 @@ KINDS: Mapping[str, Kind] = {
     "ManifestMissing": Kind(
         "no such tag or digest there",
         "check the reference",
-        "read oci:/nothing/here:1: no such image or tag; check the reference",
+        "read oci:/nothing/here:1: no folder /nothing/here; check the reference",
     ),
     "StorageFull": Kind(
         "the disk is full, or the registry's quota is",

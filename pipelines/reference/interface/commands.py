@@ -51,6 +51,9 @@ can read its command lines.
 | 3 | the model does not fit (`plan --gpu`, `plan --cluster`) | other GPUs, or another model |
 | 130, 143 | interrupted by Ctrl-C, terminated by SIGTERM | run it again: it goes on |
 
+An image that is not in its registry, or not in its OCI layout, is a 1: somebody may be about to
+push it. A job that tries again should do so a few times only, since a mistyped name is a 1 too.
+
 A failure is one line on stderr: [errors](errors.md) has every kind with its remedy. With `--json`
 it is on stdout too, as one [document](json.md#error). With `--progress json` the line on stderr is
 an [event](progress.md) `error` like the others. A stdout that is closed or full is a failure with

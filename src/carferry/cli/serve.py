@@ -79,7 +79,8 @@ def _add_deploy(commands: Any) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="let the cluster check everything, list what would change, and write nothing",
+        help="let the cluster check everything, list what would change, and write nothing; "
+        "the registry is not asked for the image",
     )
     parser.add_argument(
         "--rollback",

@@ -23,6 +23,7 @@ from carferry.io.net.retry import Retry
 from carferry.oci.documents import CONFIG, LAYER, Descriptor, Document, Platform
 from carferry.refs import Digest, ImageRef, LayoutRef, parse_image
 from carferry.registry.blobs import read_small
+from carferry.registry.read import absent
 from carferry.registry.target import Target
 
 EMBEDDED = "embedded"
@@ -96,7 +97,7 @@ def open_bases(
     home = open_target(_locate(base))
     document = home.image()
     if document is None:
-        raise ManifestMissing("pull base", base, "no such image or tag", "check --base")
+        raise ManifestMissing("pull base", base, absent(home.ref), "check --base")
     name = EMBEDDED if base == EMBEDDED else base.removeprefix("docker://")
     found = tuple(_resolve(name, document, platform, home) for platform in platforms)
     for each in found if prove else ():

@@ -6,6 +6,7 @@ from typing import Any
 
 from carferry.errors import ManifestMissing, TargetError
 from carferry.oci.documents import CONFIG, MANIFEST_CAP_BYTES, Document
+from carferry.refs import ImageRef, LayoutRef
 from carferry.registry.blobs import read_small
 from carferry.registry.target import Target
 
@@ -22,8 +23,16 @@ def read_image(target: Target) -> Document:
     """
     document = target.image()
     if document is None:
-        raise ManifestMissing("read", target.ref, "no such image or tag", "check the reference")
+        raise ManifestMissing("read", target.ref, absent(target.ref), "check the reference")
     return document
+
+
+def absent(ref: ImageRef | LayoutRef) -> str:
+    """Return why nothing is found at a reference; of a layout, in which folder was looked."""
+    if isinstance(ref, ImageRef):
+        return "no such image or tag"
+    folder = ref.path.absolute()
+    return f"no such image or tag in {folder}" if folder.exists() else f"no folder {folder}"
 
 
 def read_manifests(target: Target, top: Document) -> tuple[Document, ...]:

@@ -26,7 +26,6 @@ _CHUNK = 1024 * 1024
 # A registry looks up every blob that a manifest names, thousands perhaps: give it five minutes.
 _LOOKED_UP_BYTES = 5_000_000_000
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_SHORT_WAIT_S = 10.0
 _LENGTH = re.compile(r"[0-9]{1,18}")
 # Behind that, reading part after part of a long blob would read its start again and again.
 _MOST_SKIPPED_BYTES = 256 * 1024 * 1024
@@ -244,22 +243,11 @@ class RegistryTarget:
         return str(self._session.ref.at(digest))
 
     def _delete(self, reference: str) -> bool:
-        """Ask once, and once more if the registry says how short a while it wants to wait."""
-        try:
-            status = self._deleted(reference)
-        except TargetError as error:
-            if not 0 < error.retry_after_s <= _SHORT_WAIT_S:
-                raise
-            status = self._deleted(reference)  # the pause is kept before it is sent
-        return status in {200, 202, 204, 404}
-
-    def _deleted(self, reference: str) -> int:
         response = self._session.call(
             "DELETE",
             f"/manifests/{reference}",
             expect={200, 202, 204, 400, 403, 404, 405},
             scopes=self._session.deleting,
-            once=True,
         )
         drain(response)
-        return response.status
+        return response.status in {200, 202, 204, 404}

@@ -32,6 +32,8 @@ Result = TypeVar("Result")
 _REDIRECTS = 5
 # One for the first request of all, one for a token that ran out, one for a wider one.
 _CHALLENGES = 3
+# Its window is a second or a few; workers side by side may use up the next one as well.
+_GRANTED = 3
 # What storage says of a link that has run out or is not there: S3 and Azure 403, Google 400.
 _NO_LINK = {400, 401, 403, 404, 410}
 _HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
@@ -91,10 +93,13 @@ class Session:
         return self._http.timeouts
 
     def hurried(self, attempts: int) -> Self:
-        """Return the same session, whose requests are tried so often at most."""
+        """Return the same session, whose requests are tried so often at most.
+
+        A registry that limits requests still gets the short pauses that it asks for.
+        """
         other = copy.copy(self)
         most = min(attempts, self._retry.attempts)
-        other._retry = replace(self._retry, attempts=most, first_tries=most)
+        other._retry = replace(self._retry, attempts=most, first_tries=most, granted=_GRANTED)
         return other
 
     def tries(self, most: int) -> Tries:

@@ -82,7 +82,7 @@ class Target(Protocol):
         """Write it at a tag or at its own digest."""
 
     def delete_manifest(self, reference: str) -> bool:
-        """Remove a tag; return whether the place allows that. It is asked once."""
+        """Remove a tag; return whether the place allows that."""
 
     def tags(self, prefix: str = "") -> list[str]:
         """Return the tags that start with ``prefix``, sorted.

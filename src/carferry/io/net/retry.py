@@ -20,6 +20,7 @@ from carferry.io.net.pauses import Pauses, pause_after, place_of
 
 Result = TypeVar("Result")
 _WORTH_GATHERING_S = 0.2
+_SHORT_PAUSE_S = 10.0
 
 
 class Cancelled(CarferryError):
@@ -41,6 +42,8 @@ class Retry:
         cap_s: Longest pause, unless a server asks for more.
         asked_cap_s: Longest pause that a server is granted: the public hub counts requests over
             windows of five minutes. Whoever asks for more is not tried again.
+        granted: Short pauses a server may ask for in one operation beside the tries: one that
+            limits requests has not failed, even for work that is not worth trying again.
         deadline_s: Seconds from ``started`` after which nothing is tried again; by default none,
             since tries without progress are counted, and a large model may take days.
         stop: Set it to make every waiter and reader give up.
@@ -56,6 +59,7 @@ class Retry:
     base_s: float = 0.5
     cap_s: float = 30.0
     asked_cap_s: float = 300.0
+    granted: int = 0
     deadline_s: float = math.inf
     stop: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], float] = time.monotonic
@@ -142,6 +146,7 @@ class Tries:
         self._retry, self._most, self._first = retry, most, first
         self._about = f"{about}: " if about else ""
         self.count = 0
+        self._granted = 0
 
     def progressed(self) -> None:
         """Count from nothing again: bytes have moved."""
@@ -161,6 +166,9 @@ class Tries:
         """
         retry = self._retry
         retry.check()
+        if self._granted < retry.granted and 0 < error.retry_after_s <= _SHORT_PAUSE_S:
+            self._granted += 1
+            return  # ``admit`` keeps the pause before the next request
         self.count += error.tries
         if not error.temporary or self.count >= self._most:
             raise self._spent(error, self.count)
