@@ -23,8 +23,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(DEMO) ## package a real model through the pipeline run locally: no cluster, no token, no registry
 	@$(BIN)/python -m demo
 
+# A file's tests stay together: they share servers.
+JOBS ?= 2
 test: $(STAMP) tools rig registries ## run the tests against real parts
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 test-cluster: $(STAMP) tools cluster ## run the tests on a real Kubernetes node with KServe: needs root, builds it once
 	$(BIN)/python -m pytest tests/cluster

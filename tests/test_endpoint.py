@@ -148,7 +148,7 @@ REFUSED: dict[str, tuple[dict[str, Written], str]] = {
     "an answer without words": ({CHAT: written({"choices": [{}]})}, "no text and no token"),
     "no choices": ({CHAT: written({"choices": []})}, "answers with no choices"),
     "a length cut short": (
-        {CHAT: Written(200, b"{}", {"Content-Length": "500"})},
+        {CHAT: Written(200, b"{}", {"Content-Length": "500", "Connection": "close"})},
         "the answer broke off",
     ),
 }  # fmt: skip

@@ -93,7 +93,7 @@ def test_arguments_reach_the_deployment_as_they_were_written() -> None:
 
 # What no form means, by the reader; each must be one line of ours and never another exception.
 WRONG: dict[str, list[Any]] = {
-    "read_text": [b"x", Path("x"), [], {}, object(), ["a"]],
+    "read_text": [b"x", Path("x"), [], {}, object, ["a"]],
     "read_count": [-1, 1.5, "two", True, "\u00b2", "9" * 16, [1], None, float("nan"), float("inf")],
     "read_open_count": [-1, 1.5, "two", True],
     "read_parallel": [0, -1, 1000, "x", None, True],

@@ -97,12 +97,12 @@ def run(stage: Stage, case: Case) -> Done:
     return done
 
 
-def run_command(command: Command) -> Done:
-    """Run the command line in this process, with short times."""
+def run_command(command: Command, *, patient: bool = False) -> Done:
+    """Run the command line in this process, with short times but for a patient one."""
     out, err = io.StringIO(), io.StringIO()
     started = time.monotonic()
     with (
-        hurried(),
+        contextlib.nullcontext() if patient else hurried(),
         mock.patch.dict(os.environ, environment(command.environ), clear=True),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),

@@ -302,7 +302,7 @@ class Stage:
         image = f"docker://{self._hosts['registry']}/{repository}:{TAG}"
         base = "embedded" if verb == "build" else self.base
         arguments = (verb, MODEL, image, "--base", base, "--plain-http", self._hosts["registry"])
-        done = run_command(self._command(*arguments, *options))
+        done = run_command(self._command(*arguments, *options), patient=True)
         assert done.code == 0, done.err
 
     def _tagged(self, place: str, repository: str) -> str:
