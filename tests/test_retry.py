@@ -62,6 +62,19 @@ def test_first_contact_is_patient_with_a_server_that_asks_for_it() -> None:
     assert quick().call(work, first=lambda: True) == "done"
 
 
+@pytest.mark.parametrize(
+    ("asked_s", "temporary", "calls"), [(2.0, True, 4), (11.0, True, 1), (2.0, False, 1)]
+)
+def test_a_few_short_pauses_are_no_tries_where_they_are_granted(
+    asked_s: float, temporary: bool, calls: int
+) -> None:
+    waits, work = Waits(), Flaky(100, failure(temporary=temporary, after_s=asked_s))
+    with pytest.raises(CarferryError, match="busy"):
+        patient(waits, attempts=1, granted=3).call(work)
+    assert work.calls == calls
+    assert waits.waited == [asked_s] * (calls - 1)
+
+
 def test_pauses_double_up_to_a_cap() -> None:
     waits = Waits()
     patient(waits, attempts=9, cap_s=10.0).call(Flaky(7, failure()))

@@ -141,6 +141,7 @@ def test_text_is_as_wide_as_a_terminal_draws_it(text: str, width: int) -> None:
 
 def test_text_that_is_cut_fits_and_keeps_its_end() -> None:
     assert cut("model-00001-of-00004", 16) == "mode...-of-00004"
+    assert cut("onnx/model.onnx, onnx/model_int8.onnx", 10) == "on...onnx"
     chance = random.Random(7)
     alphabet = "ab0-模型\u0301\u1112\u1161\uff57"
     for _ in range(2000):

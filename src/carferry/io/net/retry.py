@@ -166,9 +166,11 @@ class Tries:
         """
         retry = self._retry
         retry.check()
-        if self._granted < retry.granted and 0 < error.retry_after_s <= _SHORT_PAUSE_S:
+        if self._grants(error):
             self._granted += 1
-            return  # ``admit`` keeps the pause before the next request
+            retry.stop.wait(error.retry_after_s)
+            retry.check()
+            return
         self.count += error.tries
         if not error.temporary or self.count >= self._most:
             raise self._spent(error, self.count)
@@ -180,6 +182,10 @@ class Tries:
         if self.count >= retry.first_tries and isinstance(error, Unreachable) and self._first():
             raise self._spent(error, retry.attempts)
         self._wait(error)
+
+    def _grants(self, error: CarferryError) -> bool:
+        is_short = 0 < error.retry_after_s <= _SHORT_PAUSE_S
+        return error.temporary and is_short and self._granted < self._retry.granted
 
     def _wait(self, error: CarferryError) -> None:
         retry, wait_s = self._retry, self._delay(error.retry_after_s)

@@ -32,7 +32,8 @@ def cut(text: str, width: int) -> str:
         return _first(text, width)
     room = width - len(_GAP)
     head = _first(text, room // 3)
-    return f"{head}{_GAP}{_last(text, room - cells(head))}"
+    tail = _last(text, room - cells(head))
+    return f"{head.rstrip('.')}{_GAP}{tail.lstrip('.')}"  # a dot more would be part of the gap
 
 
 def folded(text: str, width: int, indent: int = 2) -> list[str]:
