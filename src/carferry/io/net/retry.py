@@ -168,10 +168,8 @@ class Tries:
         retry.check()
         if self._grants(error):
             self._granted += 1
-            retry.stop.wait(error.retry_after_s)
-            retry.check()
-            return
-        self.count += error.tries
+        else:
+            self.count += error.tries
         if not error.temporary or self.count >= self._most:
             raise self._spent(error, self.count)
         if error.retry_after_s > retry.asked_cap_s:
